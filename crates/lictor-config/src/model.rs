@@ -1,0 +1,375 @@
+//! The configuration as typed values: what the agent is built from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lictor_core::{ActionName, CheckName, PatternName, Plan};
+use regex::Regex;
+use url::Url;
+
+use crate::secret::Secret;
+
+/// A whole configuration; a value that exists is valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This machine.
+    pub node: Node,
+    /// The listener of API, metrics and page.
+    pub http: Listen,
+    /// The Consul agent to use, if any.
+    pub consul: Option<Consul>,
+    /// The watchers by the name of the check they feed.
+    pub watches: BTreeMap<CheckName, Watch>,
+    /// What the steps of remedies do, by the name the plan has for it.
+    pub actions: BTreeMap<ActionName, Action>,
+    /// What the engine judges and decides by.
+    pub plan: Plan,
+}
+
+/// `node { … }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The name of this node, unique in its fleet (default: the host's name).
+    pub name: String,
+    /// The datacenter, for display and for Consul.
+    pub datacenter: Option<String>,
+    /// Where the state lies (default `/var/lib/lictor`, or systemd's STATE_DIRECTORY).
+    pub state_dir: PathBuf,
+}
+
+/// `http { … }`: the listener.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// The address (default 127.0.0.1:8510). One that is not loopback needs a token.
+    pub address: SocketAddr,
+    /// What a caller must show as `Authorization: Bearer …`. `None`: loopback only.
+    pub token: Option<Secret>,
+    /// Host names under which browsers may reach the page, besides the address and `localhost`.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// `consul { … }`. Unset values come from the `CONSUL_*` environment as for the consul program.
+#[derive(Clone, Debug)]
+pub struct Consul {
+    /// `http://127.0.0.1:8500`, `https://…` or `unix:///path`.
+    pub address: String,
+    /// ACL token.
+    pub token: Option<Secret>,
+    /// The datacenter, when it is not the agent's own.
+    pub datacenter: Option<String>,
+    /// Namespace (Consul Enterprise).
+    pub namespace: Option<String>,
+    /// Where our keys lie, with a trailing slash (default `lictor/`).
+    pub prefix: String,
+    /// Whether the agent registers itself as a service with a TTL check, and its name.
+    pub register: Option<String>,
+    /// TLS to the agent.
+    pub tls: Tls,
+}
+
+/// TLS as a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// A file of CA certificates (PEM) in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate (PEM).
+    pub cert_file: Option<PathBuf>,
+    /// Its key (PEM).
+    pub key_file: Option<PathBuf>,
+    /// The name the certificate must have, when it is not the host's.
+    pub server_name: Option<String>,
+    /// Accept any certificate.
+    pub insecure: bool,
+}
+
+/// A watcher: how one check gets its results.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// What is looked at.
+    pub kind: WatchKind,
+    /// Time from one look to the next (default 10 s).
+    pub every: Duration,
+    /// Time limit of one look (default: 5 s, at most `every`).
+    pub timeout: Duration,
+    /// Patterns looked for in what it reads (exec: each line of output; http: each line of the body).
+    pub patterns: Vec<Pattern>,
+}
+
+/// `match "name" { … }` of a watcher.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// Its name.
+    pub name: PatternName,
+    /// What a line must contain.
+    pub regex: Regex,
+}
+
+/// What a watcher looks at.
+#[derive(Clone, Debug)]
+pub enum WatchKind {
+    /// An HTTP request.
+    Http(Box<Http>),
+    /// A TCP connection.
+    Tcp(Tcp),
+    /// A DNS question.
+    Dns(Dns),
+    /// A program with Nagios exit codes.
+    Exec(Command),
+    /// Space on file systems.
+    Disk(Disk),
+    /// A process.
+    Process(Process),
+    /// Something that must call in (`POST /v1/heartbeat/NAME`).
+    Heartbeat(Heartbeat),
+}
+
+impl WatchKind {
+    /// The word for it in the configuration.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
+            Self::Dns(_) => "dns",
+            Self::Exec(_) => "exec",
+            Self::Disk(_) => "disk",
+            Self::Process(_) => "process",
+            Self::Heartbeat(_) => "heartbeat",
+        }
+    }
+}
+
+/// `watch "http"`: one request; passing when everything expected is there.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// The address.
+    pub url: Url,
+    /// The method (default GET).
+    pub method: String,
+    /// Headers to send; values may be secrets.
+    pub headers: Vec<(String, Secret)>,
+    /// Body to send.
+    pub body: Option<String>,
+    /// HTTP basic authentication: user and password.
+    pub basic_auth: Option<(String, Secret)>,
+    /// Bearer token.
+    pub bearer: Option<Secret>,
+    /// Statuses that pass, as inclusive ranges (default 200 to 299).
+    pub status: Vec<(u16, u16)>,
+    /// Headers that must be there and match.
+    pub expect_headers: Vec<(String, Regex)>,
+    /// The body must match.
+    pub body_matches: Option<Regex>,
+    /// The body must not match.
+    pub body_lacks: Option<Regex>,
+    /// JSON pointers into the body and what they must be (text compares as text, numbers as numbers).
+    pub json: Vec<(String, JsonExpect)>,
+    /// Slower than this in all is a warning.
+    pub warn_slower: Option<Duration>,
+    /// A certificate that ends sooner than this is a warning (default 14 days).
+    pub warn_expiry: Duration,
+    /// A certificate that ends sooner than this is critical (default 3 days).
+    pub critical_expiry: Duration,
+    /// Redirects followed (default 0: a redirect is judged by its status).
+    pub redirects: u8,
+    /// Keep the connection for the next look. A kept one tests neither DNS nor accept nor TLS.
+    pub keep_alive: bool,
+    /// Addresses to use.
+    pub family: Family,
+    /// Body bytes read at most (default 1 MiB); more is cut, not failed.
+    pub max_body: usize,
+    /// TLS.
+    pub tls: Tls,
+}
+
+/// What a JSON pointer must lead to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JsonExpect {
+    /// Exactly this value.
+    Equals(serde_json::Value),
+    /// Anything at all.
+    Present,
+}
+
+/// Which addresses of a host are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// The first that answers, in the system's order.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// `watch "tcp"`: passing when the port accepts (and answers as expected).
+#[derive(Clone, Debug)]
+pub struct Tcp {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Addresses to use.
+    pub family: Family,
+    /// Bytes to send after connecting.
+    pub send: Option<Vec<u8>>,
+    /// What the answer must match (as text; invalid UTF-8 is replaced).
+    pub expect: Option<Regex>,
+    /// Slower than this in all is a warning.
+    pub warn_slower: Option<Duration>,
+    /// Whether to speak TLS, and how.
+    pub tls: Option<Tls>,
+}
+
+/// `watch "dns"`: passing when the name has an answer (the expected one).
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// The name to ask for.
+    pub name: String,
+    /// The record type.
+    pub record: DnsRecord,
+    /// The server to ask; `None`: the system's resolver by getaddrinfo (A and AAAA only).
+    pub server: Option<SocketAddr>,
+    /// Answers that must be among those given, as text.
+    pub expect: Vec<String>,
+    /// Whether others than those may be given too (default true).
+    pub others: bool,
+    /// Slower than this in all is a warning.
+    pub warn_slower: Option<Duration>,
+}
+
+/// A DNS record type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsRecord {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// An alias.
+    Cname,
+    /// Mail exchangers, as `10 mail.example.`.
+    Mx,
+    /// Name servers.
+    Ns,
+    /// Reverse names.
+    Ptr,
+    /// Services, as `0 0 8080 host.example.`.
+    Srv,
+    /// Texts.
+    Txt,
+    /// Start of authority: the serial is a value.
+    Soa,
+}
+
+/// A program to run: never through a shell unless it names one.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Program and arguments; not empty.
+    pub argv: Vec<String>,
+    /// Environment added to the agent's own few (PATH, HOME, LANG).
+    pub env: Vec<(String, Secret)>,
+    /// Working directory.
+    pub cwd: Option<PathBuf>,
+}
+
+/// `watch "disk"`: space and inodes of file systems, as df sees them.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Paths on the file systems; empty: every mounted one that lies on a device.
+    pub paths: Vec<PathBuf>,
+    /// Used space above this is a warning, percent (default 85).
+    pub warn_used_percent: f64,
+    /// Used space above this is critical, percent (default 95).
+    pub critical_used_percent: f64,
+    /// Less available than this is critical, bytes.
+    pub critical_available_bytes: Option<u64>,
+    /// Used inodes above this are critical, percent (default 98).
+    pub critical_inodes_percent: f64,
+}
+
+/// `watch "process"`: passing when the wanted number of processes is there.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// How they are found.
+    pub by: ProcessBy,
+    /// At least so many (default 1).
+    pub at_least: u32,
+    /// At most so many.
+    pub at_most: Option<u32>,
+    /// Resident memory of all together above this is a warning, bytes.
+    pub warn_memory_bytes: Option<u64>,
+}
+
+/// How processes are found.
+#[derive(Clone, Debug)]
+pub enum ProcessBy {
+    /// The number in this file must be that of a living process.
+    PidFile(PathBuf),
+    /// The command line (arguments joined by spaces) matches.
+    CommandLine(Regex),
+    /// The name (`comm`, at most 15 bytes) is this.
+    Name(String),
+}
+
+/// `watch "heartbeat"`: something that must call in every so often.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// It must call in within this time of its last call; then the check is critical.
+    pub within: Duration,
+    /// What the caller must show, besides or in place of the listener's token.
+    pub token: Option<Secret>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Run a program.
+    Exec(Command),
+    /// Make an HTTP request.
+    Http(Box<HttpAction>),
+    /// Write or delete a key.
+    Kv(KvAction),
+}
+
+impl Action {
+    /// The word for it in the configuration.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Exec(_) => "exec",
+            Self::Http(_) => "http",
+            Self::Kv(_) => "kv",
+        }
+    }
+}
+
+/// `act "http"`.
+#[derive(Clone, Debug)]
+pub struct HttpAction {
+    /// The address.
+    pub url: Url,
+    /// The method (default POST).
+    pub method: String,
+    /// Headers to send.
+    pub headers: Vec<(String, Secret)>,
+    /// Body to send.
+    pub body: Option<String>,
+    /// HTTP basic authentication: user and password.
+    pub basic_auth: Option<(String, Secret)>,
+    /// Bearer token.
+    pub bearer: Option<Secret>,
+    /// Statuses that mean done, as inclusive ranges (default 200 to 299).
+    pub status: Vec<(u16, u16)>,
+    /// TLS.
+    pub tls: Tls,
+}
+
+/// `act "kv"`: in the local store, or in Consul when there is a `consul` block.
+#[derive(Clone, Debug)]
+pub struct KvAction {
+    /// The key, as it is: not under our prefix.
+    pub key: String,
+    /// The value; `None` deletes the key.
+    pub value: Option<Secret>,
+}

@@ -1,0 +1,287 @@
+//! The check machine: results in, a judged status out.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::name::ValueName;
+use crate::plan::CheckPlan;
+use crate::time::{Boot, Now};
+
+/// The status of a result or of a check, in Consul's words; `Unknown` is "no data".
+/// Ordered from best to worst for composing: what nobody knows is worse than a warning
+/// and better than a fault that was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// All is well.
+    Passing,
+    /// Not well, but it works.
+    Warning,
+    /// No data, for a stated reason.
+    #[default]
+    Unknown,
+    /// It does not work.
+    Critical,
+}
+
+impl Status {
+    /// Every status, from best to worst.
+    pub const ALL: [Self; 4] = [Self::Passing, Self::Warning, Self::Unknown, Self::Critical];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passing => "passing",
+            Self::Warning => "warning",
+            Self::Unknown => "unknown",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is not a status: passing, warning, critical or unknown"))
+    }
+}
+
+/// One result of a watcher.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// What the watcher saw; `Unknown` when it could not look.
+    pub status: Status,
+    /// One line for people: what was seen, or why nothing was.
+    pub summary: String,
+    /// What was measured.
+    pub values: Vec<(ValueName, Value)>,
+}
+
+impl Sample {
+    /// A result without values.
+    pub fn new(status: Status, summary: impl Into<String>) -> Self {
+        Self { status, summary: summary.into(), values: Vec::new() }
+    }
+
+    /// The same with one more value.
+    #[must_use]
+    pub fn with(mut self, name: ValueName, value: Value) -> Self {
+        self.values.push((name, value));
+        self
+    }
+
+    /// The value of that name.
+    pub fn value(&self, name: &ValueName) -> Option<&Value> {
+        self.values.iter().find(|(found, _)| found == name).map(|(_, value)| value)
+    }
+}
+
+/// One measured value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A number; its unit is in the value's name.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A check as it stands: a row of the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// The judged status.
+    pub status: Status,
+    /// Since when it has it.
+    pub since: Now,
+    /// When the check came to be.
+    pub created: Boot,
+    /// Whether it has passed since it came to be: then its grace is over.
+    pub started: bool,
+    /// The last result and when it came.
+    pub last: Option<(Now, Sample)>,
+    /// Whether it flaps.
+    pub flapping: bool,
+    /// When it changed, as far as flap detection looks back.
+    pub changes: VecDeque<Boot>,
+    /// Results that speak for a change, not yet enough of them. Not stored: a restart
+    /// starts a new streak.
+    pub streak: Option<Streak>,
+    /// The last few results before the present one, oldest first: the evidence of the
+    /// next transition. Not stored.
+    pub recent: VecDeque<(Now, Status, String)>,
+}
+
+/// Consecutive results of one side (passing or not) that differ from the judged status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streak {
+    /// The latest of them.
+    pub to: Status,
+    /// How many.
+    pub count: u32,
+    /// When the first came.
+    pub since: Boot,
+}
+
+/// A change of a check's status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// Before.
+    pub from: Status,
+    /// After.
+    pub to: Status,
+    /// What the result that decided it said.
+    pub summary: String,
+    /// Whether the check began or ceased to flap with it.
+    pub flapping: Option<bool>,
+    /// The results it rests on, oldest first.
+    pub evidence: Vec<(Now, Status, String)>,
+}
+
+/// Results kept as evidence for a transition.
+const EVIDENCE: usize = 5;
+
+impl Check {
+    /// A check that nobody has looked at.
+    pub fn new(now: Now) -> Self {
+        Self {
+            status: Status::Unknown,
+            since: now,
+            created: now.boot,
+            started: false,
+            last: None,
+            flapping: false,
+            changes: VecDeque::new(),
+            streak: None,
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// Takes a result in and says whether it changes the status.
+    pub fn observe(&mut self, plan: &CheckPlan, sample: Sample, now: Now) -> Option<Transition> {
+        if self.recent.len() == EVIDENCE {
+            self.recent.pop_front();
+        }
+        let first = self.last.is_none();
+        self.recent.push_back((now, sample.status, sample.summary.clone()));
+        let found = sample.status;
+        self.last = Some((now, sample));
+
+        if found == Status::Passing {
+            self.started = true;
+        } else if !self.started && now.boot.since(self.created) < plan.grace {
+            return None;
+        }
+        if found == self.status {
+            self.streak = None;
+            return None;
+        }
+        let passes = found == Status::Passing;
+        let streak = self.streak.get_or_insert(Streak { to: found, count: 0, since: now.boot });
+        if (streak.to == Status::Passing) != passes {
+            *streak = Streak { to: found, count: 0, since: now.boot };
+        }
+        streak.to = found;
+        streak.count = streak.count.saturating_add(1);
+        if first && passes {
+            // Nothing is known against it: one look is enough.
+            return Some(self.change(plan, now));
+        }
+        self.mature(plan, now)
+    }
+
+    /// What the passing of time changes: no data for too long, or a streak that has
+    /// lasted long enough.
+    pub fn wake(&mut self, plan: &CheckPlan, now: Now) -> Option<Transition> {
+        if let Some(limit) = plan.stale_after {
+            let heard = self.last.as_ref().map_or(self.created, |(at, _)| at.boot);
+            let silent = now.boot.since(heard);
+            let graced = !self.started && now.boot.since(self.created) < plan.grace;
+            if silent >= limit && self.status != Status::Unknown && !graced {
+                let summary = format!("no data for {}", crate::time::Span(silent));
+                if self.recent.len() == EVIDENCE {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back((now, Status::Unknown, summary));
+                self.streak = Some(Streak { to: Status::Unknown, count: u32::MAX, since: heard });
+                return Some(self.change(plan, now));
+            }
+        }
+        self.mature(plan, now)
+    }
+
+    /// When `wake` may have something to say.
+    pub fn wake_at(&self, plan: &CheckPlan) -> Option<Boot> {
+        let heard = self.last.as_ref().map_or(self.created, |(at, _)| at.boot);
+        let stale = plan.stale_after.filter(|_| self.status != Status::Unknown).map(|limit| {
+            let graced = if self.started { heard } else { self.created.after(plan.grace) };
+            heard.after(limit).max(graced)
+        });
+        let ripe = self
+            .streak
+            .filter(|streak| streak.count >= Self::wanted(plan, streak.to))
+            .map(|streak| streak.since.after(self.lasting(plan, streak.to)));
+        stale.into_iter().chain(ripe).min()
+    }
+
+    fn wanted(plan: &CheckPlan, to: Status) -> u32 {
+        if to == Status::Passing { plan.pass_after.get() } else { plan.fail_after.get() }
+    }
+
+    fn lasting(&self, plan: &CheckPlan, to: Status) -> Duration {
+        match (to, plan.flap) {
+            (Status::Passing, Some(flap)) if self.flapping => flap.within,
+            (Status::Passing, _) => Duration::ZERO,
+            (Status::Warning | Status::Critical | Status::Unknown, _) => plan.bad_for,
+        }
+    }
+
+    fn mature(&mut self, plan: &CheckPlan, now: Now) -> Option<Transition> {
+        let streak = self.streak?;
+        let enough = streak.count >= Self::wanted(plan, streak.to)
+            && now.boot.since(streak.since) >= self.lasting(plan, streak.to);
+        enough.then(|| self.change(plan, now))
+    }
+
+    fn change(&mut self, plan: &CheckPlan, now: Now) -> Transition {
+        let to = self.streak.take().map_or(self.status, |streak| streak.to);
+        let from = std::mem::replace(&mut self.status, to);
+        self.since = now;
+        let flapping = plan.flap.and_then(|flap| {
+            self.changes.push_back(now.boot);
+            while self.changes.front().is_some_and(|at| now.boot.since(*at) > flap.within)
+                || self.changes.len() > flap.changes.get() as usize
+            {
+                self.changes.pop_front();
+            }
+            let flaps = to != Status::Passing && self.changes.len() >= flap.changes.get() as usize;
+            if flaps != self.flapping && to == Status::Passing {
+                // It has been steady for the whole window.
+                self.changes.clear();
+            }
+            (flaps != self.flapping).then(|| {
+                self.flapping = flaps;
+                flaps
+            })
+        });
+        let summary = self.recent.back().map_or_else(String::new, |(_, _, summary)| summary.clone());
+        Transition { from, to, summary, flapping, evidence: self.recent.iter().cloned().collect() }
+    }
+}

@@ -1,0 +1,49 @@
+//! Flood control: what a remedy has done lately and what that forbids.
+
+use std::collections::VecDeque;
+
+use crate::plan::Remedy;
+use crate::time::Boot;
+
+/// The flood control of one remedy (and so of its target): a row of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flood {
+    /// Whether its conditions held when last looked at: it starts when this turns true.
+    pub held: bool,
+    /// A trigger waits for what holds it back to be over; why it was triggered.
+    pub deferred: Option<String>,
+    /// Starts that cooldown and budget still look at, oldest first.
+    pub starts: VecDeque<Boot>,
+    /// Ended runs in a row that left the condition true.
+    pub unhelpful: u32,
+    /// Whether it gave up.
+    pub gave_up: bool,
+    /// Whether the present exhaustion of the budget was told.
+    pub told: bool,
+}
+
+impl Flood {
+    /// Until when the cooldown holds a start back.
+    pub fn cooling_until(&self, remedy: &Remedy, now: Boot) -> Option<Boot> {
+        let until = self.starts.back()?.after(remedy.cooldown);
+        (until > now).then_some(until)
+    }
+
+    /// Until when the budget holds a start back.
+    pub fn spent_until(&self, remedy: &Remedy, now: Boot) -> Option<Boot> {
+        let budget = remedy.budget?;
+        let runs = budget.runs.get() as usize;
+        let oldest = self.starts.len().checked_sub(runs).and_then(|index| self.starts.get(index))?;
+        let until = oldest.after(budget.per);
+        (until > now).then_some(until)
+    }
+
+    /// Notes a start.
+    pub fn start(&mut self, remedy: &Remedy, now: Boot) {
+        self.starts.push_back(now);
+        let keep = remedy.budget.map_or(1, |budget| budget.runs.get() as usize);
+        while self.starts.len() > keep {
+            self.starts.pop_front();
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! One run of a remedy: where it stands.
+
+use std::collections::BTreeMap;
+
+use crate::name::{ActionName, IncidentId, RemedyName, RunId, StepName, Target};
+use crate::plan::Mode;
+use crate::time::{Boot, Now};
+
+/// One run of a remedy: a row of the store. What is committed here before an act is
+/// its intent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// The remedy it is a run of.
+    pub remedy: RemedyName,
+    /// The definition it was started under.
+    pub definition: String,
+    /// What it works on.
+    pub target: Target,
+    /// Why it was started, in words.
+    pub cause: String,
+    /// The incident it belongs to.
+    pub incident: Option<IncidentId>,
+    /// When it was started.
+    pub started: Now,
+    /// When it must have ended.
+    pub deadline: Boot,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// The step it is at.
+    pub step: StepName,
+    /// Whether it was cancelled and only goes through its last steps.
+    pub cancelled: Option<String>,
+    /// How often it went back or on to a step because one had failed.
+    pub visits: BTreeMap<StepName, u32>,
+    /// What it is doing.
+    pub state: RunState,
+}
+
+/// What a run is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunState {
+    /// An action was ordered; its outcome is awaited.
+    Acting {
+        /// The attempt, from 1.
+        attempt: u32,
+        /// When it was ordered.
+        since: Boot,
+    },
+    /// It is not known what became of an attempt: the agent was asked to look.
+    Inspecting {
+        /// The attempt, from 1.
+        attempt: u32,
+        /// When it had been ordered.
+        since: Boot,
+    },
+    /// The action was done, or may have been; whether it worked is awaited.
+    Verifying {
+        /// The attempt, from 1.
+        attempt: u32,
+        /// Results of this time and later count.
+        since: Boot,
+        /// Whether the action is known to have been done.
+        done: bool,
+    },
+    /// The next attempt waits.
+    BackingOff {
+        /// The next attempt.
+        attempt: u32,
+        /// Until then.
+        until: Boot,
+    },
+    /// An action is due but as many as allowed are in flight.
+    Queued {
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// Waiting for a condition.
+    Waiting {
+        /// The attempt, from 1.
+        attempt: u32,
+        /// Since when it waits.
+        since: Boot,
+        /// Since when the condition has held without a break.
+        held: Option<Boot>,
+    },
+    /// Waits for a person: `remedy retry` or `remedy cancel`.
+    Parked {
+        /// Why.
+        why: String,
+        /// The attempt it stopped at.
+        attempt: u32,
+    },
+    /// It is over.
+    Ended(Ending, Now),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every step was done.
+    Done,
+    /// A step failed, or the deadline came.
+    Failed {
+        /// What failed.
+        why: String,
+    },
+    /// It was cancelled, and its last steps are done.
+    Cancelled {
+        /// By what.
+        why: String,
+    },
+}
+
+/// An action to be carried out, with the identity under which it can be found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The run.
+    pub run: RunId,
+    /// Its step.
+    pub step: StepName,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// What to do.
+    pub action: ActionName,
+    /// What it is done to.
+    pub target: Target,
+    /// The remedy it belongs to.
+    pub remedy: RemedyName,
+}
+
+impl std::fmt::Display for Order {
+    /// The identity sent along as `LICTOR_STEP` and `Idempotency-Key`: `r17/restart/1`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.run, self.step, self.attempt)
+    }
+}
+
+/// What became of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Done {
+        /// What it said: exit status and end of output, or the like.
+        detail: String,
+    },
+    /// It was certainly not done, or was done and failed.
+    Failed {
+        /// What it said.
+        detail: String,
+    },
+    /// Nobody knows: a time limit, a broken connection, a crash in between.
+    Unknown {
+        /// What is known.
+        detail: String,
+    },
+}
+
+impl Run {
+    /// Whether it is over.
+    pub fn ended(&self) -> bool {
+        matches!(self.state, RunState::Ended(..))
+    }
+
+    /// Whether an action of it is or may be under way.
+    pub fn in_flight(&self) -> bool {
+        matches!(self.state, RunState::Acting { .. } | RunState::Inspecting { .. })
+    }
+}

@@ -1,0 +1,160 @@
+//! What goes into the engine and what comes out of it.
+
+use std::fmt;
+
+use crate::check::{Check, Sample};
+use crate::event::Event;
+use crate::flood::Flood;
+use crate::incident::Incident;
+use crate::name::{CheckName, IncidentId, PatternName, RemedyName, RunId, StepName};
+use crate::run::{Order, Outcome, Run};
+
+/// One input of the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A watcher has a result.
+    Observed {
+        /// The check it feeds.
+        check: CheckName,
+        /// The result.
+        sample: Sample,
+    },
+    /// A pattern of a watcher matched a line.
+    Matched {
+        /// The watcher.
+        source: CheckName,
+        /// Its pattern.
+        pattern: PatternName,
+        /// The line.
+        line: String,
+    },
+    /// An action ended, or was looked at.
+    Outcome {
+        /// The run.
+        run: RunId,
+        /// Its step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A person asks for something.
+    Command(Command),
+    /// Only time has passed.
+    Tick,
+    /// Something to be recorded that the engine has no part in.
+    Note(Event),
+}
+
+/// What a person can ask of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Try the step of a parked run again.
+    Retry(RunId),
+    /// Cancel a run.
+    Cancel(RunId),
+    /// Start a remedy now; cooldown, budget and guard are set aside, the lock is not.
+    Start(RemedyName),
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry(run) => write!(f, "retry {run}"),
+            Self::Cancel(run) => write!(f, "cancel {run}"),
+            Self::Start(remedy) => write!(f, "start {remedy}"),
+        }
+    }
+}
+
+/// Something the agent has to do, after the rest of the output was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Carry out an action and report its outcome.
+    Act(Order),
+    /// Find out what became of an attempt that may have been made and report it;
+    /// do not carry it out.
+    Inspect(Order),
+    /// Stop an action that is under way, if it can be stopped; its outcome is still reported.
+    Abort(Order),
+}
+
+/// One row that changed; the store keeps the latest of each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Row {
+    /// A check.
+    Check(CheckName, Check),
+    /// The flood control of a remedy.
+    Flood(RemedyName, Flood),
+    /// A run.
+    Run(Run),
+    /// An incident.
+    Incident(Incident),
+}
+
+/// The key of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKey {
+    /// A check.
+    Check(CheckName),
+    /// The flood control of a remedy.
+    Flood(RemedyName),
+    /// A run.
+    Run(RunId),
+    /// An incident.
+    Incident(IncidentId),
+}
+
+impl Row {
+    /// Its key.
+    pub fn key(&self) -> RowKey {
+        match self {
+            Self::Check(name, _) => RowKey::Check(name.clone()),
+            Self::Flood(name, _) => RowKey::Flood(name.clone()),
+            Self::Run(run) => RowKey::Run(run.id),
+            Self::Incident(incident) => RowKey::Incident(incident.id),
+        }
+    }
+}
+
+/// What one step of the engine asks to be recorded, then done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// Rows to write, in order; a later one of the same key replaces an earlier one.
+    pub rows: Vec<Row>,
+    /// Rows to remove.
+    pub gone: Vec<RowKey>,
+    /// Entries for the ledger, in order.
+    pub events: Vec<Event>,
+    /// What to do once all of the above is durable.
+    pub effects: Vec<Effect>,
+    /// The answer to a command.
+    pub answer: Option<Result<String, Refusal>>,
+}
+
+impl Output {
+    /// Whether nothing has to be recorded.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.gone.is_empty() && self.events.is_empty() && self.effects.is_empty()
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such thing.
+    NotFound(String),
+    /// It is not in a state for that.
+    Conflict(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(why) | Self::Conflict(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
