@@ -1,1 +1,6 @@
-//! Skeleton.
+//! Real servers, stand-ins and the simulator. For tests only: nothing here is part of the program.
+
+pub mod consul;
+pub mod ports;
+pub mod process;
+pub mod wait;
