@@ -26,6 +26,10 @@ pub struct Config {
     pub actions: BTreeMap<ActionName, Action>,
     /// What the engine judges and decides by.
     pub plan: Plan,
+    /// The digest of each block by what it defines, such as `watch shop` or `node`: the
+    /// same as long as what is written there is, comments and layout aside. A reload
+    /// compares them.
+    pub blocks: BTreeMap<String, String>,
 }
 
 /// `node { … }`.
