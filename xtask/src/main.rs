@@ -1,2 +1,100 @@
-//! Skeleton.
-fn main() {}
+//! The project's own commands: `cargo xtask COMMAND`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for a terminal: its output is its purpose"
+)]
+
+mod bench;
+mod dist;
+mod docs;
+mod error;
+mod fuzz;
+mod lint;
+mod policy;
+mod process;
+mod setup;
+mod stages;
+mod suites;
+mod table;
+mod test;
+mod tool;
+mod workspace;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::setup::Host;
+use crate::workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what the tests need: Debian packages, and Consul beside the build output
+    Setup,
+    /// Run everything that must hold: set up, lint, tests, documentation, fuzz targets
+    Test {
+        /// Succeed although some suites cannot run on this machine
+        #[arg(long)]
+        partial: bool,
+        /// Run suites up to this tier: 0 needs nothing, 1 real servers, 2 clusters and hosts
+        #[arg(long, value_name = "N", default_value_t = suites::TIERS, value_parser = clap::value_parser!(u8).range(..=i64::from(suites::TIERS)))]
+        tier: u8,
+    },
+    /// Check formatting, dependencies and clippy's lints
+    Lint,
+    /// Make the documentation
+    Docs,
+    /// Measure against what one would otherwise run, and print one table
+    Bench {
+        /// Only this benchmark
+        name: Option<String>,
+    },
+    /// Drive the fuzz targets; a failing input is kept and its seed printed
+    Fuzz {
+        /// Only this target
+        target: Option<String>,
+        /// Time for each target
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Repeat the run that printed this seed
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+    },
+    /// Build the archive that is given away, and its checksum
+    Dist,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Setup => setup::report(&setup::setup(&workspace, &Host::here())?),
+        Command::Test { partial, tier } => test::test(&workspace, tier, partial),
+        Command::Lint => lint::lint(&workspace),
+        Command::Docs => docs::docs(&workspace),
+        Command::Bench { name } => bench::bench(&workspace, name.as_deref()),
+        Command::Fuzz { target, seconds, seed } => {
+            fuzz::fuzz(&workspace, target.as_deref(), Duration::from_secs(seconds), seed).map(drop)
+        }
+        Command::Dist => dist::dist(&workspace),
+    }
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask bench`: one table, each row a ratio against what one would otherwise run.
+//!
+//! Ours and the peer are measured in the same run on the same machine, in turn,
+//! and a figure is the median of at least five runs. A benchmark is a file in
+//! this directory and a line in [`BENCHES`].
+
+mod machine;
+mod measure;
+
+use crate::error::Error;
+use crate::setup::{self, Host, Tools};
+use crate::table::Table;
+use crate::workspace::Workspace;
+use measure::Sample;
+
+/// A benchmark: what it is called and how it is run.
+struct Bench {
+    /// What one types to run it alone.
+    name: &'static str,
+    /// Measures and returns its rows.
+    run: fn(&Bed<'_>) -> Result<Vec<Row>, Error>,
+}
+
+/// All benchmarks, in the order of the table.
+const BENCHES: &[Bench] = &[];
+
+/// What a benchmark finds ready.
+#[expect(dead_code, reason = "read by the first benchmark")]
+struct Bed<'a> {
+    /// Where to build and where to write.
+    workspace: &'a Workspace,
+    /// The peers' programs.
+    tools: Tools,
+}
+
+/// Which of two figures is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "chosen by the first benchmark"))]
+enum Better {
+    /// As of probes a second.
+    More,
+    /// As of milliseconds or megabytes.
+    Less,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    ours: Sample,
+    peer: Sample,
+    better: Better,
+    command: String,
+}
+
+impl Row {
+    /// A comparison of two samples of one unit, and the command that repeats it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "made by the first benchmark"))]
+    fn new(name: &str, ours: Sample, peer: Sample, better: Better, command: &str) -> Self {
+        Self { name: name.to_owned(), ours, peer, better, command: command.to_owned() }
+    }
+
+    /// How many times better ours is: above 1 in our favour, whichever way the unit goes.
+    fn ratio(&self) -> f64 {
+        match self.better {
+            Better::More => self.ours.median() / self.peer.median(),
+            Better::Less => self.peer.median() / self.ours.median(),
+        }
+    }
+}
+
+/// Runs all benchmarks, or the one named, and prints the table.
+pub(crate) fn bench(workspace: &Workspace, only: Option<&str>) -> Result<(), Error> {
+    let chosen: Vec<&Bench> =
+        BENCHES.iter().filter(|bench| only.is_none_or(|only| bench.name == only)).collect();
+    if let Some(only) = only
+        && chosen.is_empty()
+    {
+        let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+        return Err(Error::Verdict(format!(
+            "there is no benchmark `{only}`; there are: {}",
+            names.join(", ")
+        )));
+    }
+    let bed = Bed { workspace, tools: setup::setup(workspace, &Host::here())? };
+    machine::describe(&workspace.target().join("bench"))?;
+    let mut rows = Vec::new();
+    for bench in chosen {
+        println!("measuring {}", bench.name);
+        rows.extend((bench.run)(&bed)?);
+    }
+    println!("\n{}", table(&rows));
+    Ok(())
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new(["name", "ours", "peer", "times better", "command"]);
+    for row in rows {
+        table.row([
+            row.name.clone(),
+            row.ours.to_string(),
+            row.peer.to_string(),
+            format!("{:.2}", row.ratio()),
+            row.command.clone(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(value: f64, unit: &'static str) -> Sample {
+        Sample::new(vec![value; measure::RUNS], unit).unwrap()
+    }
+
+    #[test]
+    fn a_ratio_above_one_is_in_our_favour_whichever_way_the_unit_goes() {
+        let faster = Row::new("rate", sample(200.0, "/s"), sample(100.0, "/s"), Better::More, "c");
+        let smaller = Row::new("memory", sample(10.0, "MB"), sample(40.0, "MB"), Better::Less, "c");
+        assert_eq!(faster.ratio(), 2.0);
+        assert_eq!(smaller.ratio(), 4.0);
+        let text = table(&[faster, smaller]).to_string();
+        assert!(text.contains("rate    200 /s (200 to 200)"), "{text}");
+        assert!(text.lines().any(|line| line.contains("4.00")), "{text}");
+    }
+}

@@ -1,0 +1,215 @@
+//! What the project may depend on: licences, crates that are banned, and versions that come twice.
+//!
+//! It rests on `cargo metadata` alone, so it needs no network once the crates are fetched.
+
+mod spdx;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::lint;
+use crate::workspace::{self, Workspace};
+
+/// Licences that ask for no more than their notice, so that the program can be given away as `MIT OR Apache-2.0`.
+const LICENCES: &[&str] = &[
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+/// Crates that must not come in, and why.
+const BANNED: &[(&str, &str)] = &[
+    ("anyhow", "errors below the program are typed"),
+    ("chrono", "time is jiff's"),
+    ("native-tls", "TLS is rustls, on every machine the same"),
+    ("openssl", "TLS is rustls, and the program links only libc"),
+    ("openssl-sys", "TLS is rustls, and the program links only libc"),
+    ("ring", "one TLS provider, aws-lc-rs; with two, one has to be installed by hand"),
+];
+
+/// Crates that may come in more than one version, and through whom.
+const DUPLICATES: &[(&str, &str)] = &[
+    ("bit-vec", "proptest and regex's set are a release apart; tests only"),
+    ("getrandom", "0.2 by ring's and aws-lc's build helpers, 0.4 by rand"),
+    ("shlex", "1 by cc, 2 by trycmd; build and tests only"),
+    ("similar", "insta and snapbox are a release apart; tests only"),
+    ("syn", "the derive crates are moving from 2 to 3"),
+    ("synstructure", "moves with syn"),
+    ("unicode-width", "0.1 by miette, 0.2 by comfy-table and clap"),
+];
+
+/// Checks every crate of the lock file that this platform builds.
+pub(crate) fn check(workspace: &Workspace) -> Result<String, Error> {
+    let crates = read(workspace)?;
+    let mut faults = Vec::new();
+    faults.extend(licence_faults(&crates));
+    faults.extend(banned_faults(&crates));
+    faults.extend(duplicate_faults(&crates, DUPLICATES));
+    for name in needless(&crates, DUPLICATES) {
+        println!("note: {name} no longer comes twice; take it out of the exceptions");
+    }
+    if faults.is_empty() {
+        return Ok(format!("{} crates", crates.len()));
+    }
+    Err(Error::Verdict(format!("{} against the dependency policy\n{}", faults.len(), faults.join("\n"))))
+}
+
+#[derive(Debug)]
+struct Crate {
+    name: String,
+    version: String,
+    licence: Option<String>,
+}
+
+impl Crate {
+    /// The part of a version that changes when it stops being compatible: `1` of 1.2.3, `0.2` of 0.2.3.
+    fn series(&self) -> String {
+        let mut numbers = self.version.split('.');
+        match (numbers.next().unwrap_or_default(), numbers.next()) {
+            ("0", Some(minor)) => format!("0.{minor}"),
+            (major, _) => major.to_owned(),
+        }
+    }
+}
+
+fn read(workspace: &Workspace) -> Result<Vec<Crate>, Error> {
+    let platform = workspace::platform()?;
+    let text = lint::cargo(workspace)
+        .args(["metadata", "--format-version=1", "--locked", "--filter-platform", &platform])
+        .output()?;
+    let metadata: Value = serde_json::from_str(&text).map_err(|error| answer(error.to_string()))?;
+    let packages = metadata
+        .get("packages")
+        .and_then(Value::as_array)
+        .ok_or_else(|| answer("no `packages`".to_owned()))?;
+    packages
+        .iter()
+        .map(|package| {
+            let text = |field: &str| package.get(field).and_then(Value::as_str).map(str::to_owned);
+            Ok(Crate {
+                name: text("name").ok_or_else(|| answer("a package without a name".to_owned()))?,
+                version: text("version").ok_or_else(|| answer("a package without a version".to_owned()))?,
+                licence: text("license"),
+            })
+        })
+        .collect()
+}
+
+fn answer(what: String) -> Error {
+    Error::Answer { of: "cargo metadata", what }
+}
+
+fn licence_faults(crates: &[Crate]) -> Vec<String> {
+    let judge = |package: &Crate| match &package.licence {
+        None => Some("names no licence".to_owned()),
+        Some(licence) => match spdx::is_allowed(licence, LICENCES) {
+            Some(true) => None,
+            Some(false) => Some(format!("has the licence `{licence}`, which is not in the list")),
+            None => Some(format!("has the licence `{licence}`, which is no SPDX expression")),
+        },
+    };
+    crates
+        .iter()
+        .filter_map(|package| Some(format!("{} {} {}", package.name, package.version, judge(package)?)))
+        .collect()
+}
+
+fn banned_faults(crates: &[Crate]) -> Vec<String> {
+    let reason = |name: &str| BANNED.iter().find(|(banned, _)| *banned == name).map(|(_, reason)| reason);
+    crates
+        .iter()
+        .filter_map(|package| {
+            Some(format!("{} {} is banned: {}", package.name, package.version, reason(&package.name)?))
+        })
+        .collect()
+}
+
+fn duplicate_faults(crates: &[Crate], exceptions: &[(&str, &str)]) -> Vec<String> {
+    doubles(crates)
+        .into_iter()
+        .filter(|(name, _)| !exceptions.iter().any(|(allowed, _)| allowed == name))
+        .map(|(name, versions)| {
+            format!("{name} comes in several versions: {}", Vec::from_iter(versions).join(", "))
+        })
+        .collect()
+}
+
+/// Exceptions that nothing needs any more.
+fn needless<'a>(crates: &[Crate], exceptions: &[(&'a str, &str)]) -> Vec<&'a str> {
+    let doubles = doubles(crates);
+    exceptions.iter().map(|&(name, _)| name).filter(|name| !doubles.contains_key(name)).collect()
+}
+
+/// The crates of several incompatible versions.
+fn doubles(crates: &[Crate]) -> BTreeMap<&str, BTreeSet<String>> {
+    let mut series: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for package in crates {
+        series.entry(&package.name).or_default().insert(package.series());
+    }
+    series.retain(|_, versions| versions.len() > 1);
+    series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, licence: Option<&str>) -> Crate {
+        Crate { name: name.to_owned(), version: version.to_owned(), licence: licence.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_licence_that_is_missing_or_not_in_the_list_is_told() {
+        let crates = [
+            package("good", "1.0.0", Some("MIT OR Apache-2.0")),
+            package("copyleft", "2.0.0", Some("GPL-3.0-only")),
+            package("silent", "0.1.0", None),
+        ];
+        assert_eq!(
+            licence_faults(&crates),
+            [
+                "copyleft 2.0.0 has the licence `GPL-3.0-only`, which is not in the list",
+                "silent 0.1.0 names no licence",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_banned_crate_is_told_with_the_reason() {
+        let crates = [package("openssl-sys", "0.9.1", Some("MIT"))];
+        assert_eq!(
+            banned_faults(&crates),
+            ["openssl-sys 0.9.1 is banned: TLS is rustls, and the program links only libc"]
+        );
+    }
+
+    #[test]
+    fn two_compatible_versions_are_one_and_two_incompatible_ones_are_told() {
+        let crates = [
+            package("same", "1.2.0", None),
+            package("same", "1.9.0", None),
+            package("major", "1.0.0", None),
+            package("major", "2.0.0", None),
+            package("minor", "0.1.4", None),
+            package("minor", "0.2.0", None),
+            package("known", "1.0.0", None),
+            package("known", "2.0.0", None),
+        ];
+        assert_eq!(
+            duplicate_faults(&crates, &[("known", "why")]),
+            ["major comes in several versions: 1, 2", "minor comes in several versions: 0.1, 0.2"]
+        );
+        assert_eq!(needless(&crates, &[("known", "why"), ("same", "why")]), ["same"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! `cargo xtask test`: everything that must hold before a change goes in.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::fuzz;
+use crate::lint::{self, cargo};
+use crate::setup::{self, Host, Tools};
+use crate::stages::Stages;
+use crate::suites::{Choice, SUITES};
+use crate::tool::Tool;
+use crate::workspace::Workspace;
+
+/// Time for all tests; each has its own, shorter limit.
+const TESTS: Duration = Duration::from_secs(25 * 60);
+
+/// How long each fuzz target is driven in a test run.
+const FUZZ: Duration = Duration::from_secs(5);
+
+/// Runs everything up to a tier; fails when something had to be left out, unless `partial`.
+pub(crate) fn test(workspace: &Workspace, tier: u8, partial: bool) -> Result<(), Error> {
+    let host = Host::here();
+    let mut stages = Stages::start();
+    println!("building in {}", workspace.target().display());
+
+    let mut tools = Tools::default();
+    stages.run("setup", || {
+        tools = setup::setup(workspace, &host)?;
+        Ok(format!("{} tools", tools.found.len()))
+    });
+    let choice = Choice::of(tier, &host, &tools);
+    for (suite, why) in &choice.left_out {
+        stages.left_out(suite, why.clone());
+    }
+
+    lint::run(&mut stages, workspace);
+
+    let runner = Runner { workspace, choice: &choice, environment: environment(&host, &tools) };
+    let mut closing = Vec::new();
+    if stages.run("build of the tests", || runner.build()) {
+        stages.run("tests", || {
+            let (lines, result) = runner.run();
+            closing = lines;
+            result.map(|()| closing.join("; "))
+        });
+    }
+    stages.run("documentation tests", || {
+        let test = runner.hermetic(cargo(workspace)).args(["test", "--workspace", "--doc", "--quiet"]);
+        test.run().map(|()| String::new())
+    });
+    stages.run("documentation", || document(workspace).map(|()| String::new()));
+    stages.run("fuzz", || fuzz::fuzz(workspace, None, FUZZ, None));
+
+    let verdict = stages.close(partial);
+    for line in &closing {
+        println!("{line}");
+    }
+    verdict
+}
+
+/// Builds the documentation; a broken link is an error.
+pub(crate) fn document(workspace: &Workspace) -> Result<(), Error> {
+    cargo(workspace)
+        .args(["doc", "--workspace", "--no-deps", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+/// What tests learn of the machine: where each tool is, and whether they may use root's rights.
+fn environment(host: &Host, tools: &Tools) -> Vec<(String, String)> {
+    let mut environment: Vec<(String, String)> = tools
+        .found
+        .iter()
+        .map(|(variable, path)| ((*variable).to_owned(), path.display().to_string()))
+        .collect();
+    if host.is_root() {
+        environment.push(("LICTOR_TEST_ROOT".to_owned(), "1".to_owned()));
+    }
+    // A snapshot that differs fails; it is never rewritten by a run.
+    environment.push(("INSTA_UPDATE".to_owned(), "no".to_owned()));
+    environment
+}
+
+/// Runs the tests with nextest, or with cargo alone where that is not installed.
+struct Runner<'a> {
+    workspace: &'a Workspace,
+    choice: &'a Choice,
+    environment: Vec<(String, String)>,
+}
+
+impl Runner<'_> {
+    fn build(&self) -> Result<String, Error> {
+        // The same command that will run them, so that nothing is built twice.
+        if has_nextest() {
+            let build = cargo(self.workspace).args(["nextest", "run", "--workspace", "--no-run"]);
+            return build.run().map(|()| String::new());
+        }
+        println!("nextest is not installed; `cargo test` runs the tests, without a time limit for each");
+        let build = cargo(self.workspace).args(["test", "--workspace", "--all-targets", "--no-run"]);
+        build.run().map(|()| "without nextest".to_owned())
+    }
+
+    /// Runs them; the lines that close the run come back too.
+    fn run(&self) -> (Vec<String>, Result<(), Error>) {
+        if has_nextest() {
+            return self.nextest().forward(|line| line.trim_start().starts_with("Summary ["));
+        }
+        let mut counts = Vec::new();
+        for pass in self.cargo_passes() {
+            let (lines, result) = pass.forward(|line| line.starts_with("test result: "));
+            counts.extend(lines);
+            if result.is_err() {
+                return (vec![sum(&counts)], result);
+            }
+        }
+        (vec![sum(&counts)], Ok(()))
+    }
+
+    fn nextest(&self) -> Tool {
+        let run = cargo(self.workspace).args(["nextest", "run", "--workspace"]).deadline(TESTS);
+        let skipped = self.choice.skipped();
+        let run = if skipped.is_empty() {
+            run
+        } else {
+            run.arg("--filterset").arg(format!("not test(/{}/)", skipped.join("|")))
+        };
+        self.hermetic(run)
+    }
+
+    /// First all that may run side by side, then each serial suite by itself.
+    fn cargo_passes(&self) -> Vec<Tool> {
+        let skipped = self.choice.skipped();
+        let serial: Vec<&str> = SUITES
+            .iter()
+            .filter(|suite| suite.is_serial() && !skipped.contains(&suite.name))
+            .map(|suite| suite.name)
+            .collect();
+        let test = || {
+            let test = cargo(self.workspace).args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+            self.hermetic(test.deadline(TESTS))
+        };
+        let side_by_side =
+            skipped.iter().chain(&serial).fold(test().arg("--"), |test, name| test.args(["--skip", name]));
+        let one_at_a_time = serial.iter().map(|name| test().args(["--", name, "--test-threads=1"]));
+        std::iter::once(side_by_side).chain(one_at_a_time).collect()
+    }
+
+    /// Gives tests what they may know, and keeps from them what would make runs differ from
+    /// machine to machine: the user's Consul settings and proxies.
+    fn hermetic(&self, tool: Tool) -> Tool {
+        let foreign = std::env::vars_os()
+            .filter_map(|(name, _)| name.into_string().ok())
+            .filter(|name| is_foreign(name));
+        let tool = foreign.fold(tool, Tool::without_env);
+        self.environment.iter().fold(tool, |tool, (name, value)| tool.env(name, value))
+    }
+}
+
+/// Variables that some client library of ours would obey.
+fn is_foreign(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.starts_with("consul_") || lower.starts_with("lictor_") || lower.ends_with("_proxy")
+}
+
+fn has_nextest() -> bool {
+    Tool::cargo().args(["nextest", "--version"]).quiet().is_ok()
+}
+
+/// Adds up cargo's own closing lines, one of each test program:
+/// `test result: ok. 14 passed; 0 failed; 0 ignored; …`.
+fn sum(lines: &[String]) -> String {
+    let count = |what: &str| -> u64 {
+        let of_line = |line: &String| {
+            let counts = line.split_once(". ")?.1;
+            counts.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse::<u64>().ok())
+        };
+        lines.iter().filter_map(of_line).sum()
+    };
+    format!(
+        "Summary: {} passed, {} failed, {} ignored",
+        count(" passed"),
+        count(" failed"),
+        count(" ignored")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_lines_of_all_test_programs_are_added_up() {
+        let lines = [
+            "test result: ok. 14 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.36s",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out; finished in 1.20s",
+        ]
+        .map(str::to_owned);
+        assert_eq!(sum(&lines), "Summary: 17 passed, 2 failed, 1 ignored");
+    }
+
+    #[test]
+    fn settings_of_the_user_are_kept_from_the_tests() {
+        assert!(["CONSUL_HTTP_ADDR", "https_proxy", "NO_PROXY", "LICTOR_CONFIG"].into_iter().all(is_foreign));
+        assert!(!["PATH", "HOME", "CARGO_TARGET_DIR", "CI"].into_iter().any(is_foreign));
+    }
+}
