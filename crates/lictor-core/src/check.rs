@@ -65,12 +65,21 @@ pub struct Sample {
     pub summary: String,
     /// What was measured.
     pub values: Vec<(ValueName, Value)>,
+    /// How long the look took: what it saw may be so old.
+    pub took: Duration,
 }
 
 impl Sample {
     /// A result without values.
     pub fn new(status: Status, summary: impl Into<String>) -> Self {
-        Self { status, summary: summary.into(), values: Vec::new() }
+        Self { status, summary: summary.into(), values: Vec::new(), took: Duration::ZERO }
+    }
+
+    /// The same, of a look that took this long.
+    #[must_use]
+    pub fn taking(mut self, took: Duration) -> Self {
+        self.took = took;
+        self
     }
 
     /// The same with one more value.
@@ -121,6 +130,8 @@ pub struct Check {
     pub flapping: bool,
     /// When it changed, as far as flap detection looks back.
     pub changes: VecDeque<Boot>,
+    /// Silence counts from here at the earliest: when the agent came to watch it. Not stored.
+    pub watched_since: Boot,
     /// Results that speak for a change, not yet enough of them. Not stored: a restart
     /// starts a new streak.
     pub streak: Option<Streak>,
@@ -169,6 +180,7 @@ impl Check {
             last: None,
             flapping: false,
             changes: VecDeque::new(),
+            watched_since: now.boot,
             streak: None,
             recent: VecDeque::new(),
         }
@@ -211,11 +223,14 @@ impl Check {
     /// lasted long enough.
     pub fn wake(&mut self, plan: &CheckPlan, now: Now) -> Option<Transition> {
         if let Some(limit) = plan.stale_after {
-            let heard = self.last.as_ref().map_or(self.created, |(at, _)| at.boot);
+            let heard = self.heard();
             let silent = now.boot.since(heard);
             let graced = !self.started && now.boot.since(self.created) < plan.grace;
             if silent >= limit && self.status != Status::Unknown && !graced {
                 let summary = format!("no data for {}", crate::time::Span(silent));
+                if let Some((_, sample)) = &mut self.last {
+                    *sample = Sample::new(Status::Unknown, summary.clone());
+                }
                 if self.recent.len() == EVIDENCE {
                     self.recent.pop_front();
                 }
@@ -229,7 +244,7 @@ impl Check {
 
     /// When `wake` may have something to say.
     pub fn wake_at(&self, plan: &CheckPlan) -> Option<Boot> {
-        let heard = self.last.as_ref().map_or(self.created, |(at, _)| at.boot);
+        let heard = self.heard();
         let stale = plan.stale_after.filter(|_| self.status != Status::Unknown).map(|limit| {
             let graced = if self.started { heard } else { self.created.after(plan.grace) };
             heard.after(limit).max(graced)
@@ -239,6 +254,10 @@ impl Check {
             .filter(|streak| streak.count >= Self::wanted(plan, streak.to))
             .map(|streak| streak.since.after(self.lasting(plan, streak.to)));
         stale.into_iter().chain(ripe).min()
+    }
+
+    fn heard(&self) -> Boot {
+        self.last.as_ref().map_or(self.created, |(at, _)| at.boot).max(self.watched_since)
     }
 
     fn wanted(plan: &CheckPlan, to: Status) -> u32 {

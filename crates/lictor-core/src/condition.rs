@@ -30,11 +30,11 @@ pub enum Condition {
         number: f64,
     },
     /// All of them hold.
-    All(Vec<Condition>),
+    All(Vec<Self>),
     /// At least one of them holds.
-    Any(Vec<Condition>),
+    Any(Vec<Self>),
     /// It does not hold.
-    Not(Box<Condition>),
+    Not(Box<Self>),
 }
 
 /// How two numbers compare.
@@ -60,7 +60,7 @@ pub trait Facts {
     fn status(&self, check: &CheckName) -> Status;
     /// The last reported number, unless the last result was no data.
     fn value(&self, check: &CheckName, value: &ValueName) -> Option<f64>;
-    /// When the check had its last result.
+    /// When the look began that gave the check its last result.
     fn seen(&self, check: &CheckName) -> Option<Boot>;
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::event::Hold;
 use crate::plan::Remedy;
 use crate::time::Boot;
 
@@ -14,12 +15,20 @@ pub struct Flood {
     pub deferred: Option<String>,
     /// Starts that cooldown and budget still look at, oldest first.
     pub starts: VecDeque<Boot>,
-    /// Ended runs in a row that left the condition true.
+    /// Starts since its condition was last false: those that did not help.
     pub unhelpful: u32,
     /// Whether it gave up.
     pub gave_up: bool,
     /// Whether the present exhaustion of the budget was told.
     pub told: bool,
+    /// What held the last trigger back; cleared by a start. Recorded only when it
+    /// changes, so that a flood of triggers is not a flood of records.
+    pub held_by: Option<Hold>,
+    /// Triggers held back since the last start.
+    pub suppressed: u64,
+    /// A deferred trigger needs results of this time and later: what was seen before
+    /// the end of the last run does not speak against it.
+    pub fresh_from: Boot,
 }
 
 impl Flood {

@@ -30,8 +30,10 @@ pub struct Run {
     pub mode: Mode,
     /// The step it is at.
     pub step: StepName,
-    /// Whether it was cancelled and only goes through its last steps.
+    /// Why it was cancelled, when it was.
     pub cancelled: Option<String>,
+    /// Whether it is at the steps that a cancelled run still goes through.
+    pub cleaning: bool,
     /// How often it went back or on to a step because one had failed.
     pub visits: BTreeMap<StepName, u32>,
     /// What it is doing.
@@ -54,6 +56,8 @@ pub enum RunState {
         attempt: u32,
         /// When it had been ordered.
         since: Boot,
+        /// When the agent was asked.
+        asked: Boot,
     },
     /// The action was done, or may have been; whether it worked is awaited.
     Verifying {

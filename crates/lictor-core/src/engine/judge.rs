@@ -1,0 +1,220 @@
+//! Checks and incidents.
+
+use std::sync::Arc;
+
+use super::{Engine, Timer, Turn};
+use crate::check::{Sample, Status, Transition, Value};
+use crate::event::What;
+use crate::incident::Incident;
+use crate::name::{CheckName, IncidentId, ValueName};
+use crate::plan::{CheckSource, Trigger};
+use crate::step::RowKey;
+
+impl Engine {
+    pub(super) fn observed(&mut self, name: &CheckName, sample: Sample, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        // A result of a watcher that a reload has just removed.
+        let Some(check_plan) = plan.checks.get(name) else { return };
+        let Some(check) = self.checks.get_mut(name) else { return };
+        let readers = self.index.readers.get(name);
+        let before = readers.and(check.last.as_ref().map(|(_, sample)| sample.values.clone()));
+        let transition = check.observe(check_plan, sample, turn.now);
+        self.arm_check(name);
+        if let Some(transition) = transition {
+            self.changed(name, transition, turn);
+        }
+        self.value_changes(name, before.as_deref().unwrap_or_default(), turn);
+        self.tell_readers(name, turn);
+    }
+
+    pub(super) fn wake_check(&mut self, name: &CheckName, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        let (Some(check_plan), Some(check)) = (plan.checks.get(name), self.checks.get_mut(name)) else {
+            return;
+        };
+        let transition = check.wake(check_plan, turn.now);
+        self.arm_check(name);
+        if let Some(transition) = transition {
+            self.changed(name, transition, turn);
+            self.tell_readers(name, turn);
+        }
+    }
+
+    pub(super) fn arm_check(&mut self, name: &CheckName) {
+        let at = match (self.plan.checks.get(name), self.checks.get(name)) {
+            (Some(plan), Some(check)) => check.wake_at(plan),
+            _ => None,
+        };
+        self.timers.set(Timer::Check(name.clone()), at);
+    }
+
+    fn tell_readers(&self, name: &CheckName, turn: &mut Turn) {
+        for remedy in self.index.readers.get(name).into_iter().flatten() {
+            turn.look.insert(remedy.clone());
+            for id in &self.index.live {
+                if self.runs.get(id).is_some_and(|run| run.remedy == *remedy) {
+                    turn.advance.insert(*id);
+                }
+            }
+        }
+    }
+
+    fn changed(&mut self, name: &CheckName, transition: Transition, turn: &mut Turn) {
+        turn.dirty.insert(RowKey::Check(name.clone()));
+        let Transition { from, to, summary, flapping, evidence } = transition;
+        let incident = self.keep_incident(name, to, &summary, turn);
+        let what = What::Transition { check: name.clone(), from, to, summary, evidence };
+        turn.note(incident, None, what);
+        if let Some(flaps) = flapping {
+            turn.note(incident, None, What::Flapping { check: name.clone(), flaps });
+        }
+        if let (Status::Passing, Some(id)) = (to, incident) {
+            self.close_incident(id, None, turn);
+        }
+        for composite in self.index.composites.get(name).cloned().unwrap_or_default() {
+            self.compose(&composite, turn);
+        }
+        self.tell_readers(name, turn);
+    }
+
+    /// Opens the incident of a check that is not passing, or brings the open one up to date.
+    fn keep_incident(
+        &mut self,
+        name: &CheckName,
+        status: Status,
+        summary: &str,
+        turn: &mut Turn,
+    ) -> Option<IncidentId> {
+        let id = match self.index.open.get(name) {
+            Some(id) => *id,
+            None if status == Status::Passing => return None,
+            None => {
+                let id = IncidentId(self.incidents.last_key_value().map_or(1, |(id, _)| id.0 + 1));
+                let incident = Incident {
+                    id,
+                    check: name.clone(),
+                    opened: turn.now,
+                    closed: None,
+                    status,
+                    worst: status,
+                    summary: summary.to_owned(),
+                    escalated: false,
+                };
+                self.incidents.insert(id, incident);
+                self.index.open.insert(name.clone(), id);
+                turn.note(Some(id), None, What::IncidentOpened { check: name.clone() });
+                id
+            }
+        };
+        if let Some(incident) = self.incidents.get_mut(&id) {
+            incident.status = status;
+            incident.worst = incident.worst.max(status);
+            summary.clone_into(&mut incident.summary);
+        }
+        turn.dirty.insert(RowKey::Incident(id));
+        Some(id)
+    }
+
+    fn close_incident(&mut self, id: IncidentId, why: Option<String>, turn: &mut Turn) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        incident.closed = Some(turn.now);
+        let check = incident.check.clone();
+        let after = turn.now.boot.since(incident.opened.boot);
+        self.index.open.remove(&check);
+        turn.dirty.insert(RowKey::Incident(id));
+        turn.note(Some(id), None, What::IncidentClosed { check, after, why });
+    }
+
+    /// Closes the incidents of checks that no longer exist.
+    pub(super) fn close_orphans(&mut self, turn: &mut Turn) {
+        let orphans: Vec<_> = self
+            .index
+            .open
+            .iter()
+            .filter(|(check, _)| !self.checks.contains_key(*check))
+            .map(|(_, id)| *id)
+            .collect();
+        for id in orphans {
+            self.close_incident(id, Some("the check was removed from the configuration".into()), turn);
+        }
+    }
+
+    /// Judges every composite anew, after members came or went.
+    pub(super) fn compose_all(&mut self, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        for (name, check) in &plan.checks {
+            if matches!(check.source, CheckSource::Checks { .. }) {
+                self.compose(name, turn);
+            }
+        }
+    }
+
+    fn compose(&mut self, name: &CheckName, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        let Some(check_plan) = plan.checks.get(name) else { return };
+        let CheckSource::Checks { at_least, of } = &check_plan.source else { return };
+        let mut members: Vec<_> = of
+            .iter()
+            .map(|member| (self.checks.get(member).map_or(Status::Unknown, |check| check.status), member))
+            .collect();
+        let unseen = |(_, member): &(Status, &CheckName)| {
+            self.checks
+                .get(*member)
+                .is_none_or(|check| check.last.is_none() && check.status == Status::Unknown)
+        };
+        if members.iter().all(unseen) {
+            // Nobody has looked yet: there is nothing to judge.
+            return;
+        }
+        members.sort_by_key(|(status, _)| *status);
+        let status =
+            at_least.checked_sub(1).and_then(|nth| members.get(nth)).map_or(Status::Unknown, |(s, _)| *s);
+        let passing = members.iter().filter(|(status, _)| *status == Status::Passing).count();
+        let mut summary = format!("{passing} of {} passing, {at_least} needed", members.len());
+        let bad: Vec<_> = members
+            .iter()
+            .rev()
+            .filter(|(status, _)| *status != Status::Passing)
+            .take(5)
+            .map(|(status, member)| format!("{member} {status}"))
+            .collect();
+        if !bad.is_empty() {
+            summary = format!("{summary}: {}", bad.join(", "));
+        }
+        let Some(check) = self.checks.get_mut(name) else { return };
+        let transition = check.observe(check_plan, Sample::new(status, summary), turn.now);
+        self.arm_check(name);
+        if let Some(transition) = transition {
+            self.changed(name, transition, turn);
+        } else {
+            self.tell_readers(name, turn);
+        }
+    }
+
+    /// Starts remedies that look at a value which is now another one.
+    fn value_changes(&mut self, name: &CheckName, before: &[(ValueName, Value)], turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        let readers = self.index.readers.get(name).cloned().unwrap_or_default();
+        for remedy in readers {
+            let Some(definition) = plan.remedies.get(&remedy) else { continue };
+            for trigger in &definition.on {
+                let Trigger::Changed { check, value } = trigger else { continue };
+                if check != name {
+                    continue;
+                }
+                let after = self.checks.get(name).and_then(|check| check.last.as_ref());
+                let after = after.and_then(|(_, sample)| sample.value(value));
+                let before = before.iter().find(|(known, _)| known == value).map(|(_, value)| value);
+                let (Some(from), Some(to)) = (before, after) else { continue };
+                if from == to {
+                    continue;
+                }
+                let (from, to) = (from.to_string(), to.to_string());
+                let cause = format!("{value} of {name} changed from {from} to {to}");
+                let (check, value) = (name.clone(), value.clone());
+                let what = What::ValueChanged { check, value, from, to };
+                self.triggered(&remedy, definition, &cause, Some(what), turn);
+            }
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! The engine: owns the state of a node's decisions and steps it.
+
+mod decide;
+mod drive;
+mod judge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::check::{Check, Status, Value};
+use crate::condition::{Condition, Facts};
+use crate::event::{Event, What};
+use crate::flood::Flood;
+use crate::incident::Incident;
+use crate::name::{CheckName, IncidentId, RemedyName, RunId, Target, ValueName};
+use crate::plan::{CheckSource, Plan, Remedy, StepKind, Trigger};
+use crate::run::Run;
+use crate::step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
+use crate::time::{Boot, Now};
+
+/// Ended runs and closed incidents that stay rows; older ones are only in the ledger.
+const KEPT: usize = 200;
+
+/// Owns the state and decides.
+///
+/// Every call returns what has to be recorded and, once that is durable, done. The
+/// caller must not lose an [`Output`]: the engine already counts on it.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    checks: BTreeMap<CheckName, Check>,
+    floods: BTreeMap<RemedyName, Flood>,
+    runs: BTreeMap<RunId, Run>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    index: Index,
+    timers: Timers,
+}
+
+/// What follows from plan and rows, kept for speed.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    /// Composite checks by member.
+    composites: BTreeMap<CheckName, Vec<CheckName>>,
+    /// Remedies that name a check anywhere.
+    readers: BTreeMap<CheckName, Vec<RemedyName>>,
+    /// The open incident of a check.
+    open: BTreeMap<CheckName, IncidentId>,
+    /// Unfinished runs.
+    live: BTreeSet<RunId>,
+    /// The unfinished run that has a target.
+    busy: BTreeMap<Target, RunId>,
+}
+
+/// Whose time comes when.
+#[derive(Clone, Debug, Default)]
+struct Timers {
+    order: BTreeSet<(Boot, Timer)>,
+    due: BTreeMap<Timer, Boot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Check(CheckName),
+    Remedy(RemedyName),
+    Run(RunId),
+}
+
+impl Timers {
+    fn set(&mut self, timer: Timer, at: Option<Boot>) {
+        if self.due.get(&timer).copied() == at {
+            return;
+        }
+        if let Some(old) = self.due.remove(&timer) {
+            self.order.remove(&(old, timer.clone()));
+        }
+        if let Some(at) = at {
+            self.due.insert(timer.clone(), at);
+            self.order.insert((at, timer));
+        }
+    }
+
+    fn next(&self) -> Option<Boot> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    fn take_due(&mut self, now: Boot) -> Option<Timer> {
+        let (at, _) = self.order.first()?;
+        if *at > now {
+            return None;
+        }
+        let (_, timer) = self.order.pop_first()?;
+        self.due.remove(&timer);
+        Some(timer)
+    }
+}
+
+/// What one step gathers.
+struct Turn {
+    now: Now,
+    dirty: BTreeSet<RowKey>,
+    gone: BTreeSet<RowKey>,
+    events: Vec<Event>,
+    effects: Vec<Effect>,
+    /// Remedies whose trigger is to be looked at again.
+    look: BTreeSet<RemedyName>,
+    /// Runs that may go on.
+    advance: BTreeSet<RunId>,
+}
+
+impl Turn {
+    fn new(now: Now) -> Self {
+        Self {
+            now,
+            dirty: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            events: Vec::new(),
+            effects: Vec::new(),
+            look: BTreeSet::new(),
+            advance: BTreeSet::new(),
+        }
+    }
+
+    fn note(&mut self, incident: Option<IncidentId>, run: Option<RunId>, what: What) {
+        self.events.push(Event { at: self.now, incident, run, what });
+    }
+}
+
+impl Engine {
+    /// An engine over the rows of a store; without rows, a new one. Runs that were
+    /// under way are looked at before anything is repeated.
+    pub fn restore(plan: Arc<Plan>, rows: Vec<Row>, now: Now) -> (Self, Output) {
+        let mut engine = Self {
+            plan,
+            checks: BTreeMap::new(),
+            floods: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            index: Index::default(),
+            timers: Timers::default(),
+        };
+        for row in rows {
+            match row {
+                Row::Check(name, mut check) => {
+                    check.watched_since = now.boot;
+                    engine.checks.insert(name, check);
+                }
+                Row::Flood(name, flood) => {
+                    engine.floods.insert(name, flood);
+                }
+                Row::Run(run) => {
+                    engine.runs.insert(run.id, run);
+                }
+                Row::Incident(incident) => {
+                    engine.incidents.insert(incident.id, incident);
+                }
+            }
+        }
+        let mut turn = Turn::new(now);
+        engine.take_up(&mut turn);
+        engine.resume_runs(&mut turn);
+        let output = engine.finish(turn);
+        (engine, output)
+    }
+
+    /// Takes one input in.
+    pub fn step(&mut self, input: Input, now: Now) -> Output {
+        let mut turn = Turn::new(now);
+        let mut answer = None;
+        match input {
+            Input::Observed { check, sample } => self.observed(&check, sample, &mut turn),
+            Input::Matched { source, pattern, line } => self.matched(&source, &pattern, &line, &mut turn),
+            Input::Outcome { run, step, attempt, outcome } => {
+                self.outcome(run, &step, attempt, outcome, &mut turn);
+            }
+            Input::Command(command) => answer = Some(self.command(&command, &mut turn)),
+            Input::Tick => {}
+            Input::Note(event) => turn.events.push(event),
+        }
+        let mut output = self.finish(turn);
+        output.answer = answer;
+        output
+    }
+
+    /// Puts another plan in force. What did not change keeps its state; what is gone
+    /// loses it; a run whose definition changed is parked.
+    pub fn reload(&mut self, plan: Arc<Plan>, now: Now) -> Output {
+        self.plan = plan;
+        let mut turn = Turn::new(now);
+        self.take_up(&mut turn);
+        self.park_changed(&mut turn);
+        self.finish(turn)
+    }
+
+    /// When `step` wants to be called with [`Input::Tick`] at the latest.
+    pub fn next_wake(&self) -> Option<Boot> {
+        self.timers.next()
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The checks.
+    pub fn checks(&self) -> &BTreeMap<CheckName, Check> {
+        &self.checks
+    }
+
+    /// The flood control of each remedy.
+    pub fn floods(&self) -> &BTreeMap<RemedyName, Flood> {
+        &self.floods
+    }
+
+    /// Runs: the unfinished ones and the latest finished ones.
+    pub fn runs(&self) -> &BTreeMap<RunId, Run> {
+        &self.runs
+    }
+
+    /// Incidents: the open ones and the latest closed ones.
+    pub fn incidents(&self) -> &BTreeMap<IncidentId, Incident> {
+        &self.incidents
+    }
+
+    fn command(&mut self, command: &Command, turn: &mut Turn) -> Result<String, Refusal> {
+        let incident = match command {
+            Command::Retry(run) | Command::Cancel(run) => self.runs.get(run).and_then(|run| run.incident),
+            Command::Start(_) => None,
+        };
+        let run = match command {
+            Command::Retry(run) | Command::Cancel(run) => Some(*run),
+            Command::Start(_) => None,
+        };
+        let before = turn.events.len();
+        let answer = match command {
+            Command::Retry(run) => self.retry(*run, turn),
+            Command::Cancel(run) => self.cancel(*run, "a person asked for it", turn),
+            Command::Start(remedy) => self.start_by_hand(remedy, turn),
+        };
+        if answer.is_ok() {
+            let what = What::Commanded { command: command.to_string() };
+            turn.events.insert(before, Event { at: turn.now, incident, run, what });
+        }
+        answer
+    }
+
+    /// Brings rows and index in line with the plan.
+    fn take_up(&mut self, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        let removed: Vec<_> =
+            self.checks.keys().filter(|name| !plan.checks.contains_key(*name)).cloned().collect();
+        for name in removed {
+            self.checks.remove(&name);
+            self.timers.set(Timer::Check(name.clone()), None);
+            turn.gone.insert(RowKey::Check(name));
+        }
+        let removed: Vec<_> =
+            self.floods.keys().filter(|name| !plan.remedies.contains_key(*name)).cloned().collect();
+        for name in removed {
+            self.floods.remove(&name);
+            self.timers.set(Timer::Remedy(name.clone()), None);
+            turn.gone.insert(RowKey::Flood(name));
+        }
+        for name in plan.checks.keys() {
+            self.checks.entry(name.clone()).or_insert_with(|| Check::new(turn.now));
+        }
+        for name in plan.remedies.keys() {
+            self.floods.entry(name.clone()).or_default();
+        }
+        self.index = Index::new(&plan, &self.runs, &self.incidents);
+        self.close_orphans(turn);
+        for name in plan.checks.keys() {
+            self.arm_check(name);
+        }
+        self.compose_all(turn);
+        turn.look.extend(plan.remedies.keys().cloned());
+        turn.advance.extend(self.index.live.iter().copied());
+    }
+
+    /// Lets time pass and consequences follow until nothing changes any more.
+    fn finish(&mut self, mut turn: Turn) -> Output {
+        loop {
+            if let Some(run) = turn.advance.pop_first() {
+                self.advance(run, &mut turn);
+            } else if let Some(remedy) = turn.look.pop_first() {
+                self.look(&remedy, &mut turn);
+            } else if let Some(timer) = self.timers.take_due(turn.now.boot) {
+                match timer {
+                    Timer::Check(check) => self.wake_check(&check, &mut turn),
+                    Timer::Remedy(remedy) => {
+                        turn.look.insert(remedy);
+                    }
+                    Timer::Run(run) => {
+                        turn.advance.insert(run);
+                    }
+                }
+            } else {
+                break;
+            }
+        }
+        self.prune(&mut turn);
+        let rows = turn
+            .dirty
+            .iter()
+            .filter(|key| !turn.gone.contains(*key))
+            .filter_map(|key| self.row(key))
+            .collect();
+        Output {
+            rows,
+            gone: turn.gone.into_iter().collect(),
+            events: turn.events,
+            effects: turn.effects,
+            answer: None,
+        }
+    }
+
+    fn row(&self, key: &RowKey) -> Option<Row> {
+        match key {
+            RowKey::Check(name) => Some(Row::Check(name.clone(), self.checks.get(name)?.clone())),
+            RowKey::Flood(name) => Some(Row::Flood(name.clone(), self.floods.get(name)?.clone())),
+            RowKey::Run(id) => Some(Row::Run(self.runs.get(id)?.clone())),
+            RowKey::Incident(id) => Some(Row::Incident(self.incidents.get(id)?.clone())),
+        }
+    }
+
+    /// Forgets the oldest of what is over. The newest always stays, so numbers are
+    /// never given twice.
+    fn prune(&mut self, turn: &mut Turn) {
+        while self.runs.len() - self.index.live.len() > KEPT {
+            let Some(id) = self.runs.values().find(|run| run.ended()).map(|run| run.id) else { break };
+            self.runs.remove(&id);
+            turn.gone.insert(RowKey::Run(id));
+        }
+        while self.incidents.len() - self.index.open.len() > KEPT {
+            let Some(id) = self.incidents.values().find(|one| one.closed.is_some()).map(|one| one.id) else {
+                break;
+            };
+            self.incidents.remove(&id);
+            turn.gone.insert(RowKey::Incident(id));
+        }
+    }
+}
+
+impl Index {
+    fn new(plan: &Plan, runs: &BTreeMap<RunId, Run>, incidents: &BTreeMap<IncidentId, Incident>) -> Self {
+        let mut index = Self::default();
+        for (name, check) in &plan.checks {
+            if let CheckSource::Checks { of, .. } = &check.source {
+                for member in of {
+                    index.composites.entry(member.clone()).or_default().push(name.clone());
+                }
+            }
+        }
+        for (name, remedy) in &plan.remedies {
+            for check in named(remedy) {
+                // A composite moves when a member does, also in its freshness.
+                for basis in bases(plan, &check) {
+                    let readers = index.readers.entry(basis).or_default();
+                    if !readers.contains(name) {
+                        readers.push(name.clone());
+                    }
+                }
+            }
+        }
+        for run in runs.values().filter(|run| !run.ended()) {
+            index.live.insert(run.id);
+            index.busy.insert(run.target.clone(), run.id);
+        }
+        for incident in incidents.values().filter(|incident| incident.closed.is_none()) {
+            index.open.insert(incident.check.clone(), incident.id);
+        }
+        index
+    }
+}
+
+/// Every check that a remedy names in any place.
+fn named(remedy: &Remedy) -> BTreeSet<CheckName> {
+    let mut names = BTreeSet::new();
+    let mut add = |condition: &Condition| names.extend(condition.checks());
+    for trigger in &remedy.on {
+        match trigger {
+            Trigger::When(condition) => add(condition),
+            Trigger::Changed { .. } | Trigger::Match { .. } => {}
+        }
+    }
+    remedy.guard.iter().chain(&remedy.cancel).for_each(&mut add);
+    for step in &remedy.steps {
+        match &step.kind {
+            StepKind::Act { verify: Some(verify), .. } => add(&verify.condition),
+            StepKind::Act { verify: None, .. } => {}
+            StepKind::Wait { condition, .. } => add(condition),
+        }
+    }
+    for trigger in &remedy.on {
+        if let Trigger::Changed { check, .. } = trigger {
+            names.insert(check.clone());
+        }
+    }
+    names
+}
+
+/// A check and, for a composite, everything it is made of.
+fn bases(plan: &Plan, check: &CheckName) -> BTreeSet<CheckName> {
+    let mut found = BTreeSet::from([check.clone()]);
+    let mut open = vec![check.clone()];
+    while let Some(name) = open.pop() {
+        if let Some(CheckSource::Checks { of, .. }) = plan.checks.get(&name).map(|check| &check.source) {
+            open.extend(of.iter().filter(|member| found.insert((*member).clone())).cloned());
+        }
+    }
+    found
+}
+
+impl Facts for Engine {
+    fn status(&self, check: &CheckName) -> Status {
+        self.checks.get(check).map_or(Status::Unknown, |check| check.status)
+    }
+
+    fn value(&self, check: &CheckName, value: &ValueName) -> Option<f64> {
+        let (_, sample) = self.checks.get(check)?.last.as_ref()?;
+        match sample.value(value)? {
+            Value::Number(number) => Some(*number),
+            Value::Text(_) => None,
+        }
+    }
+
+    fn seen(&self, check: &CheckName) -> Option<Boot> {
+        match &self.plan.checks.get(check)?.source {
+            CheckSource::Watcher => {
+                self.checks.get(check)?.last.as_ref().map(|(at, sample)| at.boot.before(sample.took))
+            }
+            // Only as fresh as its stalest member.
+            CheckSource::Checks { of, .. } => {
+                of.iter().map(|member| self.seen(member)).collect::<Option<Vec<_>>>()?.into_iter().min()
+            }
+        }
+    }
+}
