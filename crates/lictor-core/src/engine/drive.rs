@@ -71,7 +71,7 @@ impl Engine {
                 }
             }
             RunState::Verifying { attempt, since, done } => {
-                self.verify(id, &step, attempt, since, done, turn)
+                self.verify(id, &step, attempt, since, done, turn);
             }
             RunState::BackingOff { attempt, until } => {
                 if now >= until {
