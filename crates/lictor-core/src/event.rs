@@ -37,6 +37,16 @@ pub enum What {
     },
     /// The agent stopped by itself.
     AgentStopped,
+    /// Nothing can be recorded: nothing is acted on until it can.
+    RecordingFailed {
+        /// Why.
+        why: String,
+    },
+    /// It can be recorded again.
+    RecordingResumed {
+        /// So many entries had to be given up.
+        lost: u64,
+    },
     /// A new configuration is in force.
     Reloaded {
         /// The difference in words.
@@ -269,6 +279,8 @@ impl What {
         match self {
             Self::AgentStarted { .. } => "agent_started",
             Self::AgentStopped => "agent_stopped",
+            Self::RecordingFailed { .. } => "recording_failed",
+            Self::RecordingResumed { .. } => "recording_resumed",
             Self::Reloaded { .. } => "reloaded",
             Self::ReloadRefused { .. } => "reload_refused",
             Self::WatcherRestarted { .. } => "watcher_restarted",
@@ -320,6 +332,11 @@ impl fmt::Display for What {
                 write!(f, "agent {version} started{after}")
             }
             Self::AgentStopped => f.write_str("agent stopped"),
+            Self::RecordingFailed { why } => write!(f, "nothing is acted on: {why}"),
+            Self::RecordingResumed { lost: 0 } => f.write_str("it can be recorded again"),
+            Self::RecordingResumed { lost } => {
+                write!(f, "it can be recorded again; {lost} entries of the ledger were given up")
+            }
             Self::Reloaded { difference } => write!(f, "configuration reloaded: {difference}"),
             Self::ReloadRefused { why } => {
                 write!(f, "configuration refused, the old one stays in force: {why}")
@@ -359,6 +376,7 @@ impl fmt::Display for What {
             Self::Outcome { step, outcome, .. } => match outcome {
                 Outcome::Done { detail } => write!(f, "step {step}: done: {detail}"),
                 Outcome::Failed { detail } => write!(f, "step {step}: failed: {detail}"),
+                Outcome::NotStarted { detail } => write!(f, "step {step}: not started: {detail}"),
                 Outcome::Unknown { detail } => write!(f, "step {step}: outcome unknown: {detail}"),
             },
             Self::Inspecting { step, attempt, why } => {

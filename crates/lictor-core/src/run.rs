@@ -154,6 +154,11 @@ pub enum Outcome {
         /// What it said.
         detail: String,
     },
+    /// It was certainly never begun: the agent died between recording and doing.
+    NotStarted {
+        /// How that is known.
+        detail: String,
+    },
     /// Nobody knows: a time limit, a broken connection, a crash in between.
     Unknown {
         /// What is known.

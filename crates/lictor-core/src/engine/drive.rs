@@ -163,6 +163,9 @@ impl Engine {
         match outcome {
             Outcome::Done { .. } => self.step_done(id, &step, turn),
             Outcome::Failed { detail } => self.attempt_failed(id, &step, attempt, detail, turn),
+            // Nothing was tried, so no attempt failed; the number is used up all the same.
+            Outcome::NotStarted { .. } if inspected => self.enter(id, &step.name, attempt + 1, turn),
+            Outcome::NotStarted { detail } => self.attempt_failed(id, &step, attempt, detail, turn),
             Outcome::Unknown { detail } => match repeat {
                 // The agent died, not the action: this attempt did not fail.
                 Repeatability::Idempotent if inspected => self.enter(id, &step.name, attempt + 1, turn),

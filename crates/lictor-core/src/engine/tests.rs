@@ -381,6 +381,15 @@ fn a_kill_during_an_act_that_ended_well_goes_on() {
 }
 
 #[test]
+fn a_kill_before_an_act_began_costs_no_attempt() {
+    let mut play = Play::new(vec![("cure", cure(vec![act("restart")]))]);
+    play.fails().killed(5).answers(Outcome::NotStarted { detail: "no trace of it".into() });
+    assert_eq!(play.acts(), ["act r1/restart/1", "inspect r1/restart/1", "act r1/restart/2"]);
+    play.done();
+    assert!(matches!(play.run().state, RunState::Ended(Ending::Done, _)));
+}
+
+#[test]
 fn an_idempotent_act_of_unknown_outcome_is_done_again_under_a_new_number() {
     let mut step = act("restart");
     if let StepKind::Act { repeat, .. } = &mut step.kind {
