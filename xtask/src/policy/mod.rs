@@ -1,12 +1,10 @@
 //! What the project may depend on: licences, crates that are banned, and versions that come twice.
 //!
-//! It rests on `cargo metadata` alone, so it needs no network once the crates are fetched.
+//! It rests on `cargo tree` alone, so it needs no network once the crates are fetched.
 
 mod spdx;
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::Value;
 
 use crate::error::Error;
 use crate::lint;
@@ -40,13 +38,10 @@ const BANNED: &[(&str, &str)] = &[
 
 /// Crates that may come in more than one version, and through whom.
 const DUPLICATES: &[(&str, &str)] = &[
-    ("bit-vec", "proptest and regex's set are a release apart; tests only"),
-    ("getrandom", "0.2 by ring's and aws-lc's build helpers, 0.4 by rand"),
-    ("shlex", "1 by cc, 2 by trycmd; build and tests only"),
-    ("similar", "insta and snapbox are a release apart; tests only"),
-    ("syn", "the derive crates are moving from 2 to 3"),
-    ("synstructure", "moves with syn"),
-    ("unicode-width", "0.1 by miette, 0.2 by comfy-table and clap"),
+    ("shlex", "1 by trycmd, 2 by cc; tests and build only"),
+    ("similar", "2 by insta, 3 by trycmd; tests only"),
+    ("syn", "the derive crates are moving from 2 to 3; build only"),
+    ("unicode-width", "0.1 by miette, 0.2 by comfy-table and textwrap"),
 ];
 
 /// Checks every crate of the lock file that this platform builds.
@@ -83,31 +78,30 @@ impl Crate {
     }
 }
 
+/// The crates that are built, with the helpers and test tools.
+///
+/// From `cargo tree` and not `cargo metadata`: the latter lists optional
+/// dependencies as well that no feature in use turns on.
 fn read(workspace: &Workspace) -> Result<Vec<Crate>, Error> {
-    let platform = workspace::platform()?;
     let text = lint::cargo(workspace)
-        .args(["metadata", "--format-version=1", "--locked", "--filter-platform", &platform])
+        .args(["tree", "--workspace", "--locked", "--edges", "normal,build,dev", "--prefix", "none"])
+        .args(["--format", "{p}\t{l}", "--target", &workspace::platform()?])
         .output()?;
-    let metadata: Value = serde_json::from_str(&text).map_err(|error| answer(error.to_string()))?;
-    let packages = metadata
-        .get("packages")
-        .and_then(Value::as_array)
-        .ok_or_else(|| answer("no `packages`".to_owned()))?;
-    packages
-        .iter()
-        .map(|package| {
-            let text = |field: &str| package.get(field).and_then(Value::as_str).map(str::to_owned);
-            Ok(Crate {
-                name: text("name").ok_or_else(|| answer("a package without a name".to_owned()))?,
-                version: text("version").ok_or_else(|| answer("a package without a version".to_owned()))?,
-                licence: text("license"),
-            })
-        })
-        .collect()
+    let lines: BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    lines.into_iter().filter(|line| !line.is_empty()).map(parse).collect()
 }
 
-fn answer(what: String) -> Error {
-    Error::Answer { of: "cargo metadata", what }
+/// `name vversion (more)`, a tab, and the licence.
+fn parse(line: &str) -> Result<Crate, Error> {
+    let fields = || {
+        let (package, licence) = line.split_once('\t')?;
+        let mut words = package.split_ascii_whitespace();
+        let name = words.next()?.to_owned();
+        let version = words.next()?.strip_prefix('v')?.to_owned();
+        let licence = Some(licence.trim().to_owned()).filter(|licence| !licence.is_empty());
+        Some(Crate { name, version, licence })
+    };
+    fields().ok_or_else(|| Error::Answer { of: "cargo tree", what: format!("{line:?}") })
 }
 
 fn licence_faults(crates: &[Crate]) -> Vec<String> {
@@ -167,6 +161,18 @@ mod tests {
 
     fn package(name: &str, version: &str, licence: Option<&str>) -> Crate {
         Crate { name: name.to_owned(), version: version.to_owned(), licence: licence.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_line_of_the_tree_is_name_version_and_licence() {
+        let read = |line| parse(line).map(|package| (package.name, package.version, package.licence));
+        let serde = read("serde_derive v1.0.229 (proc-macro)\tMIT OR Apache-2.0").unwrap();
+        assert_eq!(
+            serde,
+            ("serde_derive".to_owned(), "1.0.229".to_owned(), Some("MIT OR Apache-2.0".to_owned()))
+        );
+        assert_eq!(read("silent v0.1.0\t").unwrap().2, None);
+        assert!(read("no such line").is_err());
     }
 
     #[test]
