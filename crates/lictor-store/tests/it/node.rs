@@ -1,0 +1,84 @@
+//! The local home, used as the agent does.
+
+use lictor_core::{IncidentId, RowKey};
+use lictor_store::{Batch, LedgerOrder, LedgerQuery, Start};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    assert_eq!(opened.start, Start::Fresh);
+    assert!(opened.rows.is_empty() && opened.anchor.is_none() && opened.warnings.is_empty());
+    let lineage = opened.store.lineage();
+
+    let mut batch = Batch::default();
+    batch.put(check_row("web", 1));
+    batch.put(incident(5, true));
+    batch.put(lictor_core::Row::Run(acting(17)));
+    batch.put(check_row("gone", 1));
+    batch.remove(RowKey::Check(check("gone")));
+    batch.note(event_of(1, 5, "look"));
+    batch.position(check("journal"), "s=abc;i=5");
+    batch.anchor = Some(anchor(1));
+    let committed = opened.store.commit(batch).await.unwrap();
+    assert_eq!((committed.commit, committed.seqs), (1, 1..2));
+    opened.store.mark_clean().await.unwrap();
+    opened.store.close().await;
+
+    let opened = open(dir.path());
+    assert_eq!(opened.start, Start::Opened);
+    assert_eq!(opened.store.lineage(), lineage);
+    assert_eq!(opened.anchor, Some(anchor(1)));
+    assert_eq!(opened.positions, [(check("journal"), "s=abc;i=5".to_owned())]);
+    let mut rows = vec![check_row("web", 1), incident(5, true), lictor_core::Row::Run(acting(17))];
+    rows.sort_by_key(lictor_core::Row::key);
+    let mut found = opened.rows;
+    found.sort_by_key(lictor_core::Row::key);
+    assert_eq!(found, rows);
+    assert_eq!(opened.store.rows().unwrap().len(), 3);
+    let page = opened.store.ledger(&LedgerQuery::default()).unwrap();
+    assert_eq!(page.entries.len(), 1);
+    assert_eq!((page.entries[0].seq, &page.entries[0].event), (1, &event_of(1, 5, "look")));
+    opened.store.close().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_was_not_orderly_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    store.mark_clean().await.unwrap();
+    let mut batch = Batch::default();
+    batch.note(event(1, "more"));
+    store.commit(batch).await.unwrap();
+    store.close().await;
+    assert_eq!(open(dir.path()).start, Start::Recovered);
+}
+
+#[tokio::test]
+async fn the_ledger_is_read_by_subject_and_in_both_orders() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).store;
+    let mut batch = Batch::default();
+    for number in 1..=30 {
+        batch.note(event_of(number, number % 3, &format!("n{number}")));
+    }
+    store.commit(batch).await.unwrap();
+    let numbers = |query: &LedgerQuery| {
+        let page = store.ledger(query).unwrap();
+        (page.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), page.next)
+    };
+    let query = LedgerQuery { limit: 3, ..LedgerQuery::default() };
+    assert_eq!(numbers(&query), (vec![30, 29, 28], Some(28)));
+    assert_eq!(numbers(&LedgerQuery { before: Some(3), ..query.clone() }), (vec![2, 1], None));
+    let onward = LedgerQuery { order: LedgerOrder::OldestFirst, ..query.clone() };
+    assert_eq!(numbers(&onward), (vec![1, 2, 3], Some(3)));
+    assert_eq!(numbers(&LedgerQuery { after: Some(28), ..onward.clone() }), (vec![29, 30], None));
+    let of_two = LedgerQuery { incident: Some(IncidentId(2)), ..onward.clone() };
+    assert_eq!(numbers(&of_two), (vec![2, 5, 8], Some(8)));
+    let last_of_two = LedgerQuery { before: Some(12), order: LedgerOrder::NewestFirst, ..of_two };
+    assert_eq!(numbers(&last_of_two), (vec![11, 8, 5], Some(5)));
+    let none = LedgerQuery { kinds: ["transition".to_owned()].into(), ..query };
+    assert_eq!(numbers(&none), (vec![], None));
+}
