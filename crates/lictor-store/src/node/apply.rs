@@ -8,9 +8,9 @@ use redb::{ReadableDatabase as _, Table, WriteTransaction};
 
 use super::batch::Batch;
 use super::error::StoreError;
-use super::sum::seal;
+use super::sum::{seal, sum};
 use super::tables::{self, LEDGER, META, POSITIONS, ROWS, SUBJECTS};
-use crate::wire::{self, Live};
+use crate::wire::{self, Live, Made};
 
 /// What an entry of the ledger takes up beside its bytes: its key and its subjects.
 const ENTRY_OVERHEAD: u64 = 64;
@@ -45,12 +45,18 @@ impl<'t> Tables<'t> {
     ) -> Result<Range<u64>, StoreError> {
         for (key, row) in &batch.rows {
             let text = tables::row_key(key);
-            match row {
+            let before = match row {
                 Some(row) => {
                     let bytes = tables::sealed(text.as_bytes(), &wire::Row::from(row))?;
-                    self.rows.insert(text.as_str(), bytes.as_slice())?;
+                    live.rows += 1;
+                    live.rows_sum ^= sum(&bytes);
+                    self.rows.insert(text.as_str(), bytes.as_slice())?
                 }
-                None => drop(self.rows.remove(text.as_str())?),
+                None => self.rows.remove(text.as_str())?,
+            };
+            if let Some(before) = before {
+                live.rows = live.rows.saturating_sub(1);
+                live.rows_sum ^= sum(before.value());
             }
             held.update(key, row.as_ref());
         }
@@ -74,10 +80,10 @@ impl<'t> Tables<'t> {
         Ok(first..live.next_seq)
     }
 
-    /// Writes what changes with each commit.
-    pub(super) fn write_live(&mut self, live: &Live) -> Result<(), StoreError> {
-        let bytes = tables::sealed(b"live", live)?;
-        self.meta.insert("live", bytes.as_slice())?;
+    /// Writes what the store says of itself.
+    pub(super) fn write_meta(&mut self, made: &Made, live: &Live) -> Result<(), StoreError> {
+        self.meta.insert("made", tables::sealed(b"made", made)?.as_slice())?;
+        self.meta.insert("live", tables::sealed(b"live", live)?.as_slice())?;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 use super::apply::Tables;
 use super::disk::{self, Maker};
 use super::error::{OpenError, StoreError, guarded};
+use super::sum::{sum, unseal};
 use super::tables::{self, META, POSITIONS, ROWS, SCHEMA};
 use crate::wire::{self, Live, Made};
 
@@ -74,18 +75,35 @@ pub(super) fn state(place: &Place, node: &str) -> Result<(StateFile, Present, Op
 
 /// Opens the file that is there and reads its present.
 fn existing(place: &Place) -> Result<(StateFile, Present), StoreError> {
-    let file = database(place)?;
+    let mut file = database(place)?;
+    let size = fs::metadata(&place.path).map_or(0, |meta| meta.len());
+    if size > SMALL
+        && file.live.bytes.saturating_mul(4) < size
+        && let Err(error) = guarded(|| compact(&mut file, size))
+    {
+        // A full disk has no room for the copies that this makes; the next start tries again.
+        tracing::warn!(%error, "cannot compact the state file");
+        drop(file);
+        file = database(place)?;
+    }
+    let live = &file.live;
     let present = guarded(|| {
         let txn = file.database.begin_read()?;
         let mut rows = Vec::new();
+        let mut all = 0;
         for found in txn.open_table(ROWS)?.iter()? {
             let (key, bytes) = found?;
             rows.push(tables::row(key.value(), bytes.value())?);
+            all ^= sum(bytes.value());
+        }
+        if (rows.len() as u64, all) != (live.rows, live.rows_sum) {
+            let why = format!("it has {} rows, not the {} that were recorded", rows.len(), live.rows);
+            return Err(StoreError::Damaged { why });
         }
         let mut positions = Vec::new();
         for found in txn.open_table(POSITIONS)?.iter()? {
             let (key, bytes) = found?;
-            let body = super::sum::unseal(key.value().as_bytes(), bytes.value())?;
+            let body = unseal(key.value().as_bytes(), bytes.value())?;
             let position: wire::Position = wire::decode(body)?;
             let watcher = position.watcher.parse().map_err(wire::WireError::damaged)?;
             positions.push((watcher, position.at));
@@ -93,6 +111,23 @@ fn existing(place: &Place) -> Result<(StateFile, Present), StoreError> {
         Ok(Present { rows, positions })
     })?;
     Ok((file, present))
+}
+
+/// Files below this size are not worth compacting, bytes.
+const SMALL: u64 = 32 << 20;
+
+/// Gives unused space back to the disk, which redb never does by itself, when more than
+/// half of the file is unused.
+fn compact(file: &mut StateFile, size: u64) -> Result<(), StoreError> {
+    let txn = file.database.begin_write()?;
+    let stats = txn.stats()?;
+    txn.abort()?;
+    let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
+    if used.saturating_mul(2) < size {
+        tracing::info!(used, size, "compacting the state file");
+        file.database.compact()?;
+    }
+    Ok(())
 }
 
 /// Opens the file that is there and reads what it says of itself.
@@ -150,9 +185,7 @@ fn fresh(place: &Place, node: &str) -> Result<StateFile, OpenError> {
         let mut txn = database.begin_write()?;
         txn.set_quick_repair(true);
         let mut tables = Tables::open(&txn)?;
-        let bytes = tables::sealed(b"made", &made)?;
-        tables.meta.insert("made", bytes.as_slice())?;
-        tables.write_live(&live)?;
+        tables.write_meta(&made, &live)?;
         drop(tables);
         Ok(txn.commit()?)
     })

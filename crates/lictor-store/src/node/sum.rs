@@ -11,6 +11,11 @@ pub(super) fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The checksum that a stored value begins with; 0 for what has none.
+pub(super) fn sum(bytes: &[u8]) -> u32 {
+    bytes.first_chunk::<4>().map_or(0, |sum| u32::from_le_bytes(*sum))
+}
+
 /// The body of a stored value.
 pub(super) fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let damaged = |why: &str| StoreError::Damaged {

@@ -13,7 +13,6 @@ use super::lock::Lock;
 use super::open::{self, Place};
 use super::prune::{LedgerLimits, Pruner};
 use super::reserve::Reserve;
-use super::tables;
 use super::{Health, Shared};
 use crate::wire::{Live, Made};
 
@@ -77,7 +76,10 @@ impl Writer {
                 break;
             }
         }
+        // The last to let go of the file closes it in order. A reader that still has it
+        // must not write to it once the lock is given back.
         self.shared.set_database(None);
+        self.fence.store(true, Ordering::SeqCst);
         drop(self.lock);
         if let Some(reply) = closing {
             answered(reply.send(()));
@@ -163,7 +165,12 @@ impl Writer {
             }
             match self.attempt(&urgent) {
                 Ok(answers) => self.recorded(urgent, answers),
-                Err((why, _)) => refuse_all(urgent, &why),
+                Err((why, _)) => {
+                    refuse_all(urgent, &why);
+                    if let Err(error) = self.reopen() {
+                        tracing::warn!(%error, "cannot open the state file again");
+                    }
+                }
             }
         } else {
             refuse_all(works, &why);
@@ -207,8 +214,6 @@ fn write(
             }
             Work::Confirm(_) => {
                 made.confirmed = true;
-                let bytes = tables::sealed(b"made", made)?;
-                tables.meta.insert("made", bytes.as_slice())?;
                 Answer::Done
             }
             Work::Clean(_) => {
@@ -219,7 +224,7 @@ fn write(
         });
     }
     pruner.step(limits, live.next_seq - first, &mut tables, live, held)?;
-    tables.write_live(live)?;
+    tables.write_meta(made, live)?;
     Ok(answers)
 }
 

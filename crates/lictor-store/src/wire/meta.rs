@@ -30,6 +30,11 @@ pub struct Live {
     pub entries: u64,
     /// Their size in bytes.
     pub bytes: u64,
+    /// How many rows there are.
+    pub rows: u64,
+    /// The checksums of all rows, one XOR the other: a row that went missing or an old one
+    /// that came back is noticed.
+    pub rows_sum: u32,
     /// The latest revision of a shared record that is kept here.
     pub kv_revision: u64,
     /// Where the clocks stood.

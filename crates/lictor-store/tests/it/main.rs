@@ -1,6 +1,16 @@
 //! The store as a whole, against real files and real servers.
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod full;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod support;
