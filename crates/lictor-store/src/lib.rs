@@ -2,7 +2,7 @@
 //!
 //! Every kind of record has one home. *Local* records (checks, cooldowns, runs, the
 //! ledger) live in [`NodeStore`], one file on this machine. *Shared* records live behind
-//! [`Kv`]: in Consul, or in the same local file when a node stands alone. A [`Mirror`]
+//! [`Kv`]: in Consul, or in the same local file when a node stands alone. A mirror
 //! keeps backup copies of local runs and incidents in Consul for the day the disk is lost.
 //!
 //! # The local home
@@ -28,10 +28,12 @@
 //!
 //! Core types are not serialized: what is stored has a versioned type in [`wire`].
 
+pub mod kv;
 pub mod wire;
 
 mod node;
 
+pub use kv::{Kv, KvError};
 pub use node::{
     Anchor, Batch, Committed, Entry, Health, LedgerLimits, LedgerOrder, LedgerPage, LedgerQuery, NodeStore,
     NotRecorded, OpenError, Opened, Options, Start, StoreError, Warning,

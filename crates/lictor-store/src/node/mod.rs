@@ -9,6 +9,7 @@ mod lock;
 mod open;
 mod prune;
 mod reserve;
+mod shared;
 mod sum;
 mod tables;
 mod writer;
@@ -142,6 +143,7 @@ struct Shared {
     health: Mutex<Health>,
     made: Mutex<Made>,
     commits: watch::Sender<u64>,
+    kv_revisions: watch::Sender<u64>,
 }
 
 impl NodeStore {
@@ -195,6 +197,7 @@ impl NodeStore {
             health: Mutex::new(health),
             made: Mutex::new(file.made.clone()),
             commits: watch::Sender::new(file.live.commit),
+            kv_revisions: watch::Sender::new(file.live.kv_revision),
         });
         let held = Held::of(&present.rows);
         let writer = Writer {
@@ -220,7 +223,9 @@ impl NodeStore {
     }
 
     /// Records a batch. When this returns `Ok`, all of it is on disk; otherwise none of it
-    /// is, and the error gives it back.
+    /// is, and the error gives it back. (Only when the disk fails so thoroughly that the
+    /// file cannot even be opened again is that not certain; recording the batch again then
+    /// repeats its ledger entries at worst.)
     ///
     /// A batch that is given up while this waits may still be recorded. There is no time
     /// limit here: a disk that hangs cannot be interrupted; who must not wait, does not.
@@ -350,5 +355,7 @@ impl Shared {
     fn published(&self, live: &Live, made: &Made) {
         *self.made.lock().unwrap_or_else(PoisonError::into_inner) = made.clone();
         self.commits.send_replace(live.commit);
+        self.kv_revisions
+            .send_if_modified(|revision| std::mem::replace(revision, live.kv_revision) != live.kv_revision);
     }
 }

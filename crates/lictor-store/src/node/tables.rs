@@ -20,6 +20,8 @@ pub(super) const POSITIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::
 pub(super) const LEDGER: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("ledger");
 /// Which entries of the ledger are about what: `i5`, `r17`, `c/disk`.
 pub(super) const SUBJECTS: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("subjects");
+/// Shared records of a node that stands alone.
+pub(super) const KV: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kv");
 
 /// Reads one of the two values of `meta`.
 pub(super) fn meta<T: serde::de::DeserializeOwned>(

@@ -13,7 +13,9 @@ use super::lock::Lock;
 use super::open::{self, Place};
 use super::prune::{LedgerLimits, Pruner};
 use super::reserve::Reserve;
+use super::shared;
 use super::{Health, Shared};
+use crate::kv::{self, KvError, Op, Revision, Written};
 use crate::wire::{Live, Made};
 
 /// Requests waiting for the writer. The agent has one batch in flight; the rest are notes
@@ -24,6 +26,8 @@ pub(super) const QUEUE: usize = 64;
 pub(super) enum Work {
     /// Record a batch.
     Commit(Batch, oneshot::Sender<Result<Committed, NotRecorded>>),
+    /// Change shared records.
+    Kv(Vec<Op>, oneshot::Sender<Result<Written, KvError>>),
     /// Say that the node may act.
     Confirm(oneshot::Sender<Result<(), StoreError>>),
     /// Note that this is the end of an orderly stop.
@@ -35,6 +39,7 @@ pub(super) enum Work {
 /// What a request gets when the transaction it is in is durable.
 enum Answer {
     Committed(Committed),
+    Kv(Result<Written, KvError>),
     Done,
 }
 
@@ -136,6 +141,7 @@ impl Writer {
                 (Work::Commit(_, reply), Answer::Committed(committed)) => {
                     answered(reply.send(Ok(committed)));
                 }
+                (Work::Kv(_, reply), Answer::Kv(outcome)) => answered(reply.send(outcome)),
                 (Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => answered(reply.send(Ok(()))),
                 (work, _) => refuse(work, &|| StoreError::Closed),
             }
@@ -151,7 +157,7 @@ impl Writer {
         self.shared.set_health(if full { Health::Full } else { Health::Failing(why.to_string()) });
         if let Err(error) = self.reopen() {
             tracing::warn!(%error, "cannot open the state file again");
-            return refuse_all(works, &why);
+            return lost(works, &why, answers.is_some());
         }
         if let Some(answers) = answers
             && self.live.commit == attempted
@@ -212,6 +218,14 @@ fn write(
                 live.clean = false;
                 Answer::Committed(Committed { commit: live.commit, seqs })
             }
+            Work::Kv(ops, _) => {
+                let next = Revision(live.kv_revision + 1);
+                let outcome = kv::apply(&mut tables.kv, ops, next)?;
+                if outcome.is_ok() && ops.iter().any(|op| !matches!(op, Op::Check { .. })) {
+                    live.kv_revision = next.0;
+                }
+                Answer::Kv(outcome)
+            }
             Work::Confirm(_) => {
                 made.confirmed = true;
                 Answer::Done
@@ -236,6 +250,19 @@ fn refuse_usual(works: Vec<Work>, why: &dyn Fn() -> StoreError) -> Vec<Work> {
     urgent
 }
 
+/// Answers when not even the file can be opened any more: if the transaction was about to
+/// become durable, nobody knows whether it did.
+fn lost(works: Vec<Work>, why: &StoreError, unsure: bool) {
+    let (shared, rest): (Vec<_>, Vec<_>) =
+        works.into_iter().partition(|work| unsure && matches!(work, Work::Kv(..)));
+    for work in shared {
+        if let Work::Kv(_, reply) = work {
+            answered(reply.send(Err(shared::unknown(why))));
+        }
+    }
+    refuse_all(rest, why);
+}
+
 fn refuse_all(works: Vec<Work>, why: &StoreError) {
     let same = || match why {
         StoreError::Full => StoreError::Full,
@@ -254,6 +281,7 @@ fn refuse(work: Work, why: &dyn Fn() -> StoreError) {
         Work::Commit(batch, reply) => {
             answered(reply.send(Err(NotRecorded { why: why(), batch: Box::new(batch) })));
         }
+        Work::Kv(_, reply) => answered(reply.send(Err(shared::unavailable(&why())))),
         Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
         Work::Close(reply) => answered(reply.send(())),
     }

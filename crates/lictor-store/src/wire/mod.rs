@@ -11,7 +11,7 @@ mod row;
 
 pub use event::{Ending, Event, Evidence, Hold, Mode, Outcome, What};
 pub use meta::{Anchor, Live, Made, Position};
-pub use row::{Check, Flood, Incident, Measured, Row, Run, RunState, Seen, Status};
+pub use row::{Check, Flood, Incident, Measured, Row, Run, RunState, Seen, Status, Tally};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -89,6 +89,9 @@ pub struct Check {
     pub name: String,
     /// The judged status.
     pub status: Status,
+    /// Whether it was ever judged.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub judged: bool,
     /// Since when it has it.
     pub since: Time,
     /// When it came to be, on the boot-time axis.
@@ -144,6 +147,7 @@ impl Check {
         Self {
             name: name.to_string(),
             status: check.status.into(),
+            judged: check.judged,
             since: check.since.into(),
             created_boot_ms: check.created.as_millis(),
             started: check.started,
@@ -178,6 +182,7 @@ impl TryFrom<Check> for core::Row {
         };
         let stands = core::Check {
             status: check.status.into(),
+            judged: check.judged,
             since: check.since.into(),
             created: core::Boot::from_millis(check.created_boot_ms),
             started: check.started,
@@ -314,11 +319,38 @@ pub struct Run {
     /// Whether it is at the steps that a cancelled run still goes through.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cleaning: bool,
-    /// How often it went to a step because another had failed.
+    /// How often it went to another step because this one had failed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub visits: BTreeMap<String, u32>,
+    /// What was done at each step so far.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tally: BTreeMap<String, Tally>,
     /// What it is doing.
     pub state: RunState,
+}
+
+/// What a run has done at one of its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The number of the latest attempt.
+    pub attempt: u32,
+    /// Attempts that count since the run came to the step.
+    pub tries: u32,
+    /// Nobody knows whether the latest was made.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unclear: bool,
+}
+
+impl From<core::Tally> for Tally {
+    fn from(tally: core::Tally) -> Self {
+        Self { attempt: tally.attempt, tries: tally.tries, unclear: tally.unclear }
+    }
+}
+
+impl From<Tally> for core::Tally {
+    fn from(tally: Tally) -> Self {
+        Self { attempt: tally.attempt, tries: tally.tries, unclear: tally.unclear }
+    }
 }
 
 /// What a run is doing, told apart by `is`.
@@ -365,6 +397,7 @@ impl From<&core::Run> for Run {
             cancelled: run.cancelled.clone(),
             cleaning: run.cleaning,
             visits: run.visits.iter().map(|(step, count)| (step.to_string(), *count)).collect(),
+            tally: run.tally.iter().map(|(step, tally)| (step.to_string(), (*tally).into())).collect(),
             state: (&run.state).into(),
         }
     }
@@ -374,6 +407,7 @@ impl TryFrom<Run> for core::Run {
     type Error = WireError;
     fn try_from(run: Run) -> Result<Self, WireError> {
         let visits = run.visits.iter().map(|(step, count)| Ok((name(step)?, *count)));
+        let tally = run.tally.iter().map(|(step, tally)| Ok((name(step)?, (*tally).into())));
         Ok(Self {
             id: core::RunId(run.id),
             remedy: name(&run.remedy)?,
@@ -388,6 +422,7 @@ impl TryFrom<Run> for core::Run {
             cancelled: run.cancelled,
             cleaning: run.cleaning,
             visits: visits.collect::<Result<_, WireError>>()?,
+            tally: tally.collect::<Result<_, WireError>>()?,
             state: run.state.into(),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lictor_consul::{Client, Config};
 use lictor_core::{
     Boot, CheckName, Event, Incident, IncidentId, Now, Row, Run, RunId, RunState, Status, Wall, What,
 };
@@ -75,6 +76,7 @@ pub(crate) fn run(id: u64, state: RunState) -> Run {
         cancelled: None,
         cleaning: false,
         visits: Default::default(),
+        tally: Default::default(),
         state,
     }
 }
@@ -92,4 +94,20 @@ pub(crate) fn event(seconds: u64, text: &str) -> Event {
 /// An event of an incident.
 pub(crate) fn event_of(seconds: u64, id: u64, text: &str) -> Event {
     Event { incident: Some(IncidentId(id)), ..event(seconds, text) }
+}
+
+/// A client of a Consul server, patient enough for a busy machine.
+pub(crate) fn client(url: &str) -> Client {
+    let config = Config { address: url.parse().unwrap(), ..Config::default() };
+    Client::new(config).unwrap()
+}
+
+/// A prefix of keys that no other test uses.
+pub(crate) fn prefix() -> String {
+    format!("lictor-test-{:016x}/", rand::random::<u64>())
+}
+
+/// The number that a record says.
+pub(crate) fn text(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).unwrap().parse().unwrap()
 }
