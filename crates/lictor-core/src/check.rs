@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::name::ValueName;
-use crate::plan::CheckPlan;
+use crate::plan::{CheckPlan, CheckSource, Flap};
 use crate::time::{Boot, Now};
 
 /// The status of a result or of a check, in Consul's words; `Unknown` is "no data".
@@ -118,6 +118,9 @@ impl fmt::Display for Value {
 pub struct Check {
     /// The judged status.
     pub status: Status,
+    /// Whether it was ever judged: a new check is `Unknown` because nobody has looked,
+    /// one that was judged `Unknown` has no data.
+    pub judged: bool,
     /// Since when it has it.
     pub since: Now,
     /// When the check came to be.
@@ -174,6 +177,7 @@ impl Check {
     pub fn new(now: Now) -> Self {
         Self {
             status: Status::Unknown,
+            judged: false,
             since: now,
             created: now.boot,
             started: false,
@@ -201,7 +205,7 @@ impl Check {
         } else if !self.started && now.boot.since(self.created) < plan.grace {
             return None;
         }
-        if found == self.status {
+        if found == self.status && self.judged() {
             self.streak = None;
             return None;
         }
@@ -219,33 +223,42 @@ impl Check {
         self.mature(plan, now)
     }
 
+    /// Whether its status is a judgement, and not only that nobody has looked yet.
+    pub fn judged(&self) -> bool {
+        self.judged || self.status != Status::Unknown
+    }
+
     /// What the passing of time changes: no data for too long, or a streak that has
-    /// lasted long enough.
+    /// lasted long enough. Silence that goes on counts as one more look without data for
+    /// each `stale_after` of it.
     pub fn wake(&mut self, plan: &CheckPlan, now: Now) -> Option<Transition> {
-        if let Some(limit) = plan.stale_after {
-            let heard = self.heard();
-            let silent = now.boot.since(heard);
-            let graced = !self.started && now.boot.since(self.created) < plan.grace;
-            if silent >= limit && self.status != Status::Unknown && !graced {
-                let summary = format!("no data for {}", crate::time::Span(silent));
-                if let Some((_, sample)) = &mut self.last {
-                    *sample = Sample::new(Status::Unknown, summary.clone());
-                }
-                if self.recent.len() == EVIDENCE {
-                    self.recent.pop_front();
-                }
-                self.recent.push_back((now, Status::Unknown, summary));
-                self.streak = Some(Streak { to: Status::Unknown, count: u32::MAX, since: heard });
-                return Some(self.change(plan, now));
-            }
+        let Some(limit) = Self::silence(plan) else { return self.mature(plan, now) };
+        let heard = self.heard();
+        let silent = now.boot.since(heard);
+        let graced = !self.started && now.boot.since(self.created) < plan.grace;
+        if silent < limit || graced {
+            return self.mature(plan, now);
         }
-        self.mature(plan, now)
+        let known = self.status == Status::Unknown && self.judged();
+        let lasting = if known { silent.max(now.boot.since(self.since.boot)) } else { silent };
+        let summary = format!("no data for {}", crate::time::Span(lasting));
+        self.last = Some((now, Sample::new(Status::Unknown, summary.clone()).taking(limit)));
+        if known {
+            self.streak = None;
+            return None;
+        }
+        if self.recent.len() == EVIDENCE {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now, Status::Unknown, summary));
+        self.streak = Some(Streak { to: Status::Unknown, count: u32::MAX, since: heard });
+        Some(self.change(plan, now))
     }
 
     /// When `wake` may have something to say.
     pub fn wake_at(&self, plan: &CheckPlan) -> Option<Boot> {
-        let heard = self.heard();
-        let stale = plan.stale_after.filter(|_| self.status != Status::Unknown).map(|limit| {
+        let stale = Self::silence(plan).map(|limit| {
+            let heard = self.heard();
             let graced = if self.started { heard } else { self.created.after(plan.grace) };
             heard.after(limit).max(graced)
         });
@@ -256,12 +269,27 @@ impl Check {
         stale.into_iter().chain(ripe).min()
     }
 
+    /// Silence of this length is no data; composites are never silent.
+    fn silence(plan: &CheckPlan) -> Option<Duration> {
+        match plan.source {
+            CheckSource::Watcher => plan.stale_after.map(|limit| limit.max(Duration::from_millis(1))),
+            CheckSource::Checks { .. } => None,
+        }
+    }
+
     fn heard(&self) -> Boot {
         self.last.as_ref().map_or(self.created, |(at, _)| at.boot).max(self.watched_since)
     }
 
     fn wanted(plan: &CheckPlan, to: Status) -> u32 {
-        if to == Status::Passing { plan.pass_after.get() } else { plan.fail_after.get() }
+        match (&plan.source, to) {
+            // A composite is judged when a member changes, not again and again.
+            (CheckSource::Checks { .. }, _) => 1,
+            (CheckSource::Watcher, Status::Passing) => plan.pass_after.get(),
+            (CheckSource::Watcher, Status::Warning | Status::Critical | Status::Unknown) => {
+                plan.fail_after.get()
+            }
+        }
     }
 
     fn lasting(&self, plan: &CheckPlan, to: Status) -> Duration {
@@ -283,24 +311,29 @@ impl Check {
         let to = self.streak.take().map_or(self.status, |streak| streak.to);
         let from = std::mem::replace(&mut self.status, to);
         self.since = now;
-        let flapping = plan.flap.and_then(|flap| {
-            self.changes.push_back(now.boot);
-            while self.changes.front().is_some_and(|at| now.boot.since(*at) > flap.within)
-                || self.changes.len() > flap.changes.get() as usize
-            {
-                self.changes.pop_front();
-            }
-            let flaps = to != Status::Passing && self.changes.len() >= flap.changes.get() as usize;
-            if flaps != self.flapping && to == Status::Passing {
-                // It has been steady for the whole window.
-                self.changes.clear();
-            }
-            (flaps != self.flapping).then(|| {
-                self.flapping = flaps;
-                flaps
-            })
-        });
+        self.judged = true;
+        let flaps = plan.flap.is_some_and(|flap| self.flaps(flap, from != to, now));
+        let flapping = (std::mem::replace(&mut self.flapping, flaps) != flaps).then_some(flaps);
         let summary = self.recent.back().map_or_else(String::new, |(_, _, summary)| summary.clone());
         Transition { from, to, summary, flapping, evidence: self.recent.iter().cloned().collect() }
+    }
+
+    /// Notes a change and says whether the check flaps with it.
+    fn flaps(&mut self, flap: Flap, counts: bool, now: Now) -> bool {
+        if counts {
+            self.changes.push_back(now.boot);
+        }
+        let most = flap.changes.get() as usize;
+        while self.changes.front().is_some_and(|at| now.boot.since(*at) > flap.within)
+            || self.changes.len() > most
+        {
+            self.changes.pop_front();
+        }
+        let flaps = self.status != Status::Passing && (self.flapping || self.changes.len() >= most);
+        if self.flapping && self.status == Status::Passing {
+            // It has been steady for the whole window.
+            self.changes.clear();
+        }
+        flaps
     }
 }

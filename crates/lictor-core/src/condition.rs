@@ -8,7 +8,8 @@ use crate::check::Status;
 use crate::name::{CheckName, ValueName};
 use crate::time::Boot;
 
-/// A condition that holds, does not hold, or cannot be told (a value nobody reported).
+/// A condition that holds, does not hold, or cannot be told: a check nobody has looked
+/// at, a value nobody reported.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// A check has this status.
@@ -58,6 +59,10 @@ pub enum Compare {
 pub trait Facts {
     /// The judged status; `Unknown` for a check that nobody has seen.
     fn status(&self, check: &CheckName) -> Status;
+    /// Whether that is a judgement; `false` before anybody has looked.
+    fn judged(&self, _check: &CheckName) -> bool {
+        true
+    }
     /// The last reported number, unless the last result was no data.
     fn value(&self, check: &CheckName, value: &ValueName) -> Option<f64>;
     /// When the look began that gave the check its last result.
@@ -65,25 +70,64 @@ pub trait Facts {
 }
 
 impl Condition {
-    /// Whether it holds; `None` when a value it needs is not known. *All* and *any*
+    /// Whether it holds; `None` when what it needs is not known. *All* and *any*
     /// decide as soon as the known part decides (Kleene's logic).
     pub fn holds(&self, facts: &dyn Facts) -> Option<bool> {
-        match self {
-            Self::Is { check, status } => Some(facts.status(check) == *status),
-            Self::Value { check, value, op, number } => {
-                facts.value(check, value).map(|found| op.compare(found, *number))
+        self.decide(&|leaf| leaf.alone(facts))
+    }
+
+    /// As `holds`, by results of `since` or later only: what has none is not known.
+    pub fn holds_since(&self, facts: &dyn Facts, since: Boot) -> Option<bool> {
+        self.decide(&|leaf| leaf.fresh(facts, since))
+    }
+
+    /// As `holds_since`, for proof: a check without data says nothing about any other
+    /// status, neither for nor against.
+    pub fn proven_since(&self, facts: &dyn Facts, since: Boot) -> Option<bool> {
+        self.decide(&|leaf| match leaf {
+            Self::Is { check, status }
+                if *status != Status::Unknown && facts.status(check) == Status::Unknown =>
+            {
+                None
             }
-            Self::All(parts) => decide(parts, facts, false),
-            Self::Any(parts) => decide(parts, facts, true),
-            Self::Not(inner) => inner.holds(facts).map(|held| !held),
+            _ => leaf.fresh(facts, since),
+        })
+    }
+
+    fn decide(&self, leaf: &dyn Fn(&Self) -> Option<bool>) -> Option<bool> {
+        let until = |parts: &[Self], deciding: bool| {
+            let mut unsure = false;
+            for part in parts {
+                match part.decide(leaf) {
+                    Some(held) if held == deciding => return Some(deciding),
+                    Some(_) => {}
+                    None => unsure = true,
+                }
+            }
+            if unsure { None } else { Some(!deciding) }
+        };
+        match self {
+            Self::Is { .. } | Self::Value { .. } => leaf(self),
+            Self::All(parts) => until(parts, false),
+            Self::Any(parts) => until(parts, true),
+            Self::Not(inner) => inner.decide(leaf).map(|held| !held),
         }
     }
 
-    /// As `holds`, by results of `since` or later only: `None` while a check it names
-    /// has none.
-    pub fn holds_since(&self, facts: &dyn Facts, since: Boot) -> Option<bool> {
-        let fresh = |check: &CheckName| facts.seen(check).is_some_and(|at| at >= since);
-        if self.checks().iter().all(fresh) { self.holds(facts) } else { None }
+    /// What a condition without parts says.
+    fn alone(&self, facts: &dyn Facts) -> Option<bool> {
+        match self {
+            Self::Is { check, status } => facts.judged(check).then(|| facts.status(check) == *status),
+            Self::Value { check, value, op, number } => {
+                facts.value(check, value).map(|found| op.compare(found, *number))
+            }
+            Self::All(_) | Self::Any(_) | Self::Not(_) => None,
+        }
+    }
+
+    fn fresh(&self, facts: &dyn Facts, since: Boot) -> Option<bool> {
+        let (Self::Is { check, .. } | Self::Value { check, .. }) = self else { return None };
+        if facts.seen(check).is_some_and(|at| at >= since) { self.alone(facts) } else { None }
     }
 
     /// The checks it names.
@@ -102,18 +146,6 @@ impl Condition {
             Self::Not(inner) => inner.collect(into),
         }
     }
-}
-
-fn decide(parts: &[Condition], facts: &dyn Facts, deciding: bool) -> Option<bool> {
-    let mut unsure = false;
-    for part in parts {
-        match part.holds(facts) {
-            Some(held) if held == deciding => return Some(deciding),
-            Some(_) => {}
-            None => unsure = true,
-        }
-    }
-    if unsure { None } else { Some(!deciding) }
 }
 
 impl Compare {
@@ -164,6 +196,7 @@ impl fmt::Display for Condition {
             Self::Any(parts) => joined(f, parts, "||"),
             Self::Not(inner) => match &**inner {
                 Self::Is { check, status } => write!(f, "check.{check} != \"{status}\""),
+                other @ Self::Value { .. } => write!(f, "!({other})"),
                 other => write!(f, "!{other}"),
             },
         }

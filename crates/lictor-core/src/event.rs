@@ -342,6 +342,9 @@ impl fmt::Display for What {
                 write!(f, "configuration refused, the old one stays in force: {why}")
             }
             Self::WatcherRestarted { check, why } => write!(f, "watcher of {check} restarted: {why}"),
+            Self::Transition { check, from, to, summary, .. } if from == to => {
+                write!(f, "{check} is {to}: {summary}")
+            }
             Self::Transition { check, from, to, summary, .. } => {
                 write!(f, "{check} went from {from} to {to}: {summary}")
             }

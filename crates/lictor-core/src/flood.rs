@@ -47,6 +47,16 @@ impl Flood {
         (until > now).then_some(until)
     }
 
+    /// The condition is false, or another one: what it had led to is over.
+    pub fn ready(&mut self) {
+        self.held = false;
+        self.deferred = None;
+        self.unhelpful = 0;
+        self.gave_up = false;
+        self.told = false;
+        self.held_by = None;
+    }
+
     /// Notes a start.
     pub fn start(&mut self, remedy: &Remedy, now: Boot) {
         self.starts.push_back(now);

@@ -29,6 +29,6 @@ pub use plan::{
     Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Remedy, Repeatability, Step,
     StepKind, Trigger, Verify,
 };
-pub use run::{Ending, Order, Outcome, Run, RunState};
+pub use run::{Ending, Order, Outcome, Run, RunState, Tally};
 pub use step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
 pub use time::{Boot, Now, Span, Wall};

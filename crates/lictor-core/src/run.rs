@@ -34,10 +34,26 @@ pub struct Run {
     pub cancelled: Option<String>,
     /// Whether it is at the steps that a cancelled run still goes through.
     pub cleaning: bool,
-    /// How often it went back or on to a step because one had failed.
+    /// How often it went back or on to another step because this one had failed.
     pub visits: BTreeMap<StepName, u32>,
+    /// What was done at each step so far.
+    pub tally: BTreeMap<StepName, Tally>,
     /// What it is doing.
     pub state: RunState,
+}
+
+/// What a run has done at one of its steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The number of the latest attempt. Numbers go on when a run comes back to a step:
+    /// an attempt has one identity for ever.
+    pub attempt: u32,
+    /// Attempts since the run came to the step, without those that were never begun or
+    /// that the agent did not live to see.
+    pub tries: u32,
+    /// Nobody knows whether the latest attempt was made, and making it twice may harm:
+    /// only a person can ask for another.
+    pub unclear: bool,
 }
 
 /// What a run is doing.

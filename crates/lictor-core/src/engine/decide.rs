@@ -10,6 +10,7 @@ use crate::name::{CheckName, IncidentId, PatternName, RemedyName, RunId};
 use crate::plan::{Mode, Remedy, StepKind, Trigger};
 use crate::run::{Run, RunState};
 use crate::step::{Refusal, RowKey};
+use crate::time::Boot;
 
 /// A line kept in the ledger is cut to this many bytes.
 const LINE: usize = 4_096;
@@ -54,18 +55,15 @@ impl Engine {
         match holds {
             Some(true) if !flood.held => {
                 flood.held = true;
+                // It has become true since: what there is to know is known.
+                flood.fresh_from = Boot::default();
                 turn.dirty.insert(RowKey::Flood(name.clone()));
                 let shown = conditions().find(|condition| condition.holds(self) == Some(true));
                 let cause = shown.map_or_else(String::new, ToString::to_string);
                 self.triggered(name, remedy, &cause, None, turn);
             }
             Some(false) if flood.held => {
-                flood.held = false;
-                flood.deferred = None;
-                flood.unhelpful = 0;
-                flood.gave_up = false;
-                flood.told = false;
-                flood.held_by = None;
+                flood.ready();
                 turn.dirty.insert(RowKey::Flood(name.clone()));
                 if plan.limits.hold_above_percent.is_some() {
                     // One target fewer is bad: others may start now.
@@ -78,10 +76,16 @@ impl Engine {
                     self.arm_remedy(name, remedy, turn);
                     return;
                 };
-                let from = flood.fresh_from;
-                let still = !conditional || conditions().any(|one| one.holds_since(self, from) == Some(true));
-                if still {
+                let (from, suppressed) = (flood.fresh_from, flood.suppressed);
+                // What was deferred while no condition held came from elsewhere: a match,
+                // a changed value or another remedy. Nothing has to hold still for it.
+                let free = !conditional || !flood.held;
+                if free || conditions().any(|one| one.holds_since(self, from) == Some(true)) {
                     self.triggered(name, remedy, &cause, None, turn);
+                    // Looking once more is not one more trigger.
+                    if let Some(flood) = self.floods.get_mut(name).filter(|flood| flood.deferred.is_some()) {
+                        flood.suppressed = suppressed;
+                    }
                 }
             }
         }
@@ -256,6 +260,8 @@ impl Engine {
         flood.suppressed = 0;
         if flood.held {
             flood.unhelpful = flood.unhelpful.saturating_add(1);
+        } else {
+            flood.told = false;
         }
         turn.dirty.insert(RowKey::Flood(name.clone()));
         let mode = self.plan.mode.max(remedy.mode);
@@ -291,13 +297,14 @@ impl Engine {
             cancelled: None,
             cleaning: false,
             visits: BTreeMap::new(),
+            tally: BTreeMap::new(),
             state: RunState::Queued { attempt: 1 },
         };
         self.index.live.insert(id);
         self.index.busy.insert(run.target.clone(), id);
         self.runs.insert(id, run);
         turn.note(incident, Some(id), started(mode));
-        self.enter(id, &first.name, 1, turn);
+        self.come_to(id, &first.name, turn);
         Some(id)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Engine, Timer, Turn};
 use crate::event::What;
 use crate::name::{RunId, StepName};
-use crate::plan::{OnFailure, Remedy, Repeatability, Step, StepKind, Verify};
+use crate::plan::{Mode, OnFailure, Plan, Remedy, Repeatability, Step, StepKind, Verify};
 use crate::run::{Ending, Order, Outcome, Run, RunState};
 use crate::step::{Effect, Refusal, RowKey};
 use crate::time::Boot;
@@ -15,76 +15,110 @@ use crate::time::Boot;
 const OVERDUE: Duration = Duration::from_secs(30);
 
 impl Engine {
+    /// Comes to a step: its attempts are counted anew, their numbers go on.
+    pub(super) fn come_to(&mut self, id: RunId, step: &StepName, turn: &mut Turn) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let tally = run.tally.entry(step.clone()).or_default();
+        tally.tries = 1;
+        let attempt = tally.attempt + 1;
+        self.enter(id, step, attempt, turn);
+    }
+
     /// Begins an attempt at a step.
-    pub(super) fn enter(&mut self, id: RunId, step: &StepName, attempt: u32, turn: &mut Turn) {
-        let Some((definition, _)) = self.definition(id, Some(step)) else {
+    fn enter(&mut self, id: RunId, step: &StepName, attempt: u32, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        let Some((definition, _)) = self.definition(&plan, id, Some(step)) else {
             self.park(id, format!("its remedy has no step `{step}` any more"), turn);
             return;
         };
         let now = turn.now.boot;
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.step = step.clone();
+        let tally = run.tally.entry(step.clone()).or_default();
+        let unclear = tally.unclear && !repeatable(definition);
         run.state = match &definition.kind {
             StepKind::Act { .. } => RunState::Queued { attempt },
-            StepKind::Wait { condition, .. } => {
-                let what = What::Waiting { step: step.clone(), condition: condition.to_string() };
-                let incident = run.incident;
-                turn.note(incident, Some(id), what);
+            StepKind::Wait { .. } => {
+                tally.attempt = attempt;
                 RunState::Waiting { attempt, since: now, held: None }
             }
         };
+        let incident = run.incident;
         turn.dirty.insert(RowKey::Run(id));
         turn.advance.insert(id);
+        if unclear {
+            self.park(
+                id,
+                format!("nobody knows whether `{step}` was done, and doing it twice may harm"),
+                turn,
+            );
+        } else if let StepKind::Wait { condition, .. } = &definition.kind {
+            let what = What::Waiting { step: step.clone(), condition: condition.to_string() };
+            turn.note(incident, Some(id), what);
+        }
     }
 
     /// Lets a run go on as far as it can at this instant.
     pub(super) fn advance(&mut self, id: RunId, turn: &mut Turn) {
-        let Some((step, remedy)) = self.definition(id, None) else { return };
+        let plan = Arc::clone(&self.plan);
         let Some(run) = self.runs.get(&id) else { return };
         let now = turn.now.boot;
+        let Some((step, remedy)) = self.definition(&plan, id, None) else {
+            if run.in_flight() && now >= run.deadline {
+                self.park(id, format!("its deadline came, and {}", self.changed_how(run)), turn);
+            } else {
+                self.arm_run(id);
+            }
+            return;
+        };
         if !run.ended() && !matches!(run.state, RunState::Parked { .. }) {
             if now >= run.deadline {
-                self.expire(id, &step, turn);
+                self.expire(id, step, turn);
                 return;
             }
             let cancels = remedy.cancel.as_ref().filter(|_| run.cancelled.is_none());
             if let Some(condition) = cancels.filter(|condition| condition.holds(self) == Some(true)) {
                 let why = condition.to_string();
                 self.stop_for(id, &why, turn);
+                self.arm_run(id);
                 return;
             }
         }
         let Some(run) = self.runs.get(&id) else { return };
         match run.state.clone() {
             RunState::Ended(..) | RunState::Parked { .. } => {}
-            RunState::Queued { attempt } => self.order(id, &step, attempt, turn),
+            RunState::Queued { attempt } => self.order(id, step, attempt, turn),
             RunState::Acting { attempt, since } => {
-                if now >= since.after(limit_of(&step) + OVERDUE) {
+                if now >= since.after(overdue(step)) {
                     self.inspect(id, attempt, since, "its outcome is overdue", turn);
                 }
             }
             RunState::Inspecting { attempt, asked, .. } => {
-                if now >= asked.after(limit_of(&step) + OVERDUE) {
+                if now >= asked.after(overdue(step)) {
                     let detail = "nobody could say what became of it".to_owned();
                     let name = step.name.clone();
                     self.outcome(id, &name, attempt, Outcome::Unknown { detail }, turn);
                 }
             }
             RunState::Verifying { attempt, since, done } => {
-                self.verify(id, &step, attempt, since, done, turn);
+                self.verify(id, step, attempt, since, done, turn);
             }
             RunState::BackingOff { attempt, until } => {
                 if now >= until {
                     self.enter(id, &step.name, attempt, turn);
                 }
             }
-            RunState::Waiting { attempt, since, held } => self.wait(id, &step, attempt, since, held, turn),
+            RunState::Waiting { attempt, since, held } => self.wait(id, step, attempt, since, held, turn),
         }
         self.arm_run(id);
     }
 
     fn order(&mut self, id: RunId, step: &Step, attempt: u32, turn: &mut Turn) {
         let StepKind::Act { action, .. } = &step.kind else { return };
+        if self.observes(id) {
+            self.park(id, "nothing is done in observe mode".to_owned(), turn);
+            return;
+        }
         let in_flight = self.live().filter(|run| run.in_flight()).count();
         if in_flight >= self.plan.limits.in_flight.get() as usize {
             return;
@@ -92,6 +126,7 @@ impl Engine {
         let since = turn.now.boot;
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Acting { attempt, since };
+        run.tally.entry(step.name.clone()).or_default().attempt = attempt;
         let (incident, order) = (run.incident, order_of(run, step, attempt));
         turn.dirty.insert(RowKey::Run(id));
         turn.note(
@@ -103,10 +138,11 @@ impl Engine {
     }
 
     fn inspect(&mut self, id: RunId, attempt: u32, since: Boot, why: &str, turn: &mut Turn) {
-        let Some((step, _)) = self.definition(id, None) else { return };
+        let plan = Arc::clone(&self.plan);
+        let Some((step, _)) = self.definition(&plan, id, None) else { return };
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Inspecting { attempt, since, asked: turn.now.boot };
-        let (incident, order) = (run.incident, order_of(run, &step, attempt));
+        let (incident, order) = (run.incident, order_of(run, step, attempt));
         turn.dirty.insert(RowKey::Run(id));
         turn.note(
             incident,
@@ -142,8 +178,22 @@ impl Engine {
         turn.dirty.insert(RowKey::Run(id));
         turn.advance
             .extend(self.live().filter(|run| matches!(run.state, RunState::Queued { .. })).map(|run| run.id));
-        let Some((step, _)) = self.definition(id, None) else { return };
-        let cancelled = self.runs.get(&id).filter(|run| !run.cleaning).and_then(|run| run.cancelled.clone());
+        let plan = Arc::clone(&self.plan);
+        let definition = self.definition(&plan, id, None);
+        let again = definition.is_some_and(|(step, _)| repeatable(step));
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if matches!(outcome, Outcome::Unknown { .. }) && !again {
+            run.tally.entry(name.clone()).or_default().unclear = true;
+        }
+        let cancelled = run.cancelled.clone().filter(|_| !run.cleaning);
+        let Some((step, _)) = definition else {
+            let why = self.runs.get(&id).map_or_else(String::new, |run| self.changed_how(run));
+            match cancelled {
+                Some(by) => self.end(id, Ending::Cancelled { why: format!("{by}; {why}") }, turn),
+                None => self.park(id, why, turn),
+            }
+            return;
+        };
         if let Some(why) = cancelled {
             self.clean(id, &why, turn);
             return;
@@ -153,7 +203,7 @@ impl Engine {
         let next = match (&outcome, verify) {
             (Outcome::Done { .. }, Some(_)) => Some(verifying(true)),
             (Outcome::Unknown { .. }, Some(_)) => Some(verifying(false)),
-            _ => None,
+            (Outcome::Failed { .. } | Outcome::NotStarted { .. }, Some(_)) | (_, None) => None,
         };
         if let (Some(state), Some(run)) = (next, self.runs.get_mut(&id)) {
             run.state = state;
@@ -161,15 +211,15 @@ impl Engine {
             return;
         }
         match outcome {
-            Outcome::Done { .. } => self.step_done(id, &step, turn),
-            Outcome::Failed { detail } => self.attempt_failed(id, &step, attempt, detail, turn),
+            Outcome::Done { .. } => self.step_done(id, step, turn),
+            Outcome::Failed { detail } => self.attempt_failed(id, step, attempt, detail, turn),
             // Nothing was tried, so no attempt failed; the number is used up all the same.
             Outcome::NotStarted { .. } if inspected => self.enter(id, &step.name, attempt + 1, turn),
-            Outcome::NotStarted { detail } => self.attempt_failed(id, &step, attempt, detail, turn),
+            Outcome::NotStarted { detail } => self.attempt_failed(id, step, attempt, detail, turn),
             Outcome::Unknown { detail } => match repeat {
                 // The agent died, not the action: this attempt did not fail.
                 Repeatability::Idempotent if inspected => self.enter(id, &step.name, attempt + 1, turn),
-                Repeatability::Idempotent => self.attempt_failed(id, &step, attempt, detail, turn),
+                Repeatability::Idempotent => self.attempt_failed(id, step, attempt, detail, turn),
                 Repeatability::Verifiable | Repeatability::Neither => {
                     let why = format!(
                         "nobody knows whether `{name}` was done ({detail}), and doing it twice may harm"
@@ -181,31 +231,48 @@ impl Engine {
     }
 
     fn verify(&mut self, id: RunId, step: &Step, attempt: u32, since: Boot, done: bool, turn: &mut Turn) {
-        let StepKind::Act { verify: Some(verify), .. } = &step.kind else {
+        let StepKind::Act { verify: Some(verify), repeat, .. } = &step.kind else {
             self.park(id, format!("step `{}` can no longer be verified", step.name), turn);
             return;
         };
-        let seen = verify.condition.holds_since(self, since);
-        if seen == Some(true) {
+        let (name, condition) = (&step.name, &verify.condition);
+        let proven = condition.proven_since(self, since);
+        if proven == Some(true) {
+            self.clear(id, name);
             let incident = self.runs.get(&id).and_then(|run| run.incident);
-            turn.note(incident, Some(id), What::Verified { step: step.name.clone() });
+            turn.note(incident, Some(id), What::Verified { step: name.clone() });
             self.step_done(id, step, turn);
             return;
         }
         if turn.now.boot < since.after(window_of(verify)) {
             return;
         }
-        let (name, condition) = (&step.name, &verify.condition);
-        match (seen, done) {
-            (Some(_), true) => {
-                let why = format!("it was done but did not help: {condition} does not hold");
-                self.attempt_failed(id, step, attempt, why, turn);
+        let no_data = format!("no data to verify `{name}` by: {condition}");
+        let why = match (proven, repeat, done) {
+            (None, Repeatability::Idempotent, _) => no_data,
+            (None, Repeatability::Verifiable | Repeatability::Neither, _) => {
+                self.park(id, no_data, turn);
+                return;
             }
-            (Some(_), false) => {
-                let why = format!("it was not seen to be done: {condition} does not hold");
-                self.attempt_failed(id, step, attempt, why, turn);
+            (Some(_), Repeatability::Neither, false) => {
+                self.park(
+                    id,
+                    format!("nobody knows whether `{name}` was done: {condition} does not hold"),
+                    turn,
+                );
+                return;
             }
-            (None, _) => self.park(id, format!("no data to verify `{name}` by: {condition}"), turn),
+            (Some(_), _, true) => format!("it was done but did not help: {condition} does not hold"),
+            (Some(_), _, false) => format!("it was not seen to be done: {condition} does not hold"),
+        };
+        self.clear(id, name);
+        self.attempt_failed(id, step, attempt, why, turn);
+    }
+
+    /// What became of the latest attempt at a step is known after all.
+    fn clear(&mut self, id: RunId, step: &StepName) {
+        if let Some(tally) = self.runs.get_mut(&id).and_then(|run| run.tally.get_mut(step)) {
+            tally.unclear = false;
         }
     }
 
@@ -241,26 +308,30 @@ impl Engine {
     }
 
     fn step_done(&mut self, id: RunId, step: &Step, turn: &mut Turn) {
-        let Some((_, remedy)) = self.definition(id, None) else { return };
+        let plan = Arc::clone(&self.plan);
+        let Some((_, remedy)) = self.definition(&plan, id, None) else { return };
         let Some(run) = self.runs.get(&id) else { return };
         let (incident, cancelled) = (run.incident, run.cancelled.clone());
         turn.note(incident, Some(id), What::StepDone { step: step.name.clone() });
         let mut rest = remedy.steps.iter().skip_while(|one| one.name != step.name).skip(1);
         match (rest.next(), cancelled) {
-            (Some(next), _) => self.enter(id, &next.name, 1, turn),
+            (Some(next), _) => self.come_to(id, &next.name, turn),
             (None, Some(why)) => self.end(id, Ending::Cancelled { why }, turn),
             (None, None) => self.end(id, Ending::Done, turn),
         }
     }
 
     fn attempt_failed(&mut self, id: RunId, step: &Step, attempt: u32, why: String, turn: &mut Turn) {
-        if attempt >= step.attempts.get() {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let tally = run.tally.entry(step.name.clone()).or_default();
+        let tries = tally.tries;
+        if tries >= step.attempts.get() {
             self.step_failed(id, step, attempt, why, turn);
             return;
         }
-        let pause = pause(id, step, attempt);
+        tally.tries += 1;
+        let pause = pause(id, step, attempt, tries);
         let until = turn.now.boot.after(pause);
-        let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::BackingOff { attempt: attempt + 1, until };
         let incident = run.incident;
         turn.dirty.insert(RowKey::Run(id));
@@ -276,11 +347,11 @@ impl Engine {
         let failed = |next: String| What::StepFailed { step: name.clone(), why: why.clone(), next };
         match &step.on_failure {
             OnFailure::GoTo { step: to, visits } => {
-                let count = run.visits.entry(to.clone()).or_insert(0);
+                let count = run.visits.entry(name.clone()).or_insert(0);
                 if *count < visits.get() {
                     *count += 1;
                     turn.note(incident, Some(id), failed(format!("going on with {to}")));
-                    self.enter(id, &to.clone(), 1, turn);
+                    self.come_to(id, to, turn);
                     return;
                 }
                 turn.note(incident, Some(id), failed(format!("{to} was tried {visits} times already")));
@@ -305,16 +376,17 @@ impl Engine {
         if under_way {
             turn.effects.extend(order_of(run, step, attempt_of(run)).map(Effect::Abort));
         }
-        let unclear = match &step.kind {
-            StepKind::Act { repeat, .. } => under_way && *repeat != Repeatability::Idempotent,
-            StepKind::Wait { .. } => false,
-        };
+        let open = under_way || matches!(run.state, RunState::Verifying { done: false, .. });
+        let unclear = open && !repeatable(step);
         let why = match &run.cancelled {
             Some(why) => format!("{why}; its deadline came at step `{}`", step.name),
             None => format!("its deadline came at step `{}`", step.name),
         };
         if unclear {
-            self.park(id, format!("{why} while the action was under way"), turn);
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.tally.entry(step.name.clone()).or_default().unclear = true;
+            }
+            self.park(id, format!("{why}, and nobody knows whether it was done"), turn);
         } else if self.runs.get(&id).is_some_and(|run| run.cancelled.is_some()) {
             self.end(id, Ending::Cancelled { why }, turn);
         } else {
@@ -329,8 +401,14 @@ impl Engine {
         if run.ended() {
             return Err(Refusal::Conflict(format!("run {id} is over")));
         }
-        if run.cancelled.is_some() && !matches!(run.state, RunState::Parked { .. }) {
+        let parked = matches!(run.state, RunState::Parked { .. });
+        if run.cancelled.is_some() && !parked {
             return Err(Refusal::Conflict(format!("run {id} is being cancelled already")));
+        }
+        let limit = self.plan.remedies.get(&run.remedy).map(|remedy| remedy.deadline);
+        if let (true, Some(limit), Some(run)) = (parked, limit, self.runs.get_mut(&id)) {
+            // It was parked for longer than that, perhaps: its last steps need time too.
+            run.deadline = turn.now.boot.after(limit);
         }
         self.stop_for(id, why, turn);
         let over = self.runs.get(&id).is_none_or(Run::ended);
@@ -339,14 +417,15 @@ impl Engine {
 
     /// Cancels a run: an action under way is stopped and its outcome awaited first.
     fn stop_for(&mut self, id: RunId, why: &str, turn: &mut Turn) {
-        let definition = self.definition(id, None);
+        let plan = Arc::clone(&self.plan);
+        let definition = self.definition(&plan, id, None);
         let Some(run) = self.runs.get_mut(&id) else { return };
         let again = run.cancelled.is_some();
         run.cancelled = Some(why.to_owned());
         turn.dirty.insert(RowKey::Run(id));
         if run.in_flight() {
             if let Some((step, _)) = definition {
-                turn.effects.extend(order_of(run, &step, attempt_of(run)).map(Effect::Abort));
+                turn.effects.extend(order_of(run, step, attempt_of(run)).map(Effect::Abort));
             }
         } else if again || definition.is_none() {
             // Parked in its last steps, or nobody knows its steps any more.
@@ -358,13 +437,14 @@ impl Engine {
 
     /// Goes through the steps that a cancelled run still has.
     fn clean(&mut self, id: RunId, why: &str, turn: &mut Turn) {
-        let Some((_, remedy)) = self.definition(id, None) else { return };
+        let plan = Arc::clone(&self.plan);
+        let Some((_, remedy)) = self.definition(&plan, id, None) else { return };
         match &remedy.on_cancel {
             Some(step) => {
                 if let Some(run) = self.runs.get_mut(&id) {
                     run.cleaning = true;
                 }
-                self.enter(id, step, 1, turn);
+                self.come_to(id, step, turn);
             }
             None => self.end(id, Ending::Cancelled { why: why.to_owned() }, turn),
         }
@@ -374,7 +454,7 @@ impl Engine {
         let Some(run) = self.runs.get(&id) else {
             return Err(Refusal::NotFound(format!("there is no run {id}")));
         };
-        let RunState::Parked { attempt, .. } = run.state else {
+        let RunState::Parked { .. } = run.state else {
             return Err(Refusal::Conflict(format!("run {id} is not parked")));
         };
         let plan = Arc::clone(&self.plan);
@@ -390,11 +470,19 @@ impl Engine {
                 "the remedy has no step `{step}` any more: cancel run {id}"
             )));
         }
+        if self.observes(id) {
+            return Err(Refusal::Conflict(format!("nothing is done in observe mode: run {id} stays parked")));
+        }
         if let Some(run) = self.runs.get_mut(&id) {
             run.definition.clone_from(&remedy.definition);
             run.deadline = turn.now.boot.after(remedy.deadline);
+            if !run.cleaning {
+                run.cancelled = None;
+            }
+            let tally = run.tally.entry(step.clone()).or_default();
+            tally.unclear = false;
         }
-        self.enter(id, &step, attempt + 1, turn);
+        self.come_to(id, &step, turn);
         Ok(format!("{id} goes on with step {step}"))
     }
 
@@ -447,37 +535,63 @@ impl Engine {
 
     /// After a start: what was under way is looked at, never repeated blindly.
     pub(super) fn resume_runs(&mut self, turn: &mut Turn) {
-        self.park_changed(turn);
+        self.park_changed(true, turn);
         let under_way: Vec<_> = self
             .live()
             .filter_map(|run| match run.state {
                 RunState::Acting { attempt, since } | RunState::Inspecting { attempt, since, .. } => {
-                    Some((run.id, attempt, since))
+                    Some((run.id, attempt, since, run.cancelled.is_some() && !run.cleaning))
                 }
                 _ => None,
             })
             .collect();
-        for (id, attempt, since) in under_way {
+        for (id, attempt, since, stopping) in under_way {
             self.inspect(id, attempt, since, "the agent was restarted", turn);
+            let plan = Arc::clone(&self.plan);
+            if let (true, Some((step, _)), Some(run)) =
+                (stopping, self.definition(&plan, id, None), self.runs.get(&id))
+            {
+                turn.effects.extend(order_of(run, step, attempt).map(Effect::Abort));
+            }
+        }
+        for id in &self.index.live {
+            // Nobody has looked for a while: what has to hold without a break begins anew.
+            if let Some(Run { state: RunState::Waiting { held, .. }, .. }) = self.runs.get_mut(id) {
+                *held = None;
+            }
         }
     }
 
     /// Parks the runs whose definition is another now. One with an action under way is
-    /// parked when its outcome is known, unless nobody is left to ask.
-    pub(super) fn park_changed(&mut self, turn: &mut Turn) {
+    /// parked when that has ended, unless nobody awaits the outcome any more.
+    pub(super) fn park_changed(&mut self, orphaned: bool, turn: &mut Turn) {
         let changed: Vec<_> = self
             .live()
             .filter(|run| !matches!(run.state, RunState::Parked { .. }))
+            .filter(|run| orphaned || !run.in_flight())
             .filter(|run| {
                 self.plan.remedies.get(&run.remedy).is_none_or(|now| now.definition != run.definition)
             })
-            .map(|run| (run.id, run.in_flight(), self.plan.remedies.contains_key(&run.remedy)))
+            .map(|run| (run.id, run.step.clone(), run.in_flight(), self.changed_how(run)))
             .collect();
-        for (id, in_flight, exists) in changed {
-            let what = if exists { "its definition changed" } else { "its remedy was removed" };
-            let when = if in_flight { "; an action was under way" } else { "" };
-            self.park(id, format!("{what}{when}"), turn);
+        for (id, step, in_flight, how) in changed {
+            if let Some(run) = self.runs.get_mut(&id).filter(|_| in_flight) {
+                run.tally.entry(step).or_default().unclear = true;
+            }
+            self.park(id, how, turn);
         }
+    }
+
+    fn changed_how(&self, run: &Run) -> String {
+        let exists = self.plan.remedies.contains_key(&run.remedy);
+        let what = if exists { "its definition changed" } else { "its remedy was removed" };
+        if run.in_flight() { format!("{what} while `{}` was under way", run.step) } else { what.to_owned() }
+    }
+
+    /// Whether nothing may be done for a run now.
+    fn observes(&self, id: RunId) -> bool {
+        let remedy = self.runs.get(&id).and_then(|run| self.plan.remedies.get(&run.remedy));
+        remedy.is_none_or(|remedy| self.plan.mode.max(remedy.mode) == Mode::Observe)
     }
 
     fn live(&self) -> impl Iterator<Item = &Run> {
@@ -486,23 +600,29 @@ impl Engine {
 
     /// The step a run is at (or another of its remedy) and the remedy, while the
     /// definition is still the one the run was started under.
-    fn definition(&self, id: RunId, step: Option<&StepName>) -> Option<(Step, Remedy)> {
+    fn definition<'p>(
+        &self,
+        plan: &'p Plan,
+        id: RunId,
+        step: Option<&StepName>,
+    ) -> Option<(&'p Step, &'p Remedy)> {
         let run = self.runs.get(&id)?;
-        let remedy =
-            self.plan.remedies.get(&run.remedy).filter(|remedy| remedy.definition == run.definition)?;
+        let remedy = plan.remedies.get(&run.remedy).filter(|remedy| remedy.definition == run.definition)?;
         let wanted = step.unwrap_or(&run.step);
-        let step = remedy.steps.iter().find(|one| one.name == *wanted)?;
-        Some((step.clone(), remedy.clone()))
+        remedy.steps.iter().find(|one| one.name == *wanted).map(|step| (step, remedy))
     }
 
     fn arm_run(&mut self, id: RunId) {
         let at = self.runs.get(&id).and_then(|run| {
-            let (step, _) = self.definition(id, None)?;
+            let plan = &self.plan;
+            let Some((step, _)) = self.definition(plan, id, None) else {
+                return run.in_flight().then_some(run.deadline);
+            };
             let next = match &run.state {
                 RunState::Ended(..) | RunState::Parked { .. } => return None,
                 RunState::Queued { .. } => None,
-                RunState::Acting { since, .. } => Some(since.after(limit_of(&step) + OVERDUE)),
-                RunState::Inspecting { asked, .. } => Some(asked.after(limit_of(&step) + OVERDUE)),
+                RunState::Acting { since, .. } => Some(since.after(overdue(step))),
+                RunState::Inspecting { asked, .. } => Some(asked.after(overdue(step))),
                 RunState::BackingOff { until, .. } => Some(*until),
                 RunState::Verifying { since, .. } => match &step.kind {
                     StepKind::Act { verify: Some(verify), .. } => Some(since.after(window_of(verify))),
@@ -547,10 +667,19 @@ fn attempt_of(run: &Run) -> u32 {
     }
 }
 
-fn limit_of(step: &Step) -> Duration {
+/// How long after it was ordered an outcome is overdue.
+fn overdue(step: &Step) -> Duration {
     match &step.kind {
-        StepKind::Act { limit, .. } => *limit,
-        StepKind::Wait { .. } => Duration::ZERO,
+        StepKind::Act { limit, .. } => limit.saturating_add(OVERDUE),
+        StepKind::Wait { .. } => OVERDUE,
+    }
+}
+
+/// Whether an attempt of unknown outcome may simply be made again.
+fn repeatable(step: &Step) -> bool {
+    match &step.kind {
+        StepKind::Act { repeat, .. } => *repeat == Repeatability::Idempotent,
+        StepKind::Wait { .. } => true,
     }
 }
 
@@ -559,16 +688,14 @@ fn window_of(verify: &Verify) -> Duration {
     verify.within.max(verify.settle)
 }
 
-/// The pause before the next attempt: doubled each time, bounded, and spread by up to a
-/// quarter either way, from a source seeded by what identifies the attempt.
-fn pause(id: RunId, step: &Step, attempt: u32) -> Duration {
-    let doubled =
-        step.backoff.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
-    let base = doubled.min(step.backoff_max);
+/// The pause after so many tries: doubled each time, spread by up to a quarter either way
+/// from a source seeded by what identifies the attempt, and bounded.
+fn pause(id: RunId, step: &Step, attempt: u32, tries: u32) -> Duration {
+    let doubled = step.backoff.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
     let seed =
         step.name.as_str().bytes().fold(id.0 ^ u64::from(attempt), |seed, byte| mix(seed ^ u64::from(byte)));
     let permille = u32::try_from(750 + mix(seed) % 501).unwrap_or(1_000);
-    base.saturating_mul(permille) / 1_000
+    (doubled.min(step.backoff_max).saturating_mul(permille) / 1_000).min(step.backoff_max)
 }
 
 /// One round of SplitMix64 (Steele, Lea, Flood 2014).

@@ -16,14 +16,15 @@ impl Engine {
         // A result of a watcher that a reload has just removed.
         let Some(check_plan) = plan.checks.get(name) else { return };
         let Some(check) = self.checks.get_mut(name) else { return };
-        let readers = self.index.readers.get(name);
-        let before = readers.and(check.last.as_ref().map(|(_, sample)| sample.values.clone()));
+        if check_plan.source != CheckSource::Watcher {
+            return;
+        }
         let transition = check.observe(check_plan, sample, turn.now);
         self.arm_check(name);
         if let Some(transition) = transition {
             self.changed(name, transition, turn);
         }
-        self.value_changes(name, before.as_deref().unwrap_or_default(), turn);
+        self.value_changes(name, turn);
         self.tell_readers(name, turn);
     }
 
@@ -36,8 +37,9 @@ impl Engine {
         self.arm_check(name);
         if let Some(transition) = transition {
             self.changed(name, transition, turn);
-            self.tell_readers(name, turn);
         }
+        // Silence that goes on is news to those who wait for fresh results.
+        self.tell_readers(name, turn);
     }
 
     pub(super) fn arm_check(&mut self, name: &CheckName) {
@@ -158,17 +160,16 @@ impl Engine {
             .map(|member| (self.checks.get(member).map_or(Status::Unknown, |check| check.status), member))
             .collect();
         let unseen = |(_, member): &(Status, &CheckName)| {
-            self.checks
-                .get(*member)
-                .is_none_or(|check| check.last.is_none() && check.status == Status::Unknown)
+            self.checks.get(*member).is_none_or(|check| check.last.is_none() && !check.judged())
         };
-        if members.iter().all(unseen) {
-            // Nobody has looked yet: there is nothing to judge.
-            return;
-        }
+        let waits = members.iter().any(unseen) && self.checks.get(name).is_some_and(|check| !check.judged());
         members.sort_by_key(|(status, _)| *status);
         let status =
             at_least.checked_sub(1).and_then(|nth| members.get(nth)).map_or(Status::Unknown, |(s, _)| *s);
+        if waits && status == Status::Unknown {
+            // Not everybody has looked yet: that is not "no data".
+            return;
+        }
         let passing = members.iter().filter(|(status, _)| *status == Status::Passing).count();
         let mut summary = format!("{passing} of {} passing, {at_least} needed", members.len());
         let bad: Vec<_> = members
@@ -191,30 +192,48 @@ impl Engine {
         }
     }
 
-    /// Starts remedies that look at a value which is now another one.
-    fn value_changes(&mut self, name: &CheckName, before: &[(ValueName, Value)], turn: &mut Turn) {
-        let plan = Arc::clone(&self.plan);
-        let readers = self.index.readers.get(name).cloned().unwrap_or_default();
-        for remedy in readers {
-            let Some(definition) = plan.remedies.get(&remedy) else { continue };
-            for trigger in &definition.on {
-                let Trigger::Changed { check, value } = trigger else { continue };
-                if check != name {
-                    continue;
-                }
-                let after = self.checks.get(name).and_then(|check| check.last.as_ref());
-                let after = after.and_then(|(_, sample)| sample.value(value));
-                let before = before.iter().find(|(known, _)| known == value).map(|(_, value)| value);
-                let (Some(from), Some(to)) = (before, after) else { continue };
-                if from == to {
-                    continue;
-                }
-                let (from, to) = (from.to_string(), to.to_string());
-                let cause = format!("{value} of {name} changed from {from} to {to}");
-                let (check, value) = (name.clone(), value.clone());
-                let what = What::ValueChanged { check, value, from, to };
-                self.triggered(&remedy, definition, &cause, Some(what), turn);
+    /// Starts remedies that look at a value which is now another one than the last known.
+    fn value_changes(&mut self, name: &CheckName, turn: &mut Turn) {
+        let Some(watched) = self.index.watched.get(name).cloned() else { return };
+        for value in watched {
+            let seen = self.checks.get(name).and_then(|check| check.last.as_ref());
+            let seen = seen.filter(|(_, sample)| sample.status != Status::Unknown);
+            let Some(after) = seen.and_then(|(_, sample)| sample.value(&value)).cloned() else { continue };
+            if matches!(after, Value::Number(number) if number.is_nan()) {
+                continue;
             }
+            let before = self.known.insert((name.clone(), value.clone()), after.clone());
+            match before {
+                Some(before) if before == after => {}
+                Some(before) => self.value_changed(name, &value, &before, &after, turn),
+                // From now on a change is noticed also over a restart.
+                None => {
+                    turn.dirty.insert(RowKey::Check(name.clone()));
+                }
+            }
+        }
+    }
+
+    fn value_changed(
+        &mut self,
+        name: &CheckName,
+        value: &ValueName,
+        before: &Value,
+        after: &Value,
+        turn: &mut Turn,
+    ) {
+        let plan = Arc::clone(&self.plan);
+        let (from, to) = (before.to_string(), after.to_string());
+        let cause = format!("{value} of {name} changed from {from} to {to}");
+        let wanted = |trigger: &Trigger| matches!(trigger, Trigger::Changed { check, value: v } if check == name && v == value);
+        let told = turn.events.len();
+        for (remedy, definition) in plan.remedies.iter().filter(|(_, one)| one.on.iter().any(wanted)) {
+            let (check, value) = (name.clone(), value.clone());
+            let what = What::ValueChanged { check, value, from: from.clone(), to: to.clone() };
+            self.triggered(remedy, definition, &cause, Some(what), turn);
+        }
+        if turn.events.len() > told {
+            turn.dirty.insert(RowKey::Check(name.clone()));
         }
     }
 }

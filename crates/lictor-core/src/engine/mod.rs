@@ -15,7 +15,7 @@ use crate::event::{Event, What};
 use crate::flood::Flood;
 use crate::incident::Incident;
 use crate::name::{CheckName, IncidentId, RemedyName, RunId, Target, ValueName};
-use crate::plan::{CheckSource, Plan, Remedy, StepKind, Trigger};
+use crate::plan::{CheckSource, Mode, Plan, Remedy, StepKind, Trigger};
 use crate::run::Run;
 use crate::step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
 use crate::time::{Boot, Now};
@@ -34,6 +34,8 @@ pub struct Engine {
     floods: BTreeMap<RemedyName, Flood>,
     runs: BTreeMap<RunId, Run>,
     incidents: BTreeMap<IncidentId, Incident>,
+    /// The last known values that a trigger looks at. As of a restart: those of the rows.
+    known: BTreeMap<(CheckName, ValueName), Value>,
     index: Index,
     timers: Timers,
 }
@@ -45,6 +47,8 @@ struct Index {
     composites: BTreeMap<CheckName, Vec<CheckName>>,
     /// Remedies that name a check anywhere.
     readers: BTreeMap<CheckName, Vec<RemedyName>>,
+    /// Values of a check whose change is a trigger.
+    watched: BTreeMap<CheckName, BTreeSet<ValueName>>,
     /// The open incident of a check.
     open: BTreeMap<CheckName, IncidentId>,
     /// Unfinished runs.
@@ -137,6 +141,7 @@ impl Engine {
             floods: BTreeMap::new(),
             runs: BTreeMap::new(),
             incidents: BTreeMap::new(),
+            known: BTreeMap::new(),
             index: Index::default(),
             timers: Timers::default(),
         };
@@ -144,6 +149,10 @@ impl Engine {
             match row {
                 Row::Check(name, mut check) => {
                     check.watched_since = now.boot;
+                    let seen = check.last.iter().filter(|(_, sample)| sample.status != Status::Unknown);
+                    for (value, found) in seen.flat_map(|(_, sample)| &sample.values) {
+                        engine.known.insert((name.clone(), value.clone()), found.clone());
+                    }
                     engine.checks.insert(name, check);
                 }
                 Row::Flood(name, flood) => {
@@ -184,13 +193,39 @@ impl Engine {
     }
 
     /// Puts another plan in force. What did not change keeps its state; what is gone
-    /// loses it; a run whose definition changed is parked.
+    /// loses it; a run whose definition changed is parked, when the action that is under
+    /// way has ended.
     pub fn reload(&mut self, plan: Arc<Plan>, now: Now) -> Output {
-        self.plan = plan;
+        let old = std::mem::replace(&mut self.plan, plan);
         let mut turn = Turn::new(now);
         self.take_up(&mut turn);
-        self.park_changed(&mut turn);
+        self.renew(&old, &mut turn);
+        self.park_changed(false, &mut turn);
         self.finish(turn)
+    }
+
+    /// Lets what is judged or triggered otherwise than before begin anew.
+    fn renew(&mut self, old: &Plan, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        for (name, check) in &mut self.checks {
+            if old.checks.get(name) != plan.checks.get(name) {
+                // Its watcher is a new one: the silence of the old one is not its own.
+                check.watched_since = turn.now.boot;
+            }
+        }
+        for name in plan.checks.keys() {
+            self.arm_check(name);
+        }
+        for (name, is) in &plan.remedies {
+            let (Some(was), Some(flood)) = (old.remedies.get(name), self.floods.get_mut(name)) else {
+                continue;
+            };
+            let acts = plan.mode.max(is.mode) == Mode::Act && old.mode.max(was.mode) == Mode::Observe;
+            if was.on != is.on || acts {
+                flood.ready();
+                turn.dirty.insert(RowKey::Flood(name.clone()));
+            }
+        }
     }
 
     /// When `step` wants to be called with [`Input::Tick`] at the latest.
@@ -269,6 +304,9 @@ impl Engine {
             self.floods.entry(name.clone()).or_default();
         }
         self.index = Index::new(&plan, &self.runs, &self.incidents);
+        let watched = &self.index.watched;
+        self.known
+            .retain(|(check, value), _| watched.get(check).is_some_and(|values| values.contains(value)));
         self.close_orphans(turn);
         for name in plan.checks.keys() {
             self.arm_check(name);
@@ -363,6 +401,11 @@ impl Index {
                 }
             }
         }
+        for trigger in plan.remedies.values().flat_map(|remedy| &remedy.on) {
+            if let Trigger::Changed { check, value } = trigger {
+                index.watched.entry(check.clone()).or_default().insert(value.clone());
+            }
+        }
         for run in runs.values().filter(|run| !run.ended()) {
             index.live.insert(run.id);
             index.busy.insert(run.target.clone(), run.id);
@@ -417,10 +460,19 @@ impl Facts for Engine {
         self.checks.get(check).map_or(Status::Unknown, |check| check.status)
     }
 
+    fn judged(&self, check: &CheckName) -> bool {
+        self.checks.get(check).is_some_and(Check::judged)
+    }
+
     fn value(&self, check: &CheckName, value: &ValueName) -> Option<f64> {
-        let (_, sample) = self.checks.get(check)?.last.as_ref()?;
+        let check = self.checks.get(check)?;
+        let (at, sample) = check.last.as_ref()?;
+        // What the rows remember was seen when the status last changed, long ago perhaps.
+        if sample.status == Status::Unknown || at.boot < check.watched_since {
+            return None;
+        }
         match sample.value(value)? {
-            Value::Number(number) => Some(*number),
+            Value::Number(number) => Some(*number).filter(|number| !number.is_nan()),
             Value::Text(_) => None,
         }
     }

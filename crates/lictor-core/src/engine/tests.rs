@@ -8,6 +8,10 @@ use std::time::Duration;
 use super::Engine;
 use crate::*;
 
+mod attempts;
+mod knowledge;
+mod reloads;
+
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }

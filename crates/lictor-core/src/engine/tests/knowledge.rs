@@ -1,0 +1,216 @@
+//! What counts as known: no data, silence, old values.
+
+use super::*;
+
+fn stale(name: &str, after: u64) -> Plan {
+    let mut plan = plan(Vec::new());
+    plan.checks.get_mut(&check(name)).unwrap().stale_after = Some(secs(after));
+    plan
+}
+
+fn with(mut plan: Plan, name: &str, definition: Remedy) -> Plan {
+    plan.remedies.insert(remedy(name), definition);
+    plan
+}
+
+fn value(name: &str) -> ValueName {
+    ValueName::new(name).unwrap()
+}
+
+fn used() -> Condition {
+    Condition::Value { check: check("db"), value: value("used"), op: Compare::Greater, number: 90.0 }
+}
+
+impl Play {
+    fn measures(&mut self, status: Status, number: f64) -> &mut Self {
+        let sample = Sample::new(status, "looked").with(value("used"), Value::Number(number));
+        self.step(Input::Observed { check: check("db"), sample })
+    }
+
+    fn open(&self) -> usize {
+        self.engine.incidents().values().filter(|incident| incident.closed.is_none()).count()
+    }
+}
+
+#[test]
+fn a_check_that_never_had_data_is_an_incident() {
+    let mut play = Play::new(Vec::new());
+    play.sees("web", Status::Unknown);
+    assert_eq!(play.open(), 1);
+    assert_eq!(play.tells("web is unknown: it is unknown"), 1, "{:#?}", play.told);
+    play.sees("web", Status::Unknown).killed(1).sees("web", Status::Unknown);
+    assert_eq!(play.tells("web is unknown"), 1, "once");
+    play.passes();
+    assert_eq!(play.open(), 0);
+}
+
+#[test]
+fn no_data_counts_as_the_other_failures_do() {
+    let mut strict = plan(Vec::new());
+    strict.checks.get_mut(&check("web")).unwrap().fail_after = n(3);
+    let mut play = Play::with(strict);
+    play.sees("web", Status::Unknown).fails();
+    assert_eq!(play.open(), 0);
+    play.sees("web", Status::Unknown);
+    assert_eq!(play.open(), 1);
+}
+
+#[test]
+fn a_watcher_that_never_says_anything_is_an_incident() {
+    let mut play = Play::with(stale("web", 30));
+    play.later(29);
+    assert_eq!(play.open(), 0);
+    play.later(2);
+    assert_eq!(play.open(), 1);
+    assert_eq!(play.tells("web is unknown: no data for 30s"), 1, "{:#?}", play.told);
+    play.later(300);
+    assert_eq!(play.tells("web is unknown"), 1, "once");
+}
+
+#[test]
+fn a_composite_waits_for_the_first_look_at_each_member() {
+    let mut composed = plan(Vec::new());
+    let source = CheckSource::Checks { at_least: 2, of: vec![check("web"), check("db")] };
+    composed.checks.insert(check("both"), CheckPlan { source, ..CheckPlan::observed() });
+    let mut play = Play::with(composed);
+    play.passes();
+    assert_eq!(play.open(), 0, "{:#?}", play.told);
+    play.sees("db", Status::Unknown);
+    assert_eq!(play.open(), 2, "{:#?}", play.told);
+}
+
+#[test]
+fn a_remedy_for_silence_is_tried_again_while_the_silence_goes_on() {
+    let on = vec![Trigger::When(is("web", Status::Unknown))];
+    let definition =
+        Remedy { on, cooldown: secs(60), give_up_after: Some(n(3)), ..cure(vec![act("restart")]) };
+    let mut play = Play::with(with(stale("web", 30), "cure", definition));
+    play.passes().later(31);
+    assert_eq!(play.acts().len(), 1);
+    play.done().later(29);
+    assert_eq!(play.acts().len(), 1);
+    play.later(40);
+    assert_eq!(play.acts().len(), 2, "{:#?}", play.told);
+    for _ in 0..20 {
+        if play.run().in_flight() {
+            play.done();
+        }
+        play.later(20);
+    }
+    assert_eq!(play.acts().len(), 3, "{:?} {:#?}", play.acts(), play.told);
+    assert_eq!(play.tells("needs a person: 3 runs did not help"), 1);
+}
+
+#[test]
+fn that_nobody_has_looked_yet_is_no_reason_to_act() {
+    let on = vec![Trigger::When(Condition::Not(Box::new(is("web", Status::Passing))))];
+    let definition = Remedy { on, guard: Some(is("db", Status::Unknown)), ..cure(vec![act("restart")]) };
+    let mut play = Play::new(vec![("cure", definition)]);
+    play.later(100).fails();
+    assert!(play.acts().is_empty(), "{:#?}", play.told);
+    play.sees("db", Status::Unknown);
+    assert_eq!(play.acts().len(), 1);
+}
+
+#[test]
+fn a_value_from_before_a_restart_is_not_a_fact() {
+    let on = vec![Trigger::When(used())];
+    let mut play = Play::new(vec![("free", Remedy { on, ..cure(vec![act("clean")]) })]);
+    play.measures(Status::Critical, 95.0).done();
+    // The status does not change any more, so this is in no row.
+    play.later(100).measures(Status::Critical, 50.0).later(100);
+    assert_eq!(play.acts().len(), 1);
+    play.killed(10).later(10);
+    assert_eq!(play.acts().len(), 1, "{:#?}", play.told);
+    play.measures(Status::Critical, 95.0);
+    assert_eq!(play.acts().len(), 2);
+}
+
+#[test]
+fn no_data_and_no_number_are_not_values() {
+    let on = vec![Trigger::When(Condition::Not(Box::new(used())))];
+    let mut play = Play::new(vec![("free", Remedy { on, ..cure(vec![act("clean")]) })]);
+    play.measures(Status::Unknown, 10.0).measures(Status::Passing, f64::NAN);
+    assert!(play.acts().is_empty(), "{:#?}", play.told);
+    play.measures(Status::Passing, 10.0);
+    assert_eq!(play.acts().len(), 1);
+}
+
+#[test]
+fn a_change_is_seen_across_a_gap_and_across_a_restart() {
+    let on = vec![Trigger::Changed { check: check("db"), value: value("used") }];
+    let definition = Remedy { on, cooldown: Duration::ZERO, ..cure(vec![act("tell")]) };
+    let mut play = Play::new(vec![("told", definition)]);
+    play.measures(Status::Passing, 1.0).sees("db", Status::Unknown);
+    assert!(play.acts().is_empty());
+    play.measures(Status::Passing, 2.0);
+    assert_eq!(play.acts().len(), 1, "{:#?}", play.told);
+    play.done().killed(1).measures(Status::Passing, 2.0);
+    assert_eq!(play.acts().len(), 1, "it was told before the restart");
+    play.killed(1).measures(Status::Passing, 3.0);
+    assert_eq!(play.acts().len(), 2);
+}
+
+#[test]
+fn a_check_that_seldom_reports_does_not_hold_up_a_deferred_start() {
+    let on =
+        vec![Trigger::When(Condition::All(vec![is("web", Status::Critical), is("net", Status::Passing)]))];
+    let mut play = Play::new(vec![("cure", Remedy { on, ..cure(vec![act("restart")]) })]);
+    play.passes().sees("net", Status::Passing).fails().later(5).done();
+    // A new fault within the cooldown; nothing is heard from `net` meanwhile.
+    play.later(5).passes().later(5).fails().later(60);
+    assert_eq!(play.acts().len(), 2, "{:#?}", play.told);
+}
+
+#[test]
+fn one_fresh_result_decides_where_one_is_enough() {
+    let on =
+        vec![Trigger::When(Condition::Any(vec![is("web", Status::Critical), is("net", Status::Critical)]))];
+    let mut play = Play::new(vec![("cure", Remedy { on, ..cure(vec![act("restart")]) })]);
+    play.sees("net", Status::Passing).fails().done().later(5).fails().later(60);
+    assert_eq!(play.acts().len(), 2, "{:#?}", play.told);
+}
+
+#[test]
+fn a_match_that_was_deferred_needs_no_condition() {
+    let pattern = || PatternName::new("oom").unwrap();
+    let mut definition = cure(vec![act("restart")]);
+    definition.on.push(Trigger::Match { source: check("db"), pattern: pattern() });
+    let mut play = Play::new(vec![("cure", definition)]);
+    let oom = || Input::Matched { source: check("db"), pattern: pattern(), line: "oom".into() };
+    play.passes().step(oom()).done().later(5).step(oom()).later(60);
+    assert_eq!(play.acts().len(), 2, "{:#?}", play.told);
+    assert_eq!(play.engine.floods()[&remedy("cure")].deferred, None);
+}
+
+#[test]
+fn a_budget_that_is_used_up_anew_is_told_anew() {
+    let pattern = || PatternName::new("oom").unwrap();
+    let on = vec![Trigger::Match { source: check("web"), pattern: pattern() }];
+    let budget = Some(Budget { runs: n(1), per: secs(1_000) });
+    let definition = Remedy { on, budget, defer: false, ..cure(vec![act("restart")]) };
+    let mut play = Play::new(vec![("cure", definition)]);
+    for _ in 0..2 {
+        for _ in 0..3 {
+            play.step(Input::Matched { source: check("web"), pattern: pattern(), line: "oom".into() });
+            if play.run().in_flight() {
+                play.done();
+            }
+            play.later(100);
+        }
+        play.later(1_000);
+    }
+    assert_eq!(play.tells("needs a person"), 2, "{:#?}", play.told);
+}
+
+#[test]
+fn a_flapping_check_flaps_until_it_has_been_fine_for_long_enough() {
+    let mut strict = plan(Vec::new());
+    strict.checks.get_mut(&check("web")).unwrap().flap = Some(Flap { changes: n(3), within: secs(60) });
+    let mut play = Play::with(strict);
+    play.passes().later(1).fails().later(1).passes().later(1).fails().later(600);
+    play.sees("web", Status::Warning).passes();
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Warning);
+    play.later(61);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Passing);
+}
