@@ -1,11 +1,43 @@
 //! Lictor's configuration: HCL or JSON text into typed values. Every mistake has its
 //! place, a code and a way out, and all are shown at once.
+//!
+//! [`load`] reads files and directories, [`parse`] one text. Both return a [`Loaded`] or a
+//! [`Failure`]; how a failure is shown is the caller's affair (it is a miette diagnostic,
+//! and can be had as JSON).
 
+mod block;
+mod code;
+mod condition;
+mod diff;
+mod env;
+mod failure;
+mod load;
 mod model;
+mod nearest;
+mod problem;
+mod reader;
+mod redact;
+mod reference;
+mod report;
+mod schema;
+mod scope;
 mod secret;
+mod source;
+mod syntax;
+#[cfg(test)]
+mod testing;
+mod units;
+mod value;
 
+pub use code::Code;
+pub use diff::difference;
+pub use env::{Env, ProcessEnv};
+pub use failure::Failure;
+pub use load::{Loaded, load, parse, parse_in};
 pub use model::{
     Action, Command, Config, Consul, Disk, Dns, DnsRecord, Family, Heartbeat, Http, HttpAction, JsonExpect,
     KvAction, Listen, Node, Pattern, Process, ProcessBy, Tcp, Tls, Watch, WatchKind,
 };
+pub use problem::Problem;
+pub use reference::{errors, reference};
 pub use secret::{Secret, SecretError};

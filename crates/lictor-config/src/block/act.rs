@@ -1,0 +1,55 @@
+//! `act "KIND" { … }`: the one thing that a step does to the world.
+
+use lictor_core::Repeatability;
+
+use super::{act_exec, act_http, act_kv};
+use crate::code::Code;
+use crate::model::Action;
+use crate::problem::Draft;
+use crate::reader::{Decoder, Reader};
+use crate::schema::{BlockType, Bodies, Schema};
+use crate::syntax::tree::Block;
+
+/// The kinds of actions, each in a file of its own.
+const KINDS: [(&str, &Schema, Decode); 3] = [
+    ("exec", &act_exec::SCHEMA, act_exec::decode),
+    ("http", &act_http::SCHEMA, act_http::decode),
+    ("kv", &act_kv::SCHEMA, act_kv::decode),
+];
+
+/// Reads one kind of action, and what may be done when its outcome is not known.
+type Decode = fn(&Reader<'_>) -> Option<(Action, Repeatability)>;
+
+static SCHEMAS: [(&str, &Schema); KINDS.len()] = {
+    let mut schemas = [(KINDS[0].0, KINDS[0].1); KINDS.len()];
+    let mut index = 0;
+    while index < KINDS.len() {
+        schemas[index] = (KINDS[index].0, KINDS[index].1);
+        index += 1;
+    }
+    schemas
+};
+
+pub(super) static BLOCK: BlockType =
+    BlockType { name: "act", labels: &["KIND"], repeats: false, bodies: Bodies::Kinds(&SCHEMAS) };
+
+/// Reads the block.
+pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<(Action, Repeatability)> {
+    let kind = block.labels.first()?;
+    let (_, schema, decode) = KINDS.iter().find(|(known, _, _)| *known == kind.is)?;
+    decode(&Reader::new(decoder, block, schema))
+}
+
+/// The only `act` block within another block, if there is one.
+pub(super) fn only<'a>(reader: &Reader<'a>) -> Option<&'a Block> {
+    let blocks = reader.blocks("act");
+    let mut blocks = blocks.into_iter();
+    let first = blocks.next()?;
+    for second in blocks {
+        let message = format!("{} has more than one `act`", reader.place());
+        let draft = Draft::new(Code::Twice, second.head(), message)
+            .help("each step does one thing; write a remedy with several steps");
+        reader.decoder.add(draft.also(first.head(), "first here"));
+    }
+    Some(first)
+}

@@ -1,0 +1,23 @@
+//! `act "exec"`: run a program.
+
+use lictor_core::Repeatability;
+
+use super::watch_exec;
+use crate::model::Action;
+use crate::reader::Reader;
+use crate::schema::Schema;
+
+pub(super) static SCHEMA: Schema = Schema {
+    doc: "Runs a program: done when it exits with status 0. It runs in a process group of its own, which \
+          is ended when the time limit is over.",
+    groups: &[watch_exec::COMMAND],
+    blocks: &[],
+    example: r#"act "exec" {
+  command = ["systemctl", "restart", "nginx.service"]
+}"#,
+};
+
+pub(super) fn decode(reader: &Reader<'_>) -> Option<(Action, Repeatability)> {
+    let command = watch_exec::command(reader)?;
+    Some((Action::Exec(command), Repeatability::Neither))
+}

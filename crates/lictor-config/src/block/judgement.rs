@@ -1,0 +1,101 @@
+//! How the results of a watcher or composite are judged: attributes that all of them share.
+
+use std::time::Duration;
+
+use lictor_core::{CheckPlan, CheckSource, Flap};
+
+use crate::code::Code;
+use crate::problem::Draft;
+use crate::reader::{Reader, as_body};
+use crate::schema::{Attribute, Kind, LONGEST, Schema};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What composites have too.
+pub(super) const COMMON: &[Attribute] = &[
+    Attribute::new(
+        "for",
+        Kind::Duration(Duration::ZERO, LONGEST),
+        "It must have been bad for this long before it changes.",
+    )
+    .default("0s"),
+    Attribute::new(
+        "grace",
+        Kind::Duration(Duration::ZERO, LONGEST),
+        "Bad results this soon after the check came to be, and before its first passing one, do not count.",
+    )
+    .default("0s"),
+    Attribute::new(
+        "flap",
+        Kind::Object(&FLAP),
+        "When it counts as flapping; it then stays bad until it has been steady.",
+    )
+    .default_words("never"),
+];
+
+/// What only watchers have.
+pub(super) const WATCHED: &[Attribute] = &[
+    Attribute::new(
+        "fail_after",
+        Kind::Whole(1, 10_000),
+        "So many results in a row that are not passing change a passing check.",
+    )
+    .default("1"),
+    Attribute::new(
+        "pass_after",
+        Kind::Whole(1, 10_000),
+        "So many passing results in a row change a check that is not passing.",
+    )
+    .default("1"),
+];
+
+/// When a watcher counts as silent.
+pub(super) const STALE_AFTER: Attribute = Attribute::new(
+    "stale_after",
+    Kind::Duration(SECOND, LONGEST),
+    "Without a result for this long the check is `unknown`.",
+)
+.default_words("3 × `every` + `timeout`");
+
+pub(super) static FLAP: Schema = Schema {
+    doc: "So many changes of status within a time, counted both ways.",
+    groups: &[&[
+        Attribute::new("changes", Kind::Whole(2, 1_000), "How many changes.").required(),
+        Attribute::new("within", Kind::Duration(SECOND, LONGEST), "Within which time.").required(),
+    ]],
+    blocks: &[],
+    example: r#"flap = { changes = 5, within = "10m" }"#,
+};
+
+/// The judgement over results of a watcher. `silent` is the default of `stale_after`.
+pub(super) fn watched(reader: &Reader<'_>, silent: Option<Duration>) -> CheckPlan {
+    let stale_after = if silent.is_some() { reader.duration_if("stale_after").or(silent) } else { None };
+    CheckPlan {
+        fail_after: reader.count_or_default("fail_after"),
+        pass_after: reader.count_or_default("pass_after"),
+        stale_after,
+        ..composed(reader, CheckSource::Watcher)
+    }
+}
+
+/// The judgement over other checks.
+pub(super) fn composed(reader: &Reader<'_>, source: CheckSource) -> CheckPlan {
+    CheckPlan {
+        source,
+        bad_for: reader.duration("for"),
+        grace: reader.duration("grace"),
+        flap: flap(reader),
+        ..CheckPlan::observed()
+    }
+}
+
+fn flap(reader: &Reader<'_>) -> Option<Flap> {
+    let value = reader.value("flap")?;
+    let Some(body) = as_body(value) else {
+        let draft = Draft::new(Code::WrongType, value.span, "`flap` is an object");
+        reader.decoder.add(draft.help(format!("write {}", FLAP.example)));
+        return None;
+    };
+    let inner = Reader::over(reader.decoder, &body, &FLAP, value.span, "flap".to_owned());
+    Some(Flap { changes: inner.count("changes")?, within: inner.duration_if("within")? })
+}

@@ -1,0 +1,79 @@
+//! The blocks of the language, one file each: what may stand in it, and what it means.
+
+mod act;
+mod act_exec;
+mod act_http;
+mod act_kv;
+mod agent;
+mod check;
+mod consul;
+mod judgement;
+mod listen;
+mod node;
+mod plan;
+mod remedy;
+mod rule;
+mod secret;
+mod starting;
+mod step;
+mod tls;
+mod watch;
+mod watch_disk;
+mod watch_dns;
+mod watch_exec;
+mod watch_heartbeat;
+mod watch_http;
+mod watch_process;
+mod watch_tcp;
+
+use crate::schema::Schema;
+
+pub(crate) use plan::decode;
+
+/// A whole configuration.
+pub(crate) static TOP: Schema = Schema {
+    doc: "A configuration is one file, or all files of a directory together.",
+    groups: &[],
+    blocks: &[
+        &node::BLOCK,
+        &listen::BLOCK,
+        &consul::BLOCK,
+        &agent::BLOCK,
+        &watch::BLOCK,
+        &check::BLOCK,
+        &rule::BLOCK,
+        &remedy::BLOCK,
+    ],
+    example: "",
+};
+
+/// Whether what is written for an attribute of that name, wherever it stands, is never
+/// a secret.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let (mut known, mut secret) = (false, false);
+    visit(&TOP, &mut |schema| {
+        for attribute in schema.attributes() {
+            if attribute.name == name {
+                known = true;
+                secret |= !attribute.is_plain();
+            }
+        }
+    });
+    known && !secret
+}
+
+/// Calls `each` for a schema and all within it.
+pub(crate) fn visit(schema: &'static Schema, each: &mut dyn FnMut(&'static Schema)) {
+    each(schema);
+    for attribute in schema.attributes() {
+        if let crate::schema::Kind::Object(inner) = attribute.kind {
+            visit(inner, each);
+        }
+    }
+    for block in schema.blocks {
+        match &block.bodies {
+            crate::schema::Bodies::One(inner) => visit(inner, each),
+            crate::schema::Bodies::Kinds(kinds) => kinds.iter().for_each(|(_, inner)| visit(inner, each)),
+        }
+    }
+}

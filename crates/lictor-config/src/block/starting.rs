@@ -1,0 +1,181 @@
+//! When a rule or remedy starts and what holds it back: attributes that both share.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use lictor_core::{Remedy, RemedyName, Step, StepKind, StepName, Target, Trigger};
+
+use super::{agent, step};
+use crate::code::Code;
+use crate::nearest::suggestion;
+use crate::problem::Draft;
+use crate::reader::Reader;
+use crate::schema::{Attribute, Kind, LONGEST};
+use crate::syntax::tree::Text;
+use crate::units::Written;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(super) const ATTRIBUTES: &[Attribute] = &[
+    Attribute::new("on", Kind::Triggers, "What starts it: a condition that becomes true, or an event; any of a list.").required(),
+    Attribute::new("guard", Kind::Condition, "Must hold when it starts."),
+    Attribute::new("target", Kind::Text, "What it works on: at most one run at a time has a target.")
+        .default_words("its own name"),
+    Attribute::new("cooldown", Kind::Duration(Duration::ZERO, LONGEST), "Time from the start of one run to the next, per target.")
+        .default("1m"),
+    Attribute::new("budget", Kind::Budget, "At most so many runs in such a time."),
+    Attribute::new("escalate", Kind::Remedy, "What runs instead when the budget is used up, or when it gives up."),
+    Attribute::new(
+        "defer",
+        Kind::Flag,
+        "Whether what was held back starts later, when nothing holds it back and its condition still holds.",
+    )
+    .default_words("`true` if a condition starts it, `false` if only events do"),
+    Attribute::new(
+        "give_up_after",
+        Kind::Whole(0, 1_000),
+        "After so many runs in a row that left its condition true it stops, until the condition was false or a \
+         person says `retry`. 0: never.",
+    )
+    .default("3"),
+    agent::MODE,
+    Attribute::new("deadline", Kind::Duration(SECOND, LONGEST), "A run ends or is parked after this time at the latest.")
+        .default_words("`1h`, or the sum of what its steps may take if that is longer"),
+    Attribute::new("cancel_when", Kind::Condition, "When this holds a run is cancelled."),
+];
+
+/// What is particular to a rule or to a remedy.
+pub(super) struct Particular {
+    pub(super) steps: Vec<Step>,
+    pub(super) on_cancel: Option<StepName>,
+    pub(super) definition: String,
+}
+
+/// The name of a rule or remedy.
+pub(super) fn name(reader: &Reader<'_>, label: &Text) -> Option<RemedyName> {
+    let wrong = |message: String| {
+        reader.decoder.add(Draft::new(Code::Name, label.span, message));
+        None
+    };
+    match RemedyName::new(&label.is) {
+        Ok(_) if label.is.len() > 80 => wrong("the name of a rule or remedy has at most 80 bytes".to_owned()),
+        Ok(name) => Some(name),
+        Err(error) => wrong(error.to_string()),
+    }
+}
+
+/// Reads what both share. `None` for the particular part: something in it is wrong.
+pub(super) fn decode(
+    reader: &Reader<'_>,
+    name: Option<RemedyName>,
+    particular: Option<Particular>,
+) -> Option<(RemedyName, Remedy)> {
+    let decoder = reader.decoder;
+    let on = reader.value("on").and_then(|value| decoder.triggers(value));
+    let guard = reader.value("guard").map(|value| decoder.condition(value));
+    let cancel = reader.value("cancel_when").map(|value| decoder.condition(value));
+    let target = target(reader, name.as_ref());
+    let escalate = escalate(reader);
+    let (cooldown, budget) = (reader.duration("cooldown"), reader.budget("budget"));
+    let deferred = reader.flag_if("defer");
+    let give_up_after =
+        reader.whole("give_up_after").and_then(|n| u32::try_from(n).ok()).and_then(NonZeroU32::new);
+    let (mode, deadline) = (agent::mode(reader), reader.duration_if("deadline"));
+    if let (Some(deadline), Some(particular)) = (deadline, &particular) {
+        check_deadline(reader, deadline, &particular.steps);
+    }
+    let (on, particular) = (on?, particular?);
+    let conditional = on.iter().any(|trigger| matches!(trigger, Trigger::When(_)));
+    let longest = particular.steps.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(longest(step)));
+    let remedy = Remedy {
+        defer: deferred.unwrap_or(conditional),
+        on,
+        guard: flatten(guard)?,
+        target: target?,
+        cooldown,
+        budget,
+        escalate,
+        give_up_after,
+        mode,
+        deadline: deadline.unwrap_or_else(|| longest.clamp(HOUR, LONGEST)),
+        cancel: flatten(cancel)?,
+        on_cancel: particular.on_cancel,
+        steps: particular.steps,
+        definition: particular.definition,
+    };
+    Some((name?, remedy))
+}
+
+/// Something optional that is wrong makes the whole wrong.
+#[expect(clippy::option_option, reason = "not written, written wrongly, and written well differ")]
+fn flatten<T>(written: Option<Option<T>>) -> Option<Option<T>> {
+    match written {
+        None => Some(None),
+        Some(None) => None,
+        Some(found) => Some(found),
+    }
+}
+
+fn target(reader: &Reader<'_>, name: Option<&RemedyName>) -> Option<Target> {
+    let text = match reader.value("target") {
+        Some(_) => reader.text_at("target")?,
+        None => return Target::new(name?.as_str()).ok(),
+    };
+    match Target::new(&text.is) {
+        Ok(target) => Some(target),
+        Err(error) => {
+            reader.decoder.add(Draft::new(Code::Name, text.span, error.to_string()));
+            None
+        }
+    }
+}
+
+fn escalate(reader: &Reader<'_>) -> Option<RemedyName> {
+    let name = reader.decoder.reference(reader.value("escalate")?, "remedy")?;
+    let known = &reader.decoder.scope.remedies;
+    if !known.contains_key(&name.is) && !reader.decoder.report.is_partial() {
+        let message = format!("no rule or remedy is named `{}`", name.is);
+        let draft = Draft::new(Code::UnknownReference, name.span, message);
+        reader.decoder.add(draft.help_if(suggestion(&name.is, known.keys().map(String::as_str))));
+    }
+    RemedyName::new(&name.is).ok()
+}
+
+/// The longest time that a step may take by itself.
+fn longest(step: &Step) -> Duration {
+    let once = match &step.kind {
+        StepKind::Act { limit, verify, .. } => {
+            let looking = verify.as_ref().map_or(Duration::ZERO, |verify| verify.within.max(verify.settle));
+            limit.saturating_add(looking)
+        }
+        StepKind::Wait { deadline, .. } => *deadline,
+    };
+    let mut sum = once.saturating_mul(step.attempts.get());
+    let mut pause = step.backoff;
+    for _ in 1..step.attempts.get().min(1_000) {
+        sum = sum.saturating_add(pause);
+        pause = pause.saturating_mul(2).min(step.backoff_max);
+    }
+    sum
+}
+
+fn check_deadline(reader: &Reader<'_>, deadline: Duration, steps: &[Step]) {
+    let holding = |step: &Step| match &step.kind {
+        StepKind::Wait { hold, .. } => *hold,
+        StepKind::Act { .. } => Duration::ZERO,
+    };
+    let needed = steps.iter().map(holding).fold(Duration::ZERO, Duration::saturating_add);
+    if deadline < needed {
+        let message = format!("no run can succeed: its steps hold for {} in all", Written(needed));
+        reader.decoder.add(Draft::warning(Code::TooShort, reader.span("deadline"), message));
+    }
+}
+
+/// The step that a cancelled run still goes through.
+pub(super) fn on_cancel(reader: &Reader<'_>, steps: &[Text]) -> Option<Option<StepName>> {
+    if reader.value("on_cancel").is_none() {
+        return Some(None);
+    }
+    step::named_step(reader, "on_cancel", steps).map(Some)
+}
