@@ -39,7 +39,29 @@ pub struct Gone;
 /// How long a reader or a command waits for the loop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What comes out of an inbox that has no loop behind it.
+#[derive(Debug)]
+pub struct Inputs(mpsc::Receiver<Message>);
+
+impl Inputs {
+    /// The next input of the engine; anything else that was asked is left without an answer.
+    /// `None` when every sender is gone.
+    pub async fn next(&mut self) -> Option<Input> {
+        loop {
+            if let Message::Input(input) = self.0.recv().await? {
+                return Some(input);
+            }
+        }
+    }
+}
+
 impl Inbox {
+    /// An inbox without a loop, whose inputs the caller takes: to try out what feeds one.
+    pub fn detached() -> (Self, Inputs) {
+        let (sender, receiver) = mpsc::channel(INBOX);
+        (Self(sender), Inputs(receiver))
+    }
+
     /// Hands a result of a watcher in.
     ///
     /// # Errors

@@ -1,9 +1,21 @@
 //! The running node: watchers feed the decide loop, the loop records, then acts.
 
+pub mod act;
+mod agent;
 mod clock;
+mod consul;
+mod decide;
+mod hearts;
 mod inbox;
+mod keys;
+mod ledger;
+mod notify;
 mod task;
+pub mod watch;
+pub mod web;
 
+pub use agent::{Agent, Loader, Settings, StartError};
 pub use clock::{Anchor, Clock, boot_id};
-pub use inbox::{Gone, Inbox, View};
+pub use decide::Recorded;
+pub use inbox::{Gone, Inbox, Inputs, View};
 pub use task::{OnEnd, Tasks};

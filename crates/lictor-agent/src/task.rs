@@ -3,8 +3,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -70,6 +72,24 @@ impl Tasks {
             work.await;
             guard.clean = true;
         }))
+    }
+
+    /// Runs `work` on a thread of its own and hands its result back: for calls that may hang in
+    /// the kernel for ever. Neither the runtime nor [`Tasks::drain`] waits for it; the thread ends
+    /// with its work or with the process. The result is lost if `work` panics.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn on_thread<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<oneshot::Receiver<T>> {
+        let (answer, answered) = oneshot::channel();
+        // Nobody may be waiting any more: then the result is of no use.
+        let work = move || drop(answer.send(work()));
+        std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(answered)
     }
 
     /// Tells every task to end and waits for them; `false` when some had not by `limit`.

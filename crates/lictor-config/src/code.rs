@@ -148,6 +148,9 @@ codes! {
     /// Warning: a time limit ends something before it can succeed.
     TooShort = "0906", "a time limit is shorter than what it limits",
         "The longer one can never be used in full.";
+    /// Warning: no watcher reports a value that is asked for.
+    UnknownValue = "0907", "no watcher reports a value that is asked for",
+        "A condition over a value that nobody reports never holds. The reference lists the values of each kind of watcher.";
 }
 
 impl fmt::Display for Code {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use lictor_core::{CheckName, Compare, Condition, PatternName, Status, Trigger, ValueName};
 
+use crate::block::TOP;
 use crate::code::Code;
 use crate::nearest::suggestion;
 use crate::problem::Draft;
@@ -115,7 +116,10 @@ impl Decoder<'_> {
     }
 
     fn no_reference<T>(&self, value: &Value, form: &str) -> Option<T> {
-        let message = format!("this is {}, not a reference such as {form}", value.is.describe());
+        let message = match &value.is {
+            Is::Path(names) => format!("`{}` is not {form}", dotted(names)),
+            other => format!("this is {}, not a reference such as {form}", other.describe()),
+        };
         self.none(Draft::new(Code::WrongType, value.span, message))
     }
 
@@ -228,7 +232,7 @@ impl Decoder<'_> {
     fn measured(&self, names: &[Text], number: f64, op: Compare, span: Span) -> Option<Condition> {
         match names {
             [root, check, value] if root.is == "value" => {
-                let (check, value) = (self.check_name(check), self.value_name(value));
+                let (check, value) = (self.check_name(check), self.value_name(check, value));
                 Some(Condition::Value { check: check?, value: value?, op, number })
             }
             _ => self.odd_side(names, span, "a number"),
@@ -278,7 +282,7 @@ impl Decoder<'_> {
         };
         match names {
             [root, check, value] if root.is == "value" => {
-                let (check, value) = (self.check_name(check), self.value_name(value));
+                let (check, value) = (self.check_name(check), self.value_name(check, value));
                 Some(Trigger::Changed { check: check?, value: value? })
             }
             _ => {
@@ -335,7 +339,20 @@ impl Decoder<'_> {
         self.none(draft.help_if(suggestion(&name.is, known.keys().map(String::as_str))))
     }
 
-    fn value_name(&self, name: &Text) -> Option<ValueName> {
+    fn value_name(&self, check: &Text, name: &Text) -> Option<ValueName> {
+        if let Some(known) = self.scope.checks.get(&check.is) {
+            let watch = TOP.block("watch").filter(|_| known.kind.is_some());
+            let schema = watch.and_then(|watch| watch.body(known.kind.as_deref()));
+            if schema.is_some_and(|schema| !schema.reports(&name.is)) {
+                let message = format!("the watcher `{}` reports no value `{}`", check.is, name.is);
+                let values = schema.into_iter().flat_map(|schema| schema.values);
+                let help = suggestion(&name.is, values.map(|(value, _)| *value));
+                self.add(Draft::warning(Code::UnknownValue, name.span, message).help_if(help));
+            } else if known.kind.is_none() {
+                let message = format!("`{}` is a check over checks and has no values", check.is);
+                self.add(Draft::warning(Code::UnknownValue, name.span, message));
+            }
+        }
         let wrong = |error| self.none(Draft::new(Code::Name, name.span, format!("{error}")));
         ValueName::new(&name.is).map_or_else(wrong, Some)
     }
@@ -395,3 +412,6 @@ fn flip(compare: Compare) -> Compare {
 fn dotted(names: &[Text]) -> String {
     names.iter().map(|name| name.is.as_str()).collect::<Vec<_>>().join(".")
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,7 +186,7 @@ impl Reading {
                 "the configuration cannot be understood",
             ));
         }
-        let warnings = report.finish(&sources, block::is_plain);
+        let warnings = report.finish(&sources, block::known);
         match (warnings, config) {
             (Ok(warnings), Some(config)) => {
                 let digest = canonical::hash(&format!("{:?}", config.blocks));

@@ -2,6 +2,17 @@
 
 use crate::source::{Source, Span};
 
+/// What a name is anywhere in the language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Only an attribute that never holds a secret.
+    Plain,
+    /// A block.
+    Block,
+    /// Anything else.
+    Other,
+}
+
 /// The text with an asterisk in place of every byte that must not be shown; lines and
 /// offsets stay. Of a file that could not be read to its end (`broken`) nobody knows what
 /// is secret, so nothing is shown there but names, labels and what is no text.
@@ -10,7 +21,7 @@ pub(crate) fn redacted(
     file: usize,
     hidden: &[Span],
     broken: bool,
-    plain: fn(&str) -> bool,
+    known: fn(&str) -> Known,
 ) -> String {
     let mut bytes = source.text.clone().into_bytes();
     for span in hidden.iter().filter(|span| span.file == file) {
@@ -26,7 +37,7 @@ pub(crate) fn redacted(
                 Some(end) if line.trim() == end => heredoc = None,
                 Some(_) => cover(&mut bytes, at, at + line.len()),
                 None => {
-                    cover_line(&mut bytes, line, at, plain);
+                    cover_line(&mut bytes, line, at, known);
                     heredoc = heredoc_end(line);
                 }
             }
@@ -54,16 +65,16 @@ fn heredoc_end(line: &str) -> Option<String> {
 
 /// Covers the texts of one line, judged by this line alone: a text left open further up
 /// must not turn the rest inside out.
-fn cover_line(bytes: &mut [u8], line: &str, at: usize, plain: fn(&str) -> bool) {
+fn cover_line(bytes: &mut [u8], line: &str, at: usize, known: fn(&str) -> Known) {
     let (name, rest) = first_name(line);
     let assigns = rest.trim_start().starts_with(['=', ':']);
-    if let Some(name) = name.filter(|name| assigns && !plain(name)) {
-        // An attribute that is unknown or a secret: nothing after its name is shown.
-        let value = line.len() - rest.len() + (rest.len() - rest.trim_start().len()) + 1;
-        debug_assert!(value > name.len());
-        return cover(bytes, at + value, at + line.len());
+    let is = name.map(known);
+    if matches!(is, Some(Known::Other)) || (matches!(is, Some(Known::Block)) && assigns && !rest.contains('{')) {
+        // A secret, or a name that is misspelt: nothing after it is shown.
+        let value = rest.len() - rest.trim_start_matches([' ', '\t', '=', ':']).len();
+        return cover(bytes, at + line.len() - rest.len() + value, at + line.len());
     }
-    let mut labels = name.is_some() && !assigns;
+    let mut labels = matches!(is, Some(Known::Block));
     let mut open: Option<usize> = None;
     let mut escaped = false;
     for (offset, byte) in line.bytes().enumerate() {
@@ -76,7 +87,12 @@ fn cover_line(bytes: &mut [u8], line: &str, at: usize, plain: fn(&str) -> bool) 
                 }
                 open = None;
             }
-            (b'=' | b':' | b'[' | b'(' | b'{' | b',', None) => labels = false,
+            (b'{', None) => {
+                // What follows is judged like a line of its own.
+                let inner = line.get(offset + 1..).unwrap_or_default();
+                return cover_line(bytes, inner, at + offset + 1, known);
+            }
+            (b'=' | b':' | b'[' | b'(' | b',', None) => labels = false,
             _ => {}
         }
         escaped = byte == b'\\' && open.is_some() && !escaped;
@@ -103,27 +119,35 @@ mod tests {
 
     fn broken(text: &str) -> String {
         let source = Source::new("x.hcl", text);
-        redacted(&source, 0, &[], true, |name| matches!(name, "url" | "every"))
+        redacted(&source, 0, &[], true, |name| match name {
+            "url" | "every" => Known::Plain,
+            "watch" | "http" => Known::Block,
+            _ => Known::Other,
+        })
     }
 
     #[test]
     fn what_is_marked_is_covered_and_nothing_moves() {
         let source = Source::new("x.hcl", "a = \"geheim\" b = geheim\n");
         let hidden = [Span::new(0, 4..12), Span::new(0, 17..23), Span::new(1, 0..3)];
-        let shown = redacted(&source, 0, &hidden, false, |_| true);
+        let shown = redacted(&source, 0, &hidden, false, |_| Known::Plain);
         assert_eq!(shown, "a = \"******\" b = ******\n");
     }
 
     #[test]
     fn of_a_broken_file_only_what_cannot_be_a_secret_is_shown() {
         assert_eq!(broken("watch \"http\" \"shop\" {\n"), "watch \"http\" \"shop\" {\n");
-        assert_eq!(broken("  token = hunter2\n"), "  token =********\n");
-        assert_eq!(broken("  tokn = \"hunter2\"\n"), "  tokn =**********\n");
+        assert_eq!(broken("  token = hunter2\n"), "  token = *******\n");
+        assert_eq!(broken("  token hunter2\n"), "  token *******\n");
+        assert_eq!(broken("  token \"hunter2\"\n"), "  token *********\n");
+        assert_eq!(broken("  tokn = \"hunter2\"\n"), "  tokn = *********\n");
         assert_eq!(broken("every = 5 url = \"hunter2\""), "every = 5 url = \"*******\"");
         assert_eq!(broken("url = \"hunter2\n"), "url = \"*******\n");
-        assert_eq!(broken("http { token = \"hunter2\" }"), "http { token = \"*******\" }");
-        assert_eq!(broken("{\"token\": \"hunter2\"}"), "{\"token\": \"*******\"}");
-        assert_eq!(broken("\"token\": \"hunter2\","), "\"token\":***********");
+        assert_eq!(broken("http { token = hunter2 }"), "http { token = *********");
+        assert_eq!(broken("http = hunter2"), "http = *******");
+        assert_eq!(broken("{\"token\": \"hunter2\"}"), "{\"token\": **********");
+        assert_eq!(broken("{\"http\": {\"url\": \"hunter2\"}}"), "{\"http\": {\"url\": \"*******\"}}");
+        assert_eq!(broken("\"token\": \"hunter2\","), "\"token\": **********");
         assert_eq!(broken("  \"hunter\\\"2\",\n"), "  \"*********\",\n");
         assert_eq!(broken("url = <<END\nhunter2\nEND\nevery = 5"), "url = <<END\n*******\nEND\nevery = 5");
     }

@@ -115,6 +115,11 @@ fn write_schema(schema: &Schema, level: usize, out: &mut String) {
             }
         }
     }
+    if !schema.values.is_empty() {
+        let values: Vec<String> =
+            schema.values.iter().map(|(name, doc)| format!("| `{name}` | {doc} |")).collect();
+        writeln!(out, "\n| Value | Meaning |\n|---|---|\n{}", values.join("\n")).ok();
+    }
     for block in schema.blocks {
         // What several kinds share is described where it stands first.
         let told = format!("`{}`\n", block.form().replace(" { … }", ""));

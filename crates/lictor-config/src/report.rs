@@ -8,7 +8,7 @@ use miette::NamedSource;
 
 use crate::failure::Failure;
 use crate::problem::{Draft, Problem};
-use crate::redact::redacted;
+use crate::redact::{Known, redacted};
 use crate::source::{Source, Span};
 
 /// Mistakes that are shown at most; the rest is counted.
@@ -56,9 +56,9 @@ impl Report {
         !self.errors.borrow().is_empty()
     }
 
-    /// The warnings, if there is no error; all of it otherwise. `plain` says which
-    /// attributes never hold a secret.
-    pub(crate) fn finish(self, sources: &[Source], plain: fn(&str) -> bool) -> Result<Vec<Problem>, Failure> {
+    /// The warnings, if there is no error; all of it otherwise. `known` says what
+    /// names there are.
+    pub(crate) fn finish(self, sources: &[Source], known: fn(&str) -> Known) -> Result<Vec<Problem>, Failure> {
         let (hidden, broken) = (self.hidden.into_inner(), self.broken.into_inner());
         let mut shown: BTreeMap<usize, Arc<NamedSource<String>>> = BTreeMap::new();
         let mut finish = |mut drafts: Vec<Draft>| -> Vec<Problem> {
@@ -66,7 +66,7 @@ impl Report {
             let finish = |draft: Draft| {
                 let file = draft.span().file;
                 let source = sources.get(file).map(|source| {
-                    let text = || redacted(source, file, &hidden, broken.contains(&file), plain);
+                    let text = || redacted(source, file, &hidden, broken.contains(&file), known);
                     let named = || Arc::new(NamedSource::new(&source.name, text()));
                     shown.entry(file).or_insert_with(named).clone()
                 });

@@ -16,6 +16,8 @@ pub(crate) struct Schema {
     pub(crate) groups: &'static [&'static [Attribute]],
     /// The blocks that may stand in it.
     pub(crate) blocks: &'static [&'static BlockType],
+    /// The values that a watcher reports; `*` stands for any text.
+    pub(crate) values: &'static [(&'static str, &'static str)],
     /// An example for the reference: parsed by a test.
     pub(crate) example: &'static str,
 }
@@ -29,6 +31,14 @@ impl Schema {
     /// The attribute that a written name belongs to: its own, or one of a secret's.
     pub(crate) fn attribute(&self, written: &str) -> Option<&'static Attribute> {
         self.attributes().find(|attribute| attribute.names().any(|name| name == written))
+    }
+
+    /// Whether a watcher can report a value of that name.
+    pub(crate) fn reports(&self, value: &str) -> bool {
+        self.values.iter().any(|(name, _)| match name.strip_suffix('*') {
+            Some(start) => value.starts_with(start),
+            None => *name == value,
+        })
     }
 
     /// The block type of that name.

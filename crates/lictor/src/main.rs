@@ -1,2 +1,49 @@
-//! Skeleton.
-fn main() {}
+//! The program. Only this crate prints and exits.
+
+mod cli;
+mod client;
+mod command;
+mod exit;
+mod old_flags;
+mod output;
+mod shape;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::Cli;
+use exit::Exit;
+use output::Terminal;
+
+fn main() -> ExitCode {
+    let mut args: Vec<_> = std::env::args_os().collect();
+    // The shim is started for every child and must be small and quick: it is no part of
+    // the command line that people see.
+    if args.get(1).is_some_and(|word| word == "shim") {
+        return ExitCode::from(lictor_agent::act::shim::main(args.split_off(2).into_iter()));
+    }
+    if args.get(1).is_some_and(|word| word == "demo-service") {
+        return command::dev::service::main(&args.split_off(2));
+    }
+    let cli = match Cli::try_parse_from(old_flags::doubled(args)) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let terminal = Terminal::new(cli.no_color);
+    match command::run(cli, &terminal) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.show(&terminal);
+            failure.exit().into()
+        }
+    }
+}
+
+/// Help and version go to stdout and are no failure; anything else is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is no reason to fail.
+    drop(error.print());
+    if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+}

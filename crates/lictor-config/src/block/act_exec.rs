@@ -12,8 +12,16 @@ pub(super) static SCHEMA: Schema = Schema {
           is ended when the time limit is over.",
     groups: &[watch_exec::COMMAND],
     blocks: &[],
-    example: r#"act "exec" {
-  command = ["systemctl", "restart", "nginx.service"]
+    values: &[],
+    example: r#"watch "heartbeat" "job" {
+  within = "1h"
+}
+
+rule "job" {
+  on = check.job == "critical"
+  act "exec" {
+    command = ["systemctl", "restart", "job.service"]
+  }
 }"#,
 };
 

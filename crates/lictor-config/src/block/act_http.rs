@@ -23,9 +23,17 @@ pub(super) static SCHEMA: Schema = Schema {
         tls::ATTRIBUTES,
     ],
     blocks: &[],
-    example: r#"act "http" {
-  url                = "https://nas.example/api/restart"
-  bearer_credential = "nas-token"
+    values: &[],
+    example: r#"watch "heartbeat" "job" {
+  within = "1h"
+}
+
+rule "job" {
+  on = check.job == "critical"
+  act "http" {
+    url         = "https://nas.example/api/restart"
+    bearer_file = "/etc/lictor/nas-token"
+  }
 }"#,
 };
 

@@ -16,9 +16,17 @@ pub(super) static SCHEMA: Schema = Schema {
         Attribute::new("delete", Kind::Flag, "Delete the key instead of writing it.").default("false"),
     ]],
     blocks: &[],
-    example: r#"act "kv" {
-  key   = "services/shop/maintenance"
-  value = "on"
+    values: &[],
+    example: r#"watch "heartbeat" "job" {
+  within = "1h"
+}
+
+rule "job" {
+  on = check.job == "critical"
+  act "kv" {
+    key   = "services/job/maintenance"
+    value = "on"
+  }
 }"#,
 };
 

@@ -29,6 +29,7 @@ static SCHEMA: Schema = Schema {
         ),
     ]],
     blocks: &[],
+    values: &[],
     example: r#"agent {
   mode       = "observe"
   hold_above = "50%"

@@ -24,6 +24,7 @@ static SCHEMA: Schema = Schema {
         judgement::COMMON,
     ],
     blocks: &[],
+    values: &[],
     example: r#"watch "tcp" "db1" {
   address = "10.0.0.1:5432"
 }

@@ -43,6 +43,7 @@ static SCHEMA: Schema = Schema {
         tls::ATTRIBUTES,
     ],
     blocks: &[],
+    values: &[],
     example: r#"consul {
   address    = "https://127.0.0.1:8501"
   ca_file    = "/etc/consul.d/ca.pem"

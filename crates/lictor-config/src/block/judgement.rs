@@ -64,6 +64,7 @@ pub(super) static FLAP: Schema = Schema {
         Attribute::new("within", Kind::Duration(SECOND, LONGEST), "Within which time.").required(),
     ]],
     blocks: &[],
+    values: &[],
     example: r#"flap = { changes = 5, within = "10m" }"#,
 };
 

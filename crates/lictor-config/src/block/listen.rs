@@ -32,6 +32,7 @@ static SCHEMA: Schema = Schema {
         ),
     ]],
     blocks: &[],
+    values: &[],
     example: r#"http {
   address    = "0.0.0.0:8510"
   token_file = "/etc/lictor/token"

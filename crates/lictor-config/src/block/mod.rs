@@ -26,6 +26,7 @@ mod watch_http;
 mod watch_process;
 mod watch_tcp;
 
+use crate::redact::Known;
 use crate::schema::Schema;
 
 pub(crate) use plan::decode;
@@ -44,22 +45,25 @@ pub(crate) static TOP: Schema = Schema {
         &rule::BLOCK,
         &remedy::BLOCK,
     ],
+    values: &[],
     example: "",
 };
 
-/// Whether what is written for an attribute of that name, wherever it stands, is never
-/// a secret.
-pub(crate) fn is_plain(name: &str) -> bool {
-    let (mut known, mut secret) = (false, false);
+/// What a name is, wherever it stands.
+pub(crate) fn known(name: &str) -> Known {
+    let (mut attribute, mut secret, mut block) = (false, false, false);
     visit(&TOP, &mut |schema| {
-        for attribute in schema.attributes() {
-            if attribute.name == name {
-                known = true;
-                secret |= !attribute.is_plain();
-            }
+        for known in schema.attributes().filter(|known| known.name == name) {
+            attribute = true;
+            secret |= !known.is_plain();
         }
+        block |= schema.block(name).is_some();
     });
-    known && !secret
+    match (attribute, secret, block) {
+        (true, false, false) => Known::Plain,
+        (_, false, true) => Known::Block,
+        _ => Known::Other,
+    }
 }
 
 /// Calls `each` for a schema and all within it.

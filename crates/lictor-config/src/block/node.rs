@@ -21,6 +21,7 @@ static SCHEMA: Schema = Schema {
             .default_words("systemd's `STATE_DIRECTORY`, or `/var/lib/lictor`"),
     ]],
     blocks: &[],
+    values: &[],
     example: r#"node {
   name      = "node1"
   state_dir = "/var/lib/lictor"

@@ -24,6 +24,7 @@ static SCHEMA: Schema = Schema {
         )],
     ],
     blocks: &[&step::BLOCK],
+    values: &[],
     example: r#"watch "http" "connection" {
   url = "http://127.0.0.1:8000/v1/publicip/ip"
 }
@@ -229,7 +230,7 @@ remedy "b" {
         31:18: `backoff` needs `attempts` [LIC0207]
         32:18: `on_failure` cannot be `stop` (write "fail", "park" or step.NAME) [LIC0306]
         34:8: the step `ende` is defined twice in this remedy (first here: x.hcl:26:8) [LIC0204]
-        38:18: this is a reference, not a reference such as step.NAME [LIC0206]
+        38:18: `check.w` is not step.NAME [LIC0206]
         "#);
     }
 

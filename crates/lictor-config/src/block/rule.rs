@@ -22,6 +22,7 @@ static SCHEMA: Schema = Schema {
     doc: "When this happens, do that: a remedy of one step, which is named `act`.",
     groups: &[starting::ATTRIBUTES, step::TRYING, step::ACTING],
     blocks: &[&act::BLOCK],
+    values: &[],
     example: r#"watch "http" "web" {
   url = "http://127.0.0.1/"
 }

@@ -19,6 +19,7 @@ static ENTRY: Schema = Schema {
         Attribute::new("credential", Kind::Text, "A systemd credential that holds it."),
     ]],
     blocks: &[],
+    values: &[],
     example: "",
 };
 

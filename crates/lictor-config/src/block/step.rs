@@ -89,12 +89,29 @@ static SCHEMA: Schema = Schema {
         ACTING,
     ],
     blocks: &[&act::BLOCK],
-    example: r#"step "restart" {
-  act "exec" {
-    command = ["systemctl", "restart", "nginx.service"]
+    values: &[],
+    example: r#"watch "tcp" "nginx" {
+  address = "127.0.0.1:443"
+}
+
+remedy "nginx" {
+  on = check.nginx == "critical"
+
+  step "restart" {
+    act "exec" {
+      command = ["systemctl", "restart", "nginx.service"]
+    }
+    attempts   = 3
+    verify     = check.nginx == "passing"
+    on_failure = step.tell
   }
-  attempts = 3
-  verify   = check.nginx == "passing"
+
+  step "tell" {
+    act "kv" {
+      key   = "alarm/nginx"
+      value = "down"
+    }
+  }
 }"#,
 };
 

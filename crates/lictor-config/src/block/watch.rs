@@ -71,8 +71,12 @@ static MATCH_SCHEMA: Schema = Schema {
         Attribute::new("contains", Kind::Text, "What a line must contain, as it is."),
     ]],
     blocks: &[],
-    example: r#"match "synced" {
-  contains = "finished full compaction"
+    values: &[],
+    example: r#"watch "exec" "sync" {
+  command = ["tail", "-n", "100", "/var/log/sync.log"]
+  match "done" {
+    contains = "sync finished"
+  }
 }"#,
 };
 

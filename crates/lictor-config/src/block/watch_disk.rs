@@ -29,6 +29,14 @@ pub(super) static SCHEMA: Schema = Schema {
         judgement::COMMON,
     ],
     blocks: &[],
+    values: &[
+        ("used_percent", "Used space of the file system that is nearest to a limit."),
+        ("available_bytes", "What is available on it."),
+        ("inodes_used_percent", "Its used inodes."),
+        ("mount", "Where it is mounted (text)."),
+        ("used_percent:*", "Used space of each file system by its path, if several are looked at."),
+        ("available_bytes:*", "What is available on each."),
+    ],
     example: r#"watch "disk" "space" {
   paths              = ["/", "/var"]
   critical_available = "2GiB"

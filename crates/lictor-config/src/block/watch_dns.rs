@@ -43,6 +43,11 @@ pub(super) static SCHEMA: Schema = Schema {
         judgement::COMMON,
     ],
     blocks: &[],
+    values: &[
+        ("total_seconds", "Time of the whole look."),
+        ("answers", "How many answers were given."),
+        ("serial", "Of SOA: the serial number of the zone."),
+    ],
     example: r#"watch "dns" "consul-dns" {
   name   = "consul.service.consul"
   server = "127.0.0.1:8600"

@@ -24,6 +24,11 @@ pub(super) static SCHEMA: Schema = Schema {
           A program that cannot be started, or does not end in time, gives no data.",
     groups: &[COMMAND, watch::SCHEDULE, judgement::WATCHED, judgement::COMMON],
     blocks: &[&watch::MATCH],
+    values: &[
+        ("total_seconds", "Time the program ran."),
+        ("exit_status", "Its exit status."),
+        ("*", "Whatever the program prints as performance data of a Nagios plugin, by its labels."),
+    ],
     example: r#"watch "exec" "raid" {
   command = ["/usr/lib/nagios/plugins/check_raid"]
   every   = "5m"

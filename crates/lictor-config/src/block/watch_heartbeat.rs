@@ -28,6 +28,7 @@ pub(super) static SCHEMA: Schema = Schema {
         judgement::COMMON,
     ],
     blocks: &[],
+    values: &[("silent_seconds", "Time since the last call.")],
     example: r#"watch "heartbeat" "backup" {
   within = "26h"
 }"#,

@@ -46,6 +46,7 @@ static BASIC_AUTH: Schema = Schema {
         Attribute::new("password", Kind::Secret, "The password.").required(),
     ]],
     blocks: &[],
+    values: &[],
     example: r#"basic_auth = { user = "lictor", password_file = "/etc/lictor/password" }"#,
 };
 
@@ -111,6 +112,16 @@ pub(super) static SCHEMA: Schema = Schema {
         judgement::COMMON,
     ],
     blocks: &[&watch::MATCH],
+    values: &[
+        ("total_seconds", "Time of the whole look."),
+        ("dns_seconds", "Time of the name resolution."),
+        ("connect_seconds", "Time of the TCP connection."),
+        ("tls_seconds", "Time of the TLS handshake."),
+        ("first_byte_seconds", "Time from the request to the first byte of the answer."),
+        ("status", "The status of the answer."),
+        ("body_bytes", "Size of the body, as far as it was read."),
+        ("certificate_days", "Days until the certificate ends."),
+    ],
     example: r#"watch "http" "shop" {
   url         = "https://shop.example/health"
   every       = "5s"

@@ -32,6 +32,11 @@ pub(super) static SCHEMA: Schema = Schema {
         judgement::COMMON,
     ],
     blocks: &[],
+    values: &[
+        ("count", "How many there are."),
+        ("memory_bytes", "Resident memory of all together."),
+        ("pid", "The number of the process, if it is only one."),
+    ],
     example: r#"watch "process" "nginx" {
   name    = "nginx"
   at_most = 9

@@ -23,6 +23,14 @@ pub(super) static SCHEMA: Schema = Schema {
         judgement::COMMON,
     ],
     blocks: &[],
+    values: &[
+        ("total_seconds", "Time of the whole look."),
+        ("dns_seconds", "Time of the name resolution."),
+        ("connect_seconds", "Time of the TCP connection."),
+        ("tls_seconds", "Time of the TLS handshake."),
+        ("first_byte_seconds", "Time to the first byte of the answer."),
+        ("certificate_days", "Days until the certificate ends."),
+    ],
     example: r#"watch "tcp" "redis" {
   address = "127.0.0.1:6379"
   send    = "PING\r\n"

@@ -1,0 +1,404 @@
+//! Actions: what a step does to the world, and what became of it.
+//!
+//! Each order has an identity, run/step/attempt, under which it is done at most once and
+//! can be looked for afterwards. For each order, and for each question what became of
+//! one, exactly one [`Outcome`] is reported, whatever happens on the way:
+//!
+//! | | done | failed | unknown |
+//! |---|---|---|---|
+//! | exec | exit status 0 | another status, a signal, cannot be run | time limit, abort, shim or machine went down |
+//! | http | an expected status | another of 300 to 499, never sent | any other, no answer |
+//! | kv | written, or found as wanted | refused, or found otherwise | no clear answer |
+//!
+//! A program that nobody began is *not started*: the agent ended before, and that is certain.
+//!
+//! Programs run under a [`shim`] that outlives the agent, so that a restart of the agent
+//! neither ends nor repeats one.
+
+mod claim;
+mod exec;
+mod http;
+mod job;
+mod kv;
+mod output;
+mod process;
+pub mod shim;
+mod signals;
+mod text;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lictor_config::Action;
+use lictor_core::{ActionName, Effect, Order, Outcome, RunId, StepName};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::task::{OnEnd, Tasks};
+use claim::Claim;
+use exec::{Attempt, Launcher, blocking};
+
+pub use kv::{Keys, KeysError};
+
+/// A request or write under way gets so long to end when the agent stops; a program goes
+/// on without us.
+const LAST: Duration = Duration::from_secs(2);
+
+/// What a run left behind and nobody forgot is removed after this, milliseconds: 7 days.
+const KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// Where outcomes are reported.
+pub trait Outcomes: Send + Sync + 'static {
+    /// Hands an outcome in; waits while there is no room for it.
+    fn report(&self, run: RunId, step: StepName, attempt: u32, outcome: Outcome) -> BoxFuture<'_, ()>;
+}
+
+impl Outcomes for Inbox {
+    fn report(&self, run: RunId, step: StepName, attempt: u32, outcome: Outcome) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(gone) = self.outcome(run, step, attempt, outcome).await {
+                // It is looked for again when the agent is back.
+                debug!(%run, attempt, error = %gone, "outcome not reported");
+            }
+        })
+    }
+}
+
+/// How actions are carried out.
+#[derive(Debug)]
+pub struct Settings {
+    /// The agent's state directory; programs leave their traces in its `children`.
+    pub state_dir: PathBuf,
+    /// What tells this store from any other: run numbers are counted per store, so what
+    /// was done under another one must not be taken for ours. Used as a name of a directory.
+    pub lineage: String,
+    /// Program and first arguments of the shim, see [`shim::main`].
+    pub shim: Vec<OsString>,
+    /// From TERM to KILL.
+    pub grace: Duration,
+}
+
+impl Settings {
+    /// The settings of the real thing: this program is its own shim, and a program has
+    /// 5 s from TERM to KILL.
+    pub fn new(state_dir: impl Into<PathBuf>, lineage: impl Into<String>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            lineage: lineage.into(),
+            // The very file that runs, also when it was replaced by an upgrade meanwhile.
+            shim: vec!["/proc/self/exe".into(), "shim".into()],
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Carries out the effects of the engine. Clones share everything.
+#[derive(Clone)]
+pub struct Actors(Arc<Shared>);
+
+struct Shared {
+    actions: Mutex<Arc<BTreeMap<ActionName, Action>>>,
+    launcher: Arc<Launcher>,
+    tasks: Tasks,
+    outcomes: Arc<dyn Outcomes>,
+    clock: Clock,
+    keys: Arc<dyn Keys>,
+    /// What is under way in this process, with the way to stop it.
+    under_way: Mutex<UnderWay>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    last: u64,
+    orders: BTreeMap<u64, OnTheWay>,
+}
+
+/// An order that is under way.
+struct OnTheWay {
+    identity: String,
+    /// Cancelled to stop it.
+    abort: CancellationToken,
+    /// Cancelled when it is over.
+    over: CancellationToken,
+}
+
+impl Actors {
+    /// Ready to carry out orders.
+    ///
+    /// # Errors
+    /// When the directory for the traces of programs cannot be made.
+    pub fn new(
+        settings: Settings,
+        actions: BTreeMap<ActionName, Action>,
+        tasks: Tasks,
+        outcomes: impl Outcomes,
+        clock: Clock,
+        keys: Arc<dyn Keys>,
+    ) -> io::Result<Self> {
+        let root = std::path::absolute(&settings.state_dir)?.join("children").join(&settings.lineage);
+        claim::make_root(&root)?;
+        let launcher = Launcher { shim: settings.shim, root, grace: settings.grace };
+        Ok(Self(Arc::new(Shared {
+            actions: Mutex::new(Arc::new(actions)),
+            launcher: Arc::new(launcher),
+            tasks,
+            outcomes: Arc::new(outcomes),
+            clock,
+            keys,
+            under_way: Mutex::default(),
+        })))
+    }
+
+    /// Puts other actions in force; what is under way goes on as it was begun.
+    pub fn replace(&self, actions: BTreeMap<ActionName, Action>) {
+        *lock(&self.0.actions) = Arc::new(actions);
+    }
+
+    /// Carries out an effect in a task of its own. For [`Effect::Act`] and
+    /// [`Effect::Inspect`] exactly one outcome is reported, unless the agent stops before;
+    /// `limit` is the time limit of the step.
+    ///
+    /// The intent must be durable before this is called.
+    pub fn run(&self, effect: Effect, limit: Duration) {
+        let actors = self.clone();
+        match effect {
+            Effect::Act(order) => self.spawn(order, move |order, abort| {
+                async move { actors.act(order, limit, abort).await }.boxed()
+            }),
+            Effect::Inspect(order) => self.spawn(order, move |order, abort| {
+                async move { actors.inspect(order, limit, abort).await }.boxed()
+            }),
+            Effect::Abort(order) => self.abort(order, limit),
+        }
+    }
+
+    /// Removes the traces of a run that is over.
+    pub fn forget(&self, run: RunId) {
+        let root = self.0.launcher.root.clone();
+        let work = async move {
+            let removed = blocking(move || remove(&root, |claim| claim.belongs_to(run))).await;
+            if let Err(error) = removed {
+                warn!(%run, %error, "traces of a run not removed");
+            }
+        };
+        self.0.tasks.spawn(format!("forget {run}"), OnEnd::Fine, work);
+    }
+
+    /// Removes traces of more than 7 days ago; call it at start. Those of runs that are
+    /// not over (`open`) stay whatever their age, and so do those of living programs.
+    ///
+    /// # Errors
+    /// When they cannot be listed or removed.
+    pub async fn sweep(&self, open: &[RunId]) -> io::Result<()> {
+        let (root, open) = (self.0.launcher.root.clone(), open.to_vec());
+        let now = self.0.clock.now().wall.as_unix_millis();
+        let work = move || {
+            let all = root.parent().map_or_else(|| Ok(Vec::new()), claim::all)?;
+            for lineage in all {
+                let ours = lineage.dir() == root;
+                let old = |claim: &Claim| claim.age_millis(now).is_some_and(|age| age > KEPT_MILLIS);
+                let in_use = |claim: &Claim| ours && open.iter().any(|run| claim.belongs_to(*run));
+                remove(lineage.dir(), |claim| old(claim) && !in_use(claim))?;
+                if !ours {
+                    // Only goes when nothing is left in it.
+                    std::fs::remove_dir(lineage.dir()).ok();
+                }
+            }
+            Ok(())
+        };
+        blocking(work).await
+    }
+
+    /// Spawns the task of an order; its outcome is reported even if it panics.
+    fn spawn(
+        &self,
+        order: Order,
+        work: impl FnOnce(Order, CancellationToken) -> BoxFuture<'static, Option<Outcome>> + Send + 'static,
+    ) {
+        let entry = Entry::new(Arc::clone(&self.0), &order);
+        let outcomes = Arc::clone(&self.0.outcomes);
+        let name = format!("act {order}");
+        let (run, step, attempt) = (order.run, order.step.clone(), order.attempt);
+        let task = async move {
+            let work = AssertUnwindSafe(async {
+                for earlier in &entry.earlier {
+                    earlier.cancelled().await;
+                }
+                work(order, entry.abort.clone()).await
+            });
+            let outcome = work.catch_unwind().await.unwrap_or_else(|panic| Some(panicked(&*panic)));
+            // No longer under way: from here on there is nothing to stop.
+            drop(entry);
+            if let Some(outcome) = outcome {
+                outcomes.report(run, step, attempt, outcome).await;
+            }
+        };
+        self.0.tasks.spawn_draining(name, OnEnd::Fine, task);
+    }
+
+    /// Carries out an order; `None` when the agent stops before it is over.
+    async fn act(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Outcome> {
+        let Some(action) = self.action(&order) else {
+            let detail = format!("was never started: the configuration has no action `{}`", order.action);
+            return Some(Outcome::NotStarted { detail });
+        };
+        debug!(step = %order, action = %order.action, "acting");
+        match action {
+            Action::Exec(command) => {
+                let attempt = self.attempt(order, limit, abort);
+                self.unless_stopping(Duration::ZERO, attempt.run(&command)).await
+            }
+            Action::Http(http) => {
+                let sent = stoppable(abort, http::send(&http, &order, limit));
+                self.unless_stopping(LAST, sent).await
+            }
+            Action::Kv(kv) => {
+                let written = stoppable(abort, within(limit, kv::write(&kv, &*self.0.keys)));
+                self.unless_stopping(LAST, written).await
+            }
+        }
+    }
+
+    /// Looks what became of an order; `None` when the agent stops before that is known.
+    async fn inspect(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Outcome> {
+        let action = self.action(&order);
+        let attempt = self.attempt(order, limit, abort.clone());
+        // A trace says more than a configuration that may have changed since.
+        if matches!(action, Some(Action::Exec(_))) || attempt.exists().await {
+            return self.unless_stopping(Duration::ZERO, attempt.inspect()).await;
+        }
+        match action {
+            Some(Action::Kv(kv)) => {
+                let read = stoppable(abort, within(limit, kv::inspect(&kv, &*self.0.keys)));
+                self.unless_stopping(LAST, read).await
+            }
+            Some(Action::Http(_)) => Some(unknown(
+                "HTTP cannot be looked at: nobody can tell whether the request was carried out".to_owned(),
+            )),
+            Some(Action::Exec(_)) | None => {
+                Some(unknown("the configuration has no such action any more".to_owned()))
+            }
+        }
+    }
+
+    /// Stops what is under way in this process, or else the program that was left running.
+    fn abort(&self, order: Order, limit: Duration) {
+        let identity = order.to_string();
+        let mut found = false;
+        for other in lock(&self.0.under_way).orders.values().filter(|other| other.identity == identity) {
+            other.abort.cancel();
+            found = true;
+        }
+        if !found {
+            let attempt = self.attempt(order, limit, CancellationToken::new());
+            let work = async move {
+                let stopped = attempt.stop().await;
+                debug!(stopped, "abort of an order that is not under way here");
+            };
+            self.0.tasks.spawn(format!("abort {identity}"), OnEnd::Fine, work);
+        }
+    }
+
+    fn action(&self, order: &Order) -> Option<Action> {
+        lock(&self.0.actions).get(&order.action).cloned()
+    }
+
+    fn attempt(&self, order: Order, limit: Duration, abort: CancellationToken) -> Attempt {
+        Attempt::new(Arc::clone(&self.0.launcher), order, limit, abort)
+    }
+
+    /// `None` when the agent stops and the work has not ended `more` later.
+    async fn unless_stopping(&self, more: Duration, work: impl Future<Output = Outcome>) -> Option<Outcome> {
+        let stop = self.0.tasks.stopping();
+        tokio::select! {
+            outcome = work => Some(outcome),
+            () = async { stop.cancelled().await; tokio::time::sleep(more).await } => None,
+        }
+    }
+}
+
+/// Keeps an order among those under way.
+struct Entry {
+    shared: Arc<Shared>,
+    number: u64,
+    abort: CancellationToken,
+    over: CancellationToken,
+    /// Over when the earlier orders of the same identity are: an order that is being
+    /// begun must not be looked at, or it would be taken for one that was given up.
+    earlier: Vec<CancellationToken>,
+}
+
+impl Entry {
+    fn new(shared: Arc<Shared>, order: &Order) -> Self {
+        let identity = order.to_string();
+        let (abort, over) = (CancellationToken::new(), CancellationToken::new());
+        let (number, earlier) = {
+            let mut under_way = lock(&shared.under_way);
+            let same = under_way.orders.values().filter(|other| other.identity == identity);
+            let earlier = same.map(|other| other.over.clone()).collect();
+            under_way.last += 1;
+            let number = under_way.last;
+            let new = OnTheWay { identity, abort: abort.clone(), over: over.clone() };
+            under_way.orders.insert(number, new);
+            (number, earlier)
+        };
+        Self { shared, number, abort, over, earlier }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        lock(&self.shared.under_way).orders.remove(&self.number);
+        self.over.cancel();
+    }
+}
+
+/// Removes the claims under a root that are `meant` and over.
+fn remove(root: &std::path::Path, meant: impl Fn(&Claim) -> bool) -> io::Result<()> {
+    for claim in claim::all(root)? {
+        if meant(&claim) && exec::is_over(&claim) {
+            claim.remove()?;
+        }
+    }
+    Ok(())
+}
+
+async fn stoppable(abort: CancellationToken, work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::select! {
+        outcome = work => outcome,
+        () = abort.cancelled() => unknown("given up on request before there was an answer".to_owned()),
+    }
+}
+
+async fn within(limit: Duration, work: impl Future<Output = Outcome>) -> Outcome {
+    let late = || unknown(format!("no answer within {:.1} s", limit.as_secs_f64()));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_late| late())
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    unknown(format!("a fault of this program broke the action off: {text}"))
+}
+
+fn failed(detail: String) -> Outcome {
+    Outcome::Failed { detail }
+}
+
+fn unknown(detail: String) -> Outcome {
+    Outcome::Unknown { detail }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is behind it is changed in one step: a panic elsewhere leaves it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

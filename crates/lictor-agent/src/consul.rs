@@ -1,0 +1,121 @@
+//! Consul as the agent uses it: a client from the configuration, and the agent's own entry
+//! in the catalog.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lictor_config::Consul;
+use lictor_consul::{CheckKind, Client, Error, NewCheck, NewService, Status};
+use tracing::{info, warn};
+
+use crate::inbox::{Inbox, View};
+
+/// Consul holds the agent's service for critical when it has not said for this long that
+/// it is well. Long enough for an election of Consul's leader.
+const TTL: Duration = Duration::from_secs(30);
+
+/// How often it says so.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// The client that a `consul` block asks for. The token is read now: a rotated one needs a
+/// reload.
+///
+/// # Errors
+/// What is wrong with the settings, in words.
+pub(crate) fn client(settings: &Consul) -> Result<Client, String> {
+    let token = settings
+        .token
+        .as_ref()
+        .map(|secret| secret.reveal())
+        .transpose()
+        .map_err(|error| error.to_string())?;
+    let tls = &settings.tls;
+    let config = lictor_consul::Config {
+        address: settings.address.parse().map_err(|error| format!("{error}"))?,
+        token: token.map(lictor_consul::Secret::new),
+        datacenter: settings.datacenter.clone(),
+        namespace: settings.namespace.clone(),
+        tls: lictor_consul::Tls {
+            ca_file: tls.ca_file.clone(),
+            ca_dir: None,
+            client_cert: tls.cert_file.clone(),
+            client_key: tls.key_file.clone(),
+            server_name: tls.server_name.clone(),
+            skip_verify: tls.insecure,
+        },
+        ..lictor_consul::Config::default()
+    };
+    Client::new(config).map_err(|error| error.to_string())
+}
+
+/// Keeps the agent registered as a service with a TTL check, until it stops. What the
+/// Consul agent forgot (it was restarted without its data) is registered again.
+pub(crate) async fn register(client: Client, name: String, node: String, address: SocketAddr, inbox: Inbox) {
+    let id = format!("{name}-{node}");
+    let check = format!("service:{id}");
+    let mut registered = false;
+    let mut told = false;
+    loop {
+        let said = match inbox.view().await {
+            Ok(view) => health(&view),
+            Err(gone) => (Status::Critical, gone.to_string()),
+        };
+        let done = async {
+            if !registered {
+                let service = service(&name, &id, &node, address);
+                client.agent().register_service(&service).await?;
+            }
+            client.agent().update(&check, &said.0, &said.1).await
+        };
+        match done.await {
+            Ok(()) => {
+                if !std::mem::replace(&mut registered, true) {
+                    info!(service = name, id, "registered in Consul");
+                }
+                told = false;
+            }
+            Err(error) => {
+                registered = false;
+                if !std::mem::replace(&mut told, true) {
+                    tell(&error);
+                }
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn tell(error: &Error) {
+    warn!(%error, "cannot register in Consul; trying again");
+}
+
+fn service(name: &str, id: &str, node: &str, address: SocketAddr) -> NewService {
+    let mut check = NewCheck::new(format!("{name} agent"), CheckKind::Ttl(TTL));
+    check.id = Some(format!("service:{id}"));
+    check.status = Some(Status::Passing);
+    NewService {
+        id: Some(id.to_owned()),
+        name: name.to_owned(),
+        tags: Vec::new(),
+        meta: [
+            ("node".to_owned(), node.to_owned()),
+            ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ]
+        .into(),
+        address: Some(address.ip().to_string()).filter(|_| !address.ip().is_unspecified()),
+        port: Some(address.port()),
+        checks: vec![check],
+    }
+}
+
+/// How the agent itself is: it is well when it can record.
+fn health(view: &View) -> (Status, String) {
+    match &view.cannot_record {
+        Some((why, _)) => (Status::Critical, format!("nothing is acted on: {why}")),
+        None => {
+            let bad =
+                view.checks.values().filter(|check| check.status != lictor_core::Status::Passing).count();
+            (Status::Passing, format!("watching {} checks, {bad} of them not passing", view.checks.len()))
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The decide loop: owns the engine, feeds it, records, and only then lets effects out.
+//!
+//! ```text
+//! inbox ─▶ drain ─▶ engine.step ─▶ pending ─▶ commit (one in flight) ─▶ effects, events, answers
+//!                       ▲                        │ refused: kept, tried again; nothing is let out
+//!                       └──── the next batch is judged meanwhile
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lictor_core::{Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunState, StepKind, What};
+use lictor_store::{Batch, Committed, NodeStore, NotRecorded, StoreError};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::inbox::{Message, View};
+
+/// Inputs stepped before what they gave is recorded: about a millisecond of work.
+const BATCH: usize = 1_024;
+
+/// Pause before a refused commit is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Ledger entries that wait while nothing can be recorded; more are counted and given up.
+const WAITING_EVENTS: usize = 20_000;
+
+/// A view is shared by the readers of this long, when nothing was decided meanwhile.
+const VIEW_AGE: Duration = Duration::from_millis(250);
+
+/// A view is shared by the readers of this long in any case.
+const VIEW_BURST: Duration = Duration::from_millis(20);
+
+/// How long an action may take whose definition is gone.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
+
+/// An entry of the ledger with its number, as live readers get it.
+pub type Recorded = Arc<(u64, Event)>;
+
+/// Carries effects out. Called only with what is durable.
+pub(crate) trait Hands: Send + 'static {
+    /// Begins to carry one out; its outcome comes back through the inbox.
+    fn carry_out(&self, effect: Effect, limit: Duration);
+}
+
+/// What the loop works with.
+pub(crate) struct Loop<H> {
+    pub(crate) engine: Engine,
+    pub(crate) store: NodeStore,
+    pub(crate) clock: Clock,
+    pub(crate) boot_id: String,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) hands: H,
+    /// Live readers; one that lags reads the ledger instead.
+    pub(crate) live: broadcast::Sender<Recorded>,
+    /// Called at least this often, from the loop itself: a loop that hangs is noticed.
+    pub(crate) alive: Option<(Duration, Box<dyn Fn() + Send>)>,
+    pub(crate) stop: CancellationToken,
+}
+
+type Answer = (oneshot::Sender<Result<String, Refusal>>, Result<String, Refusal>);
+
+/// What was decided and is not yet durable.
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    effects: Vec<Effect>,
+    answers: Vec<Answer>,
+    reloads: Vec<oneshot::Sender<()>>,
+    /// The events of the commit in flight.
+    events: Vec<Event>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.batch.is_empty() && self.effects.is_empty() && self.answers.is_empty() && self.reloads.is_empty()
+    }
+
+    fn absorb(&mut self, later: Self) {
+        self.batch.absorb(later.batch);
+        self.effects.extend(later.effects);
+        self.answers.extend(later.answers);
+        self.reloads.extend(later.reloads);
+    }
+}
+
+/// What the loop keeps between turns besides the engine.
+#[derive(Default)]
+struct Turns {
+    pending: Pending,
+    view: Option<(Instant, Arc<View>)>,
+    decided: bool,
+    cannot_record: Option<(String, Now)>,
+    retry_at: Option<Instant>,
+    lost: u64,
+}
+
+type Commit = std::pin::Pin<Box<dyn Future<Output = Result<Committed, NotRecorded>> + Send>>;
+
+impl<H: Hands> Loop<H> {
+    /// Runs until it is told to stop, then records what is left. `first` is what the
+    /// engine said when it was restored.
+    pub(crate) async fn run(mut self, first: Output) {
+        let mut turns = Turns::default();
+        self.gather(first, &mut turns);
+        let mut in_flight: Option<(Commit, Pending)> = None;
+        let mut messages = Vec::with_capacity(BATCH);
+        let mut next_alive = Instant::now();
+        loop {
+            if let Some((period, alive)) = &self.alive
+                && Instant::now() >= next_alive
+            {
+                alive();
+                next_alive = Instant::now() + *period;
+            }
+            if in_flight.is_none()
+                && !turns.pending.is_empty()
+                && turns.retry_at.is_none_or(|at| Instant::now() >= at)
+            {
+                in_flight = Some(self.commit(std::mem::take(&mut turns.pending)));
+            }
+            let wake = self.wake(&turns, in_flight.is_some(), self.alive.is_some().then_some(next_alive));
+            tokio::select! {
+                biased;
+                result = arrival(&mut in_flight) => {
+                    if let Some((_, pending)) = in_flight.take() {
+                        self.committed(result, pending, &mut turns);
+                    }
+                }
+                () = self.stop.cancelled() => break,
+                taken = self.inbox.recv_many(&mut messages, BATCH) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    for message in messages.drain(..) {
+                        self.take(message, &mut turns);
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {
+                    let output = self.engine.step(Input::Tick, self.clock.now());
+                    self.gather(output, &mut turns);
+                }
+            }
+        }
+        self.wind_up(turns, in_flight).await;
+    }
+
+    /// When the loop has something to do although no message came.
+    fn wake(&self, turns: &Turns, committing: bool, alive: Option<Instant>) -> Instant {
+        let idle = Duration::from_secs(60);
+        let engine = self.engine.next_wake().map_or(idle, |at| self.clock.until(at).min(idle));
+        let retry = turns.retry_at.filter(|_| !committing && !turns.pending.is_empty());
+        let wake = Instant::now() + engine;
+        retry.into_iter().chain(alive).fold(wake, Instant::min)
+    }
+
+    fn take(&mut self, message: Message, turns: &mut Turns) {
+        match message {
+            Message::Input(input) => {
+                let output = self.engine.step(input, self.clock.now());
+                self.gather(output, turns);
+            }
+            Message::Command(command, sender) => {
+                let mut output = self.engine.step(Input::Command(command), self.clock.now());
+                if let Some(answer) = output.answer.take() {
+                    turns.pending.answers.push((sender, answer));
+                }
+                self.gather(output, turns);
+            }
+            Message::Reload(plan, event, sender) => {
+                turns.pending.batch.note(event);
+                let output = self.engine.reload(plan, self.clock.now());
+                turns.pending.reloads.push(sender);
+                self.gather(output, turns);
+            }
+            Message::View(sender) => {
+                let view = self.view(turns);
+                // A reader that left wants no answer.
+                drop(sender.send(view));
+            }
+        }
+    }
+
+    fn gather(&self, mut output: Output, turns: &mut Turns) {
+        if output.is_empty() {
+            return;
+        }
+        turns.decided = true;
+        if turns.cannot_record.is_some() && turns.pending.batch.events().len() >= WAITING_EVENTS {
+            turns.lost += output.events.len() as u64;
+            output.events.clear();
+        }
+        turns.pending.batch.take(&mut output);
+        turns.pending.effects.append(&mut output.effects);
+    }
+
+    fn view(&self, turns: &mut Turns) -> Arc<View> {
+        let fresh = |taken: &Instant| {
+            let age = taken.elapsed();
+            age < VIEW_BURST || (age < VIEW_AGE && !turns.decided)
+        };
+        if let Some((_, view)) = turns.view.as_ref().filter(|(taken, _)| fresh(taken)) {
+            return Arc::clone(view);
+        }
+        let view = Arc::new(View {
+            at: self.clock.now(),
+            plan: Arc::clone(self.engine.plan()),
+            checks: self.engine.checks().clone(),
+            floods: self.engine.floods().clone(),
+            runs: self.engine.runs().clone(),
+            incidents: self.engine.incidents().clone(),
+            cannot_record: turns.cannot_record.clone(),
+        });
+        turns.view = Some((Instant::now(), Arc::clone(&view)));
+        turns.decided = false;
+        view
+    }
+
+    /// Begins to record what is pending.
+    fn commit(&self, mut pending: Pending) -> (Commit, Pending) {
+        let mut batch = std::mem::take(&mut pending.batch);
+        batch.anchor = Some(self.anchor());
+        pending.events = batch.events().to_vec();
+        let store = self.store.clone();
+        (Box::pin(async move { store.commit(batch).await }), pending)
+    }
+
+    fn anchor(&self) -> lictor_store::Anchor {
+        let anchor = self.clock.anchor(&self.boot_id);
+        lictor_store::Anchor {
+            boot_id: anchor.boot_id,
+            boot_millis: anchor.boot_millis,
+            axis: anchor.axis,
+            wall: self.clock.now().wall,
+        }
+    }
+
+    fn committed(&self, result: Result<Committed, NotRecorded>, mut pending: Pending, turns: &mut Turns) {
+        match result {
+            Ok(committed) => {
+                turns.retry_at = None;
+                let recovered = turns.cannot_record.take().is_some();
+                if recovered {
+                    let lost = std::mem::take(&mut turns.lost);
+                    self.tell(turns, What::RecordingResumed { lost });
+                }
+                self.let_out(committed, pending, recovered);
+            }
+            Err(refused) => {
+                let why = refused.why.to_string();
+                turns.retry_at = Some(Instant::now() + RETRY);
+                let now = self.clock.now();
+                pending.batch = *refused.batch;
+                // Whoever waits for an answer is told; what was asked for takes effect when
+                // it can be recorded.
+                for (sender, _) in pending.answers.drain(..) {
+                    let refusal = Refusal::Conflict(format!("{why}; it takes effect when that is over"));
+                    drop(sender.send(Err(refusal)));
+                }
+                let later = std::mem::replace(&mut turns.pending, pending);
+                turns.pending.absorb(later);
+                if turns.cannot_record.is_none() {
+                    error!(error = %why, "cannot record; nothing is acted on until it can");
+                    turns.cannot_record = Some((why.clone(), now));
+                    // The space kept back for this moment, so that the ledger says it too.
+                    turns.pending.batch.urgent = matches!(refused.why, StoreError::Full);
+                    turns.pending.batch.note(Event {
+                        at: now,
+                        incident: None,
+                        run: None,
+                        what: What::RecordingFailed { why },
+                    });
+                }
+            }
+        }
+    }
+
+    fn tell(&self, turns: &mut Turns, what: What) {
+        info!(kind = what.kind(), "{what}");
+        turns.pending.batch.note(Event { at: self.clock.now(), incident: None, run: None, what });
+    }
+
+    /// Everything in `pending` is durable: lets it out.
+    fn let_out(&self, committed: Committed, pending: Pending, late: bool) {
+        for (seq, event) in committed.seqs.zip(pending.events) {
+            log(&event);
+            // Without live readers nobody is told, which is fine.
+            drop(self.live.send(Arc::new((seq, event))));
+        }
+        for (sender, answer) in pending.answers {
+            drop(sender.send(answer));
+        }
+        for sender in pending.reloads {
+            let _left = sender.send(());
+        }
+        for effect in pending.effects {
+            if late && !self.still_wanted(&effect) {
+                continue;
+            }
+            let limit = self.limit(&effect);
+            self.hands.carry_out(effect, limit);
+        }
+    }
+
+    /// Whether an action whose intent was recorded late is still awaited: the engine may
+    /// have given it up meanwhile.
+    fn still_wanted(&self, effect: &Effect) -> bool {
+        let Effect::Act(order) = effect else { return true };
+        let Some(run) = self.engine.runs().get(&order.run) else { return false };
+        run.step == order.step
+            && matches!(run.state, RunState::Acting { attempt, .. } if attempt == order.attempt)
+    }
+
+    fn limit(&self, effect: &Effect) -> Duration {
+        let (Effect::Act(Order { remedy, step, .. })
+        | Effect::Inspect(Order { remedy, step, .. })
+        | Effect::Abort(Order { remedy, step, .. })) = effect;
+        let remedy = self.engine.plan().remedies.get(remedy);
+        let step = remedy.and_then(|remedy| remedy.steps.iter().find(|one| one.name == *step));
+        match step.map(|step| &step.kind) {
+            Some(StepKind::Act { limit, .. }) => *limit,
+            Some(StepKind::Wait { .. }) | None => ORPHAN_LIMIT,
+        }
+    }
+
+    /// Takes what is still in the inbox, records it, and says that this stop was meant.
+    async fn wind_up(mut self, mut turns: Turns, in_flight: Option<(Commit, Pending)>) {
+        if let Some((commit, pending)) = in_flight {
+            let result = commit.await;
+            self.committed(result, pending, &mut turns);
+        }
+        self.inbox.close();
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take(message, &mut turns);
+        }
+        turns.pending.batch.note(Event {
+            at: self.clock.now(),
+            incident: None,
+            run: None,
+            what: What::AgentStopped,
+        });
+        turns.pending.batch.urgent = true;
+        // Acts decided now are left to the next start: it finds that they were not begun.
+        turns.pending.effects.clear();
+        let (commit, pending) = self.commit(std::mem::take(&mut turns.pending));
+        match commit.await {
+            Ok(committed) => {
+                self.let_out(committed, pending, false);
+                if let Err(why) = self.store.mark_clean().await {
+                    warn!(error = %why, "could not record that this stop was meant");
+                }
+            }
+            Err(refused) => error!(error = %refused.why, "the last decisions could not be recorded"),
+        }
+    }
+}
+
+/// The result of the commit in flight; never, when there is none.
+async fn arrival(in_flight: &mut Option<(Commit, Pending)>) -> Result<Committed, NotRecorded> {
+    match in_flight {
+        Some((commit, _)) => commit.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log(event: &Event) {
+    let (kind, what) = (event.what.kind(), &event.what);
+    let incident = event.incident.map(|id| id.to_string());
+    let run = event.run.map(|id| id.to_string());
+    match event.what {
+        What::Parked { .. }
+        | What::Escalated { .. }
+        | What::RecordingFailed { .. }
+        | What::ReloadRefused { .. } => {
+            warn!(target: "lictor::event", kind, incident, run, "{what}");
+        }
+        _ => info!(target: "lictor::event", kind, incident, run, "{what}"),
+    }
+}

@@ -1,0 +1,161 @@
+//! One look: what goes in, what comes out, and what all watchers of an agent share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lictor_config::{Pattern, Watch, WatchKind};
+use lictor_core::{CheckName, PatternName, Sample, Status};
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+
+use super::heartbeat::{self, Beats, Heart};
+use super::limits::OpenFiles;
+use super::process::ProcessTable;
+use super::resolve::Resolver;
+use super::{disk, dns, exec, http, process, tcp, tls};
+use crate::{Clock, Tasks};
+
+/// Programs that watchers run at once; further ones wait within their time limit.
+const PROGRAMS: usize = 256;
+
+/// Matches of one look that are passed on; more in one look say nothing new.
+const MATCHES: usize = 64;
+
+/// Of a line that matched, bytes that are passed on.
+const LINE: usize = 4 * 1024;
+
+/// What one look brought.
+#[derive(Debug)]
+pub struct Look {
+    /// The result; `None` when there is nothing to say yet (a heartbeat before its first call).
+    pub sample: Option<Sample>,
+    /// Lines that matched a pattern of the watcher, in order; at most 64.
+    pub matches: Vec<(PatternName, String)>,
+    /// Held until the result is handed in, so that no later one overtakes it.
+    pub(super) turn: Option<OwnedMutexGuard<Beats>>,
+}
+
+impl Look {
+    pub(super) const fn new(sample: Sample) -> Self {
+        Self { sample: Some(sample), matches: Vec::new(), turn: None }
+    }
+
+    /// Looks for the watcher's patterns in every line of `text`.
+    pub(super) fn matching(mut self, patterns: &[Pattern], text: &str) -> Self {
+        if patterns.is_empty() {
+            return self;
+        }
+        for line in text.lines() {
+            for pattern in patterns.iter().filter(|pattern| pattern.regex.is_match(line)) {
+                if self.matches.len() == MATCHES {
+                    return self;
+                }
+                self.matches.push((pattern.name.clone(), cut(line, LINE).to_owned()));
+            }
+        }
+        self
+    }
+}
+
+/// What a watcher keeps from one look to the next. It is lost when the watcher is restarted.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub(super) connection: Option<Box<http::Kept>>,
+    pub(super) statvfs: Option<Box<disk::Pending>>,
+    pub(super) pid: Option<Box<process::Sighting>>,
+}
+
+/// What all watchers of an agent share.
+#[derive(Debug)]
+pub struct World {
+    pub(super) tasks: Tasks,
+    pub(super) clock: Clock,
+    pub(super) resolver: Resolver,
+    pub(super) tls: tls::Profiles,
+    pub(super) processes: ProcessTable,
+    pub(super) programs: Semaphore,
+    pub(super) files: OpenFiles,
+    hearts: Mutex<BTreeMap<CheckName, Arc<Heart>>>,
+}
+
+impl World {
+    /// Raises this process's limit of open files to the hard limit.
+    pub fn new(tasks: Tasks, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            resolver: Resolver::new(tasks.clone()),
+            tls: tls::Profiles::new(tasks.clone()),
+            processes: ProcessTable::new(tasks.clone()),
+            programs: Semaphore::new(PROGRAMS),
+            files: OpenFiles::raise(),
+            hearts: Mutex::default(),
+            tasks,
+        })
+    }
+
+    /// The heart of a heartbeat watcher that is running.
+    pub(super) fn heart(&self, check: &CheckName) -> Option<Arc<Heart>> {
+        self.hearts.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned()
+    }
+
+    pub(super) fn set_heart(&self, check: &CheckName, heart: Option<Arc<Heart>>) {
+        let mut hearts = self.hearts.lock().unwrap_or_else(PoisonError::into_inner);
+        match heart {
+            Some(heart) => drop(hearts.insert(check.clone(), heart)),
+            None => drop(hearts.remove(check)),
+        }
+    }
+}
+
+/// Looks once. Ends within the watcher's time limit; a program that must be killed has 2 s more.
+pub async fn look(check: &CheckName, watch: &Watch, memory: &mut Memory, world: &World) -> Look {
+    match &watch.kind {
+        WatchKind::Http(http) => http::look(http, watch, memory, world).await,
+        WatchKind::Tcp(tcp) => tcp::look(tcp, watch.timeout, world).await,
+        WatchKind::Dns(dns) => dns::look(dns, watch.timeout, world).await,
+        WatchKind::Exec(command) => exec::look(command, watch, world).await,
+        WatchKind::Disk(disk) => disk::look(disk, watch.timeout, memory, world).await,
+        WatchKind::Process(process) => process::look(process, watch.timeout, memory, world).await,
+        WatchKind::Heartbeat(_) => heartbeat::look(check, world).await,
+    }
+}
+
+/// The start of a text, at most `limit` bytes, ending at a character's end.
+pub(super) fn cut(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
+}
+
+/// The worse of two verdicts, told together.
+pub(super) fn worst(status: Status, found: impl IntoIterator<Item = Status>) -> Status {
+    found.into_iter().fold(status, Status::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+
+    fn matching(text: &str) -> Vec<(String, String)> {
+        let pattern = |name: &str, regex: &str| Pattern {
+            name: name.parse().unwrap(),
+            regex: Regex::new(regex).unwrap(),
+        };
+        let patterns = [pattern("error", "ERROR"), pattern("any-digit", "[0-9]")];
+        let look = Look::new(Sample::new(Status::Passing, "")).matching(&patterns, text);
+        look.matches.into_iter().map(|(name, line)| (name.to_string(), line)).collect()
+    }
+
+    #[test]
+    fn patterns_are_looked_for_in_each_line() {
+        let found = matching("fine\nERROR 7\nit is 8\n");
+        let wanted = [("error", "ERROR 7"), ("any-digit", "ERROR 7"), ("any-digit", "it is 8")];
+        assert_eq!(found, wanted.map(|(name, line)| (name.to_owned(), line.to_owned())));
+    }
+
+    #[test]
+    fn one_look_does_not_flood_the_agent_with_matches() {
+        assert_eq!(matching(&"ERROR\n".repeat(10_000)).len(), 64);
+        let long = matching(&format!("ERROR {}", "\u{e9}".repeat(10_000)));
+        assert_eq!(long[0].1.len(), 4_096);
+    }
+}

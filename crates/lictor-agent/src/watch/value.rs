@@ -1,0 +1,91 @@
+//! The names of the values that watchers report, and how numbers become values.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use lictor_core::{Sample, Value, ValueName};
+
+macro_rules! names {
+    ($($name:ident = $text:literal;)*) => {$(
+        pub(super) static $name: LazyLock<ValueName> = LazyLock::new(|| known($text));
+    )*};
+}
+
+names! {
+    ANSWERS = "answers";
+    AVAILABLE_BYTES = "available_bytes";
+    BODY_BYTES = "body_bytes";
+    CERTIFICATE_DAYS = "certificate_days";
+    CONNECT_SECONDS = "connect_seconds";
+    COUNT = "count";
+    DNS_SECONDS = "dns_seconds";
+    EXIT_STATUS = "exit_status";
+    FIRST_BYTE_SECONDS = "first_byte_seconds";
+    INODES_USED_PERCENT = "inodes_used_percent";
+    MEMORY_BYTES = "memory_bytes";
+    MOUNT = "mount";
+    PID = "pid";
+    SERIAL = "serial";
+    SILENT_SECONDS = "silent_seconds";
+    STATUS = "status";
+    TLS_SECONDS = "tls_seconds";
+    TOTAL_SECONDS = "total_seconds";
+    USED_PERCENT = "used_percent";
+}
+
+fn known(text: &str) -> ValueName {
+    ValueName::new(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
+}
+
+/// A text made into a value's name: what a name may not hold becomes `_`. `None` for an empty one.
+pub(super) fn named(text: &str) -> Option<ValueName> {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || "_-.:@/".contains(c) { c } else { '_' };
+    ValueName::new(&text.chars().take(128).map(allowed).collect::<String>()).ok()
+}
+
+/// Adds values to a sample.
+pub(super) trait Measured {
+    /// Adds a number.
+    fn number(&mut self, name: &LazyLock<ValueName>, number: f64);
+    /// Adds a whole number; exact below 2^53.
+    fn count(&mut self, name: &LazyLock<ValueName>, count: u64);
+    /// Adds a duration in seconds.
+    fn seconds(&mut self, name: &LazyLock<ValueName>, time: Duration) {
+        self.number(name, time.as_secs_f64());
+    }
+}
+
+impl Measured for Sample {
+    fn number(&mut self, name: &LazyLock<ValueName>, number: f64) {
+        self.values.push((LazyLock::force(name).clone(), Value::Number(number)));
+    }
+
+    fn count(&mut self, name: &LazyLock<ValueName>, count: u64) {
+        self.number(name, float(count));
+    }
+}
+
+/// A count as a number; exact below 2^53.
+pub(super) fn float(count: u64) -> f64 {
+    let high = u32::try_from(count >> 32).unwrap_or(u32::MAX);
+    let low = u32::try_from(count & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_label_becomes_a_name() {
+        assert_eq!(named("free space /var").unwrap().as_str(), "free_space_/var");
+        assert_eq!(named(&"x".repeat(500)).unwrap().as_str().len(), 128);
+        assert_eq!(named(""), None);
+    }
+
+    #[test]
+    fn counts_become_numbers_exactly() {
+        assert_eq!(float(0), 0.0);
+        assert_eq!(float((1 << 53) - 1), 9_007_199_254_740_991.0);
+    }
+}

@@ -1,0 +1,172 @@
+//! HTTP: the JSON API, server-sent events, metrics and the status page.
+//!
+//! [`bind`] early, so that an address in use is told before anything else is done;
+//! [`serve`] when there is something to show. Everything is read from an immutable
+//! [`View`](crate::View) and from the ledger; commands go to the decide loop and are
+//! answered when they are durable.
+
+mod api;
+mod asset;
+mod beat;
+mod connection;
+mod error;
+mod explain;
+mod facts;
+mod follow;
+mod guard;
+mod history;
+mod listen;
+mod metrics;
+mod page;
+mod route;
+mod source;
+mod stream;
+mod text;
+mod token;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lictor_config::Listen;
+use lictor_core::Event;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use history::{End, EventQuery, History};
+pub use listen::{ListenError, bind, check};
+pub use metrics::{Metrics, registry};
+pub use source::{Caller, Heartbeats, Source};
+
+use crate::{OnEnd, Tasks};
+use guard::Rules;
+use history::Archive;
+
+/// A request to reload the configuration: the difference in words, or why the new one
+/// was refused, is sent back.
+pub type Reload = oneshot::Sender<Result<String, String>>;
+
+/// What the web shows and whom it asks.
+#[derive(Clone)]
+pub struct State {
+    /// The decide loop; [`Inbox`](crate::Inbox) is one.
+    pub source: Arc<dyn Source>,
+    /// The ledger.
+    pub history: Arc<dyn History>,
+    /// Publishes each entry of the ledger with its number, in order, after it was recorded.
+    pub events: broadcast::Sender<Arc<(u64, Event)>>,
+    /// The listener's token and host names.
+    pub listen: Listen,
+    /// The name of this node.
+    pub node: String,
+    /// Its datacenter.
+    pub datacenter: Option<String>,
+    /// The version of the program.
+    pub version: String,
+    /// The metrics of this agent; see [`registry`].
+    pub registry: Arc<Registry>,
+    /// The counters in it.
+    pub metrics: Metrics,
+    /// Takes requests to reload the configuration.
+    pub reload: mpsc::Sender<Reload>,
+    /// Takes the calls of what must call in.
+    pub heartbeats: Arc<dyn Heartbeats>,
+    /// Whether start-up is over.
+    pub ready: Arc<AtomicBool>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}
+
+/// Bounds on what clients can take of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections (default 512). A new one then takes the place of one that has
+    /// not sent a request.
+    pub connections: usize,
+    /// Clients that follow the events (default 64).
+    pub streams: usize,
+    /// Time for the head of a request, and for a kept connection to say nothing
+    /// (default 20 s: longer than the usual 15 s between two scrapes).
+    pub head: Duration,
+    /// Time in which a client must take something of its answer (default 30 s).
+    pub stall: Duration,
+    /// A request that is answered for longer makes place for another when all places
+    /// are taken (default 5 s).
+    pub busy: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            streams: 64,
+            head: Duration::from_secs(20),
+            stall: Duration::from_secs(30),
+            busy: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What every request is answered from.
+struct Site {
+    state: State,
+    rules: Rules,
+    archive: Archive,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
+    pages: page::Cache,
+}
+
+impl std::ops::Deref for Site {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+/// Serves until the agent stops; requests under way are then answered for up to 2 s.
+pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
+    let site = Arc::new(Site {
+        rules: Rules::new(&state.listen),
+        archive: Archive::new(Arc::clone(&state.history)),
+        streams: Arc::new(Semaphore::new(state.limits.streams)),
+        stop: tasks.stopping(),
+        pages: page::Cache::default(),
+        state,
+    });
+    let (metrics, limits) = (site.metrics.clone(), site.limits);
+    tasks.spawn("metrics", OnEnd::Stop, count(Arc::clone(&site)));
+    let accept = connection::accept(listener, route::router(site), metrics, limits, tasks.clone());
+    tasks.spawn_draining("http", OnEnd::Stop, accept);
+}
+
+/// Counts every entry of the ledger from now on.
+async fn count(site: Arc<Site>) {
+    let mut after = None;
+    loop {
+        // A ledger that cannot be read is told by what writes it; the count goes on
+        // where it stood.
+        if let Ok(mut follow) = follow::Follow::new(site.archive.clone(), &site.events, after).await {
+            loop {
+                match follow.next().await {
+                    Ok(Some(entry)) => {
+                        site.metrics.count(&entry.1);
+                        after = Some(entry.0);
+                    }
+                    Ok(None) => return std::future::pending().await,
+                    Err(_unreadable) => break,
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,16 @@
+//! The shapes of the JSON API. Names are `snake_case`; instants are RFC 3339 in UTC,
+//! durations have the suffix `_ms`; what does not apply is left out.
+
+mod check;
+mod event;
+mod incident;
+mod remedy;
+mod run;
+mod status;
+
+pub(super) use check::{Check, Checks, Result};
+pub(super) use event::{Event, Events};
+pub(super) use incident::{Incident, IncidentWithTimeline, Incidents};
+pub(super) use remedy::{Remedies, Remedy, state as remedy_state, trigger as remedy_trigger};
+pub(super) use run::{Run, RunWithTimeline, Runs, describe as describe_run, state as run_state};
+pub(super) use status::{Counts, Status};

@@ -1,0 +1,189 @@
+//! The status page: rendered here, readable without a script, kept live by one.
+
+mod check;
+mod incident;
+mod model;
+mod remedy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{Html, IntoResponse as _, Response};
+use http::{HeaderName, HeaderValue, StatusCode};
+use lictor_core::IncidentId;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Site;
+use super::asset::{ASSETS, Assets};
+use super::error::Failure;
+use super::text::visible;
+
+/// The page around what changes.
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    title: &'a str,
+    icon: &'a str,
+    assets: &'a Assets,
+    node: &'a str,
+    datacenter: Option<&'a str>,
+    version: &'a str,
+    /// Where the script fetches what changes.
+    source: &'a str,
+    live: &'a str,
+}
+
+/// What went wrong with a form.
+#[derive(Template)]
+#[template(path = "failed.html")]
+struct Failed<'a> {
+    heading: &'a str,
+    message: &'a str,
+    help: Option<&'a str>,
+}
+
+/// A part of the page, rendered.
+#[derive(Debug)]
+struct Part {
+    title: String,
+    bad: bool,
+    html: String,
+}
+
+/// The parts that were rendered last: many viewers refresh at the same event, and
+/// are shown the same.
+#[derive(Default)]
+pub(super) struct Cache {
+    short: Mutex<Option<(Instant, Arc<Part>)>>,
+    all: Mutex<Option<(Instant, Arc<Part>)>>,
+}
+
+/// How old a part may be that is shown again.
+const FRESH: Duration = Duration::from_millis(400);
+
+impl Cache {
+    /// Has the next reader see what a command did.
+    pub(super) async fn forget(&self) {
+        *self.short.lock().await = None;
+        *self.all.lock().await = None;
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PageQuery {
+    /// Show every check.
+    all: Option<String>,
+    /// Only what changes.
+    fragment: Option<String>,
+}
+
+/// `GET /`.
+pub(super) async fn whole(
+    State(site): State<Arc<Site>>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Response> {
+    let all = query.all.is_some();
+    match overview(&site, all).await {
+        Ok(part) => Ok(page(&site, &part, if all { "/fragment?all" } else { "/fragment" })),
+        Err(failure) => Err(failed(&site, &failure)),
+    }
+}
+
+/// `GET /fragment`: the part of `/` that changes.
+pub(super) async fn fragment(
+    State(site): State<Arc<Site>>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Failure> {
+    let part = overview(&site, query.all.is_some()).await?;
+    Ok(bare(&part))
+}
+
+/// `GET /incidents/ID`: one incident with its whole timeline.
+pub(super) async fn incident(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Response> {
+    let shown = async {
+        let missing = || {
+            Failure::not_found(format!("no incident has the number `{}`", visible(&id, 30)))
+                .help("the ledger may have more of older ones: GET /v1/events?incident=NUMBER")
+        };
+        let number: IncidentId = id.parse().map_err(|_not_a_number| missing())?;
+        let view = site.source.view().await?;
+        let found = view.incidents.get(&number).ok_or_else(missing)?;
+        incident::part(&site, &view, found).await.map(|part| (number, part))
+    };
+    match shown.await {
+        Ok((_, part)) if query.fragment.is_some() => Ok(bare(&part)),
+        Ok((number, part)) => Ok(page(&site, &part, &format!("/incidents/{number}?fragment"))),
+        Err(failure) => Err(failed(&site, &failure)),
+    }
+}
+
+/// A page that says what went wrong.
+pub(super) fn failed(site: &Site, failure: &Failure) -> Response {
+    let heading = match failure.status {
+        StatusCode::NOT_FOUND => "There is no such thing",
+        StatusCode::CONFLICT => "That is not possible now",
+        _ => "That did not work",
+    };
+    let message = visible(&failure.message, 1_000);
+    let html = Failed { heading, message: &message, help: failure.help.as_deref() }.render();
+    let Ok(html) = html else { return failure.clone().into_response() };
+    let mut response = page(site, &Part { title: heading.to_owned(), bad: true, html }, "/fragment");
+    *response.status_mut() = failure.status;
+    response
+}
+
+async fn overview(site: &Arc<Site>, all: bool) -> Result<Arc<Part>, Failure> {
+    let cached = if all { &site.pages.all } else { &site.pages.short };
+    // Held while rendering: the others wait and take the same.
+    let mut cached = cached.lock().await;
+    if let Some((_, part)) = cached.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        return Ok(Arc::clone(part));
+    }
+    let live = model::Live::gather(site, all).await?;
+    // 10,000 checks are some megabytes of HTML.
+    let rendered = tokio::task::spawn_blocking(move || render(&live, live.title.clone(), live.tone == "bad"));
+    let part = Arc::new(rendered.await.map_err(|_panicked| unrendered())??);
+    *cached = Some((Instant::now(), Arc::clone(&part)));
+    Ok(part)
+}
+
+fn render(template: &impl Template, title: String, bad: bool) -> Result<Part, Failure> {
+    let html = template.render().map_err(|_error| unrendered())?;
+    Ok(Part { title, bad, html })
+}
+
+fn unrendered() -> Failure {
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the page could not be rendered")
+}
+
+fn page(site: &Site, part: &Part, source: &str) -> Response {
+    let assets = &*ASSETS;
+    let page = Page {
+        title: &part.title,
+        icon: if part.bad { &assets.icon_bad } else { &assets.icon_good },
+        assets,
+        node: &site.node,
+        datacenter: site.datacenter.as_deref(),
+        version: &site.version,
+        source,
+        live: &part.html,
+    };
+    page.render().map_or_else(|_error| unrendered().into_response(), |html| Html(html).into_response())
+}
+
+/// The part alone, for the script, with the name of the script it was made for.
+fn bare(part: &Part) -> Response {
+    let mut response = Html(part.html.clone()).into_response();
+    if let Ok(script) = HeaderValue::from_str(&ASSETS.script) {
+        response.headers_mut().insert(HeaderName::from_static("x-lictor-assets"), script);
+    }
+    response
+}

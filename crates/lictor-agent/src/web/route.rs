@@ -1,0 +1,410 @@
+//! What is answered where.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router, middleware};
+use http::{HeaderValue, Method, StatusCode, header};
+use lictor_core::{CheckName, Command, IncidentId, RemedyName, RunId, Status};
+use serde::Deserialize;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::error::Failure;
+use super::facts::{open_incident, open_incidents};
+use super::guard::{accepts, guard};
+use super::history::{End, EventQuery};
+use super::text::visible;
+use super::{Site, api, asset, beat, explain, metrics, page, stream};
+
+type Answer<T> = Result<Json<T>, Failure>;
+type Parameters<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
+
+pub(super) fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(page::whole))
+        .route("/fragment", get(page::fragment))
+        .route("/incidents/{id}", get(page::incident))
+        .route("/assets/{file}", get(asset::asset))
+        .route("/metrics", get(metrics_page))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload).put(reload))
+        .route("/v1/status", get(status))
+        .route("/v1/checks", get(checks))
+        .route("/v1/checks/{*name}", get(check))
+        .route("/v1/incidents", get(incidents))
+        .route("/v1/incidents/{id}", get(incident))
+        .route("/v1/events", get(events))
+        .route("/v1/events/stream", get(event_stream))
+        .route("/v1/remedies", get(remedies))
+        .route("/v1/remedies/{*name}", get(remedy).post(remedy_command))
+        .route("/v1/runs", get(runs))
+        .route("/v1/runs/{id}", get(run))
+        .route("/v1/runs/{id}/retry", post(retry))
+        .route("/v1/runs/{id}/cancel", post(cancel))
+        .route("/v1/heartbeat/{*check}", post(beat::beat).put(beat::beat))
+        .route("/v1/explain/{*subject}", get(explain_subject))
+        .fallback(any(nothing))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))
+        .with_state(site)
+}
+
+async fn nothing(request: Request) -> Failure {
+    let path = visible(request.uri().path(), 200);
+    Failure::not_found(format!("there is nothing at `{path}`")).help("the API begins at /v1/status")
+}
+
+async fn wrong_method(method: Method, request: Request) -> Failure {
+    let path = visible(request.uri().path(), 200);
+    let message = format!("`{path}` does not take {method}");
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
+
+async fn status(State(site): State<Arc<Site>>) -> Answer<api::Status> {
+    let view = site.source.view().await?;
+    Ok(Json(api::Status::new(&site, &view)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChecksQuery {
+    status: Option<String>,
+}
+
+async fn checks(State(site): State<Arc<Site>>, query: Parameters<ChecksQuery>) -> Answer<api::Checks> {
+    let wanted = parameters(query)?.status;
+    let wanted: Option<Status> = wanted.map(|word| word.parse()).transpose().map_err(Failure::bad_request)?;
+    let view = site.source.view().await?;
+    let open = open_incidents(&view);
+    let of_status =
+        view.checks.iter().filter(|(_, check)| wanted.is_none_or(|wanted| check.status == wanted));
+    let shown = of_status.map(|(name, check)| {
+        let incident = open.get(name).map(|incident| incident.id);
+        api::Check::new(name, check, incident, &view)
+    });
+    Ok(Json(api::Checks { checks: shown.collect() }))
+}
+
+async fn check(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Answer<api::Check> {
+    let view = site.source.view().await?;
+    let found = CheckName::new(&name).ok().and_then(|name| view.checks.get_key_value(&name));
+    let Some((name, check)) = found else {
+        let shown = visible(&name, 130);
+        let missing = Failure::not_found(format!("no check is called `{shown}`"));
+        return Err(missing.help("GET /v1/checks lists them"));
+    };
+    let check = api::Check::new(name, check, open_incident(&view, name), &view);
+    Ok(Json(check.with_plan(name, &view)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IncidentsQuery {
+    open: Option<bool>,
+}
+
+async fn incidents(
+    State(site): State<Arc<Site>>,
+    query: Parameters<IncidentsQuery>,
+) -> Answer<api::Incidents> {
+    let open = parameters(query)?.open;
+    let view = site.source.view().await?;
+    let newest = view.incidents.values().rev();
+    let wanted = newest.filter(|incident| open.is_none_or(|open| incident.closed.is_none() == open));
+    let incidents = wanted.map(|incident| api::Incident::new(incident, &view)).collect();
+    Ok(Json(api::Incidents { incidents }))
+}
+
+/// Entries of one timeline in one answer.
+const TIMELINE: usize = 1_000;
+
+async fn incident(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+) -> Answer<api::IncidentWithTimeline> {
+    let view = site.source.view().await?;
+    let number: Option<IncidentId> = id.parse().ok();
+    let Some(incident) = number.and_then(|id| view.incidents.get(&id)) else {
+        let missing = Failure::not_found(format!("no incident has the number `{}`", visible(&id, 30)));
+        return Err(missing.help("GET /v1/events?incident=NUMBER has what the ledger keeps of older ones"));
+    };
+    let query = EventQuery { incident: Some(incident.id), limit: TIMELINE, ..EventQuery::default() };
+    let (timeline, more) = timeline(&site, query).await?;
+    let incident = api::Incident::new(incident, &view);
+    Ok(Json(api::IncidentWithTimeline { incident, timeline, more }))
+}
+
+async fn timeline(site: &Site, query: EventQuery) -> Result<(Vec<api::Event>, bool), Failure> {
+    let limit = query.limit;
+    let mut events = site.archive.events(EventQuery { limit: limit + 1, ..query }).await?;
+    let more = events.len() > limit;
+    events.truncate(limit);
+    Ok((events.iter().map(|(seq, event)| api::Event::new(*seq, event)).collect(), more))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    after: Option<u64>,
+    before: Option<u64>,
+    limit: Option<usize>,
+    kind: Option<String>,
+    incident: Option<String>,
+    run: Option<String>,
+    check: Option<String>,
+}
+
+/// Entries of one answer when nothing else is asked for, and at most.
+const EVENTS: usize = 100;
+const MOST_EVENTS: usize = 1_000;
+
+impl EventsQuery {
+    fn read(self) -> Result<EventQuery, Failure> {
+        let odd = |text: &str, what| {
+            Failure::bad_request(format!("`{}` is not the number of {what}", visible(text, 30)))
+        };
+        let incident =
+            self.incident.map(|id| id.parse::<IncidentId>().map_err(|_odd| odd(&id, "an incident")));
+        let run = self.run.map(|id| id.parse::<RunId>().map_err(|_odd| odd(&id, "a run")));
+        Ok(EventQuery {
+            after: self.after,
+            before: self.before,
+            incident: incident.transpose()?,
+            run: run.transpose()?,
+            check: self.check.map(|name| CheckName::new(&name)).transpose()?,
+            kinds: self
+                .kind
+                .map(|kinds| kinds.split(',').map(|kind| kind.trim().to_owned()).collect())
+                .unwrap_or_default(),
+            limit: self.limit.unwrap_or(EVENTS).clamp(1, MOST_EVENTS),
+            end: if self.after.is_some() { End::Oldest } else { End::Newest },
+        })
+    }
+}
+
+async fn events(
+    State(site): State<Arc<Site>>,
+    query: Parameters<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let query = parameters(query)?.read()?;
+    if accepts(&headers, "text/event-stream") {
+        let after = stream::resume(&headers, query.after)?;
+        return stream::events(&site, query, after).await;
+    }
+    let (limit, after, end) = (query.limit, query.after, query.end);
+    let mut found = site.archive.events(EventQuery { limit: limit + 1, ..query }).await?;
+    let more = found.len() > limit;
+    match end {
+        End::Oldest => found.truncate(limit),
+        End::Newest => drop(found.drain(..found.len().saturating_sub(limit))),
+    }
+    let last = found.last().map_or(after.unwrap_or(0), |(seq, _)| *seq);
+    let events = found.iter().map(|(seq, event)| api::Event::new(*seq, event)).collect();
+    Ok(Json(api::Events { events, last, more }).into_response())
+}
+
+async fn event_stream(
+    State(site): State<Arc<Site>>,
+    query: Parameters<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let query = parameters(query)?.read()?;
+    let after = stream::resume(&headers, query.after)?;
+    stream::events(&site, query, after).await
+}
+
+async fn remedies(State(site): State<Arc<Site>>) -> Answer<api::Remedies> {
+    let view = site.source.view().await?;
+    let remedies = view.plan.remedies.keys().filter_map(|name| api::Remedy::new(name, &view)).collect();
+    Ok(Json(api::Remedies { remedies }))
+}
+
+async fn remedy(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Answer<api::Remedy> {
+    let view = site.source.view().await?;
+    let found = RemedyName::new(&name).ok().and_then(|name| api::Remedy::new(&name, &view));
+    found.map(Json).ok_or_else(|| {
+        let shown = visible(&name, 130);
+        Failure::not_found(format!("no remedy is called `{shown}`")).help("GET /v1/remedies lists them")
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunsQuery {
+    active: Option<bool>,
+    remedy: Option<String>,
+}
+
+async fn runs(State(site): State<Arc<Site>>, query: Parameters<RunsQuery>) -> Answer<api::Runs> {
+    let query = parameters(query)?;
+    let remedy = query.remedy.map(|name| RemedyName::new(&name)).transpose()?;
+    let view = site.source.view().await?;
+    let newest = view.runs.values().rev();
+    let wanted = newest
+        .filter(|run| query.active.is_none_or(|active| run.ended() != active))
+        .filter(|run| remedy.as_ref().is_none_or(|remedy| &run.remedy == remedy));
+    Ok(Json(api::Runs { runs: wanted.map(|run| api::Run::new(run, &view)).collect() }))
+}
+
+fn run_id(text: &str) -> Result<RunId, Failure> {
+    text.parse().map_err(|_not_a_number| no_run(text))
+}
+
+fn no_run(text: &str) -> Failure {
+    let missing = Failure::not_found(format!("no run has the number `{}`", visible(text, 30)));
+    missing.help("GET /v1/events?run=NUMBER has what the ledger keeps of older ones")
+}
+
+async fn run(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Answer<api::RunWithTimeline> {
+    let view = site.source.view().await?;
+    let number = run_id(&id)?;
+    let Some(run) = view.runs.get(&number) else { return Err(no_run(&id)) };
+    let query = EventQuery { run: Some(run.id), limit: TIMELINE, ..EventQuery::default() };
+    let (timeline, more) = timeline(&site, query).await?;
+    Ok(Json(api::RunWithTimeline { run: api::Run::new(run, &view), timeline, more }))
+}
+
+/// The answer to a command.
+#[derive(Serialize)]
+struct Done {
+    message: String,
+}
+
+async fn retry(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    let command = run_id(&id).map(Command::Retry);
+    carry_out(&site, command, &headers).await
+}
+
+async fn cancel(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    let command = run_id(&id).map(Command::Cancel);
+    carry_out(&site, command, &headers).await
+}
+
+/// `POST /v1/remedies/NAME/start`; a name may hold slashes, so the path is cut here.
+async fn remedy_command(
+    State(site): State<Arc<Site>>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    let command = match path.strip_suffix("/start") {
+        Some(name) => RemedyName::new(name).map(Command::Start).map_err(|_no_name| {
+            let shown = visible(name, 130);
+            Failure::not_found(format!("no remedy is called `{shown}`")).help("GET /v1/remedies lists them")
+        }),
+        None => Err(Failure::not_found("a remedy takes POST only at /v1/remedies/NAME/start")),
+    };
+    carry_out(&site, command, &headers).await
+}
+
+/// Has a command carried out. A program is answered in JSON; a form of the page with
+/// the page, or with one that says what went wrong.
+async fn carry_out(
+    site: &Site,
+    command: Result<Command, Failure>,
+    headers: &HeaderMap,
+) -> Result<Response, Response> {
+    let answered = async {
+        let answer = site.source.command(command?).await??;
+        Ok::<_, Failure>(answer)
+    };
+    let form = accepts(headers, "text/html");
+    match answered.await {
+        Ok(_) if form => {
+            site.pages.forget().await;
+            Ok(Redirect::to("/").into_response())
+        }
+        Ok(message) => Ok(Json(Done { message }).into_response()),
+        Err(failure) if form => Err(page::failed(site, &failure)),
+        Err(failure) => Err(failure.into_response()),
+    }
+}
+
+async fn explain_subject(
+    State(site): State<Arc<Site>>,
+    Path(subject): Path<String>,
+) -> Answer<explain::Explanation> {
+    let view = site.source.view().await?;
+    explain::explain(&view, &site.archive, &subject).await.map(Json)
+}
+
+/// How long a reload may take.
+const RELOAD: Duration = Duration::from_secs(30);
+
+async fn reload(State(site): State<Arc<Site>>) -> Answer<Done> {
+    let stopping = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the agent is stopping");
+    let asked = async {
+        let (answer, answered) = oneshot::channel();
+        site.reload.send(answer).await.map_err(|_closed| stopping())?;
+        answered.await.map_err(|_dropped| stopping())
+    };
+    match tokio::time::timeout(RELOAD, asked).await {
+        Ok(Ok(Ok(message))) => Ok(Json(Done { message })),
+        Ok(Ok(Err(why))) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "reload_refused", why)
+            .help("the old configuration stays in force; `lictor validate` shows every error")),
+        Ok(Err(failure)) => Err(failure),
+        Err(_late) => {
+            Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "late", "the reload took longer than 30s"))
+        }
+    }
+}
+
+/// How long the decide loop may take to show that it lives.
+const PULSE: Duration = Duration::from_secs(2);
+
+/// Whether the decide loop lives: not whether what it watches does.
+async fn healthy(State(site): State<Arc<Site>>) -> Response {
+    match tokio::time::timeout(PULSE, site.source.view()).await {
+        Ok(Ok(_)) => "ok\n".into_response(),
+        Ok(Err(gone)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{gone}\n")).into_response(),
+        Err(_late) => (StatusCode::SERVICE_UNAVAILABLE, "the decide loop does not answer\n").into_response(),
+    }
+}
+
+/// Whether start-up is over and the agent is not stopping.
+async fn ready(State(site): State<Arc<Site>>) -> Response {
+    if site.stop.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    if !site.is_ready() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response();
+    }
+    healthy(State(site)).await
+}
+
+async fn metrics_page(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
+    let view = tokio::time::timeout(PULSE, site.source.view()).await.ok().and_then(Result::ok);
+    let open = accepts(&headers, "application/openmetrics-text");
+    // 10,000 checks are some megabytes of text.
+    let text = tokio::task::spawn_blocking(move || {
+        let text = metrics::render(&site, view.as_deref());
+        if open { text } else { metrics::classic(&text) }
+    });
+    let text = text.await.map_err(|_panicked| {
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the metrics could not be written")
+    })?;
+    let kind = if open {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        "text/plain; version=0.0.4; charset=utf-8"
+    };
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response())
+}
+
+fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
+    query.map(|Query(read)| read).map_err(|error| Failure::bad_request(error.body_text()))
+}

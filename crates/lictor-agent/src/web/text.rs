@@ -1,0 +1,132 @@
+//! Texts for people: times, durations and what watched programs said.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lictor_core::{Now, Span, Wall};
+
+/// An instant as RFC 3339 in UTC with milliseconds; one outside the calendar (years
+/// -9999 to 9999) is shown as its nearest end.
+pub(super) fn rfc3339(at: Wall) -> String {
+    format!("{:.3}", timestamp(at))
+}
+
+/// An instant as `2026-11-21 03:04:05 UTC`.
+pub(super) fn utc(at: Wall) -> String {
+    timestamp(at).strftime("%F %T UTC").to_string()
+}
+
+/// The time of day of an instant in UTC, `03:04:05`.
+pub(super) fn clock(at: Wall) -> String {
+    timestamp(at).strftime("%T").to_string()
+}
+
+fn timestamp(at: Wall) -> Timestamp {
+    let end = if at.as_unix_millis() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_millisecond(at.as_unix_millis()).unwrap_or(end)
+}
+
+/// Whole milliseconds of a duration.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A duration in words, without a unit that is too small to matter.
+pub(super) fn span(span: Duration) -> String {
+    let whole = if span.as_secs() >= 10 { Duration::from_secs(span.as_secs()) } else { span };
+    Span(whole).to_string()
+}
+
+/// How long ago `then` was, by the boot-time axis.
+pub(super) fn ago(then: Now, now: Now) -> String {
+    let past = now.boot.since(then.boot);
+    if past < Duration::from_secs(1) { "now".to_owned() } else { format!("{} ago", span(past)) }
+}
+
+/// A text of a watched program as it can be shown safely: control characters and those
+/// that reverse or hide text are written as escapes, and at most `limit` characters of
+/// the original are kept. (HTML is escaped by the templates, not here.)
+pub(super) fn visible(text: &str, limit: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(limit + 8));
+    for (index, c) in text.trim_end().chars().enumerate() {
+        if index == limit {
+            shown.push('…');
+            break;
+        }
+        if hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Control characters, and the format characters of Unicode's "Trojan source" set:
+/// bidirectional overrides and isolates, zero-width and line separators, tags.
+fn hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `1 check`, `2 checks`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", thousands(number)) }
+}
+
+/// A number with its thousands apart: `10,000`.
+pub(super) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lictor_core::Boot;
+
+    #[test]
+    fn an_instant_is_shown_in_utc_with_milliseconds() {
+        assert_eq!(rfc3339(Wall::from_unix_millis(1_795_230_245_007)), "2026-11-21T03:04:05.007Z");
+        assert_eq!(utc(Wall::from_unix_millis(1_795_230_245_007)), "2026-11-21 03:04:05 UTC");
+        assert_eq!(rfc3339(Wall::from_unix_millis(-1)), "1969-12-31T23:59:59.999Z");
+        assert!(rfc3339(Wall::from_unix_millis(i64::MAX)).starts_with("9999-"));
+        assert!(rfc3339(Wall::from_unix_millis(i64::MIN)).starts_with("-009999-"));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_escaped() {
+        assert_eq!(visible("a\u{1b}[2Jb\0\r\nc", 99), r"a\u{1b}[2Jb\u{0}\r\nc");
+        assert_eq!(visible("\u{202e}cod.exe\u{200b}", 99), r"\u{202e}cod.exe\u{200b}");
+        assert_eq!(visible("grün <b>", 99), "grün <b>");
+        assert_eq!(visible("trailing\n", 99), "trailing");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(visible("ééé", 2), "éé…");
+        assert_eq!(visible("éé", 2), "éé");
+    }
+
+    #[test]
+    fn an_age_is_told_by_the_boot_axis() {
+        let at = |boot| Now { boot: Boot::from_millis(boot), wall: Wall::default() };
+        assert_eq!(ago(at(500), at(900)), "now");
+        assert_eq!(ago(at(0), at(2_500)), "2.5s ago");
+        assert_eq!(ago(at(0), at(42_700)), "42s ago");
+        assert_eq!(ago(at(9_000), at(0)), "now");
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_nouns_agree() {
+        assert_eq!(count(1, "check"), "1 check");
+        assert_eq!(count(0, "check"), "0 checks");
+        assert_eq!(count(1_234_567, "check"), "1,234,567 checks");
+        assert_eq!(thousands(100), "100");
+    }
+}

@@ -1,0 +1,88 @@
+//! The program behind the tests of actions: the shim, and an agent in small that can be killed.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use lictor_agent::act::{Actors, Keys, KeysError, Outcomes, Settings, shim};
+use lictor_agent::{Clock, Tasks};
+use lictor_config::{Action, Command};
+use lictor_core::{ActionName, Effect, Order, Outcome, RemedyName, RunId, StepName, Target};
+use tokio::sync::mpsc;
+
+/// `shim DIR`, or `agent STATE_DIR LIMIT_MILLIS PROGRAM [ARG]…`, which runs the program as
+/// `r1/step/1` and says what became of it.
+fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    match args.next() {
+        Some(word) if word == "shim" => ExitCode::from(shim::main(args)),
+        Some(word) if word == "agent" => agent(args).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Some(_) | None => ExitCode::from(64),
+    }
+}
+
+fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
+    let state_dir = args.next()?;
+    let limit = Duration::from_millis(args.next()?.into_string().ok()?.parse().ok()?);
+    let argv = args.map(OsString::into_string).collect::<Result<Vec<_>, _>>().ok()?;
+    let action = Action::Exec(Command { argv, env: Vec::new(), cwd: None });
+    let name = ActionName::new("act").ok()?;
+    let order = Order {
+        run: RunId(1),
+        step: StepName::new("step").ok()?,
+        attempt: 1,
+        action: name.clone(),
+        target: Target::new("target").ok()?,
+        remedy: RemedyName::new("remedy").ok()?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let outcome = runtime.block_on(async {
+        let (told, mut heard) = mpsc::channel(1);
+        // The settings of the real thing: this program finds itself by /proc/self/exe.
+        let settings = Settings::new(state_dir, "lineage");
+        let actions = BTreeMap::from([(name, action)]);
+        let (keys, clock) = (Arc::new(NoKeys), Clock::fresh());
+        let actors = Actors::new(settings, actions, Tasks::new(), Told(told), clock, keys).ok()?;
+        actors.run(Effect::Act(order), limit);
+        heard.recv().await
+    })?;
+    writeln!(std::io::stdout(), "{outcome:?}").ok()
+}
+
+struct Told(mpsc::Sender<Outcome>);
+
+impl Outcomes for Told {
+    fn report(&self, _run: RunId, _step: StepName, _attempt: u32, outcome: Outcome) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.0.send(outcome).await.ok();
+        })
+    }
+}
+
+#[derive(Debug)]
+struct NoKeys;
+
+impl NoKeys {
+    fn none<T>() -> Result<T, KeysError> {
+        Err(KeysError::Refused("there are no keys here".to_owned()))
+    }
+}
+
+impl Keys for NoKeys {
+    fn get<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, KeysError>> {
+        Box::pin(async { Self::none() })
+    }
+
+    fn put<'a>(&'a self, _key: &'a str, _value: Vec<u8>) -> BoxFuture<'a, Result<(), KeysError>> {
+        Box::pin(async { Self::none() })
+    }
+
+    fn delete<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<(), KeysError>> {
+        Box::pin(async { Self::none() })
+    }
+}

@@ -1,0 +1,64 @@
+//! `lictor incidents`.
+
+use super::events::timeline;
+use super::status::{incident_table, span};
+use crate::cli::Incidents as Args;
+use crate::client::{Client, unless_json};
+use crate::exit::Failure;
+use crate::output::Terminal;
+use crate::shape::{Incident, Incidents};
+
+pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    let client = Client::new(&args.agent)?;
+    if let Some(id) = &args.id {
+        let answer = client.get(&format!("/v1/incidents/{}", encoded(id)), &[]).await?;
+        let Some(incident) = unless_json::<Incident>(args.agent.format, answer)? else { return Ok(()) };
+        let state = if incident.open { format!("open, {}", incident.status) } else { "closed".to_owned() };
+        let heading = format!(
+            "{} of {}: {state}, worst {}, {} since {}",
+            incident.id,
+            incident.check,
+            incident.worst,
+            span(incident.lasts_ms),
+            incident.opened
+        );
+        return Terminal::data(&format!(
+            "{}\n\n{}",
+            terminal.heading(&heading),
+            timeline(&incident.timeline)
+        ));
+    }
+    let query: Vec<_> = args.open.then(|| ("open", "true".to_owned())).into_iter().collect();
+    let answer = client.get("/v1/incidents", &query).await?;
+    let Some(Incidents { incidents }) = unless_json(args.agent.format, answer)? else { return Ok(()) };
+    if incidents.is_empty() {
+        let which = if args.open { "no open incident" } else { "no incident so far" };
+        terminal.say(which);
+        return Ok(());
+    }
+    Terminal::data(&incident_table(&incidents, terminal))
+}
+
+/// A name as one segment of a path.
+pub(crate) fn encoded(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encoded;
+
+    #[test]
+    fn a_name_stays_one_segment() {
+        assert_eq!(encoded("disk.root"), "disk.root");
+        assert_eq!(encoded("a/b ?"), "a%2Fb%20%3F");
+    }
+}

@@ -1,0 +1,42 @@
+//! One file for each command.
+
+pub(crate) mod dev;
+mod events;
+mod explain;
+mod incidents;
+mod remedy;
+mod run;
+mod status;
+mod validate;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::output::Terminal;
+
+/// Does what the command line asks for.
+pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
+    match cli.command {
+        Command::Dev(args) => dev::run(&args, terminal),
+        Command::Run(args) => run::run(args, terminal),
+        Command::Validate(args) => validate::run(&args, terminal),
+        Command::Status(args) => waiting(status::run(&args, terminal)),
+        Command::Incidents(args) => waiting(incidents::run(&args, terminal)),
+        Command::Events(args) => waiting(events::run(&args, terminal)),
+        Command::Explain(args) => waiting(explain::run(&args, terminal)),
+        Command::Remedy(command) => waiting(remedy::run(&command, terminal)),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lictor", &mut script);
+            Terminal::data(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+/// Runs a command that only asks an agent.
+fn waiting(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
+    runtime.block_on(command)
+}

@@ -1,0 +1,114 @@
+//! `lictor remedy`.
+
+use lictor_core::RunId;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::events::{local, timeline};
+use super::incidents::encoded;
+use super::status::span;
+use crate::cli::{Agent, Remedy as Command};
+use crate::client::{Client, typed, unless_json};
+use crate::exit::Failure;
+use crate::output::{Format, Terminal, table};
+use crate::shape::{Remedies, Remedy, Run, Runs, Step};
+
+/// Runs shown in a list.
+const FEW: usize = 20;
+
+#[derive(Deserialize)]
+struct Done {
+    message: String,
+}
+
+pub(crate) async fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        Command::List { agent } => list(agent, terminal).await,
+        Command::Show { what, agent } => show(what, agent, terminal).await,
+        Command::Start { remedy, agent } => {
+            ask(agent, &format!("/v1/remedies/{}/start", encoded(remedy))).await
+        }
+        Command::Cancel { run, agent } => ask(agent, &format!("/v1/runs/{}/cancel", encoded(run))).await,
+        Command::Retry { run, agent } => ask(agent, &format!("/v1/runs/{}/retry", encoded(run))).await,
+    }
+}
+
+async fn ask(agent: &Agent, path: &str) -> Result<(), Failure> {
+    let answer = Client::new(agent)?.post(path).await?;
+    match unless_json::<Done>(agent.format, answer)? {
+        Some(done) => Terminal::data(&done.message),
+        None => Ok(()),
+    }
+}
+
+async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
+    let client = Client::new(agent)?;
+    let remedies = client.get("/v1/remedies", &[]).await?;
+    let runs = client.get("/v1/runs", &[]).await?;
+    if agent.format == Format::Json {
+        return Terminal::json(&json!({ "remedies": remedies.get("remedies"), "runs": runs.get("runs") }));
+    }
+    let Remedies { remedies } = typed(remedies)?;
+    let Runs { runs } = typed(runs)?;
+    if remedies.is_empty() {
+        terminal.say("the configuration has no remedy");
+    }
+    let rows = remedies
+        .iter()
+        .map(|remedy| [remedy.name.clone(), remedy.target.clone(), remedy.mode.clone(), remedy.text.clone()]);
+    let mut text = table(["REMEDY", "TARGET", "MODE", "STATE"], rows);
+    if !runs.is_empty() {
+        let rows = runs.iter().take(FEW).map(|run| {
+            [
+                run.id.clone(),
+                run.remedy.clone(),
+                local(&run.started),
+                span(run.lasts_ms),
+                run.incident.clone().unwrap_or_default(),
+                run.text.clone(),
+            ]
+        });
+        text.push_str("\n\n");
+        text.push_str(&table(["RUN", "REMEDY", "STARTED", "LASTS", "INCIDENT", "STATE"], rows));
+    }
+    Terminal::data(&text)
+}
+
+async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
+    let client = Client::new(agent)?;
+    // `r17` is a run, unless there is a remedy of that name.
+    let is_run = what.starts_with('r') && what.parse::<RunId>().is_ok();
+    if is_run {
+        let answer = client.get(&format!("/v1/runs/{}", encoded(what)), &[]).await?;
+        let Some(run) = unless_json::<Run>(agent.format, answer)? else { return Ok(()) };
+        let heading = format!("{} of {} on {}: {}", run.id, run.remedy, run.target, run.text);
+        let about = match &run.incident {
+            Some(incident) => format!("started {} because {} ({incident})", local(&run.started), run.cause),
+            None => format!("started {} because {}", local(&run.started), run.cause),
+        };
+        return Terminal::data(&format!(
+            "{}\n{about}\n\n{}",
+            terminal.heading(&heading),
+            timeline(&run.timeline)
+        ));
+    }
+    let answer = client.get(&format!("/v1/remedies/{}", encoded(what)), &[]).await?;
+    let Some(remedy) = unless_json::<Remedy>(agent.format, answer)? else { return Ok(()) };
+    let mut lines = vec![terminal.heading(&format!("{} on {}: {}", remedy.name, remedy.target, remedy.text))];
+    lines.extend(remedy.on.iter().map(|on| format!("starts on {on}")));
+    lines.extend(remedy.guard.iter().map(|guard| format!("only while {guard}")));
+    let rows = remedy
+        .steps
+        .iter()
+        .map(|step| [step.name.clone(), does(step), step.attempts.to_string(), step.on_failure.clone()]);
+    lines.push(format!("\n{}", table(["STEP", "DOES", "ATTEMPTS", "ON FAILURE"], rows)));
+    Terminal::data(&lines.join("\n"))
+}
+
+fn does(step: &Step) -> String {
+    let subject = step.action.as_ref().or(step.condition.as_ref()).cloned().unwrap_or_default();
+    match &step.repeat {
+        Some(repeat) => format!("{} {subject} ({repeat})", step.kind),
+        None => format!("{} {subject}", step.kind),
+    }
+}

@@ -1,0 +1,134 @@
+//! `lictor status`.
+
+use std::time::Duration;
+
+use lictor_core::Span;
+use serde_json::{Value, json};
+
+use crate::cli::Status as Args;
+use crate::client::{Client, typed};
+use crate::command::events;
+use crate::exit::{Exit, Failure};
+use crate::output::{Format, Terminal, table};
+use crate::shape::{Check, Checks, Incident, Incidents, Status};
+
+/// Passing checks shown without `--all`.
+const FEW: usize = 20;
+
+pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    let client = Client::new(&args.agent)?;
+    let mut all_pass = show(args, terminal, &client).await?;
+    if args.watch {
+        let mut changes = events::Follow::start(&client, &[]).await?;
+        while changes.next().await?.is_some() {
+            if args.agent.format == Format::Text {
+                Terminal::data("")?;
+            }
+            all_pass = show(args, terminal, &client).await?;
+        }
+    }
+    if all_pass { Ok(()) } else { Err(Failure::Said(Exit::Failed)) }
+}
+
+async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool, Failure> {
+    let status = client.get("/v1/status", &[]).await?;
+    let checks = client.get("/v1/checks", &[]).await?;
+    let open = [("open", "true".to_owned())];
+    let incidents = client.get("/v1/incidents", &open).await?;
+    if args.agent.format == Format::Json {
+        let list = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
+        let shown = json!({
+            "status": status,
+            "checks": list(&checks, "checks"),
+            "incidents": list(&incidents, "incidents"),
+        });
+        Terminal::json(&shown)?;
+        let status: Status = typed(status)?;
+        return Ok(status.checks.passing == status.checks.total);
+    }
+    let status: Status = typed(status)?;
+    let Checks { mut checks } = typed(checks)?;
+    let Incidents { incidents } = typed(incidents)?;
+    let mut text = headline(&status, terminal);
+    if !incidents.is_empty() {
+        text.push_str(&format!(
+            "\n\n{}\n{}",
+            terminal.heading("Open incidents"),
+            incident_table(&incidents, terminal)
+        ));
+    }
+    let order =
+        |check: &Check| check.status.parse::<lictor_core::Status>().map_or(0, |status| 3 - status as u8);
+    checks.sort_by_key(|check| (order(check), check.name.clone()));
+    let bad = checks.iter().filter(|check| check.status != "passing").count();
+    let shown = if args.all { checks.len() } else { checks.len().min(bad.max(FEW)) };
+    if shown > 0 {
+        let rows = checks.iter().take(shown).map(|check| row(check, terminal));
+        text.push_str(&format!("\n\n{}", table(["CHECK", "STATUS", "FOR", "LAST RESULT"], rows)));
+    }
+    if shown < checks.len() {
+        text.push_str(&format!("\n… and {} more that pass (--all)", checks.len() - shown));
+    }
+    Terminal::data(&text)?;
+    Ok(status.checks.passing == status.checks.total)
+}
+
+fn headline(status: &Status, terminal: &Terminal) -> String {
+    let place = match &status.datacenter {
+        Some(datacenter) => format!("{} ({datacenter})", status.node),
+        None => status.node.clone(),
+    };
+    let checks = &status.checks;
+    let judged = match checks.total {
+        0 => "nothing is watched".to_owned(),
+        total if checks.passing == total => format!("all {total} checks pass"),
+        total => format!("{} of {total} checks pass", checks.passing),
+    };
+    let mut text = terminal.heading(&format!("{place}: {judged}"));
+    let mut more = vec![format!("{} open incidents", status.incidents.open)];
+    more.push(format!("{} runs under way", status.runs.active));
+    if status.runs.parked > 0 {
+        more.push(format!("{} parked, waiting for a person", status.runs.parked));
+    }
+    if status.mode != "act" {
+        more.push(format!("{} mode: nothing is done", status.mode));
+    }
+    text.push_str(&format!("\n{}; lictor {}", more.join(", "), status.version));
+    if let Some(stuck) = &status.cannot_record {
+        text.push_str(&format!("\nNothing is acted on since {}: {}", span(stuck.lasts_ms), stuck.why));
+    }
+    text
+}
+
+fn row(check: &Check, terminal: &Terminal) -> [String; 4] {
+    let flapping = if check.flapping { " (flapping)" } else { "" };
+    let last = check.last.as_ref().map_or("not looked at yet", |seen| seen.summary.as_str());
+    [
+        check.name.clone(),
+        format!("{}{flapping}", terminal.status(&check.status)),
+        span(check.lasts_ms),
+        last.to_owned(),
+    ]
+}
+
+/// Incidents in a table.
+pub(crate) fn incident_table(incidents: &[Incident], terminal: &Terminal) -> String {
+    let rows = incidents.iter().map(|incident| {
+        let state = if incident.open { terminal.status(&incident.status) } else { "closed".to_owned() };
+        let asks = if incident.escalated { " (needs a person)" } else { "" };
+        [
+            incident.id.clone(),
+            incident.check.clone(),
+            format!("{state}{asks}"),
+            incident.worst.clone(),
+            incident.opened.clone(),
+            span(incident.lasts_ms),
+            incident.summary.clone(),
+        ]
+    });
+    table(["ID", "CHECK", "STATUS", "WORST", "OPENED", "LASTS", "LAST CHANGE"], rows)
+}
+
+pub(crate) fn span(millis: u64) -> String {
+    Span(Duration::from_millis(millis)).to_string()
+}
