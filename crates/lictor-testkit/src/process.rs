@@ -13,6 +13,10 @@ use crate::wait;
 /// How much of a log is shown when something went wrong, in bytes.
 const TAIL: usize = 4096;
 
+/// How long a program's threads may take to stop. A thread in the middle of a write to disk stops
+/// after it.
+const STOPS: Duration = Duration::from_secs(10);
+
 /// A running program of this test. Dropping it ends the program at once (SIGKILL, by its process id)
 /// and waits for it.
 ///
@@ -60,12 +64,16 @@ impl Child {
         self.child.id()
     }
 
-    /// Stops the program where it stands (SIGSTOP); its sockets stay open and answer nothing.
+    /// Stops the program where it stands (SIGSTOP) and waits until all its threads do; its sockets
+    /// stay open and answer nothing.
     ///
     /// # Errors
     /// If the program has ended.
     pub fn pause(&mut self) -> io::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let pid = self.pid();
+        let stopped = wait::until(STOPS, || all_stopped(pid).then_some(()));
+        stopped.ok_or_else(|| io::Error::other(format!("{} does not stop", self.name)))
     }
 
     /// Lets a paused program go on (SIGCONT).
@@ -156,6 +164,17 @@ impl Drop for Child {
     }
 }
 
+/// Whether every thread of a process stands still.
+fn all_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        // One that ended in between is no thread any more, and the next look is without it.
+        fs::read_to_string(thread.path().join("stat")).is_ok_and(|stat| stat.contains(") T "))
+    })
+}
+
 #[expect(clippy::print_stderr, reason = "the test's output is the only place to say it")]
 fn tell(message: &str) {
     eprintln!("{message}");
@@ -195,10 +214,6 @@ mod tests {
         !stat.is_empty() && !stat.contains(") Z ")
     }
 
-    fn stopped(pid: u32) -> bool {
-        fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ")
-    }
-
     #[test]
     fn a_dropped_child_is_gone() {
         let dir = tempfile::tempdir().unwrap();
@@ -214,9 +229,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut child = shell("exec sleep 1000", dir.path());
         child.pause().unwrap();
-        assert!(wait::until(SOON, || stopped(child.pid()).then_some(())).is_some());
+        assert!(all_stopped(child.pid()));
         child.resume().unwrap();
-        assert!(wait::until(SOON, || (!stopped(child.pid())).then_some(())).is_some());
+        assert!(wait::until(SOON, || (!all_stopped(child.pid())).then_some(())).is_some());
     }
 
     #[test]

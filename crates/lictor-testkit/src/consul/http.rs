@@ -17,7 +17,8 @@ pub(super) fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::R
     stream.set_write_timeout(Some(LIMIT))?;
     let token = token.map_or_else(String::new, |token| format!("X-Consul-Token: {token}\r\n"));
     // Version 1.0: no chunks, and the end of the connection is the end of the answer.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}\r\n")?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer)?;
     parse(&answer).ok_or_else(|| io::Error::other("the answer is not HTTP"))
