@@ -1,9 +1,8 @@
-//! The test suites that need more of a machine than a compiler, told apart by the names of their tests.
+//! The tests that need more of a machine than a compiler, and what is done where it is missing.
 //!
-//! A test belongs to a suite when its path (`module::module::test`) contains the
-//! suite's name. Tiers add up: tier 0 needs nothing, tier 1 has one real server
-//! in each test, tier 2 has clusters and hosts and runs its tests one at a time
-//! (the group `one-at-a-time` of `.config/nextest.toml`).
+//! Tiers add up: tier 0 needs nothing, tier 1 a real server or root's rights,
+//! tier 2 has several servers and runs its tests one at a time (the group
+//! `one-at-a-time` of `.config/nextest.toml`).
 
 use crate::setup::{Host, Tools};
 
@@ -13,41 +12,73 @@ pub(crate) const TIERS: u8 = 2;
 /// Tests with a common need.
 #[derive(Debug)]
 pub(crate) struct Suite {
-    /// What the path of each of its tests contains.
+    /// What it is called in the table.
     pub(crate) name: &'static str,
     tier: u8,
     needs: &'static [Need],
+    /// Its tests, as a filterset of nextest.
+    tests: &'static str,
+    /// The same for cargo alone, which knows nothing but words: more than the suite may match.
+    pub(crate) words: Words,
+}
+
+/// What `cargo test` is told to skip.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// In the names of unit tests.
+    pub(crate) unit: &'static [&'static str],
+    /// In the names of integration tests.
+    pub(crate) integration: &'static [&'static str],
+    /// Packages whose integration tests belong to it one and all.
+    pub(crate) packages: &'static [&'static str],
 }
 
 #[derive(Debug)]
 enum Need {
-    /// Root, for namespaces and mounts.
+    /// Root, for mounts.
     Root,
     /// The program that this variable names.
     Tool(&'static str),
 }
 
 /// All of them.
-pub(crate) const SUITES: &[Suite] = &[
-    Suite { name: "real_consul", tier: 1, needs: &[Need::Tool("LICTOR_CONSUL_BIN")] },
-    Suite { name: "real_nginx", tier: 1, needs: &[Need::Tool("LICTOR_NGINX_BIN")] },
-    Suite { name: "real_dns", tier: 1, needs: &[Need::Tool("LICTOR_DNSMASQ_BIN")] },
-    Suite { name: "real_root", tier: 1, needs: &[Need::Root] },
-    Suite { name: "cluster", tier: 2, needs: &[Need::Tool("LICTOR_CONSUL_BIN")] },
+const SUITES: &[Suite] = &[
     Suite {
-        name: "real_host",
+        name: "tests on a real Consul",
+        tier: 1,
+        needs: &[Need::Tool("LICTOR_CONSUL_BIN")],
+        tests: "binary_id(lictor-consul::it) \
+                | (kind(test) & test(/consul|mirror/)) \
+                | (package(lictor-testkit) & test(/^consul::/))",
+        words: Words {
+            unit: &["consul::server::", "consul::cluster::"],
+            integration: &["consul", "mirror"],
+            packages: &["lictor-consul"],
+        },
+    },
+    Suite {
+        name: "tests as root",
+        tier: 1,
+        needs: &[Need::Root],
+        tests: "kind(test) & test(/^full::/)",
+        words: Words { unit: &[], integration: &["full::"], packages: &[] },
+    },
+    Suite {
+        name: "tests on clusters",
         tier: 2,
-        needs: &[Need::Root, Need::Tool("LICTOR_IP_BIN"), Need::Tool("LICTOR_NFT_BIN")],
+        needs: &[Need::Tool("LICTOR_CONSUL_BIN")],
+        tests: "test(/cluster/)",
+        words: Words { unit: &["cluster"], integration: &["cluster"], packages: &[] },
     },
 ];
 
 /// What will be run here and what not.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Choice {
     /// Suites of a tier that was not asked for.
-    pub(crate) not_asked: Vec<&'static str>,
+    not_asked: Vec<&'static Suite>,
     /// Suites that cannot run here, and why.
-    pub(crate) left_out: Vec<(&'static str, String)>,
+    pub(crate) left_out: Vec<(&'static Suite, String)>,
 }
 
 impl Choice {
@@ -56,24 +87,23 @@ impl Choice {
         let mut choice = Self::default();
         for suite in SUITES {
             if suite.tier > tier {
-                choice.not_asked.push(suite.name);
+                choice.not_asked.push(suite);
             } else if let Some(why) = suite.needs.iter().find_map(|need| need.unmet(host, tools)) {
-                choice.left_out.push((suite.name, why));
+                choice.left_out.push((suite, why));
             }
         }
         choice
     }
 
-    /// The names that no test to be run may contain.
-    pub(crate) fn skipped(&self) -> Vec<&'static str> {
-        self.not_asked.iter().copied().chain(self.left_out.iter().map(|&(name, _)| name)).collect()
+    /// The suites of which no test is run.
+    pub(crate) fn skipped(&self) -> impl Iterator<Item = &'static Suite> {
+        self.not_asked.iter().copied().chain(self.left_out.iter().map(|&(suite, _)| suite))
     }
-}
 
-impl Suite {
-    /// Whether its tests run one at a time.
-    pub(crate) fn is_serial(&self) -> bool {
-        self.tier == 2
+    /// What is left, as a filterset of nextest; `None` when it is everything.
+    pub(crate) fn filterset(&self) -> Option<String> {
+        let without: Vec<String> = self.skipped().map(|suite| format!("not ({})", suite.tests)).collect();
+        (!without.is_empty()).then(|| without.join(" & "))
     }
 }
 
@@ -100,23 +130,30 @@ mod tests {
         Tools { found: Vec::new(), missing: vec![consul] }
     }
 
-    #[test]
-    fn a_suite_is_left_out_only_when_it_was_asked_for_and_lacks_something() {
-        let choice = Choice::of(1, &Host::pretend(true), &without_consul());
-        assert_eq!(choice.not_asked, ["cluster", "real_host"]);
-        assert_eq!(choice.left_out, [("real_consul", "needs consul: this is not Debian".to_owned())]);
-        assert_eq!(choice.skipped(), ["cluster", "real_host", "real_consul"]);
+    fn left_out(choice: &Choice) -> Vec<(&str, &str)> {
+        choice.left_out.iter().map(|(suite, why)| (suite.name, why.as_str())).collect()
     }
 
     #[test]
-    fn without_root_the_suites_that_need_it_are_left_out() {
+    fn a_suite_is_left_out_only_when_it_was_asked_for_and_lacks_something() {
+        let choice = Choice::of(1, &Host::pretend(true), &without_consul());
+        assert_eq!(left_out(&choice), [("tests on a real Consul", "needs consul: this is not Debian")]);
+        let skipped: Vec<_> = choice.skipped().map(|suite| suite.name).collect();
+        assert_eq!(skipped, ["tests on clusters", "tests on a real Consul"]);
+        let filterset = choice.filterset().unwrap();
+        assert!(filterset.starts_with("not (test(/cluster/)) & not (binary_id("), "{filterset}");
+    }
+
+    #[test]
+    fn without_root_the_suite_that_needs_it_is_left_out() {
         let choice = Choice::of(TIERS, &Host::pretend(false), &Tools::default());
-        let names: Vec<_> = choice.left_out.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["real_root", "real_host"]);
+        assert_eq!(left_out(&choice), [("tests as root", "needs root")]);
     }
 
     #[test]
     fn a_complete_machine_leaves_nothing_out() {
-        assert_eq!(Choice::of(TIERS, &Host::pretend(true), &Tools::default()), Choice::default());
+        let choice = Choice::of(TIERS, &Host::pretend(true), &Tools::default());
+        assert_eq!(choice.skipped().count(), 0);
+        assert_eq!(choice.filterset(), None);
     }
 }

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use crate::docs;
 use crate::error::Error;
 use crate::fuzz;
 use crate::lint::{self, cargo};
 use crate::setup::{self, Host, Tools};
 use crate::stages::Stages;
-use crate::suites::{Choice, SUITES};
+use crate::suites::Choice;
 use crate::tool::Tool;
 use crate::workspace::Workspace;
 
 /// Time for all tests; each has its own, shorter limit.
 const TESTS: Duration = Duration::from_secs(25 * 60);
+
+/// The word in the names of tests that run one at a time where nextest is not there to see to it.
+const SERIAL: &str = "cluster";
 
 /// How long each fuzz target is driven in a test run.
 const FUZZ: Duration = Duration::from_secs(5);
@@ -30,7 +34,7 @@ pub(crate) fn test(workspace: &Workspace, tier: u8, partial: bool) -> Result<(),
     });
     let choice = Choice::of(tier, &host, &tools);
     for (suite, why) in &choice.left_out {
-        stages.left_out(suite, why.clone());
+        stages.left_out(suite.name, why.clone());
     }
 
     lint::run(&mut stages, workspace);
@@ -48,7 +52,7 @@ pub(crate) fn test(workspace: &Workspace, tier: u8, partial: bool) -> Result<(),
         let test = runner.hermetic(cargo(workspace)).args(["test", "--workspace", "--doc", "--quiet"]);
         test.run().map(|()| String::new())
     });
-    stages.run("documentation", || document(workspace).map(|()| String::new()));
+    stages.run("documentation", || docs::document(workspace).map(|()| String::new()));
     stages.run("fuzz", || fuzz::fuzz(workspace, None, FUZZ, None));
 
     let verdict = stages.close(partial);
@@ -56,14 +60,6 @@ pub(crate) fn test(workspace: &Workspace, tier: u8, partial: bool) -> Result<(),
         println!("{line}");
     }
     verdict
-}
-
-/// Builds the documentation; a broken link is an error.
-pub(crate) fn document(workspace: &Workspace) -> Result<(), Error> {
-    cargo(workspace)
-        .args(["doc", "--workspace", "--no-deps", "--quiet"])
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .run()
 }
 
 /// What tests learn of the machine: where each tool is, and whether they may use root's rights.
@@ -118,31 +114,35 @@ impl Runner<'_> {
 
     fn nextest(&self) -> Tool {
         let run = cargo(self.workspace).args(["nextest", "run", "--workspace"]).deadline(TESTS);
-        let skipped = self.choice.skipped();
-        let run = if skipped.is_empty() {
-            run
-        } else {
-            run.arg("--filterset").arg(format!("not test(/{}/)", skipped.join("|")))
-        };
-        self.hermetic(run)
+        self.hermetic(match self.choice.filterset() {
+            Some(filterset) => run.arg("--filterset").arg(filterset),
+            None => run,
+        })
     }
 
-    /// First all that may run side by side, then each serial suite by itself.
+    /// Unit tests side by side, integration tests side by side, then those that want the machine for themselves.
     fn cargo_passes(&self) -> Vec<Tool> {
-        let skipped = self.choice.skipped();
-        let serial: Vec<&str> = SUITES
-            .iter()
-            .filter(|suite| suite.is_serial() && !skipped.contains(&suite.name))
-            .map(|suite| suite.name)
-            .collect();
-        let test = || {
-            let test = cargo(self.workspace).args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+        let test = |targets: &[&str]| {
+            let test = cargo(self.workspace).args(["test", "--workspace", "--no-fail-fast"]).args(targets);
             self.hermetic(test.deadline(TESTS))
         };
-        let side_by_side =
-            skipped.iter().chain(&serial).fold(test().arg("--"), |test, name| test.args(["--skip", name]));
-        let one_at_a_time = serial.iter().map(|name| test().args(["--", name, "--test-threads=1"]));
-        std::iter::once(side_by_side).chain(one_at_a_time).collect()
+        let skip =
+            |test: Tool, words: &[&str]| words.iter().fold(test, |test, word| test.args(["--skip", word]));
+
+        let unit = self.choice.skipped().map(|suite| suite.words.unit);
+        let unit = unit.fold(test(&["--lib", "--bins"]).arg("--"), skip);
+
+        let packages = self.choice.skipped().flat_map(|suite| suite.words.packages);
+        let integration =
+            packages.fold(test(&["--test", "*"]), |test, package| test.args(["--exclude", package]));
+        let words = self.choice.skipped().map(|suite| suite.words.integration);
+        let integration = words.fold(integration.args(["--", "--skip", SERIAL]), skip);
+
+        let mut passes = vec![unit, integration];
+        if !self.choice.skipped().any(|suite| suite.words.integration.contains(&SERIAL)) {
+            passes.push(test(&["--test", "*"]).args(["--", SERIAL, "--test-threads=1"]));
+        }
+        passes
     }
 
     /// Gives tests what they may know, and keeps from them what would make runs differ from
@@ -156,10 +156,14 @@ impl Runner<'_> {
     }
 }
 
+/// How the variables begin that say how many seeds the simulator walks through.
+const SIMULATOR: &str = "lictor_sim_";
+
 /// Variables that some client library of ours would obey.
 fn is_foreign(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    lower.starts_with("consul_") || lower.starts_with("lictor_") || lower.ends_with("_proxy")
+    let ours = lower.starts_with("lictor_") && !lower.starts_with(SIMULATOR);
+    ours || lower.starts_with("consul_") || lower.ends_with("_proxy")
 }
 
 fn has_nextest() -> bool {
@@ -201,6 +205,6 @@ mod tests {
     #[test]
     fn settings_of_the_user_are_kept_from_the_tests() {
         assert!(["CONSUL_HTTP_ADDR", "https_proxy", "NO_PROXY", "LICTOR_CONFIG"].into_iter().all(is_foreign));
-        assert!(!["PATH", "HOME", "CARGO_TARGET_DIR", "CI"].into_iter().any(is_foreign));
+        assert!(!["PATH", "HOME", "CARGO_TARGET_DIR", "CI", "LICTOR_SIM_SEEDS"].into_iter().any(is_foreign));
     }
 }

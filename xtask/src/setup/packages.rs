@@ -48,18 +48,6 @@ pub(crate) const PACKAGES: &[Package] = &[
         variable: "LICTOR_MONIT_BIN",
         reason: "what the probe, isolation and idle benchmarks are measured against",
     },
-    Package {
-        name: "iproute2",
-        program: "ip",
-        variable: "LICTOR_IP_BIN",
-        reason: "network namespaces of their own for tests on real hosts",
-    },
-    Package {
-        name: "nftables",
-        program: "nft",
-        variable: "LICTOR_NFT_BIN",
-        reason: "cutting the network between test hosts",
-    },
 ];
 
 /// Time to install everything on a slow line, waiting for another apt included.
