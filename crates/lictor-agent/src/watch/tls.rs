@@ -185,6 +185,15 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
         .map_err(|error| Fault::unknown(format!("cannot read `{}`: {}", path.display(), Plain(&error))))
 }
 
+/// What the peer said when it ended a session, in words. With TLS 1.3 it may refuse our
+/// certificate only after the handshake.
+pub(super) fn alert(error: &io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::AlertReceived(alert) => Some(words(&format!("{alert:?}"))),
+        _ => None,
+    }
+}
+
 /// Says in plain words why a handshake failed.
 fn explain(peer: &str, error: &io::Error) -> Failed {
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
@@ -196,10 +205,10 @@ fn explain(peer: &str, error: &io::Error) -> Failed {
     if let Some(refused) = Refused::within(tls) {
         return Failed { fault: Fault::critical(refused.to_string()), validity: refused.validity };
     }
+    if let Some(alert) = alert(error) {
+        return Fault::critical(format!("{peer} refused the TLS handshake: {alert}")).into();
+    }
     let message = match tls {
-        rustls::Error::AlertReceived(alert) => {
-            format!("{peer} refused the TLS handshake: {}", words(&format!("{alert:?}")))
-        }
         rustls::Error::InvalidMessage(_) => format!("{peer} does not speak TLS"),
         other => format!("TLS handshake with {peer}: {other}"),
     };

@@ -1,4 +1,5 @@
 //! HTTP watchers at real connections, most of them broken in one way.
+#![cfg(test)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,9 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::watch_rig::{
-    LONG, Rig, SHORT, header, http, http_watch, number, read_request, told, watch,
-};
+use crate::watch_rig::{LONG, Rig, SHORT, header, http, http_watch, number, read_request, told, watch};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -291,7 +290,11 @@ async fn an_endless_chunked_body_ends_at_the_limit_too() {
             while stream.write_all(b"5\r\nhello\r\n").await.is_ok() {}
         })
         .await;
-    let wanted = Http { max_body: 12, body_matches: Some(regex("^hellohellohe$")), ..http(&format!("http://{address}/")) };
+    let wanted = Http {
+        max_body: 12,
+        body_matches: Some(regex("^hellohellohe$")),
+        ..http(&format!("http://{address}/"))
+    };
     let sample = rig.sample(&http_watch(wanted)).await;
     assert_eq!(sample.status, Status::Passing, "{}", sample.summary);
 }
@@ -299,14 +302,18 @@ async fn an_endless_chunked_body_ends_at_the_limit_too() {
 #[tokio::test]
 async fn what_is_expected_of_headers_and_body_is_looked_for() {
     let rig = Rig::new();
-    let url = answering(&rig, "HTTP/1.1 200 OK\r\nX-State: ready\r\nContent-Length: 12\r\n\r\nall is well\n").await;
+    let url =
+        answering(&rig, "HTTP/1.1 200 OK\r\nX-State: ready\r\nContent-Length: 12\r\n\r\nall is well\n").await;
     let see = async |change: &dyn Fn(&mut Http)| {
         let mut http = http(&url);
         change(&mut http);
         let found = rig.see(&http_watch(http)).await;
         if found.starts_with("passing") { "passing".to_owned() } else { found }
     };
-    assert_eq!(see(&|http| http.expect_headers = vec![("X-State".into(), regex("^ready$"))]).await, "passing");
+    assert_eq!(
+        see(&|http| http.expect_headers = vec![("X-State".into(), regex("^ready$"))]).await,
+        "passing"
+    );
     assert_eq!(
         see(&|http| http.expect_headers = vec![("X-State".into(), regex("^ok$"))]).await,
         "critical: header X-State is `ready`, wanted /^ok$/"
@@ -340,7 +347,8 @@ async fn what_is_expected_of_headers_and_body_is_looked_for() {
 async fn json_pointers_lead_to_what_is_wanted() {
     let rig = Rig::new();
     let body = json!({"status": "green", "shards": {"active": 5, "lost": null}}).to_string();
-    let url = answering(&rig, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+    let url =
+        answering(&rig, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
     let see = async |pointer: &str, wanted: JsonExpect| {
         let found = rig.see(&http_watch(Http { json: vec![(pointer.into(), wanted)], ..http(&url) })).await;
         if found.starts_with("passing") { "passing".to_owned() } else { found }
@@ -348,7 +356,10 @@ async fn json_pointers_lead_to_what_is_wanted() {
     assert_eq!(see("/status", JsonExpect::Equals(json!("green"))).await, "passing");
     assert_eq!(see("/shards/active", JsonExpect::Equals(json!(5.0))).await, "passing");
     assert_eq!(see("/shards/lost", JsonExpect::Present).await, "passing");
-    assert_eq!(see("/shards/active", JsonExpect::Equals(json!("5"))).await, "critical: /shards/active is 5, wanted \"5\"");
+    assert_eq!(
+        see("/shards/active", JsonExpect::Equals(json!("5"))).await,
+        "critical: /shards/active is 5, wanted \"5\""
+    );
     assert_eq!(see("/nodes", JsonExpect::Present).await, "critical: the body has no /nodes");
     let cut = Http { json: vec![("/status".into(), JsonExpect::Present)], max_body: 10, ..http(&url) };
     let found = rig.see(&http_watch(cut)).await;
@@ -443,7 +454,8 @@ async fn a_redirect_on_the_same_server_keeps_what_it_was_given() {
                 let request = read_request(&mut stream).await.unwrap();
                 let first = request.starts_with("POST /a ");
                 asked.send(request).await.unwrap();
-                let answer = if first { redirect("b").replace("302 Found", "307 Temporary") } else { OK.into() };
+                let answer =
+                    if first { redirect("b").replace("302 Found", "307 Temporary") } else { OK.into() };
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         })

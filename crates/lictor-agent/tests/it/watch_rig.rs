@@ -1,4 +1,5 @@
 //! What the tests of watchers share: targets with faults of every kind, and single looks at them.
+#![cfg(test)]
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -128,7 +129,8 @@ pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Optio
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let wanted: usize = header(head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+            let wanted: usize =
+                header(head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
             if body.len() >= wanted {
                 return Some(text);
             }
@@ -140,9 +142,16 @@ pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Optio
     }
 }
 
+/// Keeps a connection and says nothing.
+pub(crate) async fn hold(stream: TcpStream) {
+    let _stream = stream;
+    std::future::pending::<()>().await;
+}
+
 /// The value of a header in a request.
 pub(crate) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
-    request.lines().filter_map(|line| line.split_once(':')).find_map(|(found, value)| {
-        found.eq_ignore_ascii_case(name).then_some(value.trim())
-    })
+    request
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value.trim()))
 }

@@ -1,4 +1,5 @@
 //! TLS of HTTP and TCP watchers against servers with certificates of every kind.
+#![cfg(test)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use jiff::{Timestamp, ToSpan as _};
 use lictor_config::{Http, Tcp, Tls, WatchKind};
 use lictor_core::Status;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
@@ -17,7 +18,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::TlsAcceptor;
 
-use crate::watch_rig::{LONG, Rig, SHORT, http, http_watch, number, read_request, watch};
+use crate::watch_rig::{LONG, Rig, SHORT, hold, http, http_watch, number, read_request, watch};
 
 /// An authority, and a directory with its certificate.
 struct Authority {
@@ -37,23 +38,28 @@ impl Identity {
     }
 }
 
-/// A day so many days from now.
-fn day(days: i64) -> time::OffsetDateTime {
-    let then = Timestamp::now() + (days * 24).hours();
-    time::OffsetDateTime::from_unix_timestamp(then.as_second()).unwrap()
+/// From 1970 to a minute less than so many days from now.
+fn day(days: i64) -> Duration {
+    let then = Timestamp::now() + (days * 24).hours() - 1.minute();
+    Duration::from_secs(u64::try_from(then.as_second()).unwrap())
 }
 
 fn params(name: &str, from: i64, until: i64) -> CertificateParams {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, format!("test {name}"));
-    params.not_before = day(from);
-    params.not_after = day(until);
+    let epoch = date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + day(from);
+    params.not_after = epoch + day(until);
     params
 }
 
 impl Authority {
     fn new() -> Self {
-        let mut params = params("authority", -100, 1_000);
+        Self::named("authority")
+    }
+
+    fn named(name: &str) -> Self {
+        let mut params = params(name, -100, 1_000);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -190,10 +196,10 @@ async fn a_self_signed_certificate_is_called_that() {
 
 #[tokio::test]
 async fn an_unknown_authority_is_named() {
-    let (rig, authority, other) = (Rig::new(), Authority::new(), Authority::new());
+    let (rig, authority, other) = (Rig::new(), Authority::new(), Authority::named("stranger"));
     let address = serve(&rig, config(&other.issue("127.0.0.1", -1, 90))).await;
     let found = see(&rig, address, authority.tls()).await;
-    assert_eq!(found, "critical: the certificate's issuer is not a known authority (CN=test authority)");
+    assert_eq!(found, "critical: the certificate's issuer is not a known authority (CN=test stranger)");
 }
 
 #[tokio::test]
@@ -274,7 +280,7 @@ async fn a_server_that_does_not_speak_tls_is_critical() {
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_named_as_what_took_too_long() {
     let rig = Rig::new();
-    let address = rig.serve(|_stream| std::future::pending()).await;
+    let address = rig.serve(hold).await;
     let url = format!("https://{address}/");
     let wanted = lictor_config::Watch { timeout: SHORT, ..http_watch(http(&url)) };
     let found = rig.see(&wanted).await;

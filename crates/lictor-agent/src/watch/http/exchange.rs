@@ -17,6 +17,7 @@ use super::body::Body;
 use super::{Kept, Measured, add};
 use crate::watch::fault::{Fault, Stage};
 use crate::watch::stream::Stream;
+use crate::watch::tls;
 
 /// The head of an answer has at most this many bytes; also what is read at once of its body.
 const HEAD: usize = 64 * 1024;
@@ -166,6 +167,9 @@ fn explain(shown: &str, when: &str, error: &hyper::Error) -> Fault {
     match io_error(error) {
         Some(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
             Fault::critical(format!("{shown} closed the connection {when}"))
+        }
+        Some(cause) if let Some(alert) = tls::alert(cause) => {
+            Fault::critical(format!("{shown} ended the TLS session {when}: {alert}"))
         }
         Some(cause) => Fault::io(format_args!("{shown} broke the connection {when}"), cause),
         None => Fault::critical(format!("{shown}: {error}")),
