@@ -39,8 +39,8 @@ pub struct CatalogService {
     /// The service's address; empty for the node's.
     #[serde(default)]
     pub service_address: String,
-    /// The service's port; 0 if it has none.
-    #[serde(default)]
+    /// The service's port; 0 if it has none, or a number that cannot be one.
+    #[serde(default, deserialize_with = "wire::port")]
     pub service_port: u16,
     /// The service's tags.
     #[serde(default, deserialize_with = "wire::null_is_default")]

@@ -131,8 +131,8 @@ impl Client {
 
     /// Sends a request and reads the whole answer, again if it certainly changed nothing.
     pub(crate) async fn send(&self, request: &Request) -> Result<Raw, Error> {
-        let limit = request.held + self.limits.answer;
-        let deadline = Instant::now() + limit;
+        let limit = request.held.saturating_add(self.limits.answer);
+        let deadline = deadline_in(limit);
         let mut pauses = PAUSE;
         let mut attempt = 1;
         loop {
@@ -260,6 +260,12 @@ impl fmt::Debug for Client {
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
+}
+
+/// When a time limit that begins now is over; a limit beyond all clocks is a year.
+pub(crate) fn deadline_in(limit: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    Instant::now() + limit.min(YEAR)
 }
 
 /// A whole answer, not yet decoded.

@@ -152,8 +152,8 @@ pub struct Service {
     /// Its address; empty for the node's.
     #[serde(default)]
     pub address: String,
-    /// Its port; 0 if it has none.
-    #[serde(default)]
+    /// Its port; 0 if it has none, or a number that cannot be one.
+    #[serde(default, deserialize_with = "wire::port")]
     pub port: u16,
     /// What its maker noted about it.
     #[serde(default, deserialize_with = "wire::null_is_default")]
@@ -241,6 +241,15 @@ mod tests {
         let status: Status = serde_json::from_str(r#""maintenance""#).unwrap();
         assert_eq!(status, Status::Other("maintenance".to_owned()));
         assert_eq!(serde_json::to_string(&status).unwrap(), r#""maintenance""#);
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_one_spoils_nothing() {
+        let port = |number: &str| {
+            let text = format!(r#"{{"ID":"s","Service":"s","Port":{number}}}"#);
+            serde_json::from_str::<Service>(&text).unwrap().port
+        };
+        assert_eq!(["8080", "-1", "70000", "null"].map(port), [8080, 0, 0, 0]);
     }
 
     #[test]

@@ -46,7 +46,10 @@ impl<'a> RawRequests<'a> {
         self.send(Request::delete(path)).await
     }
 
-    async fn send(self, request: Request) -> Result<Answer<Bytes>, Error> {
+    async fn send(self, mut request: Request) -> Result<Answer<Bytes>, Error> {
+        if !request.path.starts_with("/v1/") {
+            request.problem = Some("a path begins with /v1/".to_owned());
+        }
         let raw = self.0.send(&request).await?;
         let body = raw.body.clone();
         Ok(raw.answer(body))

@@ -127,7 +127,6 @@ impl<'a> Sessions<'a> {
             lock_delay: session.lock_delay.map(wire::to_go),
             behavior: session.behavior,
             node_checks: session.node_checks.as_deref(),
-            checks: session.node_checks.as_deref(),
         };
         let request = Request::put("/v1/session/create").json(&wire);
         let created: Created = self.0.send(&request).await?.json()?;
@@ -205,7 +204,4 @@ struct NewSessionWire<'a> {
     behavior: Behavior,
     #[serde(skip_serializing_if = "Option::is_none")]
     node_checks: Option<&'a [String]>,
-    /// What `NodeChecks` was called up to 1.6; newer servers join the two.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checks: Option<&'a [String]>,
 }

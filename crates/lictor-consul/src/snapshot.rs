@@ -5,7 +5,7 @@ use futures::stream::{self, Stream, TryStream};
 use reqwest::{Body, Response};
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::Client;
+use crate::client::{Client, deadline_in};
 use crate::error::{Call, Error};
 use crate::meta::Meta;
 use crate::query::Query;
@@ -42,9 +42,9 @@ impl<'a> Snapshots<'a> {
     pub async fn save(self, query: &Query) -> Result<Archive, Error> {
         let request = Request::get("/v1/snapshot").query(query, self.0.consistency());
         let limits = self.0.limits();
-        let deadline = Instant::now() + limits.transfer;
+        let deadline = deadline_in(limits.transfer);
         // The whole snapshot is taken before the first byte is sent.
-        let begin = deadline.min(Instant::now() + limits.stall);
+        let begin = deadline.min(deadline_in(limits.stall));
         let response = match timeout_at(begin, self.0.open(&request, None)).await {
             Ok(response) => response?,
             Err(_) => {
@@ -102,12 +102,9 @@ impl Archive {
     /// If the connection breaks, or nothing came for too long; then the archive is of no use.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let limits = *self.client.limits();
-        let now = Instant::now();
-        let (deadline, limit) = if now + limits.stall < self.deadline {
-            (now + limits.stall, limits.stall)
-        } else {
-            (self.deadline, limits.transfer)
-        };
+        let stalled = deadline_in(limits.stall);
+        let (deadline, limit) =
+            if stalled < self.deadline { (stalled, limits.stall) } else { (self.deadline, limits.transfer) };
         match timeout_at(deadline, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => Err(self.client.broken(&self.call, error)),

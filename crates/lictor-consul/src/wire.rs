@@ -100,7 +100,7 @@ impl Visitor<'_> for GoDuration {
 
 /// Reads what Go's `Duration.String` writes: `1h2m3.5s`, `250ms`, `1.5µs`.
 fn from_go(text: &str) -> Option<Duration> {
-    let mut rest = text;
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
         let unit = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -121,6 +121,12 @@ fn from_go(text: &str) -> Option<Duration> {
         rest = after;
     }
     (!text.is_empty()).then_some(total)
+}
+
+/// A port; 0 for a number that cannot be one, which the catalog takes and keeps.
+pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let number = Option::<i64>::deserialize(deserializer)?;
+    Ok(number.and_then(|number| u16::try_from(number).ok()).unwrap_or_default())
 }
 
 /// A duration as Go reads it, to the millisecond.
@@ -173,6 +179,7 @@ mod tests {
         assert_eq!(of("24h0m0s").unwrap(), Some(Duration::from_hours(24)));
         assert_eq!(of("1m30.5s").unwrap(), Some(Duration::from_millis(90_500)));
         assert_eq!(of("15ms").unwrap(), Some(Duration::from_millis(15)));
+        assert_eq!(of("+1.5h").unwrap(), Some(Duration::from_mins(90)));
         assert_eq!(of("2µs").unwrap(), Some(Duration::from_micros(2)));
         for wrong in ["5", "s", "-1s", "5 s", "1x", "1.2.3s", "9999999999999999999h"] {
             assert!(of(wrong).is_err(), "{wrong}");

@@ -2,6 +2,7 @@
 
 use lictor_consul::{Config, Operation, Query, Retry, Secret};
 use lictor_testkit::consul::{MANAGEMENT_TOKEN, Options, Server};
+use serde_json::json;
 
 use crate::{at, client};
 
@@ -45,4 +46,28 @@ async fn an_error_shows_no_token_either() {
     let client = lictor_consul::Client::new(config).unwrap().with_attempts(1);
     let error = client.kv().get("k", &Query::new()).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("t0ken"));
+}
+
+#[tokio::test]
+async fn a_policy_made_by_hand_gives_what_it_says() {
+    let server = Server::with(Options { in_memory: true, acl: true, ..Options::default() });
+    let able = client(&server);
+    let rules = r#"key_prefix "app/" { policy = "write" }"#;
+    let policy = json!({ "Name": "app", "Rules": rules });
+    able.raw().put("/v1/acl/policy", &policy).await.unwrap();
+    let token = json!({ "Policies": [{ "Name": "app" }] });
+    let made = able.raw().put("/v1/acl/token", &token).await.unwrap().value;
+    let made: serde_json::Value = serde_json::from_slice(&made).unwrap();
+
+    let secret = Secret::new(made["SecretID"].as_str().unwrap());
+    let app = able.with_token(Some(&secret)).unwrap();
+    app.kv().put("app/a", "v").await.unwrap();
+    assert!(app.kv().put("other/a", "v").await.unwrap_err().is_denied());
+
+    let accessor = made["AccessorID"].as_str().unwrap();
+    able.raw().delete(&format!("/v1/acl/token/{accessor}")).await.unwrap();
+    let gone = able.raw().get(&format!("/v1/acl/token/{accessor}"), &Query::new()).await;
+    assert!(gone.unwrap_err().is_denied(), "a token that is gone is `ACL not found`");
+    let error = able.raw().get("v1/acl/tokens", &Query::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "GET v1/acl/tokens: a path begins with /v1/");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lictor_consul::{Answer, Cause, Client, Error, Index, Operation, Pair, Query, Retry, Watch};
+use lictor_consul::{
+    Answer, Cause, Client, Config, Error, Index, Limits, Operation, Pair, Query, Retry, Watch,
+};
 use tokio::time::Instant;
 
 use crate::standin::{Act, StandIn};
@@ -144,6 +146,33 @@ async fn a_server_that_hangs_is_given_up() {
         let error = read(Act::SendAndHang(bytes)).await.unwrap_err();
         assert_eq!(error.to_string(), "GET /v1/kv/k: no whole answer within 300ms");
     }
+}
+
+#[tokio::test]
+async fn a_time_limit_beyond_all_clocks_is_no_panic() {
+    let server = StandIn::start(vec![Act::answer(200, INDEX, "[]")]).await;
+    let client = hasty(&server.url, Duration::MAX);
+    let query = Query::new().index(Index(1)).wait(Duration::MAX);
+    assert_eq!(client.kv().get("k", &query).await.unwrap().value, None);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_stalls_or_is_cut_off_ends_in_an_error() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n";
+    let limits = Limits { stall: LIMIT, ..Limits::default() };
+    let collect = async |act: Act| {
+        let server = StandIn::start(vec![act]).await;
+        let client = Client::new(Config { limits, ..crate::at(&server.url) }).unwrap();
+        let mut archive = client.snapshot().save(&Query::new()).await?;
+        assert_eq!(archive.chunk().await?.unwrap(), "abcd");
+        archive.chunk().await
+    };
+    let stalled = collect(Act::SendAndHang(head.into())).await.unwrap_err();
+    assert_eq!(stalled.to_string(), "GET /v1/snapshot: no whole answer within 300ms");
+    let cut = collect(Act::Send(head.into())).await.unwrap_err();
+    assert!(matches!(cut, Error::Broken { .. }), "{cut:?}");
+    let silent = collect(Act::SendAndHang(Vec::new())).await.unwrap_err();
+    assert!(matches!(silent, Error::TimedOut { .. }), "{silent:?}");
 }
 
 #[tokio::test]

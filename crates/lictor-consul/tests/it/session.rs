@@ -52,6 +52,19 @@ async fn a_session_without_wishes_is_consuls_default() {
 }
 
 #[tokio::test]
+async fn a_session_is_bound_to_the_checks_it_names() {
+    let (client, _) = shared("session-checks");
+    let bound =
+        |check: &str| NewSession { node_checks: Some(vec![check.to_owned()]), ..NewSession::default() };
+    let id = client.session().create(&bound("serfHealth")).await.unwrap();
+    let session = client.session().info(&id, &Query::new()).await.unwrap().value.unwrap();
+    assert_eq!(session.node_checks, ["serfHealth"]);
+    client.session().destroy(&id).await.unwrap();
+    let error = client.session().create(&bound("no-such-check")).await.unwrap_err();
+    assert!(error.to_string().contains("no-such-check"), "{error}");
+}
+
+#[tokio::test]
 async fn a_session_that_is_gone_cannot_be_renewed() {
     let (client, _) = shared("session-gone");
     let id = SessionId::from("11111111-2222-3333-4444-555555555555");
