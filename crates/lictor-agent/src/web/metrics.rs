@@ -166,6 +166,7 @@ impl Metrics {
             What::AgentStarted { .. }
             | What::AgentStopped
             | What::RecordingFailed { .. }
+            | What::Adopted { .. }
             | What::RecordingResumed { .. }
             | What::Flapping { .. }
             | What::IncidentClosed { .. }
@@ -222,6 +223,7 @@ pub(super) fn hold(by: Hold) -> &'static str {
         Hold::Busy => "busy",
         Hold::GaveUp => "gave_up",
         Hold::Fleet => "fleet",
+        Hold::Unconfirmed => "unconfirmed",
     }
 }
 

@@ -12,3 +12,6 @@ mod watch_process;
 mod watch_rig;
 mod watch_tcp;
 mod watch_tls;
+mod web_api;
+mod web_client;
+mod web_world;

@@ -277,7 +277,9 @@ fn run(now: Now, id: u64, remedy: &str, target: &str, at: &str, seconds: u64, st
         mode: Mode::Act,
         step: name(at),
         cancelled: None,
+        cleaning: false,
         visits: BTreeMap::new(),
+        tally: BTreeMap::new(),
         state,
     }
 }

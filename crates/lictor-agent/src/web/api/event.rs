@@ -118,7 +118,7 @@ impl Detail {
                 result: Some(if *clean { "clean" } else { "unclean" }),
                 ..none
             },
-            What::AgentStopped => none,
+            What::AgentStopped | What::Adopted { .. } => none,
             What::Reloaded { difference } => Self { why: text(difference), ..none },
             What::RecordingResumed { lost } => Self { result: (*lost > 0).then_some("entries lost"), ..none },
             What::RecordingFailed { why } | What::ReloadRefused { why } => Self { why: text(why), ..none },

@@ -338,6 +338,7 @@ fn tone(what: &What) -> &'static str {
         }
         What::AgentStarted { .. }
         | What::AgentStopped
+        | What::Adopted { .. }
         | What::Reloaded { .. }
         | What::Matched { .. }
         | What::ValueChanged { .. }
