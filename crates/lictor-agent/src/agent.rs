@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lictor_config::Config;
 use lictor_core::{Effect, Engine, Event, RunId, What};
-use lictor_store::{NodeStore, OpenError, Options, Start};
+use lictor_store::{Kv, NodeStore, OpenError, Options, Start};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use crate::act::{self, Actors};
 use crate::clock::{Anchor, Clock, boot_id};
 use crate::consul;
+use crate::copies;
 use crate::decide::{Hands, Loop, Recorded};
 use crate::inbox::{INBOX, Inbox};
 use crate::notify::ServiceManager;
@@ -126,7 +127,13 @@ impl Agent {
         });
         let clock = Clock::resume(anchor.as_ref(), &boot_id);
         let plan = Arc::new(config.plan.clone());
-        let (engine, mut first) = Engine::restore(plan, opened.rows, clock.now());
+        let (mut engine, mut first) = Engine::restore(plan, opened.rows, clock.now());
+        let shared = config.consul.as_ref().map(consul::client).transpose().map_err(StartError::Consul)?;
+        if shared.is_some() && !opened.store.confirmed() && !new_node {
+            engine.withhold();
+        } else if let Err(error) = opened.store.confirm().await {
+            warn!(%error, "cannot record that this store is the node's");
+        }
         let clean = opened.start != Start::Recovered;
         let started = What::AgentStarted { version: version.clone(), clean };
         first.events.insert(0, Event { at: clock.now(), incident: None, run: None, what: started });
@@ -172,7 +179,7 @@ impl Agent {
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
             source: Arc::new(inbox.clone()),
-            history: Arc::new(crate::ledger::Ledger::new(opened.store)),
+            history: Arc::new(crate::ledger::Ledger::new(opened.store.clone())),
             events: live.clone(),
             listen: config.http.clone(),
             node: config.node.name.clone(),
@@ -200,9 +207,6 @@ impl Agent {
         let reloader =
             Reloader { config, loader, inbox, clock, watchers, actors, manager: Arc::clone(&manager) };
         tasks.spawn("reload", OnEnd::Stop, reloader.run(asked));
-        if new_node {
-            info!("acting as a new node");
-        }
         manager.ready(&address);
         Ok(Self { tasks, live, address, manager, reloads, finished })
     }

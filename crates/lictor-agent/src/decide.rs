@@ -69,21 +69,22 @@ struct Pending {
     batch: Batch,
     effects: Vec<Effect>,
     answers: Vec<Answer>,
-    reloads: Vec<oneshot::Sender<()>>,
+    /// Whoever waits for it to be durable.
+    waiting: Vec<oneshot::Sender<()>>,
     /// The events of the commit in flight.
     events: Vec<Event>,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.effects.is_empty() && self.answers.is_empty() && self.reloads.is_empty()
+        self.batch.is_empty() && self.effects.is_empty() && self.answers.is_empty() && self.waiting.is_empty()
     }
 
     fn absorb(&mut self, later: Self) {
         self.batch.absorb(later.batch);
         self.effects.extend(later.effects);
         self.answers.extend(later.answers);
-        self.reloads.extend(later.reloads);
+        self.waiting.extend(later.waiting);
     }
 }
 
@@ -173,7 +174,12 @@ impl<H: Hands> Loop<H> {
             Message::Reload(plan, event, sender) => {
                 turns.pending.batch.note(event);
                 let output = self.engine.reload(plan, self.clock.now());
-                turns.pending.reloads.push(sender);
+                turns.pending.waiting.push(sender);
+                self.gather(output, turns);
+            }
+            Message::Adopt(adoption, sender) => {
+                let output = self.engine.step(Input::Adopt(adoption), self.clock.now());
+                turns.pending.waiting.push(sender);
                 self.gather(output, turns);
             }
             Message::View(sender) => {
@@ -221,6 +227,7 @@ impl<H: Hands> Loop<H> {
 
     /// Begins to record what is pending.
     fn commit(&self, mut pending: Pending) -> (Commit, Pending) {
+        crate::fault::point("before-commit");
         let mut batch = std::mem::take(&mut pending.batch);
         batch.anchor = Some(self.anchor());
         pending.events = batch.events().to_vec();
@@ -241,6 +248,7 @@ impl<H: Hands> Loop<H> {
     fn committed(&self, result: Result<Committed, NotRecorded>, mut pending: Pending, turns: &mut Turns) {
         match result {
             Ok(committed) => {
+                crate::fault::point("committed");
                 turns.retry_at = None;
                 let recovered = turns.cannot_record.take().is_some();
                 if recovered {
@@ -248,6 +256,7 @@ impl<H: Hands> Loop<H> {
                     self.tell(turns, What::RecordingResumed { lost });
                 }
                 self.let_out(committed, pending, recovered);
+                crate::fault::point("let-out");
             }
             Err(refused) => {
                 let why = refused.why.to_string();
@@ -293,7 +302,7 @@ impl<H: Hands> Loop<H> {
         for (sender, answer) in pending.answers {
             drop(sender.send(answer));
         }
-        for sender in pending.reloads {
+        for sender in pending.waiting {
             let _left = sender.send(());
         }
         for effect in pending.effects {

@@ -1,8 +1,8 @@
 //! The way into the decide loop: everything that happens is a message.
 
 use lictor_core::{
-    Check, CheckName, Command, Event, Flood, Incident, IncidentId, Input, Now, Outcome, PatternName, Plan,
-    Refusal, RemedyName, Run, RunId, Sample, StepName,
+    Adoption, Check, CheckName, Command, Event, Flood, Incident, IncidentId, Input, Now, Outcome,
+    PatternName, Plan, Refusal, RemedyName, Run, RunId, Sample, StepName,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub(crate) enum Message {
     Command(Command, oneshot::Sender<Result<String, Refusal>>),
     /// A new plan; answered when it is in force.
     Reload(Arc<Plan>, Event, oneshot::Sender<()>),
+    /// What an earlier store of this node left; answered when it is durable.
+    Adopt(Adoption, oneshot::Sender<()>),
     /// A reader wants to see the present state.
     View(oneshot::Sender<Arc<View>>),
 }
@@ -125,6 +127,15 @@ impl Inbox {
     pub async fn reload(&self, plan: Arc<Plan>, event: Event) -> Result<(), Gone> {
         let (answer, answered) = oneshot::channel();
         self.ask(Message::Reload(plan, event, answer), answered).await
+    }
+
+    /// Hands in what an earlier store of this node left; returns when it is durable.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer within 10 s.
+    pub async fn adopt(&self, adoption: Adoption) -> Result<(), Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Message::Adopt(adoption, answer), answered).await
     }
 
     async fn input(&self, input: Input) -> Result<(), Gone> {

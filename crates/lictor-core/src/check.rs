@@ -202,7 +202,7 @@ impl Check {
 
         if found == Status::Passing {
             self.started = true;
-        } else if !self.started && now.boot.since(self.created) < plan.grace {
+        } else if self.graced(plan, now) && plan.source == CheckSource::Watcher {
             return None;
         }
         if found == self.status && self.judged() {
@@ -235,8 +235,7 @@ impl Check {
         let Some(limit) = Self::silence(plan) else { return self.mature(plan, now) };
         let heard = self.heard();
         let silent = now.boot.since(heard);
-        let graced = !self.started && now.boot.since(self.created) < plan.grace;
-        if silent < limit || graced {
+        if silent < limit || self.graced(plan, now) {
             return self.mature(plan, now);
         }
         let known = self.status == Status::Unknown && self.judged();
@@ -258,14 +257,12 @@ impl Check {
     /// When `wake` may have something to say.
     pub fn wake_at(&self, plan: &CheckPlan) -> Option<Boot> {
         let stale = Self::silence(plan).map(|limit| {
-            let heard = self.heard();
-            let graced = if self.started { heard } else { self.created.after(plan.grace) };
-            heard.after(limit).max(graced)
+            self.heard().after(limit).max(self.graced_until(plan))
         });
-        let ripe = self
-            .streak
-            .filter(|streak| streak.count >= Self::wanted(plan, streak.to))
-            .map(|streak| streak.since.after(self.lasting(plan, streak.to)));
+        let ripe = self.streak.filter(|streak| streak.count >= Self::wanted(plan, streak.to)).map(|streak| {
+            let ripe = streak.since.after(self.lasting(plan, streak.to));
+            if streak.to == Status::Passing { ripe } else { ripe.max(self.graced_until(plan)) }
+        });
         stale.into_iter().chain(ripe).min()
     }
 
@@ -275,6 +272,15 @@ impl Check {
             CheckSource::Watcher => plan.stale_after.map(|limit| limit.max(Duration::from_millis(1))),
             CheckSource::Checks { .. } => None,
         }
+    }
+
+    fn graced_until(&self, plan: &CheckPlan) -> Boot {
+        if self.started { self.created } else { self.created.after(plan.grace) }
+    }
+
+    /// Whether bad results do not count yet.
+    fn graced(&self, plan: &CheckPlan, now: Now) -> bool {
+        now.boot < self.graced_until(plan)
     }
 
     fn heard(&self) -> Boot {
@@ -303,7 +309,8 @@ impl Check {
     fn mature(&mut self, plan: &CheckPlan, now: Now) -> Option<Transition> {
         let streak = self.streak?;
         let enough = streak.count >= Self::wanted(plan, streak.to)
-            && now.boot.since(streak.since) >= self.lasting(plan, streak.to);
+            && now.boot.since(streak.since) >= self.lasting(plan, streak.to)
+            && (streak.to == Status::Passing || !self.graced(plan, now));
         enough.then(|| self.change(plan, now))
     }
 

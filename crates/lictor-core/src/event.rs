@@ -47,6 +47,13 @@ pub enum What {
         /// So many entries had to be given up.
         lost: u64,
     },
+    /// What an earlier store of this node left is known; from now on the node acts.
+    Adopted {
+        /// Unfinished runs it left.
+        runs: usize,
+        /// Open incidents it left.
+        incidents: usize,
+    },
     /// A new configuration is in force.
     Reloaded {
         /// The difference in words.
@@ -258,6 +265,8 @@ pub enum Hold {
     GaveUp,
     /// Too large a share of all targets is bad at once.
     Fleet,
+    /// It is not known yet what an earlier store of this node had under way.
+    Unconfirmed,
 }
 
 impl fmt::Display for Hold {
@@ -269,7 +278,22 @@ impl fmt::Display for Hold {
             Self::Busy => "another run has the target",
             Self::GaveUp => "it gave up because it did not help",
             Self::Fleet => "too many targets are bad at once",
+            Self::Unconfirmed => "it is not known yet what an earlier store of this node had under way",
         })
+    }
+}
+
+/// A remedy and what it works on, which by default is itself.
+struct Work<'a>(&'a RemedyName, &'a Target);
+
+impl fmt::Display for Work<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(remedy, target) = self;
+        if remedy.as_str() == target.as_str() {
+            write!(f, "{remedy}")
+        } else {
+            write!(f, "{remedy} on {target}")
+        }
     }
 }
 
@@ -281,6 +305,7 @@ impl What {
             Self::AgentStopped => "agent_stopped",
             Self::RecordingFailed { .. } => "recording_failed",
             Self::RecordingResumed { .. } => "recording_resumed",
+            Self::Adopted { .. } => "adopted",
             Self::Reloaded { .. } => "reloaded",
             Self::ReloadRefused { .. } => "reload_refused",
             Self::WatcherRestarted { .. } => "watcher_restarted",
@@ -337,6 +362,12 @@ impl fmt::Display for What {
             Self::RecordingResumed { lost } => {
                 write!(f, "it can be recorded again; {lost} entries of the ledger were given up")
             }
+            Self::Adopted { runs, incidents } => {
+                write!(
+                    f,
+                    "an earlier store of this node left {runs} unfinished runs and {incidents} open incidents"
+                )
+            }
             Self::Reloaded { difference } => write!(f, "configuration reloaded: {difference}"),
             Self::ReloadRefused { why } => {
                 write!(f, "configuration refused, the old one stays in force: {why}")
@@ -362,7 +393,7 @@ impl fmt::Display for What {
                 write!(f, "{value} of {check} changed from {from} to {to}")
             }
             Self::Suppressed { remedy, target, by, deferred } => {
-                write!(f, "{remedy} on {target} held back: {by}")?;
+                write!(f, "{} held back: {by}", Work(remedy, target))?;
                 if *deferred { f.write_str("; it starts when that is over") } else { Ok(()) }
             }
             Self::RunStarted { remedy, target, cause, mode } => {
@@ -370,7 +401,7 @@ impl fmt::Display for What {
                     Mode::Act => "started",
                     Mode::Observe => "would start (observe mode)",
                 };
-                write!(f, "{remedy} on {target} {how}: {cause}")
+                write!(f, "{} {how}: {cause}", Work(remedy, target))
             }
             Self::Intent { step, attempt, action } => {
                 write!(f, "step {step}: doing {action} (attempt {attempt})")
@@ -402,7 +433,7 @@ impl fmt::Display for What {
                 }
             }
             Self::Escalated { remedy, target, why } => {
-                write!(f, "{remedy} on {target} needs a person: {why}")
+                write!(f, "{} needs a person: {why}", Work(remedy, target))
             }
             Self::Commanded { command } => write!(f, "asked for: {command}"),
         }

@@ -30,5 +30,5 @@ pub use plan::{
     StepKind, Trigger, Verify,
 };
 pub use run::{Ending, Order, Outcome, Run, RunState, Tally};
-pub use step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
+pub use step::{Adoption, Command, Effect, Input, Output, Refusal, Row, RowKey};
 pub use time::{Boot, Now, Span, Wall};

@@ -45,6 +45,22 @@ pub enum Input {
     Tick,
     /// Something to be recorded that the engine has no part in.
     Note(Event),
+    /// What an earlier store of this node left is known: it is taken over, and a node that
+    /// was withheld begins to act.
+    Adopt(Adoption),
+}
+
+/// What an earlier store of this node left behind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Adoption {
+    /// Its unfinished runs.
+    pub runs: Vec<Run>,
+    /// Its open incidents.
+    pub incidents: Vec<Incident>,
+    /// The highest number a run ever had.
+    pub highest_run: u64,
+    /// The highest number an incident ever had.
+    pub highest_incident: u64,
 }
 
 /// What a person can ask of the engine.

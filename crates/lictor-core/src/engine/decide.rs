@@ -112,7 +112,8 @@ impl Engine {
         };
         let Some(flood) = self.floods.get_mut(name) else { return };
         let first = flood.held_by.replace(hold) != Some(hold);
-        let deferred = remedy.defer && hold != Hold::GaveUp;
+        // What is not known to have been done already is not forgotten either.
+        let deferred = (remedy.defer && hold != Hold::GaveUp) || hold == Hold::Unconfirmed;
         if deferred && flood.deferred.is_none() {
             flood.deferred = Some(cause.to_owned());
             turn.dirty.insert(RowKey::Flood(name.clone()));
@@ -128,7 +129,7 @@ impl Engine {
         }
         match hold {
             Hold::Budget => self.exhausted(name, remedy, incident, turn),
-            Hold::GaveUp | Hold::Guard | Hold::Cooldown | Hold::Busy | Hold::Fleet => {}
+            Hold::GaveUp | Hold::Guard | Hold::Cooldown | Hold::Busy | Hold::Fleet | Hold::Unconfirmed => {}
         }
         self.arm_remedy(name, remedy, turn);
     }
@@ -136,6 +137,9 @@ impl Engine {
     fn held_back(&mut self, name: &RemedyName, remedy: &Remedy, turn: &mut Turn) -> Option<Hold> {
         let now = turn.now.boot;
         let flood = self.floods.get(name)?;
+        if self.withheld {
+            return Some(Hold::Unconfirmed);
+        }
         if flood.gave_up {
             return Some(Hold::GaveUp);
         }
@@ -230,6 +234,10 @@ impl Engine {
         let Some(remedy) = plan.remedies.get(name) else {
             return Err(Refusal::NotFound(format!("there is no remedy `{name}`")));
         };
+        if self.withheld {
+            let why = "it is not known yet what an earlier store of this node had under way".to_owned();
+            return Err(Refusal::Conflict(why));
+        }
         if let Some(run) = self.index.busy.get(&remedy.target) {
             return Err(Refusal::Conflict(format!("run {run} has the target `{}`", remedy.target)));
         }
@@ -282,7 +290,7 @@ impl Engine {
             return None;
         }
         let first = remedy.steps.first()?;
-        let id = RunId(self.runs.last_key_value().map_or(1, |(id, _)| id.0 + 1));
+        let id = self.next_run();
         let run = Run {
             id,
             remedy: name.clone(),
@@ -327,7 +335,8 @@ impl Engine {
         let now = turn.now.boot;
         let at =
             self.floods.get(name).filter(|flood| flood.deferred.is_some()).and_then(|flood: &Flood| {
-                flood.cooling_until(remedy, now).max(flood.spent_until(remedy, now))
+                // When the cooldown is over it is time to say that the budget is used up.
+                flood.cooling_until(remedy, now).or_else(|| flood.spent_until(remedy, now))
             });
         self.timers.set(Timer::Remedy(name.clone()), at);
     }

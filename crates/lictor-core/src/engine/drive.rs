@@ -25,7 +25,7 @@ impl Engine {
     }
 
     /// Begins an attempt at a step.
-    fn enter(&mut self, id: RunId, step: &StepName, attempt: u32, turn: &mut Turn) {
+    pub(super) fn enter(&mut self, id: RunId, step: &StepName, attempt: u32, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
         let Some((definition, _)) = self.definition(&plan, id, Some(step)) else {
             self.park(id, format!("its remedy has no step `{step}` any more"), turn);
@@ -492,7 +492,7 @@ impl Engine {
         self.park_at(id, attempt, why, turn);
     }
 
-    fn park_at(&mut self, id: RunId, attempt: u32, why: String, turn: &mut Turn) {
+    pub(super) fn park_at(&mut self, id: RunId, attempt: u32, why: String, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Parked { why: why.clone(), attempt };
@@ -554,10 +554,17 @@ impl Engine {
                 turn.effects.extend(order_of(run, step, attempt).map(Effect::Abort));
             }
         }
+        self.break_holds(turn);
+    }
+
+    /// Nobody has looked for a while: what has to hold without a break begins anew.
+    pub(super) fn break_holds(&mut self, turn: &mut Turn) {
         for id in &self.index.live {
-            // Nobody has looked for a while: what has to hold without a break begins anew.
-            if let Some(Run { state: RunState::Waiting { held, .. }, .. }) = self.runs.get_mut(id) {
-                *held = None;
+            if let Some(Run { state: RunState::Waiting { held, .. }, .. }) = self.runs.get_mut(id)
+                && held.take().is_some()
+            {
+                turn.dirty.insert(RowKey::Run(*id));
+                turn.advance.insert(*id);
             }
         }
     }

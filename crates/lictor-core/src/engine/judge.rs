@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Engine, Timer, Turn};
-use crate::check::{Sample, Status, Transition, Value};
+use crate::check::{Check, Sample, Status, Transition, Value};
 use crate::event::What;
 use crate::incident::Incident;
 use crate::name::{CheckName, IncidentId, ValueName};
@@ -91,7 +91,7 @@ impl Engine {
             Some(id) => *id,
             None if status == Status::Passing => return None,
             None => {
-                let id = IncidentId(self.incidents.last_key_value().map_or(1, |(id, _)| id.0 + 1));
+                let id = self.next_incident();
                 let incident = Incident {
                     id,
                     check: name.clone(),
@@ -117,7 +117,7 @@ impl Engine {
         Some(id)
     }
 
-    fn close_incident(&mut self, id: IncidentId, why: Option<String>, turn: &mut Turn) {
+    pub(super) fn close_incident(&mut self, id: IncidentId, why: Option<String>, turn: &mut Turn) {
         let Some(incident) = self.incidents.get_mut(&id) else { return };
         incident.closed = Some(turn.now);
         let check = incident.check.clone();
@@ -159,15 +159,13 @@ impl Engine {
             .iter()
             .map(|member| (self.checks.get(member).map_or(Status::Unknown, |check| check.status), member))
             .collect();
-        let unseen = |(_, member): &(Status, &CheckName)| {
-            self.checks.get(*member).is_none_or(|check| check.last.is_none() && !check.judged())
-        };
-        let waits = members.iter().any(unseen) && self.checks.get(name).is_some_and(|check| !check.judged());
+        let judged = |name: &CheckName| self.checks.get(name).is_some_and(Check::judged);
+        let waits = !judged(name) && !members.iter().all(|(_, member)| judged(member));
         members.sort_by_key(|(status, _)| *status);
         let status =
             at_least.checked_sub(1).and_then(|nth| members.get(nth)).map_or(Status::Unknown, |(s, _)| *s);
         if waits && status == Status::Unknown {
-            // Not everybody has looked yet: that is not "no data".
+            // Not every member is judged yet: that is not "no data".
             return;
         }
         let passing = members.iter().filter(|(status, _)| *status == Status::Passing).count();

@@ -1,5 +1,6 @@
 //! The engine: owns the state of a node's decisions and steps it.
 
+mod adopt;
 mod decide;
 mod drive;
 mod judge;
@@ -8,6 +9,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::check::{Check, Status, Value};
 use crate::condition::{Condition, Facts};
@@ -22,6 +24,9 @@ use crate::time::{Boot, Now};
 
 /// Ended runs and closed incidents that stay rows; older ones are only in the ledger.
 const KEPT: usize = 200;
+
+/// An engine that is called so much later than it asked for was asleep.
+const ASLEEP: Duration = Duration::from_secs(5);
 
 /// Owns the state and decides.
 ///
@@ -38,6 +43,10 @@ pub struct Engine {
     known: BTreeMap<(CheckName, ValueName), Value>,
     index: Index,
     timers: Timers,
+    /// Nothing is started: it is not known yet what an earlier store of this node left.
+    withheld: bool,
+    /// Numbers that runs and incidents of earlier stores of this node had at most.
+    floors: (u64, u64),
 }
 
 /// What follows from plan and rows, kept for speed.
@@ -144,6 +153,8 @@ impl Engine {
             known: BTreeMap::new(),
             index: Index::default(),
             timers: Timers::default(),
+            withheld: false,
+            floors: (0, 0),
         };
         for row in rows {
             match row {
@@ -177,6 +188,7 @@ impl Engine {
     pub fn step(&mut self, input: Input, now: Now) -> Output {
         let mut turn = Turn::new(now);
         let mut answer = None;
+        self.wake_up(&mut turn);
         match input {
             Input::Observed { check, sample } => self.observed(&check, sample, &mut turn),
             Input::Matched { source, pattern, line } => self.matched(&source, &pattern, &line, &mut turn),
@@ -186,6 +198,7 @@ impl Engine {
             Input::Command(command) => answer = Some(self.command(&command, &mut turn)),
             Input::Tick => {}
             Input::Note(event) => turn.events.push(event),
+            Input::Adopt(adoption) => self.adopt(adoption, &mut turn),
         }
         let mut output = self.finish(turn);
         output.answer = answer;
@@ -280,6 +293,23 @@ impl Engine {
         answer
     }
 
+    /// Begins anew with what has to last, after a time in which nobody looked at all: the
+    /// machine was suspended, or the agent stalled. That was not the silence of a watcher.
+    fn wake_up(&mut self, turn: &mut Turn) {
+        let now = turn.now.boot;
+        if self.timers.next().is_none_or(|due| now.since(due) < ASLEEP) {
+            return;
+        }
+        for check in self.checks.values_mut() {
+            check.watched_since = now;
+            check.streak = None;
+        }
+        for name in self.plan.clone().checks.keys() {
+            self.arm_check(name);
+        }
+        self.break_holds(turn);
+    }
+
     /// Brings rows and index in line with the plan.
     fn take_up(&mut self, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
@@ -360,6 +390,14 @@ impl Engine {
             RowKey::Run(id) => Some(Row::Run(self.runs.get(id)?.clone())),
             RowKey::Incident(id) => Some(Row::Incident(self.incidents.get(id)?.clone())),
         }
+    }
+
+    fn next_run(&self) -> RunId {
+        RunId(self.runs.last_key_value().map_or(0, |(id, _)| id.0).max(self.floors.0) + 1)
+    }
+
+    fn next_incident(&self) -> IncidentId {
+        IncidentId(self.incidents.last_key_value().map_or(0, |(id, _)| id.0).max(self.floors.1) + 1)
     }
 
     /// Forgets the oldest of what is over. The newest always stays, so numbers are

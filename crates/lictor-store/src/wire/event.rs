@@ -90,6 +90,8 @@ pub enum Hold {
     GaveUp,
     /// Too many targets are bad at once.
     Fleet,
+    /// What an earlier store left is not known yet.
+    Unconfirmed,
 }
 
 impl From<core::Hold> for Hold {
@@ -101,6 +103,7 @@ impl From<core::Hold> for Hold {
             core::Hold::Busy => Self::Busy,
             core::Hold::GaveUp => Self::GaveUp,
             core::Hold::Fleet => Self::Fleet,
+            core::Hold::Unconfirmed => Self::Unconfirmed,
         }
     }
 }
@@ -114,6 +117,7 @@ impl From<Hold> for core::Hold {
             Hold::Busy => Self::Busy,
             Hold::GaveUp => Self::GaveUp,
             Hold::Fleet => Self::Fleet,
+            Hold::Unconfirmed => Self::Unconfirmed,
         }
     }
 }
@@ -226,6 +230,10 @@ pub enum What {
     },
     RecordingResumed {
         lost: u64,
+    },
+    Adopted {
+        runs: usize,
+        incidents: usize,
     },
     Reloaded {
         difference: String,
@@ -348,6 +356,7 @@ impl From<&core::What> for What {
             W::AgentStopped => Self::AgentStopped,
             W::RecordingFailed { why } => Self::RecordingFailed { why },
             W::RecordingResumed { lost } => Self::RecordingResumed { lost },
+            W::Adopted { runs, incidents } => Self::Adopted { runs, incidents },
             W::Reloaded { difference } => Self::Reloaded { difference },
             W::ReloadRefused { why } => Self::ReloadRefused { why },
             W::WatcherRestarted { check, why } => Self::WatcherRestarted { check: check.to_string(), why },
@@ -422,6 +431,7 @@ impl TryFrom<What> for core::What {
             W::AgentStopped => Self::AgentStopped,
             W::RecordingFailed { why } => Self::RecordingFailed { why },
             W::RecordingResumed { lost } => Self::RecordingResumed { lost },
+            W::Adopted { runs, incidents } => Self::Adopted { runs, incidents },
             W::Reloaded { difference } => Self::Reloaded { difference },
             W::ReloadRefused { why } => Self::ReloadRefused { why },
             W::WatcherRestarted { check, why } => Self::WatcherRestarted { check: name(&check)?, why },

@@ -5,10 +5,12 @@
 //! (boot-time axis, for durations); a duration ends in `_ms`. The same types without the
 //! version are what the HTTP interface shows.
 
+mod copy;
 mod event;
 mod meta;
 mod row;
 
+pub use copy::{Canary, Copy, Owner};
 pub use event::{Ending, Event, Evidence, Hold, Mode, Outcome, What};
 pub use meta::{Anchor, Live, Made, Position};
 pub use row::{Check, Flood, Incident, Measured, Row, Run, RunState, Seen, Status, Tally};

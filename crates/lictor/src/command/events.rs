@@ -22,10 +22,11 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
     only("incident", &args.incident);
     only("run", &args.run);
     only("check", &args.check);
-    query.extend(args.kind.iter().map(|kind| ("kind", kind.clone())));
+    if !args.kind.is_empty() {
+        query.push(("kind", args.kind.join(",")));
+    }
     let mut first = query.clone();
     first.push(("limit", args.limit.to_string()));
-    first.push(("newest", "true".to_owned()));
     let answer = client.get("/v1/events", &first).await?;
     let parts: Events = typed(answer.clone())?;
     match args.agent.format {
@@ -60,7 +61,9 @@ pub(crate) fn timeline(events: &[Event]) -> String {
 
 fn line(event: &Event) -> String {
     let belongs = [&event.incident, &event.run].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
-    format!("{}  {belongs:<8}  {}", local(&event.at), event.text)
+    // What a program said may have several lines: they stay below its event.
+    let said = event.text.replace('\n', "\n                               ");
+    format!("{}  {belongs:<8}  {said}", local(&event.at))
 }
 
 /// An instant in the zone of the person who reads it.

@@ -68,6 +68,26 @@ fn a_watcher_that_never_says_anything_is_an_incident() {
 }
 
 #[test]
+fn a_machine_that_was_asleep_does_not_take_that_for_silence() {
+    let mut strict = stale("web", 30);
+    strict.checks.get_mut(&check("web")).unwrap().bad_for = secs(60);
+    let steps = vec![wait("settle", is("web", Status::Passing), 100, 100_000)];
+    let on = vec![Trigger::When(is("db", Status::Critical))];
+    let mut play = Play::with(with(strict, "cure", Remedy { on, deadline: secs(100_000), ..cure(steps) }));
+    play.passes().sees("db", Status::Critical).later(1).passes().later(1);
+    play.now.boot = play.now.boot.after(secs(3_600));
+    play.step(Input::Tick);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Passing, "{:#?}", play.told);
+    assert!(!play.run().ended(), "nobody saw it hold");
+    play.fails();
+    play.now.boot = play.now.boot.after(secs(3_600));
+    play.step(Input::Tick);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Passing, "nobody saw it last");
+    play.later(31);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Unknown);
+}
+
+#[test]
 fn a_composite_waits_for_the_first_look_at_each_member() {
     let mut composed = plan(Vec::new());
     let source = CheckSource::Checks { at_least: 2, of: vec![check("web"), check("db")] };
@@ -77,6 +97,26 @@ fn a_composite_waits_for_the_first_look_at_each_member() {
     assert_eq!(play.open(), 0, "{:#?}", play.told);
     play.sees("db", Status::Unknown);
     assert_eq!(play.open(), 2, "{:#?}", play.told);
+}
+
+#[test]
+fn a_composite_that_is_bad_when_its_grace_ends_is_bad() {
+    let mut composed = plan(Vec::new());
+    let source = CheckSource::Checks { at_least: 1, of: vec![check("web")] };
+    composed.checks.insert(check("one"), CheckPlan { source, grace: secs(30), ..CheckPlan::observed() });
+    let mut play = Play::with(composed);
+    play.fails().later(29);
+    assert_eq!(play.open(), 1, "{:#?}", play.told);
+    play.later(2);
+    assert_eq!(play.open(), 2, "{:#?}", play.told);
+}
+
+#[test]
+fn that_a_budget_is_used_up_is_said_when_the_cooldown_ends() {
+    let budget = Some(Budget { runs: n(1), per: secs(1_000) });
+    let mut play = Play::new(vec![("cure", Remedy { budget, ..cure(vec![act("restart")]) })]);
+    play.fails().done().later(5).fails().later(60);
+    assert_eq!(play.tells("needs a person"), 1, "{:#?}", play.told);
 }
 
 #[test]

@@ -23,7 +23,7 @@ watch "process" "demo-process" {
 
 # This machine.
 watch "disk" "disks" {
-  every = "10s"
+  every = "5s"
 }
 
 check "demonstration" {

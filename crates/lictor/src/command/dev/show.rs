@@ -67,6 +67,7 @@ impl Show {
             .map(|at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string())
             .unwrap_or_default();
         let word = match &event.what {
+            What::Transition { from: Status::Unknown, to: Status::Passing, .. } => terminal.faint("watched "),
             What::Transition { to: Status::Passing, .. } | What::IncidentClosed { .. } => {
                 terminal.good("healed  ")
             }
@@ -76,6 +77,8 @@ impl Show {
             _ if event.run.is_some() => terminal.strong("remedy  "),
             _ => "        ".to_owned(),
         };
-        format!("{}  {word}  {}", terminal.faint(&clock), event.what)
+        // What a program said may have several lines: they stay below its event.
+        let said = event.what.to_string().replace('\n', "\n                      ");
+        format!("{}  {word}  {said}", terminal.faint(&clock))
     }
 }

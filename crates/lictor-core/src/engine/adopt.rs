@@ -1,0 +1,133 @@
+//! A new store of an old name: the node decides but does not act until it is known what
+//! the store before it had under way, and what that was is never resumed blindly.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Engine, Turn};
+use crate::check::Status;
+use crate::event::What;
+use crate::incident::Incident;
+use crate::name::{IncidentId, RunId};
+use crate::plan::{Remedy, Repeatability, StepKind};
+use crate::run::{Run, RunState};
+use crate::step::{Adoption, RowKey};
+
+impl Engine {
+    /// From now on nothing is started, until [`Input::Adopt`](crate::Input::Adopt) comes.
+    /// Call it right after [`Engine::restore`].
+    pub fn withhold(&mut self) {
+        self.withheld = true;
+    }
+
+    /// Whether nothing is started at present.
+    pub fn withheld(&self) -> bool {
+        self.withheld
+    }
+
+    /// Takes over what an earlier store of this node left, and begins to act.
+    pub(super) fn adopt(&mut self, adoption: Adoption, turn: &mut Turn) {
+        self.withheld = false;
+        self.floors.0 = self.floors.0.max(adoption.highest_run);
+        self.floors.1 = self.floors.1.max(adoption.highest_incident);
+        turn.note(
+            None,
+            None,
+            What::Adopted { runs: adoption.runs.len(), incidents: adoption.incidents.len() },
+        );
+        let mut numbers = BTreeMap::new();
+        for incident in adoption.incidents {
+            let was = incident.id;
+            if let Some(now) = self.adopt_incident(incident, turn) {
+                numbers.insert(was, now);
+            }
+        }
+        for run in adoption.runs {
+            self.adopt_run(run, &numbers, turn);
+        }
+        turn.look.extend(self.plan.remedies.keys().cloned());
+    }
+
+    fn adopt_incident(&mut self, mut incident: Incident, turn: &mut Turn) -> Option<IncidentId> {
+        let check = incident.check.clone();
+        if let Some(open) = self.index.open.get(&check) {
+            // The same fault, seen anew before this was known.
+            return Some(*open);
+        }
+        let status = self.checks.get(&check)?.status;
+        if self.incidents.contains_key(&incident.id) {
+            incident.id = self.next_incident();
+        }
+        let id = incident.id;
+        self.incidents.insert(id, incident);
+        self.index.open.insert(check, id);
+        turn.dirty.insert(RowKey::Incident(id));
+        if status == Status::Passing {
+            self.close_incident(id, Some("it had ended while the store was lost".into()), turn);
+        }
+        Some(id)
+    }
+
+    fn adopt_run(&mut self, mut run: Run, incidents: &BTreeMap<IncidentId, IncidentId>, turn: &mut Turn) {
+        if run.ended() || self.index.busy.contains_key(&run.target) {
+            return;
+        }
+        if self.runs.contains_key(&run.id) {
+            run.id = RunId(self.next_run().0);
+        }
+        let id = run.id;
+        run.incident = run.incident.and_then(|was| incidents.get(&was).copied());
+        let attempt = match run.state {
+            RunState::Acting { attempt, .. }
+            | RunState::Inspecting { attempt, .. }
+            | RunState::Verifying { attempt, .. }
+            | RunState::BackingOff { attempt, .. }
+            | RunState::Queued { attempt }
+            | RunState::Waiting { attempt, .. }
+            | RunState::Parked { attempt, .. } => attempt,
+            RunState::Ended(..) => return,
+        };
+        let parked = matches!(run.state, RunState::Parked { .. });
+        // Nobody has this state: it is replaced below, before anything can look at it.
+        run.state = RunState::Queued { attempt };
+        let (name, step) = (run.remedy.clone(), run.step.clone());
+        self.index.live.insert(id);
+        self.index.busy.insert(run.target.clone(), id);
+        let definition = run.definition.clone();
+        self.runs.insert(id, run);
+        turn.dirty.insert(RowKey::Run(id));
+        let plan = Arc::clone(&self.plan);
+        let remedy = plan.remedies.get(&name).filter(|remedy| remedy.definition == definition);
+        let lost = "the store that knew what was done last is lost";
+        match remedy {
+            Some(remedy) if !parked && harmless_from(remedy, &step) => {
+                // The copy may be behind: this step may have been done, and others after it.
+                let state = match remedy.steps.iter().find(|one| one.name == step).map(|one| &one.kind) {
+                    Some(StepKind::Act { verify: Some(_), .. }) => {
+                        Some(RunState::Verifying { attempt, since: turn.now.boot, done: false })
+                    }
+                    _ => None,
+                };
+                match (state, self.runs.get_mut(&id)) {
+                    (Some(state), Some(run)) => {
+                        run.state = state;
+                        turn.advance.insert(id);
+                    }
+                    _ => self.enter(id, &step, attempt + 1, turn),
+                }
+            }
+            Some(_) => self.park_at(id, attempt, format!("{lost}; it was at step `{step}`"), turn),
+            None => self.park_at(id, attempt, format!("{lost}, and its definition changed"), turn),
+        }
+    }
+}
+
+/// Whether this step and all after it may be done again, or are seen to have been done.
+fn harmless_from(remedy: &Remedy, step: &crate::StepName) -> bool {
+    let mut rest = remedy.steps.iter().skip_while(|one| one.name != *step).peekable();
+    rest.peek().is_some()
+        && rest.all(|one| match &one.kind {
+            StepKind::Act { repeat, verify, .. } => *repeat == Repeatability::Idempotent || verify.is_some(),
+            StepKind::Wait { .. } => true,
+        })
+}

@@ -1,0 +1,119 @@
+//! The life of an agent: start, cure, reload, stop, start again.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::node::{LONG, Node, program, run};
+
+const WATCHED: &str = r#"
+watch "exec" "works" {
+  command = ["/bin/sh", "-c", "test -e @DIR@/fixed || exit 2"]
+  every   = "1s"
+}
+"#;
+
+#[test]
+fn a_fault_is_detected_cured_and_told() {
+    let mut node = Node::new(&format!(
+        "{WATCHED}\n{}",
+        r#"
+rule "fix" {
+  on = check.works == "critical"
+  act "exec" { command = ["/usr/bin/touch", "@DIR@/fixed"] }
+}
+"#
+    ));
+    node.start();
+    node.until("cured", |node| (node.status("works") == "passing").then_some(()));
+    let (code, text, _) = node.says(&["incidents", "i1"]);
+    assert_eq!(code, 0);
+    let told =
+        ["incident opened for works", "fix started", "done: exit status 0", "incident of works closed"];
+    let places: Vec<_> = told.iter().map(|part| text.find(part)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
+    let (code, text, _) = node.says(&["explain", "works"]);
+    assert!(code == 0 && text.contains("works is passing") && text.contains("remedy fix"), "{text}");
+}
+
+#[test]
+fn a_stop_is_graceful_and_the_history_is_there_at_the_next_start() {
+    let mut node = Node::new(WATCHED);
+    node.start();
+    node.until("judged", |node| (node.status("works") == "critical").then_some(()));
+    node.agent().signal(Signal::TERM).unwrap();
+    let ended = node.agent().wait(LONG).unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    fs::write(node.path("fixed"), "").unwrap();
+    node.start();
+    node.until("healed", |node| (node.status("works") == "passing").then_some(()));
+    let events = node.events();
+    assert_eq!(events.matches("agent 0.1.0 started").count(), 2, "{events}");
+    assert!(events.contains("agent stopped") && !events.contains("unclean"), "{events}");
+    assert!(events.contains("incident of works closed"), "the incident of before the stop: {events}");
+}
+
+#[test]
+fn a_kill_is_called_an_unclean_stop() {
+    let mut node = Node::new(WATCHED);
+    node.start();
+    node.until("judged", |node| (node.status("works") == "critical").then_some(()));
+    node.kill();
+    node.start();
+    assert!(node.events().contains("started after an unclean stop"), "{}", node.events());
+}
+
+#[test]
+fn a_reload_takes_up_what_changed_and_a_bad_one_changes_nothing() {
+    let mut node = Node::new(WATCHED);
+    node.start();
+    node.until("judged", |node| (node.status("works") == "critical").then_some(()));
+    node.configure(&format!("{WATCHED}\nwatch \"disk\" \"disks\" {{\n  every = \"1s\"\n}}\n"));
+    node.agent().signal(Signal::HUP).unwrap();
+    node.until("the new check", |node| (!node.status("disks").is_empty()).then_some(()));
+    assert_eq!(node.status("works"), "critical", "what did not change keeps its state");
+    node.configure("watch \"disk\" {}");
+    node.agent().signal(Signal::HUP).unwrap();
+    node.until("refused", |node| node.events().contains("configuration refused").then_some(()));
+    assert!(!node.status("disks").is_empty(), "the old one stays in force");
+}
+
+#[test]
+fn two_agents_do_not_share_a_state_directory() {
+    let mut node = Node::new(WATCHED);
+    node.start();
+    let other = Node::new("");
+    let text = fs::read_to_string(node.config()).unwrap();
+    fs::write(other.config(), text.replace(&node.port.to_string(), &other.port.to_string())).unwrap();
+    let mut command = program();
+    command.arg("run").arg("--config").arg(other.config());
+    let (code, _, err) = run(command);
+    assert_eq!(code, 8, "{err}");
+    let pid = node.agent().pid().to_string();
+    assert!(err.contains("in use by process") && err.contains(&pid) && err.contains("help:"), "{err}");
+}
+
+#[test]
+fn an_address_in_use_is_said_before_anything_else_is_done() {
+    let mut node = Node::new(WATCHED);
+    node.start();
+    let (code, _, err) = {
+        let mut command = program();
+        command.arg("run").arg("--config").arg(node.config());
+        run(command)
+    };
+    assert_eq!(code, 8, "{err}");
+    assert!(err.contains("in use"), "{err}");
+}
+
+#[test]
+fn a_listener_for_others_needs_a_token() {
+    let node = Node::new("");
+    let text = fs::read_to_string(node.config()).unwrap().replace("127.0.0.1", "0.0.0.0");
+    fs::write(node.config(), text).unwrap();
+    let mut command = program();
+    command.arg("run").arg("--config").arg(node.config());
+    let (code, _, err) = run(command);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("token"), "{err}");
+}
