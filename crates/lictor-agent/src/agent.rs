@@ -193,16 +193,15 @@ impl Agent {
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);
-        if let Some(settings) = &config.consul
-            && let Some(name) = settings.register.clone()
-        {
-            let client = consul::client(settings).map_err(StartError::Consul)?;
-            let node = config.node.name.clone();
-            tasks.spawn(
-                "consul-service",
-                OnEnd::Fine,
-                consul::register(client, name, node, address, inbox.clone()),
-            );
+        if let (Some(settings), Some(client)) = (&config.consul, shared) {
+            let kv = Kv::consul(client.clone(), settings.prefix.clone());
+            let copies = copies::keep(kv, opened.store.clone(), inbox.clone(), clock.clone());
+            tasks.spawn("copies", OnEnd::Fine, copies);
+            if let Some(name) = settings.register.clone() {
+                let node = config.node.name.clone();
+                let entry = consul::register(client, name, node, address, inbox.clone());
+                tasks.spawn("consul-service", OnEnd::Fine, entry);
+            }
         }
         let reloader =
             Reloader { config, loader, inbox, clock, watchers, actors, manager: Arc::clone(&manager) };
@@ -311,7 +310,9 @@ impl Reloader {
             let moved: Vec<&str> = [
                 ("node.name", old.node.name != new.node.name),
                 ("node.state_dir", old.node.state_dir != new.node.state_dir),
-                ("http.address", old.http.address != new.http.address),
+                // Secrets do not show in these texts, and are read anew whenever they are needed.
+                ("http", format!("{:?}", old.http) != format!("{:?}", new.http)),
+                ("consul", format!("{:?}", old.consul) != format!("{:?}", new.consul)),
             ]
             .iter()
             .filter(|(_, moved)| *moved)

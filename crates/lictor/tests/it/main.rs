@@ -1,5 +1,6 @@
 //! Tests of the program as its users start it.
 
+mod consul;
 mod crash;
 mod help;
 mod life;
