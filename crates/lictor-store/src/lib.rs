@@ -29,11 +29,13 @@
 //! Core types are not serialized: what is stored has a versioned type in [`wire`].
 
 pub mod kv;
+pub mod mirror;
 pub mod wire;
 
 mod node;
 
 pub use kv::{Kv, KvError};
+pub use mirror::{Adopted, Mirror, MirrorError, MirrorState};
 pub use node::{
     Anchor, Batch, Committed, Entry, Health, LedgerLimits, LedgerOrder, LedgerPage, LedgerQuery, NodeStore,
     NotRecorded, OpenError, Opened, Options, Start, StoreError, Warning,

@@ -26,6 +26,7 @@ use lictor_core::{CheckName, Row};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::mirror::Pending;
 use crate::wire::{Live, Made};
 use apply::Held;
 use error::guarded;
@@ -142,6 +143,9 @@ struct Shared {
     database: Mutex<Option<Arc<Database>>>,
     health: Mutex<Health>,
     made: Mutex<Made>,
+    anchor: Mutex<Option<Anchor>>,
+    /// What a mirror wants to know of.
+    pending: Mutex<Option<Arc<Pending>>>,
     commits: watch::Sender<u64>,
     kv_revisions: watch::Sender<u64>,
 }
@@ -190,12 +194,14 @@ impl NodeStore {
         if !reserve.held() {
             warnings.push(Warning::Full);
         }
-        let anchor = file.live.anchor.clone().map(Into::into);
+        let anchor: Option<Anchor> = file.live.anchor.clone().map(Into::into);
         let health = if reserve.held() { Health::Good } else { Health::Full };
         let shared = Arc::new(Shared {
             database: Mutex::new(Some(Arc::new(file.database))),
             health: Mutex::new(health),
             made: Mutex::new(file.made.clone()),
+            anchor: Mutex::new(anchor.clone()),
+            pending: Mutex::new(None),
             commits: watch::Sender::new(file.live.commit),
             kv_revisions: watch::Sender::new(file.live.kv_revision),
         });
@@ -261,6 +267,15 @@ impl NodeStore {
         if self.confirmed() { Ok(()) } else { self.ask(Work::Confirm).await }
     }
 
+    /// Says, for good, that the copies in the shared home are this store's.
+    pub(crate) async fn own(&self) -> Result<(), StoreError> {
+        if self.owns() { Ok(()) } else { self.ask(Work::Own).await }
+    }
+
+    pub(crate) fn owns(&self) -> bool {
+        self.shared.made().owns
+    }
+
     /// Closes the file, gives the lock back and refuses everything after that.
     pub async fn close(self) {
         let (reply, answer) = oneshot::channel();
@@ -304,6 +319,11 @@ impl NodeStore {
         self.shared.made().node
     }
 
+    /// Where the clocks stood at the latest commit.
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.shared.anchor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether the node may act; see [`confirm`](Self::confirm).
     pub fn confirmed(&self) -> bool {
         self.shared.made().confirmed
@@ -317,6 +337,11 @@ impl NodeStore {
     /// Tells of each commit: the receiver holds the number of the latest.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.shared.commits.subscribe()
+    }
+
+    /// From now on, what is recorded is noted there.
+    pub(crate) fn set_pending(&self, pending: Arc<Pending>) {
+        *self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
     }
 
     async fn ask(
@@ -348,12 +373,17 @@ impl Shared {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 
+    fn pending(&self) -> Option<Arc<Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn made(&self) -> Made {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn published(&self, live: &Live, made: &Made) {
         *self.made.lock().unwrap_or_else(PoisonError::into_inner) = made.clone();
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = live.anchor.clone().map(Into::into);
         self.commits.send_replace(live.commit);
         self.kv_revisions
             .send_if_modified(|revision| std::mem::replace(revision, live.kv_revision) != live.kv_revision);

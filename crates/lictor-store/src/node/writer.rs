@@ -30,6 +30,8 @@ pub(super) enum Work {
     Kv(Vec<Op>, oneshot::Sender<Result<Written, KvError>>),
     /// Say that the node may act.
     Confirm(oneshot::Sender<Result<(), StoreError>>),
+    /// Say that the copies in the shared home are this store's.
+    Own(oneshot::Sender<Result<(), StoreError>>),
     /// Note that this is the end of an orderly stop.
     Clean(oneshot::Sender<Result<(), StoreError>>),
     /// Close the file and give the lock back.
@@ -134,6 +136,12 @@ impl Writer {
     }
 
     fn recorded(&mut self, works: Vec<Work>, answers: Vec<Answer>) {
+        let pending = self.shared.pending();
+        for work in &works {
+            if let (Some(pending), Work::Commit(batch, _)) = (&pending, work) {
+                pending.note(&batch.rows);
+            }
+        }
         self.shared.published(&self.live, &self.made);
         self.shared.set_health(if self.reserve.held() { Health::Good } else { Health::Full });
         for (work, answer) in works.into_iter().zip(answers) {
@@ -142,7 +150,9 @@ impl Writer {
                     answered(reply.send(Ok(committed)));
                 }
                 (Work::Kv(_, reply), Answer::Kv(outcome)) => answered(reply.send(outcome)),
-                (Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => answered(reply.send(Ok(()))),
+                (Work::Confirm(reply) | Work::Own(reply) | Work::Clean(reply), Answer::Done) => {
+                    answered(reply.send(Ok(())));
+                }
                 (work, _) => refuse(work, &|| StoreError::Closed),
             }
         }
@@ -230,6 +240,10 @@ fn write(
                 made.confirmed = true;
                 Answer::Done
             }
+            Work::Own(_) => {
+                made.owns = true;
+                Answer::Done
+            }
             Work::Clean(_) => {
                 live.clean = true;
                 Answer::Done
@@ -282,7 +296,7 @@ fn refuse(work: Work, why: &dyn Fn() -> StoreError) {
             answered(reply.send(Err(NotRecorded { why: why(), batch: Box::new(batch) })));
         }
         Work::Kv(_, reply) => answered(reply.send(Err(shared::unavailable(&why())))),
-        Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
+        Work::Confirm(reply) | Work::Own(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
         Work::Close(reply) => answered(reply.send(())),
     }
 }

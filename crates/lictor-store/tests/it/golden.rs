@@ -1,2 +1,244 @@
-//! What earlier versions wrote is read for ever, and written the same by this one.
+//! What version 1 wrote is read for ever, and written the same by this one.
+//!
+//! Each line of `tests/golden/*.v1.jsonl` is one stored value. A line is never changed once
+//! it was released. `LICTOR_GOLDEN=write cargo test golden` writes the files from the samples
+//! below, for values that are new.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lictor_core::{
+    Boot, Check, CheckName, Ending, Event, Flood, Hold, IncidentId, Mode, Outcome, Row, RunId, RunState,
+    Sample, Status, Tally, Value, What,
+};
+use lictor_store::wire::{self, WireError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::support::*;
+
+/// Compares a file with the samples it was written from, both ways.
+fn golden<W, C>(
+    file: &str,
+    samples: &[C],
+    wire_of: impl Fn(&C) -> W,
+    core_of: impl Fn(W) -> Result<C, WireError>,
+) where
+    W: Serialize + DeserializeOwned,
+    C: PartialEq + std::fmt::Debug,
+{
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    let written: Vec<Vec<u8>> =
+        samples.iter().map(|sample| wire::encode(&wire_of(sample)).unwrap()).collect();
+    if std::env::var("LICTOR_GOLDEN").is_ok_and(|value| value == "write") {
+        let lines = written.iter().flat_map(|line| [line.as_slice(), b"\n"].concat());
+        std::fs::write(&path, lines.collect::<Vec<_>>()).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    for line in &lines {
+        let core = core_of(wire::decode(line.as_bytes()).unwrap()).unwrap();
+        let again = wire::encode(&wire_of(&core)).unwrap();
+        assert_eq!(String::from_utf8(again).unwrap(), **line);
+    }
+    assert_eq!(lines.len(), samples.len(), "{file}");
+    for (line, sample) in lines.iter().zip(samples) {
+        assert_eq!(core_of(wire::decode(line.as_bytes()).unwrap()).unwrap(), *sample, "{line}");
+    }
+}
+
+#[test]
+fn rows_are_what_they_were() {
+    golden("rows.v1.jsonl", &rows(), |row| wire::Row::from(row), TryInto::try_into);
+}
+
+#[test]
+fn events_are_what_they_were() {
+    let events: Vec<Event> = whats().into_iter().map(of_everything).collect();
+    golden("events.v1.jsonl", &events, |event| wire::Event::from(event), TryInto::try_into);
+    let kinds: BTreeSet<&str> = whats().iter().map(What::kind).collect();
+    assert_eq!(kinds.len(), 28, "each kind of event has a sample");
+}
+
+#[test]
+fn what_a_store_says_of_itself_is_what_it_was() {
+    let made = wire::Made {
+        schema: 1,
+        lineage: "0123456789abcdef0123456789abcdef".into(),
+        node: "node1".into(),
+        confirmed: true,
+        owns: false,
+    };
+    let live = wire::Live {
+        commit: 7,
+        clean: true,
+        next_seq: 8,
+        entries: 9,
+        bytes: 10,
+        rows: 11,
+        rows_sum: 12,
+        kv_revision: 13,
+        anchor: Some((&anchor(14)).into()),
+    };
+    let position = wire::Position { watcher: "journal".into(), at: "s=ab;i=1".into() };
+    golden("made.v1.jsonl", &[made], Clone::clone, Ok);
+    golden("live.v1.jsonl", &[live, wire::Live::default()], Clone::clone, Ok);
+    golden("positions.v1.jsonl", &[position], Clone::clone, Ok);
+}
+
+#[test]
+fn copies_are_what_they_were() {
+    let lineage = "0123456789abcdef0123456789abcdef";
+    let owner = wire::Owner {
+        lineage: lineage.into(),
+        writer: "0123456789abcdef".into(),
+        revision: 3,
+        at: at(1).into(),
+        reads: 1,
+        open: 2,
+        highest_run: 17,
+        highest_incident: 5,
+    };
+    let copy = |row: Option<&Row>| wire::Copy {
+        lineage: lineage.into(),
+        revision: 3,
+        at: at(1).into(),
+        row: row.map(Into::into),
+    };
+    let canary = wire::Canary { made_by: "node1".into(), generation: 1 };
+    golden("owner.v1.jsonl", &[owner], Clone::clone, Ok);
+    golden("copies.v1.jsonl", &[copy(None), copy(Some(&incident(5, true)))], Clone::clone, Ok);
+    golden("canary.v1.jsonl", &[canary], Clone::clone, Ok);
+}
+
+fn of_everything(what: What) -> Event {
+    Event { at: at(90), incident: Some(IncidentId(5)), run: Some(RunId(17)), what }
+}
+
+fn rows() -> Vec<Row> {
+    let boot = Boot::from_millis;
+    let name = |text: &str| text.parse().unwrap();
+    let mut all = vec![incident(5, true), incident(6, false), check_row("new", 1)];
+
+    let mut check = Check::new(at(1));
+    check.status = Status::Critical;
+    check.judged = true;
+    check.since = at(2);
+    check.started = true;
+    check.flapping = true;
+    check.changes = [boot(1), boot(2)].into();
+    check.watched_since = Boot::default();
+    let sample = Sample::new(Status::Warning, "93 % \"used\"\n\u{e9}")
+        .taking(Duration::from_millis(12))
+        .with(name_of("used_percent"), Value::Number(93.1))
+        .with(name_of("tiny"), Value::Number(5e-324))
+        .with(name_of("third"), Value::Number(1.0 / 3.0))
+        .with(name_of("endless"), Value::Number(f64::NEG_INFINITY))
+        .with(name_of("version"), Value::Text("1.2".into()));
+    check.last = Some((at(3), sample));
+    all.push(Row::Check(CheckName::new("disk.root").unwrap(), check));
+
+    let flood = Flood {
+        held: true,
+        deferred: Some("again".into()),
+        starts: [boot(1), boot(2)].into(),
+        unhelpful: 3,
+        gave_up: true,
+        told: true,
+        held_by: Some(Hold::GaveUp),
+        suppressed: 4,
+        fresh_from: boot(5),
+    };
+    all.push(Row::Flood(name("restart-web"), flood));
+    all.push(Row::Flood(name("idle"), Flood::default()));
+
+    let states = [
+        RunState::Acting { attempt: 1, since: boot(5) },
+        RunState::Inspecting { attempt: 2, since: boot(5), asked: boot(6) },
+        RunState::Verifying { attempt: 1, since: boot(5), done: true },
+        RunState::BackingOff { attempt: 2, until: boot(7) },
+        RunState::Queued { attempt: 1 },
+        RunState::Waiting { attempt: 1, since: boot(5), held: None },
+        RunState::Waiting { attempt: 1, since: boot(5), held: Some(boot(6)) },
+        RunState::Parked { why: "nobody knows".into(), attempt: 3 },
+        RunState::Ended(Ending::Done, at(9)),
+        RunState::Ended(Ending::Failed { why: "no".into() }, at(9)),
+        RunState::Ended(Ending::Cancelled { why: "asked".into() }, at(9)),
+    ];
+    all.extend((1..).zip(states).map(|(id, state)| Row::Run(run(id, state))));
+    let mut full = acting(99);
+    full.incident = Some(IncidentId(5));
+    full.mode = Mode::Observe;
+    full.cancelled = Some("asked".into());
+    full.cleaning = true;
+    full.visits = BTreeMap::from([("restart".parse().unwrap(), 2)]);
+    full.tally =
+        BTreeMap::from([("restart".parse().unwrap(), Tally { attempt: 3, tries: 2, unclear: true })]);
+    all.push(Row::Run(full));
+    all
+}
+
+fn name_of(text: &str) -> lictor_core::ValueName {
+    text.parse().unwrap()
+}
+
+fn whats() -> Vec<What> {
+    let check = CheckName::new("web").unwrap();
+    let step: lictor_core::StepName = "restart".parse().unwrap();
+    let remedy: lictor_core::RemedyName = "restart-web".parse().unwrap();
+    let target: lictor_core::Target = "web".parse().unwrap();
+    let action: lictor_core::ActionName = "systemd".parse().unwrap();
+    let why = || "because".to_owned();
+    let after = Duration::from_millis(1_500);
+    let outcome = |outcome| What::Outcome { step: step.clone(), attempt: 1, outcome };
+    let ended = |ending| What::RunEnded { remedy: remedy.clone(), ending, after };
+    let held = |by| What::Suppressed { remedy: remedy.clone(), target: target.clone(), by, deferred: true };
+    let mut all = vec![
+        What::AgentStarted { version: "0.1.0".into(), clean: false },
+        What::AgentStopped,
+        What::RecordingFailed { why: why() },
+        What::RecordingResumed { lost: 3 },
+        What::Reloaded { difference: "1 check more".into() },
+        What::ReloadRefused { why: why() },
+        What::WatcherRestarted { check: check.clone(), why: why() },
+        What::Transition {
+            check: check.clone(),
+            from: Status::Passing,
+            to: Status::Unknown,
+            summary: "no answer".into(),
+            evidence: vec![
+                (at(1), Status::Warning, "slow".into()),
+                (at(2), Status::Unknown, "no answer".into()),
+            ],
+        },
+        What::Flapping { check: check.clone(), flaps: true },
+        What::IncidentOpened { check: check.clone() },
+        What::IncidentClosed { check: check.clone(), after, why: None },
+        What::IncidentClosed { check: check.clone(), after, why: Some(why()) },
+        What::Matched { source: check.clone(), pattern: "synced".parse().unwrap(), line: "a\tline".into() },
+        What::ValueChanged { check: check.clone(), value: name_of("ip"), from: "1".into(), to: "2".into() },
+        What::RunStarted { remedy: remedy.clone(), target: target.clone(), cause: why(), mode: Mode::Act },
+        What::Intent { step: step.clone(), attempt: 1, action: action.clone() },
+        What::WouldAct { step: step.clone(), action },
+        outcome(Outcome::Done { detail: "exit 0".into() }),
+        outcome(Outcome::Failed { detail: "exit 1".into() }),
+        outcome(Outcome::NotStarted { detail: "it died".into() }),
+        outcome(Outcome::Unknown { detail: "no answer".into() }),
+        What::Inspecting { step: step.clone(), attempt: 1, why: why() },
+        What::Verified { step: step.clone() },
+        What::Waiting { step: step.clone(), condition: "check.web == \"passing\"".into() },
+        What::StepDone { step: step.clone() },
+        What::StepFailed { step: step.clone(), why: why(), next: "the run fails".into() },
+        What::Retrying { step: step.clone(), attempt: 2, after, why: why() },
+        What::Parked { remedy: remedy.clone(), why: why() },
+        ended(Ending::Done),
+        ended(Ending::Failed { why: why() }),
+        ended(Ending::Cancelled { why: why() }),
+        What::Escalated { remedy: remedy.clone(), target: target.clone(), why: why() },
+        What::Commanded { command: "retry r17".into() },
+    ];
+    let holds = [Hold::Guard, Hold::Cooldown, Hold::Budget, Hold::Busy, Hold::GaveUp, Hold::Fleet];
+    all.extend(holds.map(held));
+    all
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod consul;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod crash;
@@ -10,6 +12,10 @@ mod crash;
 mod damage;
 #[cfg(test)]
 mod full;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod mirror;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

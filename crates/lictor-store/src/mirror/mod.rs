@@ -1,0 +1,404 @@
+//! Backup copies of local runs and incidents, for the day the disk is lost.
+//!
+//! The copies lie under `node/<node>/`, one key each, beside `self`, which names the one
+//! store that may write them. Each transaction writes `self` by compare-and-set, so two
+//! machines of one name cannot write in turn: the second finds the record another one's,
+//! and says so. A copy is read only by a store that has lost its own record.
+
+mod adopt;
+mod pending;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lictor_core::{IncidentId, Row, RowKey, RunId};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+pub use adopt::Adopted;
+pub(crate) use pending::Pending;
+use pending::lasts;
+
+use crate::kv::{Kv, KvError, Op, Revision};
+use crate::node::{NodeStore, StoreError};
+use crate::wire::{self, Canary, Copy, Owner, WireError};
+
+/// Between two transactions: five a second at most.
+const PACE: Duration = Duration::from_millis(200);
+
+/// Pauses after failures, doubling from the first to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Everything is compared this often, and what is too old is swept.
+const COMPARE: Duration = Duration::from_secs(86_400);
+
+/// How long it stays written that a run or incident is over. A node that was away for
+/// longer comes back as a new one.
+const TOMBSTONE_MS: i64 = 30 * 86_400_000;
+
+/// Copies in one transaction.
+const COPIES: usize = 32;
+
+/// Bytes of copies in one transaction: its limit counts them in base64, and the rest too.
+const BYTES: usize = 360 << 10;
+
+/// Keeps copies of the local runs and incidents in the shared home.
+#[derive(Debug)]
+pub struct Mirror {
+    kv: Kv,
+    store: NodeStore,
+    /// `node/<node>/`.
+    prefix: String,
+    /// This process, among those that ever wrote.
+    writer: String,
+    /// The store's commit when this process began: what is older is by an earlier one.
+    began: u64,
+    /// Our `self` as last written; `None` when that is not known.
+    owned: Option<Revision>,
+    /// The highest numbers of runs and incidents.
+    highest: (u64, u64),
+    /// What has a copy that says it is not over.
+    copied: BTreeSet<RowKey>,
+    /// How many such copies an earlier store left that this one has not compared yet.
+    inherited: usize,
+    /// Keys to delete: too old.
+    sweep: Vec<String>,
+    compare_at: Instant,
+    pending: Arc<Pending>,
+    state: watch::Sender<MirrorState>,
+}
+
+/// How the copies stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorState {
+    /// They are as they were at this commit, or later.
+    InStep {
+        /// The number of the commit.
+        commit: u64,
+    },
+    /// They are behind, for this reason; it is tried again.
+    Behind {
+        /// Why.
+        why: String,
+    },
+    /// Another machine has the name of this node. Nothing is copied any more.
+    Duplicate,
+}
+
+/// Why something could not be copied or adopted.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// Another store writes the copies of this node: two machines have one name.
+    #[error("another machine is node `{node}` too: its store is {lineage}")]
+    Duplicate {
+        /// The name.
+        node: String,
+        /// The history of the other's store.
+        lineage: String,
+    },
+    /// The records are not shown to us in full: an answer without them proves nothing.
+    #[error("the records of this node are not shown to it: `{key}` is missing from the answer")]
+    Hidden {
+        /// What should have been there.
+        key: String,
+    },
+    /// The shared home.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// The local home.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record that is not one, or a newer program's.
+    #[error("a copy in the shared records cannot be used: {0}")]
+    Wire(#[from] WireError),
+}
+
+impl Mirror {
+    /// A mirror of a store; from now on what the store records is noted for it.
+    pub fn new(kv: Kv, store: NodeStore) -> Self {
+        let pending = Arc::new(Pending::default());
+        store.set_pending(pending.clone());
+        let node = store.node().replace('%', "%25").replace('/', "%2F");
+        Self {
+            prefix: format!("node/{node}/"),
+            writer: format!("{:016x}", rand::random::<u64>()),
+            began: *store.commits().borrow(),
+            owned: None,
+            highest: (0, 0),
+            copied: BTreeSet::new(),
+            inherited: 0,
+            sweep: Vec::new(),
+            compare_at: Instant::now(),
+            pending,
+            state: watch::Sender::new(MirrorState::Behind { why: "nothing was copied yet".to_owned() }),
+            kv,
+            store,
+        }
+    }
+
+    /// Tells how the copies stand.
+    pub fn state(&self) -> watch::Receiver<MirrorState> {
+        self.state.subscribe()
+    }
+
+    /// Copies what changes, for as long as it is polled; starts once the store is
+    /// confirmed. After an outage it catches up with the latest of each.
+    ///
+    /// # Errors
+    /// Only when another machine has the name of this node. Everything else is tried again.
+    pub async fn run(mut self) -> MirrorError {
+        let mut commits = self.store.commits();
+        while !self.store.confirmed() {
+            if commits.changed().await.is_err() {
+                return StoreError::Closed.into();
+            }
+        }
+        let mut pause = PAUSES.0;
+        loop {
+            let next = Instant::now() + PACE;
+            match self.turn().await {
+                Ok(()) => {
+                    pause = PAUSES.0;
+                    let commit = *commits.borrow_and_update();
+                    if self.pending.is_empty() && self.sweep.is_empty() {
+                        self.state.send_replace(MirrorState::InStep { commit });
+                        drop(timeout_at(self.compare_at, commits.changed()).await);
+                    }
+                    sleep_until(next).await;
+                }
+                Err(error @ MirrorError::Duplicate { .. }) => {
+                    self.state.send_replace(MirrorState::Duplicate);
+                    return error;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the copies are behind");
+                    self.state.send_replace(MirrorState::Behind { why: error.to_string() });
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+    }
+
+    /// Sends one transaction, if there is something to send.
+    async fn turn(&mut self) -> Result<(), MirrorError> {
+        if self.pending.take_overflow() || Instant::now() >= self.compare_at {
+            self.owned = None;
+        }
+        let owned = match self.owned {
+            Some(owned) => owned,
+            None => self.compare().await?,
+        };
+        let rows = self.pending.take(COPIES);
+        let swept = self.sweep.split_off(self.sweep.len().saturating_sub(COPIES / 2));
+        if rows.is_empty() && swept.is_empty() {
+            return Ok(());
+        }
+        let (mut ops, mut bytes, mut sent) = (Vec::new(), 0, Vec::new());
+        for (key, row) in rows {
+            self.raise(&key);
+            if row.is_none() && !self.copied.contains(&key) {
+                // It began and ended between two transactions.
+                continue;
+            }
+            let value = self.copy(row.as_ref())?;
+            if value.len() > BYTES {
+                tracing::warn!(?key, bytes = value.len(), "a run or incident is too large to be copied");
+                continue;
+            }
+            if bytes + value.len() > BYTES {
+                self.pending.put_back(vec![(key, row)]);
+                continue;
+            }
+            bytes += value.len();
+            ops.push(Op::put(self.key(&key), value));
+            sent.push((key, row));
+        }
+        ops.extend(swept.iter().map(Op::delete));
+        if ops.is_empty() {
+            return Ok(());
+        }
+        let mut copied = self.copied.clone();
+        for (key, row) in &sent {
+            if row.is_some() {
+                copied.insert(key.clone())
+            } else {
+                copied.remove(key)
+            };
+        }
+        ops.push(Op::replace(self.own_key(), self.owner(copied.len())?, owned));
+        match self.kv.txn(&ops).await {
+            Ok(written) => {
+                self.owned = written.last().copied().flatten();
+                self.copied = copied;
+                Ok(())
+            }
+            Err(error) => {
+                // What was done is seen when everything is compared.
+                self.pending.put_back(sent);
+                self.owned = None;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes sure that the copies are ours to write, and finds what they lack.
+    async fn compare(&mut self) -> Result<Revision, MirrorError> {
+        let owned = self.claim().await?;
+        let listing = self.kv.list(&self.prefix).await?;
+        let rows = self.store.rows()?;
+        let mut live: BTreeMap<RowKey, Row> =
+            rows.into_iter().filter(lasts).map(|row| (row.key(), row)).collect();
+        let lineage = self.store.lineage();
+        let old = self.now().unix_ms - TOMBSTONE_MS;
+        let (mut changed, mut sweep, mut copied) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for pair in listing.pairs {
+            let Some(key) = self.row_key(&pair.key) else { continue };
+            self.raise(&key);
+            let copy = match wire::decode::<Copy>(&pair.value) {
+                Ok(copy) => copy,
+                Err(error) => {
+                    // It is written anew if the row still is; else it is left alone.
+                    tracing::warn!(key = pair.key, %error, "a copy cannot be read");
+                    continue;
+                }
+            };
+            if copy.row.is_some() {
+                copied.insert(key.clone());
+            }
+            match (live.remove(&key), copy.row) {
+                (Some(row), Some(there)) if copy.lineage == lineage && there == wire::Row::from(&row) => {}
+                (Some(row), _) => changed.push((key, Some(row))),
+                (None, Some(_)) => changed.push((key, None)),
+                (None, None) if copy.at.unix_ms < old => sweep.push(pair.key),
+                (None, None) => {}
+            }
+        }
+        changed.extend(live.into_iter().map(|(key, row)| (key, Some(row))));
+        self.pending.put_back(changed);
+        self.sweep = sweep;
+        self.copied = copied;
+        self.inherited = 0;
+        self.owned = Some(owned);
+        self.compare_at = Instant::now() + COMPARE;
+        Ok(owned)
+    }
+
+    /// Makes `self` ours, once and for all. A store that never had it takes it over from
+    /// an earlier store of this node.
+    async fn claim(&mut self) -> Result<Revision, MirrorError> {
+        self.canary().await?;
+        let key = self.own_key();
+        let op = match self.kv.get(&key).await? {
+            None => Op::create(&key, self.owner(0)?),
+            Some(pair) => {
+                let owner: Owner = wire::decode(&pair.value)?;
+                let ours = owner.lineage == self.store.lineage()
+                    && (owner.writer == self.writer || owner.revision <= self.began);
+                if !ours && self.store.owns() {
+                    return Err(MirrorError::Duplicate { node: self.store.node(), lineage: owner.lineage });
+                }
+                self.highest.0 = self.highest.0.max(owner.highest_run);
+                self.highest.1 = self.highest.1.max(owner.highest_incident);
+                self.inherited = usize::try_from(owner.open).unwrap_or(usize::MAX);
+                Op::replace(&key, self.owner(self.inherited)?, pair.revision)
+            }
+        };
+        let created = matches!(&op, Op::Put { expect: crate::kv::Expect::Absent, .. });
+        match self.kv.txn(&[op]).await {
+            Ok(written) => {
+                self.store.own().await?;
+                written.first().copied().flatten().ok_or(MirrorError::Hidden { key })
+            }
+            // It was not there for us, and yet it is.
+            Err(KvError::Conflict { .. }) if created && self.kv.get(&key).await?.is_none() => {
+                Err(MirrorError::Hidden { key })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the record that shows that records can be read; makes it when there is none.
+    async fn canary(&self) -> Result<(), MirrorError> {
+        if self.kv.get(META).await?.is_some() {
+            return Ok(());
+        }
+        let canary = Canary { made_by: self.store.node(), generation: 1 };
+        match self.kv.txn(&[Op::create(META, wire::encode(&canary)?)]).await {
+            Ok(_) | Err(KvError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match self.kv.get(META).await? {
+            Some(_) => Ok(()),
+            None => Err(MirrorError::Hidden { key: META.to_owned() }),
+        }
+    }
+
+    fn copy(&self, row: Option<&Row>) -> Result<Vec<u8>, MirrorError> {
+        let copy = Copy {
+            lineage: self.store.lineage(),
+            revision: *self.store.commits().borrow(),
+            at: self.now(),
+            row: row.map(Into::into),
+        };
+        Ok(wire::encode(&copy)?)
+    }
+
+    fn owner(&self, open: usize) -> Result<Vec<u8>, MirrorError> {
+        let owner = Owner {
+            lineage: self.store.lineage(),
+            writer: self.writer.clone(),
+            revision: *self.store.commits().borrow(),
+            at: self.now(),
+            reads: wire::VERSION,
+            open: open as u64,
+            highest_run: self.highest.0,
+            highest_incident: self.highest.1,
+        };
+        Ok(wire::encode(&owner)?)
+    }
+
+    /// The time of the store's latest commit.
+    fn now(&self) -> wire::Time {
+        let anchor = self.store.anchor();
+        anchor.map_or(wire::Time { unix_ms: 0, boot_ms: 0 }, |anchor| wire::Time {
+            unix_ms: anchor.wall.as_unix_millis(),
+            boot_ms: anchor.axis.as_millis(),
+        })
+    }
+
+    fn raise(&mut self, key: &RowKey) {
+        match key {
+            RowKey::Run(RunId(id)) => self.highest.0 = self.highest.0.max(*id),
+            RowKey::Incident(IncidentId(id)) => self.highest.1 = self.highest.1.max(*id),
+            RowKey::Check(_) | RowKey::Flood(_) => {}
+        }
+    }
+
+    fn own_key(&self) -> String {
+        format!("{}self", self.prefix)
+    }
+
+    fn key(&self, key: &RowKey) -> String {
+        match key {
+            RowKey::Run(RunId(id)) => format!("{}run/{id}", self.prefix),
+            RowKey::Incident(IncidentId(id)) => format!("{}incident/{id}", self.prefix),
+            RowKey::Check(name) => format!("{}check/{name}", self.prefix),
+            RowKey::Flood(name) => format!("{}flood/{name}", self.prefix),
+        }
+    }
+
+    fn row_key(&self, key: &str) -> Option<RowKey> {
+        let (kind, id) = key.strip_prefix(&self.prefix)?.split_once('/')?;
+        let id = id.parse().ok()?;
+        match kind {
+            "run" => Some(RowKey::Run(RunId(id))),
+            "incident" => Some(RowKey::Incident(IncidentId(id))),
+            _ => None,
+        }
+    }
+}
+
+/// The record that shows that records can be read.
+const META: &str = "meta";
