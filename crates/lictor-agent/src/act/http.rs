@@ -8,7 +8,7 @@ use lictor_config::{HttpAction, Tls};
 use lictor_core::{Order, Outcome};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Identity, Method, Response, StatusCode, redirect, retry};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::exec::blocking;
@@ -21,16 +21,19 @@ const SHOWN: usize = 1024;
 /// What is read of it at most, bytes.
 const READ: usize = 64 * 1024;
 
+/// Secrets and certificates are read and the host is looked up within this.
+const READY: Duration = Duration::from_secs(10);
+
 /// Makes the request. Redirects are not followed, no proxy is used, nothing is repeated.
 pub(super) async fn send(action: &HttpAction, order: &Order, limit: Duration) -> Outcome {
-    let begun = Instant::now();
-    let deadline = begun + limit;
-    let prepared = timeout_at(deadline, Prepared::new(action, order, limit));
+    let prepared = timeout(READY, Prepared::new(action, order, limit));
     let Prepared { client, request, redactor } = match prepared.await {
         Ok(Ok(prepared)) => prepared,
         Ok(Err(reason)) => return failed(format!("was never sent: {}", start_of(&reason, SHOWN))),
-        Err(_late) => return failed(format!("was never sent: not ready within {}", seconds(limit))),
+        Err(_late) => return failed(format!("was never sent: not ready within {}", seconds(READY))),
     };
+    let begun = Instant::now();
+    let deadline = begun + limit;
     let response = match timeout_at(deadline, client.execute(request)).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return unanswered(error),
@@ -135,6 +138,10 @@ fn prepare(
     }
 
     let mut builder = client(&action.tls, limit)?;
+    if url.scheme() == "http" {
+        // Spares reading the system's certificates.
+        builder = builder.tls_certs_only([]);
+    }
     if let Some(name) = &action.tls.server_name {
         builder = builder.resolve_to_addrs(name, addresses);
     }

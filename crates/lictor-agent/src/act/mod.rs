@@ -53,6 +53,9 @@ pub use kv::{Keys, KeysError};
 /// on without us.
 const LAST: Duration = Duration::from_secs(2);
 
+/// Thirty years: a longer time limit is none, and an instant that far is still one.
+const FOREVER: Duration = Duration::from_secs(1_000_000_000);
+
 /// What a run left behind and nobody forgot is removed after this, milliseconds: 7 days.
 const KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1_000;
 
@@ -170,6 +173,7 @@ impl Actors {
     /// The intent must be durable before this is called.
     pub fn run(&self, effect: Effect, limit: Duration) {
         let actors = self.clone();
+        let limit = limit.min(FOREVER);
         match effect {
             Effect::Act(order) => self.spawn(order, move |order, abort| {
                 async move { actors.act(order, limit, abort).await }.boxed()

@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use lictor_core::Boot;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getrlimit, kill_process, kill_process_group,
+    setrlimit, waitid,
+};
 
 use super::claim::{Claim, End, Holder, Status, StatusFile, Stop};
 use super::job::{self, Job};
@@ -38,6 +41,10 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 /// A program that was killed is waited for so long; one that hangs in the kernel does
 /// not go at all.
 pub(super) const REAP: Duration = Duration::from_secs(5);
+
+/// Descriptors that a program may open unless it asks for more. The agent may have many, but
+/// programs that use `select(2)`, or close all they might have, do badly with many.
+const DESCRIPTORS: u64 = 1_024;
 
 /// The longest single wait: a machine that was suspended meanwhile notices soon that a
 /// deadline has passed.
@@ -73,6 +80,10 @@ fn begin(claim: &Claim, clock: &Clock) -> Result<(Watch, StatusFile), NotBegun> 
     rustix::process::setsid()?;
     let signals = Signals::new()?;
     let job = read_job(clock)?;
+    let most = getrlimit(Resource::Nofile);
+    if most.current.is_none_or(|most| most > DESCRIPTORS) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), ..most })?;
+    }
     let process = ProcessId::own()?;
     let holder = Holder::Shim { process, boot_id: boot_id()? };
     let room = claim.reserve()?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lictor_config::{Action, Command, KvAction, Secret};
 use lictor_core::{Effect, Order, Outcome, RunId};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::Instant;
 
 use crate::act_bench::{
@@ -120,6 +121,16 @@ async fn a_program_has_no_input_no_terminal_and_a_session_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_program_may_open_as_many_files_as_is_usual_and_ask_for_more() {
+    // The agent itself may open all it can.
+    let most = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }).unwrap();
+    let outcome = run("ulimit -n; ulimit -Hn", LONG).await;
+    let hard = most.maximum.map_or_else(|| "unlimited".to_owned(), |most| most.to_string());
+    assert!(done(&outcome).ends_with(&format!(" s\n1024\n{hard}")), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn at_its_time_limit_all_of_it_goes_however_deaf_and_even_in_another_group() {
     let dir = tempfile::tempdir().unwrap();
     let mark = format!("DIR={}", dir.path().display());
@@ -135,6 +146,19 @@ async fn at_its_time_limit_all_of_it_goes_however_deaf_and_even_in_another_group
     assert!(detail.starts_with("stopped at its time limit after "), "{detail}");
     assert!(detail.contains(": ended by SIGKILL\nbegun"), "{detail}");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!(processes_with("environ", &mark), [0_u32; 0], "left behind");
+}
+
+#[tokio::test]
+async fn what_the_program_leaves_running_at_its_time_limit_goes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mark = format!("DIR={}", dir.path().display());
+    let text = "sh -c 'trap \"\" TERM; echo deaf; sleep 64; true' & sleep 65; true";
+    let action = script(dir.path(), text);
+    let mut bench = Bench::on(dir, action);
+    let outcome = bench.act(&order(), Duration::from_millis(400)).await;
+    let detail = unknown(&outcome);
+    assert!(detail.contains(": ended by SIGTERM\ndeaf"), "{detail}");
     assert_eq!(processes_with("environ", &mark), [0_u32; 0], "left behind");
 }
 
@@ -246,7 +270,9 @@ async fn what_a_program_leaves_in_the_background_neither_delays_its_end_nor_is_e
     assert!(done(&outcome).ends_with("\nok"), "{outcome:?}");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let pid: u32 = file(&bench.path("pid")).await.trim().parse().unwrap();
-    assert!(fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().starts_with("sleep"));
+    // Until it has become sleep it is a copy of the shell.
+    let cmdline = format!("/proc/{pid}/cmdline");
+    eventually("it sleeps on", || fs::read_to_string(&cmdline).unwrap().starts_with("sleep")).await;
     kill(pid);
 }
 

@@ -208,7 +208,7 @@ async fn a_tls_handshake_that_does_not_end_was_certainly_not_a_request() {
         std::future::pending::<()>().await;
     };
     let outcome = tokio::select! {
-        outcome = send(action(&url), Duration::from_secs(1)) => outcome,
+        outcome = send(action(&url), Duration::from_secs(4)) => outcome,
         () = silent => unreachable!(),
     };
     assert!(failed(&outcome).starts_with("was never sent: "), "{outcome:?}");

@@ -118,7 +118,7 @@ async fn when_the_shim_is_killed_too_nothing_is_known_and_nothing_goes_on_for_ev
         let all = processes_with("environ", &format!("LICTOR_STEP={text}"));
         all.into_iter().filter(|pid| cmdline(*pid).contains(dir.path().to_str().unwrap())).count()
     };
-    assert_eq!(running(), 1, "the program itself was not killed");
+    assert_ne!(running(), 0, "the program itself was killed too");
     let action = program(&["false"]);
     let begun = Instant::now();
     let mut bench = Bench::at(dir.path(), action);
@@ -223,10 +223,15 @@ async fn killed_at_any_instant_it_is_done_once_or_known_not_to_have_been() {
     let seed = 20_261_121;
     let mut random = StdRng::seed_from_u64(seed);
     let (mut finished, mut never) = (0, 0);
+    // How long one takes that is left alone: the instants lie within that, on any machine.
+    let dir = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    killable(&dir, LONG, "echo once >> $DIR/count").wait().unwrap();
+    let whole = u64::try_from(begun.elapsed().as_micros()).unwrap();
     for round in 0..40 {
         let dir = tempfile::tempdir().unwrap();
         let mut agent = killable(&dir, LONG, "echo once >> $DIR/count");
-        let micros = random.random_range(0..60_000);
+        let micros = random.random_range(0..whole);
         tokio::time::sleep(Duration::from_micros(micros)).await;
         agent.kill().unwrap();
         let mut told = String::new();
