@@ -28,7 +28,7 @@ pub(crate) fn describe(dir: &Path) -> Result<(), Error> {
 }
 
 /// The given percentile of the time of a 4 KiB write followed by `fdatasync`, in milliseconds.
-fn sync_time(dir: &Path, percentile: usize) -> Result<Sample, Error> {
+pub(super) fn sync_time(dir: &Path, percentile: usize) -> Result<Sample, Error> {
     fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     let path = dir.join("fdatasync.measure");
     let mut file = File::create(&path).map_err(Error::file("create", &path))?;

@@ -56,7 +56,6 @@ pub(crate) fn measure(
 
 /// Measures ours and the peer in turn, so that whatever the machine does
 /// meanwhile (frequency, neighbours) falls on both.
-#[cfg_attr(not(test), expect(dead_code, reason = "called by the first benchmark"))]
 pub(crate) fn measure_both(
     unit: &'static str,
     mut ours: impl FnMut() -> Result<f64, Error>,

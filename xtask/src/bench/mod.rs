@@ -4,11 +4,16 @@
 //! and a figure is the median of at least five runs. A benchmark is a file in
 //! this directory and a line in [`BENCHES`].
 
+mod bed;
+mod checks;
+mod latency;
 mod machine;
 mod measure;
+mod probes;
+mod store;
 
 use crate::error::Error;
-use crate::setup::{self, Host, Tools};
+use crate::setup::{self, Host};
 use crate::table::Table;
 use crate::workspace::Workspace;
 use measure::Sample;
@@ -22,20 +27,22 @@ struct Bench {
 }
 
 /// All benchmarks, in the order of the table.
-const BENCHES: &[Bench] = &[];
+const BENCHES: &[Bench] = &[
+    Bench { name: "append", run: store::run },
+    Bench { name: "probes", run: probes::run },
+    Bench { name: "isolation", run: checks::isolation },
+    Bench { name: "idle", run: checks::idle },
+    Bench { name: "latency", run: latency::run },
+];
 
 /// What a benchmark finds ready.
-#[expect(dead_code, reason = "read by the first benchmark")]
 struct Bed<'a> {
     /// Where to build and where to write.
     workspace: &'a Workspace,
-    /// The peers' programs.
-    tools: Tools,
 }
 
 /// Which of two figures is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "chosen by the first benchmark"))]
 enum Better {
     /// As of probes a second.
     More,
@@ -55,7 +62,6 @@ struct Row {
 
 impl Row {
     /// A comparison of two samples of one unit, and the command that repeats it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "made by the first benchmark"))]
     fn new(name: &str, ours: Sample, peer: Sample, better: Better, command: &str) -> Self {
         Self { name: name.to_owned(), ours, peer, better, command: command.to_owned() }
     }
@@ -82,7 +88,9 @@ pub(crate) fn bench(workspace: &Workspace, only: Option<&str>) -> Result<(), Err
             names.join(", ")
         )));
     }
-    let bed = Bed { workspace, tools: setup::setup(workspace, &Host::here())? };
+    // The peers' programs.
+    setup::report(&setup::setup(workspace, &Host::here())?)?;
+    let bed = Bed { workspace };
     machine::describe(&workspace.target().join("bench"))?;
     let mut rows = Vec::new();
     for bench in chosen {
