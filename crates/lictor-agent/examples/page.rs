@@ -9,7 +9,7 @@ use lictor_config::Listen;
 use lictor_core::{Event, Status, What};
 
 #[path = "../tests/it/web_world.rs"]
-#[expect(dead_code, reason = "the tests ask for more")]
+#[expect(dead_code, clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
 mod web_world;
 use web_world::World;
 

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use lictor_config::Listen;
 
 use super::Site;
@@ -237,12 +238,14 @@ async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
+    let large = || Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body has more than 64 KiB");
+    // One that says so itself need not be waited for.
+    if body.size_hint().lower() > BODY as u64 {
+        return Err(large());
+    }
     let body = match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, BODY).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = "the body has more than 64 KiB";
-            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(large()),
         Ok(Err(_broken)) => return Err(Failure::bad_request("the body ended too soon")),
         Err(_late) => {
             let message = "the body took longer than 10s";

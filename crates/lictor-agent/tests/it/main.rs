@@ -12,6 +12,17 @@ mod watch_process;
 mod watch_rig;
 mod watch_tcp;
 mod watch_tls;
+#[cfg(test)]
 mod web_api;
+#[cfg(test)]
+mod web_auth;
+#[cfg(test)]
 mod web_client;
+#[cfg(test)]
+mod web_events;
+#[cfg(test)]
+mod web_limits;
+#[cfg(test)]
+mod web_page;
+#[cfg(test)]
 mod web_world;

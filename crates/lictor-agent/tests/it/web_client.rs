@@ -173,7 +173,7 @@ impl Follower {
             if let Some(at) = self.buffer.find(end) {
                 return Some(self.buffer.drain(..at + end.len()).collect());
             }
-            let mut bytes = [0; 16 * 1024];
+            let mut bytes = vec![0; 16 * 1024];
             let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await;
             let count = read.expect("no event in time").unwrap_or(0);
             if count == 0 {

@@ -12,9 +12,8 @@ use lictor_agent::{Gone, View};
 use lictor_config::{Listen, Secret};
 use lictor_core::{
     Boot, Budget, Check, CheckName, CheckPlan, CheckSource, Command, Compare, Condition, Ending, Event,
-    Flood, Hold, Incident, IncidentId, Mode, Now, OnFailure, Outcome, Plan, Refusal, Remedy, RemedyName,
-    Repeatability, Run, RunId, RunState, Sample, Status, Step, StepKind, Streak, Trigger, Value, Verify,
-    Wall, What,
+    Flood, Hold, Incident, IncidentId, Mode, Now, OnFailure, Outcome, Plan, Refusal, Remedy, Repeatability,
+    Run, RunId, RunState, Sample, Status, Step, StepKind, Streak, Trigger, Value, Verify, Wall, What,
 };
 use tokio::sync::{broadcast, mpsc};
 
@@ -88,10 +87,6 @@ impl World {
 
     pub(crate) fn set(&self, view: View) {
         *self.view.lock().unwrap() = Arc::new(view);
-    }
-
-    pub(crate) fn newest(&self) -> u64 {
-        self.ledger.lock().unwrap().last().map_or(0, |(seq, _)| *seq)
     }
 
     pub(crate) fn commands(&self) -> Vec<Command> {
@@ -610,9 +605,4 @@ pub(crate) fn many(now: Now, count: usize) -> View {
     }
     view.plan = Arc::new(plan);
     view
-}
-
-/// A remedy's name, for tests that ask for one.
-pub(crate) fn remedy_name(text: &str) -> RemedyName {
-    name(text)
 }
