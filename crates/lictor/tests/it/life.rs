@@ -1,6 +1,7 @@
 //! The life of an agent: start, cure, reload, stop, start again.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
 use rustix::process::Signal;
 
@@ -76,6 +77,51 @@ fn a_reload_takes_up_what_changed_and_a_bad_one_changes_nothing() {
     node.agent().signal(Signal::HUP).unwrap();
     node.until("refused", |node| node.events().contains("configuration refused").then_some(()));
     assert!(!node.status("disks").is_empty(), "the old one stays in force");
+}
+
+#[test]
+fn the_service_manager_is_told_how_things_stand() {
+    let mut node = Node::new(WATCHED);
+    let path = node.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let mut told = String::new();
+    let mut until_told = |what: &str| {
+        while !told.lines().any(|line| line == what) {
+            let mut part = [0; 1_024];
+            let count = socket.recv(&mut part).unwrap_or_else(|error| panic!("no {what}: {error}; {told}"));
+            told.push_str(std::str::from_utf8(part.get(..count).unwrap()).unwrap());
+            told.push('\n');
+        }
+        told.clear();
+    };
+    node.start_in(&[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "2000000")]);
+    until_told("READY=1");
+    until_told("WATCHDOG=1");
+    until_told("WATCHDOG=1");
+    node.agent().signal(Signal::HUP).unwrap();
+    until_told("RELOADING=1");
+    until_told("READY=1");
+    node.agent().signal(Signal::TERM).unwrap();
+    until_told("STOPPING=1");
+}
+
+#[test]
+fn a_loop_that_hangs_is_not_reported_alive() {
+    let mut node = Node::new(WATCHED);
+    let path = node.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    node.start_in(&[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
+    node.until("it answers", |node| (node.status("works") == "critical").then_some(()));
+    node.agent().pause().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut part = [0; 1_024];
+    while socket.recv(&mut part).is_ok() {}
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+    assert!(socket.recv(&mut part).is_err(), "a stopped process still says that it lives");
+    node.agent().resume().unwrap();
+    assert!(socket.recv(&mut part).is_ok());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod consul;
 mod crash;
+mod full_disk;
 mod help;
 mod life;
 mod node;

@@ -54,12 +54,16 @@ impl Node {
 
     /// Starts the agent; `fault` is where it is to be killed.
     pub(crate) fn start_with(&mut self, fault: Option<&str>) {
+        let fault = fault.map(|fault| ("LICTOR_FAULT", fault));
+        self.start_in(fault.as_slice());
+    }
+
+    /// Starts the agent in an environment.
+    pub(crate) fn start_in(&mut self, environment: &[(&str, &str)]) {
         self.starts += 1;
         let mut command = program();
         command.arg("run").arg("--config").arg(self.config());
-        if let Some(fault) = fault {
-            command.env("LICTOR_FAULT", fault);
-        }
+        command.envs(environment.iter().copied());
         let name = format!("agent-{}", self.starts);
         self.agent = Some(Child::spawn(&name, command, self.dir.path()).unwrap());
     }
