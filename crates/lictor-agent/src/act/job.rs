@@ -30,7 +30,7 @@ pub(super) struct Job {
     /// What must not be kept of its output.
     pub secrets: Vec<String>,
     /// Working directory.
-    pub cwd: Option<PathBuf>,
+    pub cwd: PathBuf,
     /// Time limit, milliseconds.
     pub limit_millis: u64,
     /// From TERM to KILL, milliseconds.
@@ -68,7 +68,7 @@ impl Job {
             argv: command.argv.clone(),
             env,
             secrets,
-            cwd: command.cwd.clone(),
+            cwd: command.cwd.clone().unwrap_or_else(|| PathBuf::from("/")),
             limit_millis: millis(limit),
             grace_millis: millis(grace),
         })

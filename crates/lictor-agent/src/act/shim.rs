@@ -10,7 +10,6 @@ use std::io::{self, PipeReader, Read as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -154,28 +153,22 @@ fn read_job(clock: &Clock) -> io::Result<Job> {
 /// Starts the program, leader of its own process group; the error is a sentence.
 fn start(job: &Job, writer: io::PipeWriter) -> Result<Child, String> {
     let Some((program, args)) = job.argv.split_first() else { return Err("no program is named".into()) };
-    if let Some(cwd) = &job.cwd {
-        let dir = fs::metadata(cwd).map(|found| found.is_dir());
-        match dir {
-            Ok(true) => {}
-            Ok(false) => return Err(format!("its working directory `{}` is a file", cwd.display())),
-            Err(error) => return Err(format!("its working directory `{}`: {error}", cwd.display())),
-        }
+    let cwd = &job.cwd;
+    match fs::metadata(cwd).map(|found| found.is_dir()) {
+        Ok(true) => {}
+        Ok(false) => return Err(format!("its working directory `{}` is a file", cwd.display())),
+        Err(error) => return Err(format!("its working directory `{}`: {error}", cwd.display())),
     }
     let stderr = writer.try_clone().map_err(|error| format!("no pipe for its output: {error}"))?;
     let mut command = Command::new(program);
-    command.args(args).env_clear().envs(&job.env).process_group(0);
+    command.args(args).env_clear().envs(&job.env).current_dir(cwd).process_group(0);
     command.stdin(Stdio::null()).stdout(writer).stderr(stderr);
-    if let Some(cwd) = &job.cwd {
-        command.current_dir(cwd);
-    }
     command.spawn().map_err(|error| why_not(program, job, &error))
 }
 
 /// Says why a program could not be started.
 fn why_not(program: &str, job: &Job, error: &io::Error) -> String {
-    let path = Path::new(program);
-    let beside = job.cwd.as_deref().map_or_else(|| path.to_owned(), |cwd| cwd.join(path));
+    let beside = job.cwd.join(program);
     match error.kind() {
         io::ErrorKind::NotFound if !program.contains('/') => {
             let path = job.env.get("PATH").map_or("", String::as_str);

@@ -107,11 +107,11 @@ async fn a_program_gets_the_few_variables_it_was_promised_and_no_others() {
 
 #[tokio::test]
 async fn a_program_has_no_input_no_terminal_and_a_session_of_its_own() {
-    let text = "read line; echo read $?; ps -o tty=,sid=,pgid=,pid= -p $$ | xargs";
+    let text = "read line; echo $PWD read $?; ps -o tty=,sid=,pgid=,pid= -p $$ | xargs";
     let outcome = run(text, LONG).await;
     let (_, said) = done(&outcome).split_once('\n').unwrap();
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines[0], "read 1");
+    assert_eq!(lines[0], "/ read 1");
     let fields: Vec<&str> = lines[1].split(' ').collect();
     assert_eq!(fields[0], "?", "{said}");
     assert_ne!(fields[1], fields[3], "the shim leads the session: {said}");

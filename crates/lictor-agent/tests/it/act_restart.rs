@@ -164,7 +164,7 @@ async fn a_claim_that_nobody_began_is_never_begun_by_a_shim_that_comes_late() {
     };
     let job = serde_json::json!({
         "argv": ["/bin/sh", "-c", format!("echo once >> {}", count.display())],
-        "env": {"PATH": "/usr/bin:/bin"}, "secrets": [], "cwd": null,
+        "env": {"PATH": "/usr/bin:/bin"}, "secrets": [], "cwd": "/",
         "limit_millis": 10_000, "grace_millis": 100,
     });
     let job = job.to_string();
