@@ -161,10 +161,42 @@ impl Draft {
             let place = format!("{label}: {file}:{line}:{column}");
             help = Some(help.map_or_else(|| place.clone(), |help| format!("{help}; {place}")));
         }
-        if empty {
+        let shows =
+            !empty && labels.iter().all(|label| is_short_line(sources.get(span.file), label.offset()));
+        if !shows {
             labels.clear();
         }
-        let source = shown.filter(|_| !empty);
+        if !shows && !empty {
+            let place = format!("at {file}:{line}:{column}");
+            help = Some(help.map_or_else(|| place.clone(), |help| format!("{help}; {place}")));
+        }
+        let source = shown.filter(|_| shows);
         Problem { code, warning, message, file: file.to_owned(), line, column, help, labels, source }
+    }
+}
+
+/// The longest line of which an excerpt is shown, in bytes. A label far to the right of a
+/// longer one cannot be seen anyway, and miette panics from column 65,536 on.
+const SHOWN_LINE: usize = 2_000;
+
+fn is_short_line(source: Option<&Source>, offset: usize) -> bool {
+    let Some((before, after)) = source.and_then(|source| source.text.split_at_checked(offset)) else {
+        return false;
+    };
+    let before = before.rsplit('\n').next().unwrap_or_default();
+    let after = after.split('\n').next().unwrap_or_default();
+    before.len() + after.len() <= SHOWN_LINE
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{failure, shown};
+
+    #[test]
+    fn a_mistake_far_to_the_right_is_shown_without_its_line() {
+        let text = format!("{}nonsense = 5\n", " ".repeat(100_000));
+        let text = shown(&failure("x.hcl", &text));
+        assert!(text.contains("at x.hcl:1:100001"), "{text}");
+        assert!(text.len() < 2_000, "{}", text.len());
     }
 }
