@@ -256,9 +256,7 @@ impl Check {
 
     /// When `wake` may have something to say.
     pub fn wake_at(&self, plan: &CheckPlan) -> Option<Boot> {
-        let stale = Self::silence(plan).map(|limit| {
-            self.heard().after(limit).max(self.graced_until(plan))
-        });
+        let stale = Self::silence(plan).map(|limit| self.heard().after(limit).max(self.graced_until(plan)));
         let ripe = self.streak.filter(|streak| streak.count >= Self::wanted(plan, streak.to)).map(|streak| {
             let ripe = streak.since.after(self.lasting(plan, streak.to));
             if streak.to == Status::Passing { ripe } else { ripe.max(self.graced_until(plan)) }

@@ -333,11 +333,10 @@ impl Engine {
     /// lock and fleet are looked at when they change.
     fn arm_remedy(&mut self, name: &RemedyName, remedy: &Remedy, turn: &Turn) {
         let now = turn.now.boot;
-        let at =
-            self.floods.get(name).filter(|flood| flood.deferred.is_some()).and_then(|flood: &Flood| {
-                // When the cooldown is over it is time to say that the budget is used up.
-                flood.cooling_until(remedy, now).or_else(|| flood.spent_until(remedy, now))
-            });
+        let at = self.floods.get(name).filter(|flood| flood.deferred.is_some()).and_then(|flood: &Flood| {
+            // When the cooldown is over it is time to say that the budget is used up.
+            flood.cooling_until(remedy, now).or_else(|| flood.spent_until(remedy, now))
+        });
         self.timers.set(Timer::Remedy(name.clone()), at);
     }
 }

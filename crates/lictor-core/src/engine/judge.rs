@@ -165,7 +165,12 @@ impl Engine {
         let status =
             at_least.checked_sub(1).and_then(|nth| members.get(nth)).map_or(Status::Unknown, |(s, _)| *s);
         if waits && status == Status::Unknown {
-            // Not every member is judged yet: that is not "no data".
+            // Not every member is judged yet: that is not "no data". What the members said
+            // before counts no more either.
+            if let Some(check) = self.checks.get_mut(name) {
+                check.streak = None;
+            }
+            self.arm_check(name);
             return;
         }
         let passing = members.iter().filter(|(status, _)| *status == Status::Passing).count();

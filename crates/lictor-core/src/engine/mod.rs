@@ -189,6 +189,7 @@ impl Engine {
         let mut turn = Turn::new(now);
         let mut answer = None;
         self.wake_up(&mut turn);
+        self.wake_checks(&input, &mut turn);
         match input {
             Input::Observed { check, sample } => self.observed(&check, sample, &mut turn),
             Input::Matched { source, pattern, line } => self.matched(&source, &pattern, &line, &mut turn),
@@ -293,6 +294,25 @@ impl Engine {
         answer
     }
 
+    /// Brings the checks up to now before anything is decided by them; the one that the
+    /// input is about is not silent.
+    fn wake_checks(&mut self, input: &Input, turn: &mut Turn) {
+        let due: Vec<_> = self
+            .timers
+            .order
+            .iter()
+            .take_while(|(at, _)| *at <= turn.now.boot)
+            .filter_map(|(_, timer)| match timer {
+                Timer::Check(name) => Some(name.clone()),
+                Timer::Remedy(_) | Timer::Run(_) => None,
+            })
+            .filter(|name| !matches!(input, Input::Observed { check, .. } if check == name))
+            .collect();
+        for name in due {
+            self.wake_check(&name, turn);
+        }
+    }
+
     /// Begins anew with what has to last, after a time in which nobody looked at all: the
     /// machine was suspended, or the agent stalled. That was not the silence of a watcher.
     fn wake_up(&mut self, turn: &mut Turn) {
@@ -307,6 +327,7 @@ impl Engine {
         for name in self.plan.clone().checks.keys() {
             self.arm_check(name);
         }
+        self.compose_all(turn);
         self.break_holds(turn);
     }
 

@@ -88,6 +88,21 @@ fn a_machine_that_was_asleep_does_not_take_that_for_silence() {
 }
 
 #[test]
+fn what_is_no_longer_known_is_not_decided_by() {
+    let mut guarded = stale("db", 30);
+    guarded.remedies.insert(
+        remedy("cure"),
+        Remedy { guard: Some(is("db", Status::Passing)), ..cure(vec![act("restart")]) },
+    );
+    let mut play = Play::with(guarded);
+    play.passes().sees("db", Status::Passing);
+    // Both at once: the silence of the guard's check, and the fault.
+    play.now.boot = play.now.boot.after(secs(30));
+    play.fails();
+    assert!(play.acts().is_empty(), "{:#?}", play.told);
+}
+
+#[test]
 fn a_composite_waits_for_the_first_look_at_each_member() {
     let mut composed = plan(Vec::new());
     let source = CheckSource::Checks { at_least: 2, of: vec![check("web"), check("db")] };
