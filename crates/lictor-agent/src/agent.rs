@@ -273,6 +273,10 @@ impl Hands for Actors {
     fn carry_out(&self, effect: Effect, limit: Duration) {
         self.run(effect, limit);
     }
+
+    fn over(&self, run: RunId) {
+        self.forget(run);
+    }
 }
 
 /// Puts new configurations in force, one after the other.

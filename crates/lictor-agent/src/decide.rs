@@ -9,7 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::{Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunState, StepKind, What};
+use lictor_core::{
+    Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, RunState, StepKind, What,
+};
 use lictor_store::{Batch, Committed, NodeStore, NotRecorded, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
@@ -44,6 +46,9 @@ pub type Recorded = Arc<(u64, Event)>;
 pub(crate) trait Hands: Send + 'static {
     /// Begins to carry one out; its outcome comes back through the inbox.
     fn carry_out(&self, effect: Effect, limit: Duration);
+
+    /// A run is over: nobody will ask again what became of its actions.
+    fn over(&self, run: RunId);
 }
 
 /// What the loop works with.
@@ -296,6 +301,9 @@ impl<H: Hands> Loop<H> {
     fn let_out(&self, committed: Committed, pending: Pending, late: bool) {
         for (seq, event) in committed.seqs.zip(pending.events) {
             log(&event);
+            if let (What::RunEnded { .. }, Some(run)) = (&event.what, event.run) {
+                self.hands.over(run);
+            }
             // Without live readers nobody is told, which is fine.
             drop(self.live.send(Arc::new((seq, event))));
         }
