@@ -235,15 +235,10 @@ impl Client {
 
     async fn read_all(&self, call: &Call, mut response: Response) -> Result<Bytes, Error> {
         let limit = self.limits.answer_bytes;
-        let too_large = || Error::TooLarge { call: call.clone(), limit };
-        let announced = response.content_length().map(usize::try_from);
-        if announced.is_some_and(|length| length.is_ok_and(|length| length > limit)) {
-            return Err(too_large());
-        }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(call, error))? {
             if body.len() + chunk.len() > limit {
-                return Err(too_large());
+                return Err(Error::TooLarge { call: call.clone(), limit });
             }
             body.extend_from_slice(&chunk);
         }

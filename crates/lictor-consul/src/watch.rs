@@ -9,7 +9,7 @@ use futures::stream::{self, Stream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
-use crate::client::Client;
+use crate::client::{Client, deadline_in};
 use crate::error::Error;
 use crate::kv::Pair;
 use crate::meta::{Answer, Index, Meta};
@@ -147,18 +147,17 @@ impl<T> Watch<T> {
             let index = if self.waits { self.seen } else { Index::ZERO };
             let query = self.query.clone().index(index);
             let fetched = (self.fetch)(self.client.clone(), query).await;
-            let now = Instant::now();
             let answer = match fetched {
                 Ok(answer) => answer,
                 Err(error) => {
-                    self.not_before = now + self.pauses.next();
+                    self.not_before = deadline_in(self.pauses.next());
                     self.due = Some(self.due.unwrap_or(Cause::Recovered));
                     self.waits = false;
                     return Err(error);
                 }
             };
             self.pauses.reset();
-            self.not_before = now + self.gap;
+            self.not_before = deadline_in(self.gap);
             if let Some(cause) = self.judge(answer.meta.index) {
                 return Ok(Change { value: answer.value, meta: answer.meta, cause });
             }
