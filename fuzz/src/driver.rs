@@ -12,8 +12,11 @@ use crate::input::Source;
 use crate::targets::Target;
 use crate::worker::Progress;
 
-/// How long one input may take. The longest is 256 KiB: a parser that needs more is quadratic or stuck.
+/// Processor time that one input may take. The longest is 256 KiB: a parser that needs more is quadratic or stuck.
 const INPUT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Time that one input may take on a busy machine, or without using the processor at all.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// How much of a worker's last words is shown, in bytes.
 const WORDS: u64 = 2048;
@@ -111,7 +114,10 @@ fn start(target: &Target, plan: &Plan, corpus: &Path, progress: &Path, words: &P
 /// How a worker ended.
 enum End {
     Exited(ExitStatus),
-    Stuck,
+    /// It went on computing.
+    Busy,
+    /// It waits for something.
+    Stalled,
 }
 
 impl fmt::Display for End {
@@ -120,7 +126,8 @@ impl fmt::Display for End {
             // A panic out of main.
             Self::Exited(status) if status.code() == Some(101) => write!(f, "it panicked"),
             Self::Exited(status) => write!(f, "its process ended with {status}"),
-            Self::Stuck => write!(f, "one input took longer than {} s", INPUT_LIMIT.as_secs()),
+            Self::Busy => write!(f, "one input took more than {} s of processor time", INPUT_LIMIT.as_secs()),
+            Self::Stalled => write!(f, "one input took more than {} s", STALL_LIMIT.as_secs()),
         }
     }
 }
@@ -128,23 +135,38 @@ impl fmt::Display for End {
 /// Waits for the end, or for an input that takes too long.
 fn watch(mut child: Child, plan: &Plan, progress: &Path) -> Result<End, Error> {
     let mut seen = None;
-    let mut since = Instant::now();
+    let mut since = (Instant::now(), processor_time(child.id()));
     loop {
         if let Some(status) = child.try_wait().map_err(Error::file("wait for", Path::new("the worker")))? {
             return Ok(End::Exited(status));
         }
         let number = Progress::last(progress);
+        let used = processor_time(child.id());
         if number != seen {
             seen = number;
-            since = Instant::now();
-        } else if since.elapsed() >= INPUT_LIMIT {
+            since = (Instant::now(), used);
+        }
+        let busy = used.saturating_sub(since.1) >= INPUT_LIMIT;
+        if busy || since.0.elapsed() >= STALL_LIMIT {
             // An error means that it has ended by itself.
             drop(child.kill());
             drop(child.wait());
-            return Ok(End::Stuck);
+            return Ok(if busy { End::Busy } else { End::Stalled });
         }
         std::thread::sleep((plan.time / 100).clamp(Duration::from_millis(1), Duration::from_millis(50)));
     }
+}
+
+/// What a process has used of the processor, by `/proc/PID/stat` (proc(5)): fields 14 and 15, in hundredths of a second.
+fn processor_time(pid: u32) -> Duration {
+    let ticks = || -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold blanks; field 3 follows it.
+        let (_, rest) = text.rsplit_once(')')?;
+        let mut fields = rest.split_ascii_whitespace().skip(11);
+        Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+    };
+    Duration::from_millis(ticks().unwrap_or(0) * 10)
 }
 
 fn last_words(path: &Path) -> Result<String, Error> {

@@ -9,8 +9,9 @@ use crate::random::Random;
 /// No input is longer, in bytes.
 const LONGEST: usize = 256 * 1024;
 
-/// How often one chunk may be repeated: enough to overflow the stack of a parser that recurses unchecked.
-const REPEATS: usize = 20_000;
+/// One chunk is repeated less often than two to the power of this: enough to overflow the
+/// stack of a parser that recurses unchecked. All powers are equally likely, so most are small.
+const DOUBLINGS: usize = 16;
 
 /// Values at the edges of number types, as text parsers meet them.
 const NUMBERS: &[&str] = &[
@@ -98,7 +99,8 @@ impl Source {
                 // Nesting: few bytes, very often.
                 let end = (at + 1 + random.below(4)).min(bytes.len());
                 let chunk = bytes.get(at..end).unwrap_or_default();
-                let often = (LONGEST / chunk.len().max(1)).min(random.below(REPEATS));
+                let most = 1 << random.below(DOUBLINGS);
+                let often = (LONGEST / chunk.len().max(1)).min(random.below(most));
                 let chunk = chunk.repeat(often);
                 insert(bytes, at, &chunk);
             }

@@ -1,7 +1,10 @@
 //! The table of targets. A new one is a function here and a line in [`TARGETS`];
 //! what it starts from lies in `fuzz/corpus/NAME/`.
 
+mod config;
+mod consul;
 mod planted;
+mod wire;
 
 use crate::Error;
 
@@ -19,7 +22,7 @@ pub(crate) struct Target {
 }
 
 /// What `run` without a name drives.
-pub(crate) const TARGETS: &[Target] = &[];
+pub(crate) const TARGETS: &[Target] = &[config::HCL, config::JSON, consul::TARGET, wire::TARGET];
 
 /// The target of this name; those with planted faults can be named as well.
 pub(crate) fn find(name: &str) -> Result<&'static Target, Error> {

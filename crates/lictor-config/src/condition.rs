@@ -15,6 +15,10 @@ use crate::syntax::tree::{Is, Operator, Text, Value};
 
 const FORMS: &str = "such as check.NAME == \"critical\" or value.NAME.VALUE > 90";
 
+/// The longest expression that a text may hold, in bytes. Each of its parts is looked up in
+/// the text from its start, so the time for it grows with the square of its length.
+const QUOTED: usize = 4 * 1024;
+
 impl Decoder<'_> {
     /// The condition that an expression states; `None` after reporting why it is none.
     pub(crate) fn condition(&self, value: &Value) -> Option<Condition> {
@@ -145,6 +149,10 @@ impl Decoder<'_> {
             let draft =
                 Draft::new(Code::WrongType, value.span, "text stands where an expression is expected");
             return self.none(draft.help("write it without quotes"));
+        }
+        if text.len() > QUOTED {
+            let message = format!("an expression is at most {QUOTED} bytes long, not {}", text.len());
+            return self.none(Draft::new(Code::Condition, value.span, message));
         }
         let place = |range: Range<usize>| self.inside(value.span, range);
         match hcl::expression(text, &place) {
