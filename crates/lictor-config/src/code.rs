@@ -45,25 +45,31 @@ codes! {
         "Save the file as UTF-8. The place is the first byte that is not.";
     /// There is nothing to read.
     NoFiles = "0004", "there is no configuration",
-        "A directory must hold at least one file whose name ends in `.hcl` or `.json` and does not begin with a dot.";
+        "A directory must hold at least one file whose name ends in `.hcl` or `.json` and does not begin \
+         with a dot.";
     /// The text does not follow the notation.
     Syntax = "0101", "the text does not follow the notation",
-        "Look at the place shown and just before it. A value is set by `name = value`, each on a line of its own; a block is `kind \"label\" { … }`.";
+        "Look at the place shown and just before it. A value is set by `name = value`, each on a line of \
+         its own; a block is `kind \"label\" { … }`.";
     /// A quoted text or comment is not closed.
     Open = "0102", "a text or comment is not closed",
-        "A quoted text ends on the line on which it begins. Write longer texts between `<<END` and a line with `END`.";
+        "A quoted text ends on the line on which it begins. Write longer texts between `<<END` and a \
+         line with `END`.";
     /// Brackets do not match.
     Bracket = "0103", "brackets do not match",
         "Each `{`, `[` and `(` needs its own closing bracket. The place is the bracket without a partner.";
     /// Nested too deep, or too many things.
     Limit = "0104", "nested too deep, or too many things",
-        "Brackets are nested at most 64 deep, one pair holds at most 10,000 things, and a configuration has at most 100,000 blocks.";
+        "Brackets are nested at most 64 deep, one pair holds at most 10,000 things, and a configuration \
+         has at most 100,000 blocks.";
     /// A text contains `${` or `%{`.
     Interpolation = "0105", "texts are not templates",
-        "Nothing is inserted into texts. To mean the characters themselves write `$${` for `${` and `%%{` for `%{`.";
+        "Nothing is inserted into texts. To mean the characters themselves write `$${` for `${` and \
+         `%%{` for `%{`.";
     /// An attribute is not known here.
     UnknownAttribute = "0201", "an attribute is not known here",
-        "The reference lists the attributes of each block. Often it is a matter of spelling, or the attribute belongs into another block.";
+        "The reference lists the attributes of each block. Often it is a matter of spelling, or the \
+         attribute belongs into another block.";
     /// A block is not known here.
     UnknownBlock = "0202", "a block is not known here",
         "The reference lists the blocks and where each belongs.";
@@ -72,7 +78,8 @@ codes! {
         "Add what the message names.";
     /// Something is defined twice.
     Twice = "0204", "something is defined twice",
-        "Names are unique over all files: watchers and checks share their names, and so do rules and remedies. Rename or remove one of the two places.";
+        "Names are unique over all files: watchers and checks share their names, and so do rules and \
+         remedies. Rename or remove one of the two places.";
     /// A block has the wrong labels.
     Labels = "0205", "a block has the wrong labels",
         "Labels stand between the word for the block and its brace, as in `watch \"http\" \"shop\" {`.";
@@ -96,10 +103,12 @@ codes! {
         "A name has 1 to 128 letters, digits and `_-.:@/`.";
     /// A pattern is not a regular expression.
     Regex = "0304", "a pattern is not a regular expression",
-        "The place within the pattern is shown. Look-around and back-references do not exist. In a quoted text each backslash is written twice.";
+        "The place within the pattern is shown. Look-around and back-references do not exist. In a \
+         quoted text each backslash is written twice.";
     /// A text is not an address.
     Address = "0305", "a text is not an address",
-        "Addresses are `host:port` or a URL with its scheme, as the message says; IPv6 addresses stand in brackets.";
+        "Addresses are `host:port` or a URL with its scheme, as the message says; IPv6 addresses stand \
+         in brackets.";
     /// A text is not one of the words allowed.
     Word = "0306", "a text is not one of the words allowed",
         "The message lists the words.";
@@ -114,10 +123,12 @@ codes! {
         "The message names the circle; take one reference out of it.";
     /// An expression is not a condition.
     Condition = "0501", "an expression is not a condition",
-        "Conditions are comparisons such as `check.NAME == \"critical\"` and `value.NAME.VALUE > 90`, joined by `&&`, `||`, `!` and parentheses.";
+        "Conditions are comparisons such as `check.NAME == \"critical\"` and `value.NAME.VALUE > 90`, \
+         joined by `&&`, `||`, `!` and parentheses.";
     /// An event stands where a condition is asked for.
     Event = "0502", "an event stands where a condition is asked for",
-        "`match.…` and `changed(…)` happen at one moment and never hold; they can only start something, in `on`, alone or joined by `||`.";
+        "`match.…` and `changed(…)` happen at one moment and never hold; they can only start something, \
+         in `on`, alone or joined by `||`.";
     /// Two things cannot be compared so.
     Comparison = "0503", "two things cannot be compared so",
         "A check is compared with a status by `==` or `!=`; a value with a number by any comparison.";
@@ -129,7 +140,8 @@ codes! {
         "Give it once: as the attribute itself or with `_file`, `_env` or `_credential` after its name.";
     /// The source of a secret is not there.
     SecretMissing = "0603", "the source of a secret is not there",
-        "The environment variable must be set for the agent, or the credential be passed by systemd (`LoadCredential=`).";
+        "The environment variable must be set for the agent, or the credential be passed by systemd \
+         (`LoadCredential=`).";
     /// Warning: a secret is written in the configuration.
     LiteralSecret = "0901", "a secret is written in the configuration",
         "Whoever may read the file knows it. Put it into a file of its own, or a systemd credential.";
@@ -150,7 +162,8 @@ codes! {
         "The longer one can never be used in full.";
     /// Warning: no watcher reports a value that is asked for.
     UnknownValue = "0907", "no watcher reports a value that is asked for",
-        "A condition over a value that nobody reports never holds. The reference lists the values of each kind of watcher.";
+        "A condition over a value that nobody reports never holds. The reference lists the values of \
+         each kind of watcher.";
 }
 
 impl fmt::Display for Code {

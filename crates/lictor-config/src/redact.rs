@@ -65,16 +65,31 @@ fn heredoc_end(line: &str) -> Option<String> {
 
 /// Covers the texts of one line, judged by this line alone: a text left open further up
 /// must not turn the rest inside out.
-fn cover_line(bytes: &mut [u8], line: &str, at: usize, known: fn(&str) -> Known) {
+fn cover_line(bytes: &mut [u8], mut line: &str, mut at: usize, known: fn(&str) -> Known) {
+    while let Some(inner) = cover_part(bytes, line, at, known) {
+        // What follows a brace is judged like a line of its own.
+        at += inner;
+        line = line.get(inner..).unwrap_or_default();
+    }
+}
+
+/// Covers a line up to its first opening brace, and says where what follows that begins.
+fn cover_part(bytes: &mut [u8], line: &str, at: usize, known: fn(&str) -> Known) -> Option<usize> {
     let (name, rest) = first_name(line);
     let assigns = rest.trim_start().starts_with(['=', ':']);
     let is = name.map(known);
-    if matches!(is, Some(Known::Other)) || (matches!(is, Some(Known::Block)) && assigns && !rest.contains('{')) {
+    if is == Some(Known::Other) && !assigns {
+        // Perhaps no name at all but the middle of a text.
+        cover(bytes, at, at + line.len());
+        return None;
+    }
+    if is == Some(Known::Other) || (is == Some(Known::Block) && assigns && !rest.contains('{')) {
         // A secret, or a name that is misspelt: nothing after it is shown.
         let value = rest.len() - rest.trim_start_matches([' ', '\t', '=', ':']).len();
-        return cover(bytes, at + line.len() - rest.len() + value, at + line.len());
+        cover(bytes, at + line.len() - rest.len() + value, at + line.len());
+        return None;
     }
-    let mut labels = matches!(is, Some(Known::Block));
+    let mut labels = is == Some(Known::Block);
     let mut open: Option<usize> = None;
     let mut escaped = false;
     for (offset, byte) in line.bytes().enumerate() {
@@ -87,11 +102,7 @@ fn cover_line(bytes: &mut [u8], line: &str, at: usize, known: fn(&str) -> Known)
                 }
                 open = None;
             }
-            (b'{', None) => {
-                // What follows is judged like a line of its own.
-                let inner = line.get(offset + 1..).unwrap_or_default();
-                return cover_line(bytes, inner, at + offset + 1, known);
-            }
+            (b'{', None) => return Some(offset + 1),
             (b'=' | b':' | b'[' | b'(' | b',', None) => labels = false,
             _ => {}
         }
@@ -100,6 +111,7 @@ fn cover_line(bytes: &mut [u8], line: &str, at: usize, known: fn(&str) -> Known)
     if let Some(start) = open {
         cover(bytes, at + start, at + line.len());
     }
+    None
 }
 
 /// The name a line begins with, in quotes or not, and what follows it.
@@ -138,8 +150,9 @@ mod tests {
     fn of_a_broken_file_only_what_cannot_be_a_secret_is_shown() {
         assert_eq!(broken("watch \"http\" \"shop\" {\n"), "watch \"http\" \"shop\" {\n");
         assert_eq!(broken("  token = hunter2\n"), "  token = *******\n");
-        assert_eq!(broken("  token hunter2\n"), "  token *******\n");
-        assert_eq!(broken("  token \"hunter2\"\n"), "  token *********\n");
+        assert_eq!(broken("  token hunter2\n"), "***************\n");
+        assert_eq!(broken("  token \"hunter2\"\n"), "*****************\n");
+        assert_eq!(broken("hunter2\n"), "*******\n");
         assert_eq!(broken("  tokn = \"hunter2\"\n"), "  tokn = *********\n");
         assert_eq!(broken("every = 5 url = \"hunter2\""), "every = 5 url = \"*******\"");
         assert_eq!(broken("url = \"hunter2\n"), "url = \"*******\n");

@@ -58,7 +58,11 @@ impl Report {
 
     /// The warnings, if there is no error; all of it otherwise. `known` says what
     /// names there are.
-    pub(crate) fn finish(self, sources: &[Source], known: fn(&str) -> Known) -> Result<Vec<Problem>, Failure> {
+    pub(crate) fn finish(
+        self,
+        sources: &[Source],
+        known: fn(&str) -> Known,
+    ) -> Result<Vec<Problem>, Failure> {
         let (hidden, broken) = (self.hidden.into_inner(), self.broken.into_inner());
         let mut shown: BTreeMap<usize, Arc<NamedSource<String>>> = BTreeMap::new();
         let mut finish = |mut drafts: Vec<Draft>| -> Vec<Problem> {

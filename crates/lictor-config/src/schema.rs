@@ -30,7 +30,7 @@ impl Schema {
 
     /// The attribute that a written name belongs to: its own, or one of a secret's.
     pub(crate) fn attribute(&self, written: &str) -> Option<&'static Attribute> {
-        self.attributes().find(|attribute| attribute.names().any(|name| name == written))
+        self.attributes().find(|attribute| attribute.is_named(written))
     }
 
     /// Whether a watcher can report a value of that name.
@@ -200,6 +200,15 @@ impl Attribute {
         let endings: &[&str] = if matches!(self.kind, Kind::Secret) { &SECRET_ENDINGS } else { &[""] };
         let name = self.name;
         endings.iter().map(move |ending| format!("{name}{ending}"))
+    }
+
+    /// Whether that is one of its names.
+    pub(crate) fn is_named(&self, written: &str) -> bool {
+        let ending = written.strip_prefix(self.name);
+        match self.kind {
+            Kind::Secret => ending.is_some_and(|ending| SECRET_ENDINGS.contains(&ending)),
+            _ => ending == Some(""),
+        }
     }
 
     /// Whether what is written there may be shown.

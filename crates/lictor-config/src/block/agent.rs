@@ -25,7 +25,8 @@ static SCHEMA: Schema = Schema {
         Attribute::new(
             "hold_above",
             Kind::Percent,
-            "While more than this share of all targets is bad at once, no new run starts: the fault is then elsewhere.",
+            "While more than this share of all targets is bad at once, no new run starts: the fault is \
+             then elsewhere.",
         ),
     ]],
     blocks: &[],

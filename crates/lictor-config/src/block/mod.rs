@@ -26,6 +26,9 @@ mod watch_http;
 mod watch_process;
 mod watch_tcp;
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use crate::redact::Known;
 use crate::schema::Schema;
 
@@ -51,19 +54,24 @@ pub(crate) static TOP: Schema = Schema {
 
 /// What a name is, wherever it stands.
 pub(crate) fn known(name: &str) -> Known {
-    let (mut attribute, mut secret, mut block) = (false, false, false);
-    visit(&TOP, &mut |schema| {
-        for known in schema.attributes().filter(|known| known.name == name) {
-            attribute = true;
-            secret |= !known.is_plain();
-        }
-        block |= schema.block(name).is_some();
+    static NAMES: LazyLock<BTreeMap<&str, Known>> = LazyLock::new(|| {
+        let mut names = BTreeMap::new();
+        visit(&TOP, &mut |schema| {
+            for attribute in schema.attributes() {
+                let known = names.entry(attribute.name).or_insert(Known::Plain);
+                if !attribute.is_plain() {
+                    *known = Known::Other;
+                }
+            }
+        });
+        visit(&TOP, &mut |schema| {
+            for block in schema.blocks {
+                names.entry(block.name).or_insert(Known::Block);
+            }
+        });
+        names
     });
-    match (attribute, secret, block) {
-        (true, false, false) => Known::Plain,
-        (_, false, true) => Known::Block,
-        _ => Known::Other,
-    }
+    NAMES.get(name).copied().unwrap_or(Known::Other)
 }
 
 /// Calls `each` for a schema and all within it.

@@ -189,7 +189,6 @@ rule "c" {
         10:14: a match is an event and never holds, so it cannot be a condition or part of one (events can only start something: put it into `on`, alone, in a list, or joined by `||`) [LIC0502]
         11:14: `3 per hour` is not a budget (write how many in which time, such as "3 in 1h") [LIC0307]
         12:21: no rule or remedy is named `b` (known here: `a`, `c`, `no good`) [LIC0401]
-        16:1: `on` of `rule "no good"` is missing (add `on = …`, a condition or an event, or a list of those) [LIC0203]
         16:6: a name has letters, digits, `_`, `-`, `.`, `:`, `@` and `/`, not ' ' [LIC0303]
         17:7: unknown kind `exce` of `act` (did you mean `exec`?) [LIC0208]
         19:21: no step here is named `other` (a rule has only one step; write a remedy) [LIC0401]

@@ -18,14 +18,27 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
-    Attribute::new("on", Kind::Triggers, "What starts it: a condition that becomes true, or an event; any of a list.").required(),
+    Attribute::new(
+        "on",
+        Kind::Triggers,
+        "What starts it: a condition that becomes true, or an event; any of a list.",
+    )
+    .default_words("required, unless another one escalates to it"),
     Attribute::new("guard", Kind::Condition, "Must hold when it starts."),
     Attribute::new("target", Kind::Text, "What it works on: at most one run at a time has a target.")
         .default_words("its own name"),
-    Attribute::new("cooldown", Kind::Duration(Duration::ZERO, LONGEST), "Time from the start of one run to the next, per target.")
-        .default("1m"),
+    Attribute::new(
+        "cooldown",
+        Kind::Duration(Duration::ZERO, LONGEST),
+        "Time from the start of one run to the next, per target.",
+    )
+    .default("1m"),
     Attribute::new("budget", Kind::Budget, "At most so many runs in such a time."),
-    Attribute::new("escalate", Kind::Remedy, "What runs instead when the budget is used up, or when it gives up."),
+    Attribute::new(
+        "escalate",
+        Kind::Remedy,
+        "What runs instead when the budget is used up, or when it gives up.",
+    ),
     Attribute::new(
         "defer",
         Kind::Flag,
@@ -35,13 +48,17 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
     Attribute::new(
         "give_up_after",
         Kind::Whole(0, 1_000),
-        "After so many runs in a row that left its condition true it stops, until the condition was false or a \
-         person says `retry`. 0: never.",
+        "After so many runs in a row that left its condition true it stops, until the condition was \
+         false or a person says `retry`. 0: never.",
     )
     .default("3"),
     agent::MODE,
-    Attribute::new("deadline", Kind::Duration(SECOND, LONGEST), "A run ends or is parked after this time at the latest.")
-        .default_words("`1h`, or the sum of what its steps may take if that is longer"),
+    Attribute::new(
+        "deadline",
+        Kind::Duration(SECOND, LONGEST),
+        "A run ends or is parked after this time at the latest.",
+    )
+    .default_words("`1h`, or the sum of what its steps may take if that is longer"),
     Attribute::new("cancel_when", Kind::Condition, "When this holds a run is cancelled."),
 ];
 
@@ -72,7 +89,13 @@ pub(super) fn decode(
     particular: Option<Particular>,
 ) -> Option<(RemedyName, Remedy)> {
     let decoder = reader.decoder;
-    let on = reader.value("on").and_then(|value| decoder.triggers(value));
+    let on = match reader.value("on") {
+        Some(value) => decoder.triggers(value),
+        None => {
+            check_escalated(reader, name.as_ref());
+            Some(Vec::new())
+        }
+    };
     let guard = reader.value("guard").map(|value| decoder.condition(value));
     let cancel = reader.value("cancel_when").map(|value| decoder.condition(value));
     let target = target(reader, name.as_ref());
@@ -140,6 +163,17 @@ fn escalate(reader: &Reader<'_>) -> Option<RemedyName> {
         reader.decoder.add(draft.help_if(suggestion(&name.is, known.keys().map(String::as_str))));
     }
     RemedyName::new(&name.is).ok()
+}
+
+/// What nothing starts would never run.
+fn check_escalated(reader: &Reader<'_>, name: Option<&RemedyName>) {
+    let scope = &reader.decoder.scope;
+    let escalated = name.is_none_or(|name| scope.escalated.contains(name.as_str()));
+    if !escalated && !reader.decoder.report.is_partial() {
+        let message = format!("nothing starts {}", reader.place());
+        let draft = Draft::new(Code::Missing, reader.head, message).label("in this block");
+        reader.decoder.add(draft.help("add `on = …`, or escalate to it from another one"));
+    }
 }
 
 /// The longest time that a step may take by itself.

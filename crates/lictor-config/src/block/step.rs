@@ -22,12 +22,18 @@ pub(super) static BLOCK: BlockType =
 /// How an action is tried, and how it is seen to have worked.
 pub(super) const ACTING: &[Attribute] = &[
     Attribute::new("timeout", Kind::Duration(MILLI, LONGEST), "Time limit of one attempt.").default("30s"),
-    Attribute::new("verify", Kind::Condition, "Must hold, by looks made after the act, for the step to have worked."),
-    Attribute::new("verify_within", Kind::Duration(MILLI, LONGEST), "By this long after the act.").default("1m"),
+    Attribute::new(
+        "verify",
+        Kind::Condition,
+        "Must hold, by looks made after the act, for the step to have worked.",
+    ),
+    Attribute::new("verify_within", Kind::Duration(MILLI, LONGEST), "By this long after the act.")
+        .default("1m"),
     Attribute::new(
         "settle",
         Kind::Duration(Duration::ZERO, LONGEST),
-        "\"Not done\" counts only so long after the act: a request that was given up may still be carried out.",
+        "\"Not done\" counts only so long after the act: a request that was given up may still be \
+         carried out.",
     )
     .default_words("`10s`; `15s` for `act \"kv\"`"),
     Attribute::new(
@@ -37,7 +43,8 @@ pub(super) const ACTING: &[Attribute] = &[
          run and tell a person.",
     )
     .default_words(
-        "`verifiable` with `verify`; else `idempotent` for `kv` and for `http` with GET, HEAD, PUT or DELETE; else `neither`",
+        "`verifiable` with `verify`; else `idempotent` for `kv` and for `http` with GET, HEAD, PUT or \
+         DELETE; else `neither`",
     ),
 ];
 
@@ -62,7 +69,8 @@ pub(super) const TRYING: &[Attribute] = &[
 ];
 
 static SCHEMA: Schema = Schema {
-    doc: "A step either acts (one `act` block) or waits (`wait_for`). Steps follow each other as they are written.",
+    doc: "A step either acts (one `act` block) or waits (`wait_for`). Steps follow each other as they are \
+         written.",
     groups: &[
         &[
             Attribute::new("wait_for", Kind::Condition, "Wait until this holds."),

@@ -70,7 +70,7 @@ fn files_and_directories_may_be_mixed() {
 fn what_two_files_define_names_both_places() {
     let directory = directory(&[
         ("a.hcl", &(beat("x") + "node {\n  name = \"a\"\n}\n")),
-        ("b.hcl", &("check \"x\" {\n  any = [check.x]\n}\nnode {\n  name = \"b\"\n}\n".to_owned())),
+        ("b.hcl", "check \"x\" {\n  any = [check.x]\n}\nnode {\n  name = \"b\"\n}\n"),
     ]);
     let failure = read(&[directory.path()]).unwrap_err();
     let path = |name: &str| directory.path().join(name).display().to_string();

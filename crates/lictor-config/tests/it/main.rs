@@ -1,5 +1,7 @@
 //! The configuration as its users meet it: files on a disk, the examples, the manual.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod files;
 mod manual;
 mod robust;

@@ -95,7 +95,8 @@ fn collect(directory: &Path, pages: &mut Vec<PathBuf>) {
     }
 }
 
-/// The fenced blocks of a page: language, line, text.
+/// The fenced blocks of a page: language, line, text. A second word after the language,
+/// as in `hcl consul`, says whose it is.
 fn fenced(page: &str) -> Vec<(String, usize, String)> {
     let mut found = Vec::new();
     let mut open: Option<(String, usize, String, usize)> = None;
@@ -103,7 +104,7 @@ fn fenced(page: &str) -> Vec<(String, usize, String)> {
         let trimmed = line.trim_start();
         match (&mut open, trimmed.strip_prefix("```")) {
             (None, Some(language)) => {
-                let language = language.split_whitespace().next().unwrap_or_default().to_owned();
+                let language = language.trim().to_owned();
                 open = Some((language, index + 1, String::new(), line.len() - trimmed.len()));
             }
             (Some(_), Some(_)) => {

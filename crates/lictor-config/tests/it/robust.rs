@@ -1,8 +1,6 @@
 //! No text makes the decoder panic, hang or overflow its stack.
 
-use std::time::{Duration, Instant};
-
-use lictor_config::{Code, parse};
+use lictor_config::{Code, Failure, parse};
 use proptest::prelude::*;
 
 const HOMELAB: &str = include_str!("../../../../examples/homelab.hcl");
@@ -20,7 +18,7 @@ const JSON: &str = r#"{
   }}
 }"#;
 
-/// Parses and shows what was found: showing must not panic either.
+/// Parses, and shows what was found: showing must not panic either.
 fn survives(name: &str, text: &str) -> bool {
     match parse(name, text) {
         Ok(loaded) => {
@@ -28,16 +26,20 @@ fn survives(name: &str, text: &str) -> bool {
             !shown.is_empty()
         }
         Err(failure) => {
-            assert!(!failure.errors.is_empty());
-            for error in &failure.errors {
-                assert!(error.line >= 1 && error.column >= 1 && !error.message.is_empty());
-            }
+            check(&failure);
             let mut out = String::new();
             let theme = miette::GraphicalTheme::unicode_nocolor();
             miette::GraphicalReportHandler::new_themed(theme).render_report(&mut out, &failure).unwrap();
-            assert!(failure.to_json().is_array() && !out.is_empty());
+            assert!(!out.is_empty());
             false
         }
+    }
+}
+
+fn check(failure: &Failure) {
+    assert!(!failure.errors.is_empty() && failure.to_json().is_array());
+    for error in &failure.errors {
+        assert!(error.line >= 1 && error.column >= 1 && !error.message.is_empty());
     }
 }
 
@@ -50,16 +52,21 @@ fn the_whole_texts_are_good() {
 #[test]
 fn a_text_that_ends_at_any_byte_is_survived() {
     for (name, text) in [("x.hcl", HOMELAB), ("x.json", JSON)] {
-        let good =
-            (0..text.len()).filter(|end| text.get(..*end).is_some_and(|text| survives(name, text))).count();
+        // To show each of them would take most of the time.
+        let survives = |end: &usize| match text.get(..*end) {
+            Some(text) if end.is_multiple_of(64) => survives(name, text),
+            Some(text) => parse(name, text).inspect_err(check).is_ok(),
+            None => false,
+        };
+        let good = (0..text.len()).filter(survives).count();
         assert!(good < text.len() / 2, "most beginnings of {name} are no configuration");
     }
 }
 
 #[test]
-fn a_text_with_any_byte_replaced_is_survived() {
+fn a_text_with_bytes_replaced_is_survived() {
     for (name, text) in [("x.hcl", HOMELAB), ("x.json", JSON)] {
-        let step = if name == "x.hcl" { 7 } else { 1 };
+        let step = if name == "x.hcl" { 29 } else { 3 };
         for replacement in ["\"", "{", "}", "\\", "\n", "$", "\u{e9}"] {
             for at in (0..text.len()).step_by(step) {
                 if let (Some(before), Some(after)) = (text.get(..at), text.get(at + 1..)) {
@@ -126,16 +133,13 @@ fn what_is_too_much_is_refused() {
 }
 
 #[test]
-fn a_large_configuration_is_read_in_a_moment() {
+fn a_large_configuration_is_read() {
+    // With work that grew by the square this would take minutes.
     let one = |n: usize| {
         format!("watch \"tcp\" \"w{n}\" {{\n  address = \"host{n}.example:80\"\n  expect  = \"^ok\"\n}}\n")
     };
     let text: String = (0..10_000).map(one).collect();
-    let begun = Instant::now();
-    let loaded = parse("x.hcl", &text).unwrap();
-    assert_eq!(loaded.config.watches.len(), 10_000);
-    // Not a measurement: quadratic work would take minutes.
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert_eq!(parse("x.hcl", &text).unwrap().config.watches.len(), 10_000);
 }
 
 proptest! {
