@@ -2,7 +2,7 @@
 //!
 //! Every kind of record has one home. *Local* records (checks, cooldowns, runs, the
 //! ledger) live in [`NodeStore`], one file on this machine. *Shared* records live behind
-//! [`Kv`]: in Consul, or in the same local file when a node stands alone. A mirror
+//! [`Kv`]: in Consul, or in the same local file when a node stands alone. A [`Mirror`]
 //! keeps backup copies of local runs and incidents in Consul for the day the disk is lost.
 //!
 //! # The local home

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lictor_core::{Incident, Now, Row, RowKey, Run};
+use lictor_core::{Incident, Now, Run};
 
 use super::{Mirror, MirrorError};
 use crate::wire::{self, Copy, Owner, RunState, Time, WireError};
@@ -47,7 +47,8 @@ impl Mirror {
         if !listing.pairs.iter().any(|pair| pair.key == own_key) {
             return Err(MirrorError::Hidden { key: own_key });
         }
-        let known: BTreeSet<RowKey> = self.store.rows()?.iter().map(Row::key).collect();
+        let known: BTreeSet<Identity> =
+            self.store.rows()?.iter().filter_map(|row| identity(&row.into())).collect();
         let lineage = self.store.lineage();
         let mut adopted = Adopted {
             lineage: before.map(|owner| owner.lineage).filter(|before| *before != lineage),
@@ -60,7 +61,8 @@ impl Mirror {
             let copy = wire::decode::<Copy>(&pair.value);
             open += usize::from(!copy.as_ref().is_ok_and(|copy| copy.row.is_none()));
             match copy {
-                Ok(copy) if copy.lineage == lineage || known.contains(&key) => {}
+                Ok(copy) if copy.lineage == lineage => {}
+                Ok(copy) if copy.row.as_ref().and_then(identity).is_some_and(|it| known.contains(&it)) => {}
                 Ok(copy) => {
                     if adopted.take(copy, now).is_err() {
                         adopted.unreadable += 1;
@@ -74,6 +76,18 @@ impl Mirror {
         }
         (adopted.highest_run, adopted.highest_incident) = self.highest;
         Ok(adopted)
+    }
+}
+
+/// What a run or incident is the same by, whatever number it has: a new store counts from 1
+/// again while it waits to be told. The kind, the name of remedy or check, when it began.
+type Identity = (bool, String, i64);
+
+fn identity(row: &wire::Row) -> Option<Identity> {
+    match row {
+        wire::Row::Run(run) => Some((true, run.remedy.clone(), run.started.unix_ms)),
+        wire::Row::Incident(incident) => Some((false, incident.check.clone(), incident.opened.unix_ms)),
+        wire::Row::Check(_) | wire::Row::Flood(_) => None,
     }
 }
 

@@ -7,6 +7,8 @@ mod error;
 mod ledger;
 mod lock;
 mod open;
+#[cfg(test)]
+mod power;
 mod prune;
 mod reserve;
 mod shared;
@@ -359,7 +361,8 @@ impl NodeStore {
 impl Shared {
     fn database(&self) -> Result<Arc<Database>, StoreError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        database.clone().ok_or(StoreError::Closed)
+        // It is also missing while the disk keeps the file from being opened again.
+        database.clone().ok_or_else(|| StoreError::Io { source: std::io::Error::other("it is not open") })
     }
 
     fn set_database(&self, database: Option<Arc<Database>>) {

@@ -29,32 +29,48 @@ pub(super) fn unseal<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreE
     }
 }
 
-/// CRC-32 as in IEEE 802.3 (reflected polynomial 0xEDB88320), over the parts in a row.
+/// CRC-32 as in IEEE 802.3 (reflected polynomial 0xEDB88320), over the parts in a row; four
+/// bytes at a time, with a table for each.
 fn crc32(parts: &[&[u8]]) -> u32 {
+    let look = |table: &[u32; 256], index: u32| table[(index & 0xff) as usize];
     let mut crc = u32::MAX;
-    for byte in parts.iter().copied().flatten() {
-        let index = (crc ^ u32::from(*byte)) & 0xff;
-        crc = (crc >> 8) ^ TABLE[index as usize];
+    for part in parts {
+        let (words, rest) = part.as_chunks::<4>();
+        for word in words {
+            let index = crc ^ u32::from_le_bytes(*word);
+            crc = look(&TABLES[3], index)
+                ^ look(&TABLES[2], index >> 8)
+                ^ look(&TABLES[1], index >> 16)
+                ^ look(&TABLES[0], index >> 24);
+        }
+        for byte in rest {
+            crc = (crc >> 8) ^ look(&TABLES[0], crc ^ u32::from(*byte));
+        }
     }
     !crc
 }
 
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
+/// The sum of each byte, then of each byte with one, two and three zeros after it.
+const TABLES: [[u32; 256]; 4] = {
+    let mut tables = [[0; 256]; 4];
     let mut index = 0;
     let mut start = 0_u32;
     while index < 256 {
         let mut crc = start;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
-            bit += 1;
+        let mut table = 0;
+        while table < 4 {
+            let mut bit = 0;
+            while bit < 8 {
+                crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+                bit += 1;
+            }
+            tables[table][index] = crc;
+            table += 1;
         }
-        table[index] = crc;
         index += 1;
         start += 1;
     }
-    table
+    tables
 };
 
 #[cfg(test)]

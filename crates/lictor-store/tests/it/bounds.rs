@@ -29,7 +29,7 @@ async fn add_sized(store: &NodeStore, seconds: u64, count: u64, of: Option<u64>,
 
 #[tokio::test]
 async fn old_entries_go_unless_their_incident_is_open() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let mut options = options(dir.path());
     options.ledger.age = Duration::from_secs(1000);
     let store = NodeStore::open(options.clone()).unwrap().store;
@@ -72,7 +72,7 @@ async fn old_entries_go_unless_their_incident_is_open() {
 
 #[tokio::test]
 async fn the_size_is_bounded_and_the_file_with_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let mut options = options(dir.path());
     options.ledger = LedgerLimits { bytes: 1 << 20, ..LedgerLimits::default() };
     let store = NodeStore::open(options).unwrap().store;
@@ -90,7 +90,7 @@ async fn the_size_is_bounded_and_the_file_with_it() {
 
 #[tokio::test]
 async fn a_file_that_is_mostly_empty_is_compacted_at_start() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let mut options = options(dir.path());
     let store = NodeStore::open(options.clone()).unwrap().store;
     for round in 0..10 {

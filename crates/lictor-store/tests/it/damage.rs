@@ -13,7 +13,7 @@ use crate::support::*;
 
 /// A directory with a store of 40 rows and 200 entries, closed in order.
 async fn filled() -> (tempfile::TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = open(dir.path()).store;
     for round in 0..10 {
         let mut batch = Batch::default();
@@ -65,7 +65,7 @@ async fn a_file_cut_anywhere_is_moved_aside_and_kept() {
 
 #[tokio::test]
 async fn a_file_of_another_program_is_never_written_to() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let foreign = b"SQLite format 3\0 and more".repeat(1000);
     fs::write(dir.path().join("state.redb"), &foreign).unwrap();
     let opened = begun_anew(dir.path(), 1, &foreign);
@@ -94,7 +94,7 @@ async fn flipped_bytes_are_noticed_or_do_no_harm() {
             let at = random.random_range(0..bytes.len());
             bytes[at] ^= random.random_range(1..=255_u8);
         }
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch();
         fs::write(dir.path().join("state.redb"), &bytes).unwrap();
         let opened = match NodeStore::open(options(dir.path())) {
             Ok(opened) => opened,
@@ -127,7 +127,7 @@ async fn flipped_bytes_are_noticed_or_do_no_harm() {
 
 #[tokio::test]
 async fn two_processes_cannot_have_one_directory() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = open(dir.path()).store;
     let Err(OpenError::InUse { holder, .. }) = NodeStore::open(options(dir.path())) else {
         panic!("it was opened twice");
@@ -159,7 +159,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn a_half_made_store_is_made_anew() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     fs::write(dir.path().join("state.redb.new"), b"half").unwrap();
     let opened = open(dir.path());
     assert!(opened.warnings.is_empty());

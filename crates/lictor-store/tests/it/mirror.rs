@@ -26,7 +26,7 @@ struct Node {
 impl Node {
     /// A node that may act, with its copies in `kv`.
     async fn start(kv: &Kv) -> Self {
-        Self::resume(tempfile::tempdir().unwrap(), kv).await
+        Self::resume(scratch(), kv).await
     }
 
     async fn resume(dir: tempfile::TempDir, kv: &Kv) -> Self {
@@ -89,7 +89,7 @@ fn ended(id: u64) -> Row {
 
 /// A store on a new disk, and its mirror.
 fn new_disk(kv: &Kv) -> (tempfile::TempDir, NodeStore, Mirror) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = open(dir.path()).store;
     assert!(!store.confirmed());
     let mirror = Mirror::new(kv.clone(), store.clone());
@@ -176,11 +176,18 @@ async fn a_node_that_lost_its_disk_is_told_what_it_was_doing() {
     assert_eq!(since, Boot::from_millis(0));
     assert_eq!(adopted.incidents.len(), 1);
 
-    // Asked again before anything was recorded: the same.
+    // A new store that has begun to count anew hides nothing.
+    let mut meanwhile = Batch::default();
+    let mut other = acting(17);
+    other.started = at(3);
+    meanwhile.put(Row::Run(other));
+    store.commit(meanwhile).await.unwrap();
+
+    // Asked again before what is adopted was recorded: the same.
     assert_eq!(mirror.adopt(at(7)).await.unwrap().runs, adopted.runs);
     let mut batch = Batch::default();
     batch.anchor = Some(anchor(7));
-    batch.put(Row::Run(run.clone()));
+    batch.put(Row::Run(lictor_core::Run { id: RunId(41), ..run.clone() }));
     batch.put(Row::Incident(adopted.incidents[0].clone()));
     store.commit(batch).await.unwrap();
     // What is here is not asked for again.
@@ -226,7 +233,7 @@ async fn a_copied_machine_is_found_out_although_it_has_the_same_lineage() {
     original.commit(10, [Row::Run(acting(1))]).await;
     original.in_step().await;
     let dir = original.stop().await;
-    let twin = tempfile::tempdir().unwrap();
+    let twin = scratch();
     std::fs::copy(dir.path().join("state.redb"), twin.path().join("state.redb")).unwrap();
 
     let mut original = Node::resume(dir, &kv).await;
@@ -310,7 +317,7 @@ async fn token(server: &Server, name: &str, rules: &str) -> Client {
 /// The policy of the manual.
 fn documented() -> &'static str {
     let page = include_str!("../../../../docs/consul-acl.md");
-    let (_, rest) = page.split_once("```hcl\n").unwrap();
+    let (_, rest) = page.split_once("```hcl consul\n").unwrap();
     rest.split_once("```").unwrap().0
 }
 

@@ -65,7 +65,7 @@ fn held(opened: &Opened) -> Model {
 }
 
 async fn play(deeds: Vec<Deed>) -> Result<(), TestCaseError> {
-    let mut dir = tempfile::tempdir().unwrap();
+    let mut dir = scratch();
     let mut store = open(dir.path()).store;
     let (mut durable, mut model, mut batch) = (Model::default(), Model::default(), Batch::default());
     for deed in deeds {
@@ -105,7 +105,7 @@ async fn play(deeds: Vec<Deed>) -> Result<(), TestCaseError> {
                 model = durable.clone();
                 if crash {
                     // The file as it is while the store is open and idle.
-                    let new = tempfile::tempdir().unwrap();
+                    let new = scratch();
                     std::fs::copy(dir.path().join("state.redb"), new.path().join("state.redb")).unwrap();
                     store.close().await;
                     dir = new;

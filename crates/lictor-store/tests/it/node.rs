@@ -7,7 +7,7 @@ use crate::support::*;
 
 #[tokio::test]
 async fn what_was_committed_is_there_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let opened = open(dir.path());
     assert_eq!(opened.start, Start::Fresh);
     assert!(opened.rows.is_empty() && opened.anchor.is_none() && opened.warnings.is_empty());
@@ -46,7 +46,7 @@ async fn what_was_committed_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn a_stop_that_was_not_orderly_is_told() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = open(dir.path()).store;
     store.mark_clean().await.unwrap();
     let mut batch = Batch::default();
@@ -58,7 +58,7 @@ async fn a_stop_that_was_not_orderly_is_told() {
 
 #[tokio::test]
 async fn the_ledger_is_read_by_subject_and_in_both_orders() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let store = open(dir.path()).store;
     let mut batch = Batch::default();
     for number in 1..=30 {
@@ -81,4 +81,67 @@ async fn the_ledger_is_read_by_subject_and_in_both_orders() {
     assert_eq!(numbers(&last_of_two), (vec![11, 8, 5], Some(5)));
     let none = LedgerQuery { kinds: ["transition".to_owned()].into(), ..query };
     assert_eq!(numbers(&none), (vec![], None));
+}
+
+#[tokio::test]
+async fn batches_that_wait_together_become_durable_together() {
+    let dir = scratch();
+    let store = open(dir.path()).store;
+    let waiting = (0..40).map(|number| {
+        let mut batch = Batch::default();
+        batch.note(event(number, "one of many"));
+        store.commit(batch)
+    });
+    let commits = futures::future::join_all(waiting).await;
+    let numbers: Vec<_> = commits.into_iter().map(|done| done.unwrap()).collect();
+    let mut seqs: Vec<u64> = numbers.iter().flat_map(|done| done.seqs.clone()).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=40).collect::<Vec<_>>(), "each event has its own number");
+    let transactions: std::collections::BTreeSet<u64> = numbers.iter().map(|done| done.commit).collect();
+    assert!(transactions.len() < 20, "{} transactions", transactions.len());
+    assert_eq!(*store.commits().borrow(), *transactions.last().unwrap());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_after_the_store_was_closed() {
+    let dir = scratch();
+    let store = open(dir.path()).store;
+    store.clone().close().await;
+    let mut batch = Batch::default();
+    batch.note(event(1, "late"));
+    let refused = store.commit(batch).await.unwrap_err();
+    assert_eq!(
+        (refused.why.to_string(), refused.batch.events().len()),
+        ("the store is closed".to_owned(), 1)
+    );
+    assert!(store.rows().is_err());
+    // Another may have the directory although this handle is still there.
+    open(dir.path()).store.close().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_absorbs_another_is_both() {
+    let mut first = Batch::default();
+    first.put(check_row("a", 1));
+    first.put(check_row("b", 1));
+    first.note(event(1, "first"));
+    first.position(check("w"), "1");
+    first.anchor = Some(anchor(1));
+    let mut second = Batch::default();
+    second.put(check_row("a", 2));
+    second.remove(RowKey::Check(check("b")));
+    second.note(event(2, "second"));
+    second.forget_position(check("w"));
+    first.absorb(second);
+
+    let dir = scratch();
+    let store = open(dir.path()).store;
+    store.commit(first).await.unwrap();
+    store.close().await;
+    let opened = open(dir.path());
+    assert_eq!(opened.rows, [check_row("a", 2)]);
+    assert_eq!((opened.positions, opened.anchor), (vec![], Some(anchor(1))));
+    assert_eq!(opened.store.ledger(&LedgerQuery::default()).unwrap().entries.len(), 2);
+    opened.store.close().await;
 }

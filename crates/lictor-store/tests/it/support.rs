@@ -21,6 +21,11 @@ pub(crate) fn anchor(seconds: u64) -> Anchor {
     Anchor { boot_id: "boot-1".into(), boot_millis: now.boot.as_millis(), axis: now.boot, wall: now.wall }
 }
 
+/// A directory in memory where there is one, for tests that are not about the disk.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A store in a directory, with no space kept back.
 pub(crate) fn open(dir: &Path) -> Opened {
     NodeStore::open(options(dir)).unwrap()
