@@ -10,7 +10,17 @@ use super::error::OpenError;
 /// The lock of a state directory, held until dropped or until the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Gives the lock back by itself: closing the file would not while a child process that
+    /// is just being started has it open too.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "cannot give the lock back before the file is closed");
+        }
+    }
 }
 
 impl Lock {
@@ -44,7 +54,7 @@ impl Lock {
         if let Err(error) = noted {
             tracing::debug!(%error, "cannot write the process id into the lock file");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
