@@ -161,10 +161,10 @@ rule "empty-cache" {
   cooldown = "6h"
   mode     = "observe"
   act "http" {
-    url          = "https://cache.home.example/purge"
-    method       = "DELETE"
-    bearer_file  = "/etc/lictor/cache-token"
-    status       = ["2xx", 404]
+    url         = "https://cache.home.example/purge"
+    method      = "DELETE"
+    bearer_file = "/etc/lictor/cache-token"
+    status      = ["2xx", 404]
   }
   attempts = 3
   backoff  = "10s"
@@ -181,8 +181,8 @@ remedy "reconnect" {
 
   step "pause" {
     act "http" {
-      url    = "http://127.0.0.1:8080/api/v2/torrents/pause"
-      body   = "hashes=all"
+      url     = "http://127.0.0.1:8080/api/v2/torrents/pause"
+      body    = "hashes=all"
       headers = { Content-Type = "application/x-www-form-urlencoded" }
     }
     repeat   = "idempotent"
@@ -212,8 +212,8 @@ remedy "reconnect" {
 
   step "resume" {
     act "http" {
-      url    = "http://127.0.0.1:8080/api/v2/torrents/resume"
-      body   = "hashes=all"
+      url     = "http://127.0.0.1:8080/api/v2/torrents/resume"
+      body    = "hashes=all"
       headers = { Content-Type = "application/x-www-form-urlencoded" }
     }
     repeat     = "idempotent"

@@ -132,6 +132,11 @@ impl Decoder<'_> {
         None
     }
 
+    fn near<'n, T>(&self, draft: Draft, typed: &str, known: impl IntoIterator<Item = &'n str>) -> Option<T> {
+        self.add_near(draft, typed, known);
+        None
+    }
+
     fn misplaced<T>(&self, what: &str, span: Span) -> Option<T> {
         let message = format!("{what} and never holds, so it cannot be a condition or part of one");
         let help = "events can only start something: put it into `on`, alone, in a list, or joined by `||`";
@@ -140,7 +145,7 @@ impl Decoder<'_> {
 
     fn unknown_function<T>(&self, name: &Text) -> Option<T> {
         let draft = Draft::new(Code::Condition, name.span, format!("unknown function `{}`", name.is));
-        self.none(draft.help_if(suggestion(&name.is, ["no_data", "changed"])))
+        self.near(draft, &name.is, ["no_data", "changed"])
     }
 
     /// An expression that is a text of the file, as JSON has it.
@@ -224,7 +229,7 @@ impl Decoder<'_> {
         let Ok(status) = status.parse::<Status>() else {
             let draft = Draft::new(Code::Word, at, format!("`{status}` is not a status"));
             let known = Status::ALL.map(Status::as_str);
-            return self.none(draft.help_if(suggestion(status, known)));
+            return self.near(draft, status, known);
         };
         let is = Condition::Is { check: check?, status };
         match compare {
@@ -326,7 +331,7 @@ impl Decoder<'_> {
             let message = format!("`{}` has no `match` block named `{}`", check.is, pattern.is);
             let names = patterns.into_iter().flat_map(|patterns| patterns.keys().map(String::as_str));
             let draft = Draft::new(Code::UnknownReference, pattern.span, message);
-            return self.none(draft.help_if(suggestion(&pattern.is, names)));
+            return self.near(draft, &pattern.is, names);
         }
         let pattern = PatternName::new(&pattern.is).ok()?;
         Some(Trigger::Match { source, pattern })
@@ -344,7 +349,7 @@ impl Decoder<'_> {
             name.span,
             format!("no watcher or check is named `{}`", name.is),
         );
-        self.none(draft.help_if(suggestion(&name.is, known.keys().map(String::as_str))))
+        self.near(draft, &name.is, known.keys().map(String::as_str))
     }
 
     fn value_name(&self, check: &Text, name: &Text) -> Option<ValueName> {
@@ -354,8 +359,8 @@ impl Decoder<'_> {
             if schema.is_some_and(|schema| !schema.reports(&name.is)) {
                 let message = format!("the watcher `{}` reports no value `{}`", check.is, name.is);
                 let values = schema.into_iter().flat_map(|schema| schema.values);
-                let help = suggestion(&name.is, values.map(|(value, _)| *value));
-                self.add(Draft::warning(Code::UnknownValue, name.span, message).help_if(help));
+                let draft = Draft::warning(Code::UnknownValue, name.span, message);
+                self.add_near(draft, &name.is, values.map(|(value, _)| *value));
             } else if known.kind.is_none() {
                 let message = format!("`{}` is a check over checks and has no values", check.is);
                 self.add(Draft::warning(Code::UnknownValue, name.span, message));

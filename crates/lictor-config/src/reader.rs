@@ -2,16 +2,16 @@
 //! what is wrong and goes on, so that all mistakes are found at once.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use crate::code::Code;
 use crate::env::Env;
-use crate::nearest::suggestion;
 use crate::problem::Draft;
 use crate::report::Report;
 use crate::schema::{Attribute, BlockType, Default, Kind, Schema};
 use crate::scope::Scope;
 use crate::source::{Format, Source, Span};
-use crate::syntax::tree::{At, Block, Body, Is, Value};
+use crate::syntax::tree::{At, Block, Body, Is, Text, Value};
 
 /// What all parts of one decoding share.
 pub(crate) struct Decoder<'a> {
@@ -24,6 +24,10 @@ pub(crate) struct Decoder<'a> {
 impl Decoder<'_> {
     pub(crate) fn add(&self, draft: Draft) {
         self.report.add(draft);
+    }
+
+    pub(crate) fn add_near<'n>(&self, draft: Draft, typed: &str, known: impl IntoIterator<Item = &'n str>) {
+        self.report.add_near(draft, typed, known);
     }
 
     /// Whether the text at that place is part of a JSON file.
@@ -68,21 +72,30 @@ impl<'a> Reader<'a> {
     }
 
     fn check_attributes(&self) {
-        let attributes = &self.body.is.attributes;
-        for (index, attribute) in attributes.iter().enumerate() {
+        let mut firsts: BTreeMap<&str, Span> = BTreeMap::new();
+        for attribute in &self.body.is.attributes {
             let name = attribute.name.is.as_str();
             if self.schema.attribute(name).is_none() {
                 // It may be a misspelt secret.
                 self.decoder.report.hide(attribute.value.span);
                 self.unknown_attribute(name, attribute.name.span);
             }
-            let first = attributes.iter().take(index).find(|first| first.name.is == name);
-            if let Some(first) = first.filter(|_| index < 1_000) {
-                let message = format!("`{name}` of {} is set twice", self.place());
-                let draft = Draft::new(Code::Twice, attribute.name.span, message).label("again here");
-                self.decoder.add(draft.also(first.name.span, "first here"));
+            self.check_first(&mut firsts, &attribute.name);
+        }
+        for block in &self.body.is.blocks {
+            if block.labels.is_empty() && self.object_attribute(&block.kind.is).is_some() {
+                self.check_first(&mut firsts, &block.kind);
             }
         }
+    }
+
+    fn check_first<'n>(&self, firsts: &mut BTreeMap<&'n str, Span>, name: &'n Text) {
+        if let Some(first) = firsts.get(name.is.as_str()) {
+            let message = format!("`{}` of {} is set twice", name.is, self.place());
+            let draft = Draft::new(Code::Twice, name.span, message).label("again here");
+            return self.decoder.add(draft.also(*first, "first here"));
+        }
+        firsts.insert(&name.is, name.span);
     }
 
     fn unknown_attribute(&self, name: &str, span: Span) {
@@ -93,23 +106,14 @@ impl<'a> Reader<'a> {
         }
         let known: Vec<String> = self.schema.attributes().flat_map(Attribute::names).collect();
         let message = format!("unknown attribute `{name}` in {}", self.place());
-        let help = suggestion(name, known.iter().map(String::as_str));
-        self.decoder.add(Draft::new(Code::UnknownAttribute, span, message).help_if(help));
+        let draft = Draft::new(Code::UnknownAttribute, span, message);
+        self.decoder.add_near(draft, name, known.iter().map(String::as_str));
     }
 
     fn check_blocks(&self) {
-        for (index, block) in self.body.is.blocks.iter().enumerate() {
+        for block in &self.body.is.blocks {
             let name = block.kind.is.as_str();
             if self.object_attribute(name).is_some() && block.labels.is_empty() {
-                let mut before = self.body.is.blocks.iter().take(index);
-                let attribute = self.body.is.attributes.iter().find(|set| set.name.is == name);
-                let first = before.find(|first| first.kind.is == name && first.labels.is_empty());
-                let first = first.map(|first| first.kind.span).or(attribute.map(|set| set.name.span));
-                if let Some(first) = first {
-                    let message = format!("`{name}` of {} is set twice", self.place());
-                    let draft = Draft::new(Code::Twice, block.kind.span, message).label("again here");
-                    self.decoder.add(draft.also(first, "first here"));
-                }
                 continue;
             }
             match self.schema.block(name) {
@@ -135,7 +139,7 @@ impl<'a> Reader<'a> {
             return self.decoder.add(draft.help(format!("write {name} = …")));
         }
         let known = self.schema.blocks.iter().map(|known| known.name);
-        self.decoder.add(draft.help_if(suggestion(name, known)));
+        self.decoder.add_near(draft, name, known);
     }
 
     fn check_labels(&self, known: &BlockType, block: &Block) {
@@ -154,7 +158,7 @@ impl<'a> Reader<'a> {
             let message = format!("unknown kind `{}` of `{}`", kind.is, known.name);
             let draft = Draft::new(Code::UnknownKind, kind.span, message);
             block.body.texts(&mut |span| self.decoder.report.hide(span));
-            self.decoder.add(draft.help_if(suggestion(&kind.is, known.kinds())));
+            self.decoder.add_near(draft, &kind.is, known.kinds());
         }
     }
 
@@ -235,8 +239,14 @@ impl<'a> Reader<'a> {
 
     /// The value of an attribute does not have its type.
     pub(crate) fn mismatch(&self, name: &str, value: &Value) {
-        let kind = self.attribute(name).kind;
-        let message = format!("`{name}` is {}, not {}", kind.expected(), value.is.describe());
+        let expected = match self.attribute(name).kind {
+            Kind::Word(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            other => other.expected().to_owned(),
+        };
+        let message = format!("`{name}` is {expected}, not {}", value.is.describe());
         self.decoder.add(Draft::new(Code::WrongType, value.span, message));
     }
 
@@ -280,7 +290,7 @@ fn as_value(block: &Block) -> Value {
 /// The entries of an object as a body.
 pub(crate) fn as_body(value: &Value) -> Option<Body> {
     let Is::Map(entries) = &value.is else { return None };
-    let attribute = |(name, value): &(crate::syntax::tree::Text, Value)| crate::syntax::tree::Attribute {
+    let attribute = |(name, value): &(Text, Value)| crate::syntax::tree::Attribute {
         name: name.clone(),
         value: value.clone(),
     };

@@ -164,3 +164,51 @@ fn write_attribute(attribute: &Attribute, name: &str, out: &mut String) {
     let doc = attribute.doc.split_whitespace().collect::<Vec<_>>().join(" ");
     writeln!(out, "| {shown} | {kind} | {default} | {doc}{range} |").ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::visit;
+    use crate::units;
+
+    #[test]
+    fn every_default_is_a_value_of_its_type() {
+        let mut seen = 0;
+        visit(&TOP, &mut |schema| {
+            for attribute in schema.attributes() {
+                let Default::Value(text) = attribute.default else { continue };
+                let good = match attribute.kind {
+                    Kind::Flag => matches!(text, "true" | "false"),
+                    Kind::Whole(low, high) => text.parse().is_ok_and(|whole| (low..=high).contains(&whole)),
+                    Kind::Duration(low, high) => {
+                        units::duration(text).is_some_and(|found| (low..=high).contains(&found))
+                    }
+                    Kind::Size(low, high) => {
+                        units::size(text).is_some_and(|found| (low..=high).contains(&found))
+                    }
+                    Kind::Percent => units::percent(text).is_some(),
+                    Kind::Statuses => units::statuses(text).is_some(),
+                    Kind::Address => text.parse::<std::net::SocketAddr>().is_ok(),
+                    Kind::Word(words) => words.contains(&text),
+                    Kind::OnFailure => text == "fail",
+                    Kind::Text => !text.is_empty(),
+                    other => panic!("{} has a default of the type {}", attribute.name, other.title()),
+                };
+                assert!(good, "{}: {text}", attribute.name);
+                seen += 1;
+            }
+        });
+        assert!(seen > 20, "the search found {seen}");
+    }
+
+    #[test]
+    fn every_attribute_is_described_once() {
+        visit(&TOP, &mut |schema| {
+            let mut names = std::collections::BTreeSet::new();
+            for attribute in schema.attributes() {
+                assert!(names.insert(attribute.name), "{} stands twice", attribute.name);
+                assert!(attribute.doc.ends_with('.'), "{}: a sentence ends with a full stop", attribute.name);
+            }
+        });
+    }
+}

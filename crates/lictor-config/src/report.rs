@@ -7,6 +7,7 @@ use std::sync::Arc;
 use miette::NamedSource;
 
 use crate::failure::Failure;
+use crate::nearest::suggestion;
 use crate::problem::{Draft, Problem};
 use crate::redact::{Known, redacted};
 use crate::source::{Source, Span};
@@ -34,6 +35,15 @@ impl Report {
         } else if !draft.is_warning() {
             self.more.set(self.more.get() + 1);
         }
+    }
+
+    /// Takes a problem in with the known name that a mistyped one is nearest to. Past what
+    /// is shown nothing is searched, or a file full of mistakes would take its time.
+    pub(crate) fn add_near<'a>(&self, draft: Draft, typed: &str, known: impl IntoIterator<Item = &'a str>) {
+        let list = if draft.is_warning() { &self.warnings } else { &self.errors };
+        let full = list.borrow().len() >= SHOWN;
+        let help = if full { None } else { suggestion(typed, known) };
+        self.add(draft.help_if(help));
     }
 
     /// The texts in this part of a file are never shown.

@@ -1,5 +1,6 @@
 //! The values of attributes by their types.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,7 +11,6 @@ use regex::{Regex, RegexBuilder};
 use url::Url;
 
 use crate::code::Code;
-use crate::nearest::suggestion;
 use crate::problem::Draft;
 use crate::reader::Reader;
 use crate::schema::Kind;
@@ -190,8 +190,7 @@ impl Reader<'_> {
         let found = words.iter().find(|word| **word == text).copied();
         if found.is_none() {
             let draft = Draft::new(Code::Word, value.span, format!("`{name}` cannot be `{text}`"));
-            let near = suggestion(&text, words.iter().copied());
-            self.decoder.add(draft.help_if(near));
+            self.decoder.add_near(draft, &text, words.iter().copied());
         }
         found
     }
@@ -368,10 +367,11 @@ impl Reader<'_> {
             self.mismatch(name, value);
             return Vec::new();
         };
-        for (index, (entry, _)) in entries.iter().enumerate().take(1_000) {
-            if let Some((first, _)) = entries.iter().take(index).find(|(first, _)| first.is == entry.is) {
+        let mut firsts: BTreeMap<&str, Span> = BTreeMap::new();
+        for (entry, _) in entries {
+            if let Some(first) = firsts.insert(&entry.is, entry.span) {
                 let message = format!("`{}` is set twice in `{name}`", entry.is);
-                self.decoder.add(Draft::new(Code::Twice, entry.span, message).also(first.span, "first here"));
+                self.decoder.add(Draft::new(Code::Twice, entry.span, message).also(first, "first here"));
             }
         }
         entries.iter().map(|(name, value)| (name, value)).collect()

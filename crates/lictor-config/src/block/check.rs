@@ -1,5 +1,7 @@
 //! `check "NAME" { … }`: a check over other checks.
 
+use std::collections::BTreeMap;
+
 use lictor_core::{CheckName, CheckPlan, CheckSource};
 
 use super::judgement;
@@ -64,10 +66,11 @@ fn source(reader: &Reader<'_>) -> Option<CheckSource> {
         reader.decoder.add(Draft::new(Code::Missing, value.span, format!("`{name}` is empty")));
         return None;
     }
-    for (index, (member, span)) in members.iter().enumerate().take(1_000) {
-        if let Some((_, first)) = members.iter().take(index).find(|(earlier, _)| earlier == member) {
+    let mut firsts = BTreeMap::new();
+    for (member, span) in &members {
+        if let Some(first) = firsts.insert(member, *span) {
             let message = format!("`check.{member}` stands twice in `{name}`");
-            reader.decoder.add(Draft::new(Code::Twice, *span, message).also(*first, "first here"));
+            reader.decoder.add(Draft::new(Code::Twice, *span, message).also(first, "first here"));
         }
     }
     let of: Vec<CheckName> = members.into_iter().map(|(member, _)| member).collect();

@@ -1,5 +1,7 @@
 //! `remedy "NAME" { … }`: steps that cure something.
 
+use std::collections::BTreeMap;
+
 use super::rule::Decoded;
 use super::{starting, step};
 use crate::code::Code;
@@ -11,6 +13,9 @@ use crate::syntax::tree::{Block, Text};
 
 pub(super) static BLOCK: BlockType =
     BlockType { name: "remedy", labels: &["NAME"], repeats: true, bodies: Bodies::One(&SCHEMA) };
+
+/// A remedy has at most so many steps.
+const STEPS: usize = 1_000;
 
 static SCHEMA: Schema = Schema {
     doc: "Steps that cure something, one after the other. A run of them survives a restart of the agent, \
@@ -56,12 +61,18 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<Decoded> {
         let draft = Draft::new(Code::Missing, reader.head, format!("{} has no steps", reader.place()));
         decoder.add(draft.help("add step \"NAME\" { … }, or write a rule"));
     }
-    for (index, name) in names.iter().enumerate().take(1_000) {
-        if let Some(first) = names.iter().take(index).find(|first| first.is == name.is) {
+    let mut firsts = BTreeMap::new();
+    for name in &names {
+        if let Some(first) = firsts.insert(name.is.as_str(), name.span) {
             let message = format!("the step `{}` is defined twice in this remedy", name.is);
             let draft = Draft::new(Code::Twice, name.span, message).label("again here");
-            decoder.add(draft.also(first.span, "first here"));
+            decoder.add(draft.also(first, "first here"));
         }
+    }
+    if names.len() > STEPS {
+        let message = format!("{} has more than {STEPS} steps", reader.place());
+        decoder.add(Draft::new(Code::Limit, reader.head, message));
+        return None;
     }
     let decoded: Vec<_> = blocks
         .iter()

@@ -1,6 +1,6 @@
 //! `rule "NAME" { … }`: a remedy of one step.
 
-use lictor_core::{ActionName, Remedy, RemedyName, Step, StepName};
+use lictor_core::{ActionName, OnFailure, Remedy, RemedyName, Step, StepName};
 
 use super::step::{self, Attempts};
 use super::{act, starting};
@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::model::Action;
 use crate::problem::Draft;
 use crate::reader::{Decoder, Reader};
-use crate::schema::{BlockType, Bodies, Schema};
+use crate::schema::{Attribute, BlockType, Bodies, Kind, Schema};
 use crate::syntax::canonical;
 use crate::syntax::tree::Block;
 
@@ -20,7 +20,17 @@ const STEP: &str = "act";
 
 static SCHEMA: Schema = Schema {
     doc: "When this happens, do that: a remedy of one step, which is named `act`.",
-    groups: &[starting::ATTRIBUTES, step::TRYING, step::ACTING],
+    groups: &[
+        starting::ATTRIBUTES,
+        step::TRYING,
+        &[Attribute::new(
+            "on_failure",
+            Kind::Word(&["fail", "park"]),
+            "What happens when it has failed: the run fails, or waits for a person.",
+        )
+        .default("fail")],
+        step::ACTING,
+    ],
     blocks: &[&act::BLOCK],
     values: &[],
     example: r#"watch "http" "web" {
@@ -50,7 +60,7 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<Decoded> {
         decoder.add(draft.help("add an `act` block"));
     }
     let acted = step::acting(&reader, &label.is, STEP);
-    let (on_failure, attempts) = (step::on_failure(&reader, &[]), step::attempts(&reader));
+    let (on_failure, attempts) = (on_failure(&reader), step::attempts(&reader));
     let Attempts { attempts, backoff, backoff_max } = attempts;
     let mut action = None;
     let particular = acted.zip(on_failure).and_then(|((kind, named), on_failure)| {
@@ -61,6 +71,14 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<Decoded> {
     });
     let (name, remedy) = starting::decode(&reader, name, particular)?;
     Some((name, remedy, action.into_iter().collect()))
+}
+
+fn on_failure(reader: &Reader<'_>) -> Option<OnFailure> {
+    match reader.word("on_failure") {
+        Some("park") => Some(OnFailure::Park),
+        Some(_) => Some(OnFailure::Fail),
+        None => None,
+    }
 }
 
 #[cfg(test)]
@@ -191,7 +209,7 @@ rule "c" {
         12:21: no rule or remedy is named `b` (known here: `a`, `c`, `no good`) [LIC0401]
         16:6: a name has letters, digits, `_`, `-`, `.`, `:`, `@` and `/`, not ' ' [LIC0303]
         17:7: unknown kind `exce` of `act` (did you mean `exec`?) [LIC0208]
-        19:21: no step here is named `other` (a rule has only one step; write a remedy) [LIC0401]
+        19:16: `on_failure` is one of "fail", "park", not a reference [LIC0206]
         22:8: nothing is in this list (name what starts it) [LIC0203]
         26:3: `rule "c"` has more than one `act` (each step does one thing; write a remedy with several steps; first here: x.hcl:23:3) [LIC0204]
         "#);

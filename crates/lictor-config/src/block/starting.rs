@@ -7,7 +7,6 @@ use lictor_core::{Remedy, RemedyName, Step, StepKind, StepName, Target, Trigger}
 
 use super::{agent, step};
 use crate::code::Code;
-use crate::nearest::suggestion;
 use crate::problem::Draft;
 use crate::reader::Reader;
 use crate::schema::{Attribute, Kind, LONGEST};
@@ -160,7 +159,7 @@ fn escalate(reader: &Reader<'_>) -> Option<RemedyName> {
     if !known.contains_key(&name.is) && !reader.decoder.report.is_partial() {
         let message = format!("no rule or remedy is named `{}`", name.is);
         let draft = Draft::new(Code::UnknownReference, name.span, message);
-        reader.decoder.add(draft.help_if(suggestion(&name.is, known.keys().map(String::as_str))));
+        reader.decoder.add_near(draft, &name.is, known.keys().map(String::as_str));
     }
     RemedyName::new(&name.is).ok()
 }

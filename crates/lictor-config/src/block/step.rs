@@ -8,7 +8,6 @@ use lictor_core::{ActionName, OnFailure, Repeatability, Step, StepKind, StepName
 use super::act;
 use crate::code::Code;
 use crate::model::Action;
-use crate::nearest::suggestion;
 use crate::problem::Draft;
 use crate::reader::Reader;
 use crate::schema::{Attribute, BlockType, Bodies, Kind, LONGEST, Schema};
@@ -60,12 +59,6 @@ pub(super) const TRYING: &[Attribute] = &[
     .default("5s"),
     Attribute::new("backoff_max", Kind::Duration(Duration::ZERO, LONGEST), "Upper bound of the pause.")
         .default("5m"),
-    Attribute::new(
-        "on_failure",
-        Kind::OnFailure,
-        "What happens when it has failed: the run fails, waits for a person, or goes on with another step.",
-    )
-    .default("fail"),
 ];
 
 static SCHEMA: Schema = Schema {
@@ -86,6 +79,13 @@ static SCHEMA: Schema = Schema {
                 "The wait has failed after this time.",
             )
             .default_words("`10m`, or twice `hold` if that is longer"),
+            Attribute::new(
+                "on_failure",
+                Kind::OnFailure,
+                "What happens when it has failed: the run fails, waits for a person, or goes on with another \
+                 step.",
+            )
+            .default("fail"),
             Attribute::new(
                 "on_failure_visits",
                 Kind::Whole(1, 1_000),
@@ -254,13 +254,10 @@ pub(super) fn attempts(reader: &Reader<'_>) -> Attempts {
 }
 
 /// What happens when a step has failed; `steps` are those it may name.
-pub(super) fn on_failure(reader: &Reader<'_>, steps: &[Text]) -> Option<OnFailure> {
-    let visits = match reader.schema.attribute("on_failure_visits") {
-        Some(_) => reader.count_or_default("on_failure_visits"),
-        None => NonZeroU32::MIN,
-    };
+fn on_failure(reader: &Reader<'_>, steps: &[Text]) -> Option<OnFailure> {
+    let visits = reader.count_or_default("on_failure_visits");
     let lone = |visits: &str| {
-        if reader.schema.attribute(visits).is_some() && reader.is_set(visits) {
+        if reader.is_set(visits) {
             let message = format!("`{visits}` needs `on_failure` to name a step");
             reader.decoder.add(Draft::new(Code::Combination, reader.span(visits), message));
         }
@@ -294,10 +291,7 @@ pub(super) fn named_step(reader: &Reader<'_>, attribute: &str, steps: &[Text]) -
     if !steps.iter().any(|step| step.is == name.is) {
         let message = format!("no step here is named `{}`", name.is);
         let draft = Draft::new(Code::UnknownReference, name.span, message);
-        let help = suggestion(&name.is, steps.iter().map(|step| step.is.as_str()));
-        reader
-            .decoder
-            .add(draft.help_if(help.or_else(|| Some("a rule has only one step; write a remedy".to_owned()))));
+        reader.decoder.add_near(draft, &name.is, steps.iter().map(|step| step.is.as_str()));
         return None;
     }
     StepName::new(&name.is).ok()

@@ -73,7 +73,8 @@ static MATCH_SCHEMA: Schema = Schema {
     blocks: &[],
     values: &[],
     example: r#"watch "exec" "sync" {
-  command = ["tail", "-n", "100", "/var/log/sync.log"]
+  command = ["journalctl", "--unit", "sync.service", "--since", "-10s", "--output", "cat"]
+  every   = "10s"
   match "done" {
     contains = "sync finished"
   }

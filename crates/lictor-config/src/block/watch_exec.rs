@@ -16,12 +16,13 @@ pub(super) const COMMAND: &[Attribute] = &[
     Attribute::new("command", Kind::Command, "Program and arguments. There is no shell unless it is one.")
         .required(),
     Attribute::new("env", Kind::Secrets, "Environment besides PATH, HOME and LANG."),
-    Attribute::new("cwd", Kind::Path, "The working directory.").default_words("`/`"),
+    Attribute::new("cwd", Kind::Path, "The working directory.")
+        .default_words("`/` for an action, the agent's own for a watcher"),
 ];
 
 pub(super) static SCHEMA: Schema = Schema {
     doc: "A program: exit status 0 is passing, 1 a warning, 2 critical, 3 no data, as of Nagios plugins. \
-          A program that cannot be started, or does not end in time, gives no data.",
+          One that does not end in time is critical; one that cannot be started gives no data.",
     groups: &[COMMAND, watch::SCHEDULE, judgement::WATCHED, judgement::COMMON],
     blocks: &[&watch::MATCH],
     values: &[

@@ -142,6 +142,31 @@ fn a_large_configuration_is_read() {
     assert_eq!(parse("x.hcl", &text).unwrap().config.watches.len(), 10_000);
 }
 
+#[test]
+fn a_file_of_nothing_but_mistakes_is_refused() {
+    // As above: linear work is done in a moment.
+    let many = |one: &dyn Fn(usize) -> String| (0..50_000).map(one).collect::<String>();
+    let json = |inner: &str| format!("{{{inner}\"x\": 0}}");
+    for text in [
+        json(&format!("\"node\": {{{}\"a\": 0}},", many(&|n| format!("\"a{n}\": {n}, ")))),
+        json(&many(&|n| format!("\"a{n}\": {{}}, "))),
+        json(&format!(
+            "\"check\": {{{}\"a\": {{}}}},",
+            many(&|n| format!("\"c{n}\": {{\"all\": \"check.d{n}\"}}, "))
+        )),
+        json(&format!(
+            "\"remedy\": {{\"r\": {{\"step\": {{{}\"a\": {{}}}}}}}},",
+            many(&|n| format!("\"s{n}\": {{\"on_failure\": \"step.t{n}\"}}, "))
+        )),
+    ] {
+        let failure = parse("x.json", &text).unwrap_err();
+        assert!(failure.errors.iter().all(|error| !error.message.is_empty()));
+    }
+    for one in ["x = 5\n", "}\n", "watch \"htpp\" \"a\" {\n}\n", "a = \"\n"] {
+        assert!(parse("x.hcl", &one.repeat(50_000)).is_err());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
