@@ -16,8 +16,8 @@ use crate::wire::Live;
 pub struct LedgerLimits {
     /// No entry older than this, counted while the machine is up.
     pub age: Duration,
-    /// No more than so many bytes of entries. The file is larger by the tree around them,
-    /// about half as much again.
+    /// No more than so many bytes of entries. The file has the trees around them as well and
+    /// grows in large steps: it was seen twice as large.
     pub bytes: u64,
 }
 
