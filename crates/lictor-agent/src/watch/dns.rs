@@ -69,8 +69,11 @@ async fn find(dns: &Dns, limit: Duration, world: &World, stage: &mut Stage) -> R
         (Some(server), _) => question::ask(&[server], &dns.name, dns.record, deadline, stage).await,
         (None, Some(family)) => {
             stage.enter(format!("looking up {}", dns.name));
-            let addresses = world.resolver.addresses(&dns.name, family).await?;
-            Ok(Found { answers: addresses.iter().map(ToString::to_string).collect(), serial: None })
+            let addresses = world.resolver.addresses(&dns.name, 0, family).await?;
+            Ok(Found {
+                answers: addresses.iter().map(|address| address.ip().to_string()).collect(),
+                serial: None,
+            })
         }
         (None, None) => question::ask(&system_servers()?, &dns.name, dns.record, deadline, stage).await,
     }

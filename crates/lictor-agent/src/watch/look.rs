@@ -106,7 +106,8 @@ impl World {
     }
 }
 
-/// Looks once. Ends within the watcher's time limit; a program that must be killed has 2 s more.
+/// Looks once. Ends within the watcher's time limit; a program that does not heed TERM then has
+/// up to 4 s more.
 pub async fn look(check: &CheckName, watch: &Watch, memory: &mut Memory, world: &World) -> Look {
     match &watch.kind {
         WatchKind::Http(http) => http::look(http, watch, memory, world).await,

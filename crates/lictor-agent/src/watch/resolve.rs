@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lictor_config::Family;
@@ -21,7 +21,7 @@ use crate::Tasks;
 /// Lookups at once: threads that a hanging resolver may hold.
 const LOOKUPS: usize = 64;
 
-type Answer = Option<Result<Arc<[IpAddr]>, Fault>>;
+type Answer = Option<Result<Arc<[SocketAddr]>, Fault>>;
 
 /// Looks up addresses. Nothing is remembered: every look asks anew.
 #[derive(Debug)]
@@ -43,13 +43,23 @@ impl Resolver {
         Self { tasks, shared: Arc::new(Shared::default()) }
     }
 
-    /// The addresses of `host`, in the system's order; at least one.
-    pub(super) async fn addresses(&self, host: &str, family: Family) -> Result<Vec<IpAddr>, Fault> {
-        if let Ok(address) = host.parse() {
-            return Ok(vec![address]);
+    /// The addresses of `host` with `port`, in the system's order; at least one.
+    pub(super) async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+        family: Family,
+    ) -> Result<Vec<SocketAddr>, Fault> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
         }
         let all = self.lookup(host).await?;
-        let wanted: Vec<IpAddr> = all
+        let with_port = |mut address: SocketAddr| {
+            // Not made anew: one of a link has its interface with it.
+            address.set_port(port);
+            address
+        };
+        let wanted: Vec<SocketAddr> = all
             .iter()
             .copied()
             .filter(|address| match family {
@@ -57,6 +67,7 @@ impl Resolver {
                 Family::V4 => address.is_ipv4(),
                 Family::V6 => address.is_ipv6(),
             })
+            .map(with_port)
             .collect();
         if wanted.is_empty() {
             let wanted = if family == Family::V6 { "IPv6" } else { "IPv4" };
@@ -66,7 +77,7 @@ impl Resolver {
     }
 
     /// All addresses of `host`, from a lookup that began no earlier than the one under way.
-    async fn lookup(&self, host: &str) -> Result<Arc<[IpAddr]>, Fault> {
+    async fn lookup(&self, host: &str) -> Result<Arc<[SocketAddr]>, Fault> {
         loop {
             let ended = self.shared.ended.notified();
             let running = self.join_or_start(host)?;
@@ -109,13 +120,13 @@ impl Resolver {
 }
 
 /// getaddrinfo, blocking.
-fn ask_system(host: &str) -> Result<Arc<[IpAddr]>, Fault> {
+fn ask_system(host: &str) -> Result<Arc<[SocketAddr]>, Fault> {
     let failed = match (host, 0_u16).to_socket_addrs() {
         Ok(found) => {
-            let mut addresses: Vec<IpAddr> = Vec::new();
+            let mut addresses: Vec<SocketAddr> = Vec::new();
             for address in found {
-                if !addresses.contains(&address.ip()) {
-                    addresses.push(address.ip());
+                if !addresses.contains(&address) {
+                    addresses.push(address);
                 }
             }
             if !addresses.is_empty() {
@@ -158,16 +169,24 @@ mod tests {
     #[tokio::test]
     async fn an_address_needs_no_lookup() {
         let resolver = Resolver::new(Tasks::new());
-        let found = resolver.addresses("::1", Family::Any).await.unwrap();
-        assert_eq!(found, ["::1".parse::<IpAddr>().unwrap()]);
+        let found = resolver.addresses("::1", 80, Family::Any).await.unwrap();
+        assert_eq!(found, ["[::1]:80".parse::<SocketAddr>().unwrap()]);
     }
 
     #[tokio::test]
     async fn localhost_is_looked_up_by_the_system() {
         let resolver = Resolver::new(Tasks::new());
-        let found = resolver.addresses("localhost", Family::V4).await.unwrap();
-        assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
+        let found = resolver.addresses("localhost", 80, Family::V4).await.unwrap();
+        assert_eq!(found, ["127.0.0.1:80".parse::<SocketAddr>().unwrap()]);
         assert!(resolver.shared.lookups.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_address_of_a_link_keeps_its_interface() {
+        let resolver = Resolver::new(Tasks::new());
+        let found = resolver.addresses("fe80::1%lo", 80, Family::V6).await.unwrap();
+        let [SocketAddr::V6(address)] = found.as_slice() else { panic!("{found:?}") };
+        assert!(address.scope_id() > 0 && address.port() == 80, "{address:?}");
     }
 
     #[tokio::test]
@@ -176,13 +195,17 @@ mod tests {
         let (answer, answered) = watch::channel(None);
         resolver.shared.lookups.lock().unwrap().insert("shop".into(), answered);
         let both = async {
-            tokio::join!(resolver.addresses("shop", Family::Any), resolver.addresses("shop", Family::V4))
+            tokio::join!(
+                resolver.addresses("shop", 80, Family::Any),
+                resolver.addresses("shop", 80, Family::V4)
+            )
         };
-        let found: Arc<[IpAddr]> = Arc::new(["192.0.2.1".parse().unwrap()]);
+        let found: Arc<[SocketAddr]> = Arc::new(["192.0.2.1:0".parse().unwrap()]);
+        let wanted = ["192.0.2.1:80".parse::<SocketAddr>().unwrap()];
         let told = async { answer.send_replace(Some(Ok(Arc::clone(&found)))) };
         let ((first, second), _before) = tokio::join!(both, told);
-        assert_eq!(first.unwrap(), *found);
-        assert_eq!(second.unwrap(), *found);
+        assert_eq!(first.unwrap(), wanted);
+        assert_eq!(second.unwrap(), wanted);
     }
 
     #[tokio::test(start_paused = true)]
@@ -193,7 +216,7 @@ mod tests {
             let mut lookups = resolver.shared.lookups.lock().unwrap();
             lookups.extend((0..LOOKUPS).map(|n| (format!("host-{n}"), answered.clone())));
         }
-        let waiting = resolver.addresses("localhost", Family::Any);
+        let waiting = resolver.addresses("localhost", 80, Family::Any);
         let waited = tokio::time::timeout(std::time::Duration::from_secs(5), waiting).await;
         assert!(waited.is_err(), "a lookup was started although all places were taken");
         assert_eq!(resolver.shared.lookups.lock().unwrap().len(), LOOKUPS);

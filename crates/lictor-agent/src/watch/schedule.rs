@@ -181,6 +181,8 @@ impl Scheduler {
         let mut ordered = true;
         let mut wake = Box::pin(sleep_until(Instant::now()));
         loop {
+            // In every round, so that many ends of looks do not keep others from starting.
+            self.start_due(Instant::now());
             let next = self.due.peek().map(|Reverse((at, _))| *at);
             if let Some(at) = next.filter(|at| *at != wake.deadline()) {
                 wake.as_mut().reset(at);
@@ -201,7 +203,7 @@ impl Scheduler {
                     }
                     self.fill(now);
                 }
-                () = &mut wake, if next.is_some() => self.start_due(Instant::now()),
+                () = &mut wake, if next.is_some() => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A connection to a target, plain or within TLS, and how it is made.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -21,6 +21,15 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Waits until there may be something to read. Within TLS there may be already: that waits
+    /// in the read itself.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.readable().await,
+            Self::Tls(_) => Ok(()),
+        }
+    }
+
     /// Whether a connection that should be silent has been closed, or has something to say
     /// that nobody asked for. Within TLS unread bytes may be harmless, so only its end counts.
     pub(super) fn is_spent(&self) -> bool {
@@ -87,14 +96,12 @@ impl AsyncWrite for Stream {
 /// Connects to the first of `addresses` that accepts. Each may take an equal share of the time
 /// that is left until `deadline`, so that a silent one does not keep the others from being tried.
 pub(super) async fn connect(
-    addresses: &[IpAddr],
-    port: u16,
+    addresses: &[SocketAddr],
     deadline: Instant,
     stage: &mut Stage,
 ) -> Result<TcpStream, Fault> {
     let mut failed: Option<Fault> = None;
-    for (tried, address) in addresses.iter().enumerate() {
-        let address = SocketAddr::new(*address, port);
+    for (tried, address) in addresses.iter().copied().enumerate() {
         let left = addresses.len() - tried;
         let begun = stage.enter(format!("connect to {address}"));
         let attempt = TcpStream::connect(address);
@@ -110,11 +117,7 @@ pub(super) async fn connect(
             }
         };
         match result {
-            Ok(tcp) => {
-                // Requests are small and wait for nothing; a refusal of the option harms none.
-                tcp.set_nodelay(true).ok();
-                return Ok(tcp);
-            }
+            Ok(tcp) => return Ok(tcp),
             Err(error) => failed = Some(merge(failed, address, &error)),
         }
     }
@@ -141,9 +144,10 @@ mod tests {
     use super::*;
 
     async fn to(addresses: &[&str], port: u16) -> Result<TcpStream, Fault> {
-        let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        let with_port = |text: &&str| SocketAddr::new(text.parse().unwrap(), port);
+        let addresses: Vec<SocketAddr> = addresses.iter().map(with_port).collect();
         let mut stage = Stage::start();
-        connect(&addresses, port, Instant::now() + Duration::from_secs(5), &mut stage).await
+        connect(&addresses, Instant::now() + Duration::from_secs(5), &mut stage).await
     }
 
     #[tokio::test]
@@ -151,7 +155,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let stream = to(&["127.8.7.6", "127.0.0.1"], port).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap().ip(), IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(stream.peer_addr().unwrap().to_string(), format!("127.0.0.1:{port}"));
     }
 
     #[tokio::test]

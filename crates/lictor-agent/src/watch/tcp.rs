@@ -78,12 +78,12 @@ async fn talk(
 ) -> Result<(), Fault> {
     let Tcp { host, port, .. } = tcp;
     let begun = stage.enter(format!("looking up {host}"));
-    let addresses = world.resolver.addresses(host, tcp.family).await?;
+    let addresses = world.resolver.addresses(host, *port, tcp.family).await?;
     if host.parse::<std::net::IpAddr>().is_err() {
         measured.dns = Some(begun.elapsed());
     }
     let begun = stage.enter("connect");
-    let plain = connect(&addresses, *port, stage.started() + limit, stage).await?;
+    let plain = connect(&addresses, stage.started() + limit, stage).await?;
     measured.connect = Some(begun.elapsed());
     let mut stream = match &tcp.tls {
         None => Stream::Plain(plain),

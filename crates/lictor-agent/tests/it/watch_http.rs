@@ -108,7 +108,21 @@ async fn the_request_says_what_the_configuration_says() {
     assert_eq!(header(&request, "x-key"), Some("k"));
     assert_eq!(header(&request, "connection"), Some("close"));
     assert_eq!(header(&request, "accept-encoding"), None);
+    assert_eq!(header(&request, "content-length"), Some("4"));
     assert!(request.ends_with("\r\n\r\nping"), "{request}");
+}
+
+#[tokio::test]
+async fn a_configured_header_comes_in_place_of_ours() {
+    let rig = Rig::new();
+    let (url, mut requests) = recording(&rig, "127.0.0.1:0").await;
+    let headers = [("host", "shop.example"), ("USER-AGENT", "probe")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), Secret::value(value))).into();
+    rig.look(&http_watch(Http { headers, ..http(&url) })).await;
+    let request = requests.recv().await.unwrap();
+    let count = |name: &str| request.lines().filter(|line| line.to_lowercase().starts_with(name)).count();
+    assert_eq!(header(&request, "Host"), Some("shop.example"));
+    assert_eq!((count("host:"), count("user-agent:")), (1, 1), "{request}");
 }
 
 #[tokio::test]
@@ -211,23 +225,106 @@ async fn an_answer_that_is_not_http_is_critical() {
     let rig = Rig::new();
     let url = answering(&rig, "220 mail ready\r\n").await;
     let found = rig.see(&http_watch(http(&url))).await;
-    let wanted = format!("critical: {url} answered with something that is not HTTP: ");
-    assert!(found.starts_with(&wanted), "{found}");
+    let why = "invalid HTTP version, in `220 mail ready`";
+    assert_eq!(found, format!("critical: {url} answered with something that is not HTTP: {why}"));
 }
 
 #[tokio::test]
 async fn a_head_without_end_is_cut_off() {
     let rig = Rig::new();
+    let endless = async |piece: &'static str| {
+        let address = rig
+            .serve(move |mut stream| async move {
+                read_request(&mut stream).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nX-Long: ").await.unwrap();
+                while stream.write_all(piece.as_bytes()).await.is_ok() {}
+            })
+            .await;
+        let url = format!("http://{address}/");
+        rig.see(&http_watch(http(&url))).await.replace(&url, "URL")
+    };
+    let found = endless("0123456789").await;
+    assert_eq!(found, "critical: the head of the answer of URL is over 64 KiB");
+    let found = endless("y\r\nX: ").await;
+    let why = "too many headers, in `HTTP/1.1 200 OK`";
+    assert_eq!(found, format!("critical: URL answered with something that is not HTTP: {why}"));
+}
+
+#[tokio::test]
+async fn informational_answers_are_passed_over_but_not_for_ever() {
+    let rig = Rig::new();
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    let url = answering(&rig, format!("HTTP/1.1 100 Continue\r\n\r\n{early}{OK}")).await;
+    let sample = rig.sample(&http_watch(http(&url))).await;
+    assert_eq!((sample.status, number(&sample, "status")), (Status::Passing, Some(200.0)));
+    let url = answering(&rig, early.repeat(50)).await;
+    let found = rig.see(&http_watch(http(&url))).await;
+    assert_eq!(found, format!("critical: {url} sends informational answers without end"));
+}
+
+#[tokio::test]
+async fn a_body_without_length_ends_with_the_connection() {
+    let rig = Rig::new();
     let address = rig
         .serve(|mut stream| async move {
             read_request(&mut stream).await;
-            stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
-            while stream.write_all(b"X-Long: 0123456789012345678901234567890\r\n").await.is_ok() {}
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello, ").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            stream.write_all(b"world").await.unwrap();
         })
         .await;
-    let found = rig.see(&http_watch(http(&format!("http://{address}/")))).await;
-    assert!(found.starts_with("critical: "), "{found}");
-    assert!(!found.contains("took longer"), "{found}");
+    let wanted = Http { body_matches: Some(regex("^hello, world$")), ..http(&format!("http://{address}/")) };
+    let found = rig.see(&http_watch(wanted)).await;
+    assert!(found.starts_with("passing: 200 in "), "{found}");
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_put_together_and_its_connection_kept() {
+    let rig = Rig::new();
+    let (url, connections) = counting(&rig, |_, mut stream| async move {
+        while read_request(&mut stream).await.is_some() {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            for piece in [head, "5\r\nhel", "lo\r\n7;x=y\r\n, world\r\n0\r\nT: t\r", "\n\r\n"] {
+                stream.write_all(piece.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    })
+    .await;
+    let mut memory = Memory::default();
+    let wanted = Http { body_matches: Some(regex("^hello, world$")), keep_alive: true, ..http(&url) };
+    for _ in 0..2 {
+        let sample = rig.look_again(&http_watch(wanted.clone()), &mut memory).await.sample.unwrap();
+        assert_eq!(sample.status, Status::Passing, "{}", sample.summary);
+        assert_eq!(number(&sample, "body_bytes"), Some(12.0));
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_garbled_chunk_is_critical() {
+    let rig = Rig::new();
+    let url = answering(&rig, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n").await;
+    let found = rig.see(&http_watch(http(&url))).await;
+    assert_eq!(found, format!("critical: the body of {url} is garbled: a chunk has no size"));
+}
+
+#[tokio::test]
+async fn an_answer_that_says_more_than_was_asked_for_ends_the_kept_connection() {
+    let rig = Rig::new();
+    let (url, connections) = counting(&rig, |_, mut stream| async move {
+        while read_request(&mut stream).await.is_some() {
+            stream.write_all(format!("{OK}more").as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let mut memory = Memory::default();
+    let watch = http_watch(Http { keep_alive: true, ..http(&url) });
+    for _ in 0..2 {
+        let sample = rig.look_again(&watch, &mut memory).await.sample.unwrap();
+        assert_eq!(sample.status, Status::Passing, "{}", sample.summary);
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -98,4 +98,18 @@ mod tests {
     fn this_machine_has_a_root() {
         assert!(on_devices().unwrap().contains(&PathBuf::from("/")));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_table_is_read_without_harm(lines in proptest::collection::vec("[0-9: a-z/\\\\-]{0,80}", 0..8)) {
+            let paths = parse(lines.join("\n").as_bytes());
+            assert!(paths.contains(&PathBuf::from("/")));
+        }
+
+        #[test]
+        fn an_escaped_path_is_read_as_it_was(path in proptest::collection::vec(1_u8.., 1..40)) {
+            let escaped: Vec<u8> = path.iter().flat_map(|byte| format!("\\{byte:03o}").into_bytes()).collect();
+            assert_eq!(unescape(&escaped), path);
+        }
+    }
 }

@@ -119,4 +119,13 @@ mod tests {
         let many: String = (0..1_000).map(|n| format!(" v{n}=1")).collect();
         assert_eq!(values(&format!("OK |{many}")).len(), 64);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_output_is_read_without_harm(text in "(?s)[a-z0-9|=;' .,%\\n\u{e9}]{0,200}") {
+            let printed = split(&text);
+            assert!(text.contains(printed.summary));
+            assert!(printed.values.len() <= VALUES);
+        }
+    }
 }

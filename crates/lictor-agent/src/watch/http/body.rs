@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-
 /// What was read of a body.
 #[derive(Debug, Default)]
 pub(super) struct Body {
@@ -15,7 +13,7 @@ pub(super) struct Body {
 
 impl Body {
     /// Takes a piece in; `false` when no more is to be read. Never keeps more than `limit` bytes.
-    pub(super) fn push(&mut self, piece: &Bytes, limit: usize, keep: bool) -> bool {
+    pub(super) fn push(&mut self, piece: &[u8], limit: usize, keep: bool) -> bool {
         let room = limit.saturating_sub(usize::try_from(self.length).unwrap_or(usize::MAX));
         let taken = piece.get(..piece.len().min(room)).unwrap_or_default();
         if keep {
@@ -53,8 +51,8 @@ mod tests {
     #[test]
     fn nothing_beyond_the_limit_is_kept() {
         let mut body = Body::default();
-        assert!(body.push(&Bytes::from_static(b"abc"), 5, true));
-        assert!(!body.push(&Bytes::from_static(b"defgh"), 5, true));
+        assert!(body.push(b"abc", 5, true));
+        assert!(!body.push(b"defgh", 5, true));
         assert_eq!(body.text(), "abcde");
         assert_eq!((body.length(), body.is_cut()), (5, true));
     }
@@ -62,7 +60,7 @@ mod tests {
     #[test]
     fn a_body_of_exactly_the_limit_is_whole() {
         let mut body = Body::default();
-        assert!(body.push(&Bytes::from_static(b"abcde"), 5, false));
+        assert!(body.push(b"abcde", 5, false));
         assert_eq!((body.length(), body.is_cut()), (5, false));
         assert_eq!(body.text(), "");
     }

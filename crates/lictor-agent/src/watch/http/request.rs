@@ -1,11 +1,7 @@
 //! The request: to whom, and what is in it.
 
-use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, LOCATION, USER_AGENT,
-};
-use http::{Method, Request, StatusCode};
-use http_body_util::Full;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use lictor_config::{Http, Secret};
 use url::{Host, Url};
 
@@ -13,6 +9,14 @@ use super::exchange::Answer;
 use crate::watch::fault::Fault;
 
 const AGENT: &str = concat!("lictor/", env!("CARGO_PKG_VERSION"));
+
+/// A request as it goes over the wire.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) bytes: Vec<u8>,
+    /// Whether its answer has no body, whatever the answer says.
+    pub(super) bodiless: bool,
+}
 
 /// Where a request goes and what becomes of it on the way there.
 #[derive(Debug)]
@@ -60,78 +64,111 @@ impl Target {
     /// Where the answer sends us, if it does. As browsers do: 303 always, 301 and 302 after a
     /// POST, go on with GET and without the body.
     pub(super) fn redirected(&self, answer: &Answer) -> Result<Option<Self>, Fault> {
-        let status = answer.head.status;
-        let drops_body = match status {
+        let drops_body = match StatusCode::from_u16(answer.head.status).unwrap_or_default() {
             StatusCode::SEE_OTHER => self.method != Method::HEAD,
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
             StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
             _ => return Ok(None),
         };
-        let Some(location) = answer.head.headers.get(LOCATION) else { return Ok(None) };
-        let place = String::from_utf8_lossy(location.as_bytes());
+        let places = answer.head.values("location");
+        let Some(place) = places.first() else { return Ok(None) };
         let url = self
             .url
-            .join(&place)
+            .join(place)
             .map_err(|error| Fault::critical(format!("{} redirects to `{place}`: {error}", self.shown)))?;
         let method = if drops_body { Method::GET } else { self.method.clone() };
         let foreign = self.foreign || url.origin() != self.url.origin();
         Self::to(url, method, foreign, self.with_body && !drops_body).map(Some)
     }
 
-    /// The request as it goes over the wire. Secrets are read now, so that a rotated one is used.
-    pub(super) fn request(&self, http: &Http) -> Result<Request<Full<Bytes>>, Fault> {
-        let mut path = self.url.path().to_owned();
+    /// The request. Secrets are read now, so that a rotated one is used.
+    pub(super) fn request(&self, http: &Http) -> Result<Request, Fault> {
+        let body = http.body.as_deref().filter(|_| self.with_body);
+        let mut text = String::with_capacity(256);
+        text.push_str(self.method.as_str());
+        text.push(' ');
+        text.push_str(self.url.path());
         if let Some(query) = self.url.query() {
-            path.push('?');
-            path.push_str(query);
+            text.push('?');
+            text.push_str(query);
         }
-        let body = http.body.as_ref().filter(|_| self.with_body);
-        let mut request = Request::new(Full::new(Bytes::from(body.cloned().unwrap_or_default())));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() =
-            path.parse().map_err(|error| Fault::unknown(format!("`{path}` cannot be asked for: {error}")))?;
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.host_header()?);
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        text.push_str(" HTTP/1.1\r\n");
+        let given: &[_] = if self.foreign { &[] } else { &http.headers };
+        let mut headers = Headers { text, given };
+        headers.default("Host", &self.host_header());
+        headers.default("User-Agent", AGENT);
+        headers.default("Accept", "*/*");
         if !http.keep_alive {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            headers.default("Connection", "close");
         }
-        if let Some(body) = body {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        match body {
+            Some(body) => headers.default("Content-Length", &body.len().to_string()),
+            None if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) => {
+                headers.default("Content-Length", "0");
+            }
+            None => {}
         }
+        if let Some(authorization) = self.authorization(http)? {
+            headers.default("Authorization", &checked("Authorization", authorization)?);
+        }
+        for (name, value) in given {
+            HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_invalid| Fault::unknown(format!("`{name}` is not the name of a header")))?;
+            headers.push(name, &checked(name, reveal(value)?)?);
+        }
+        let mut text = headers.text;
+        text.push_str("\r\n");
+        text.push_str(body.unwrap_or_default());
+        Ok(Request { bytes: text.into_bytes(), bodiless: self.method == Method::HEAD })
+    }
+
+    /// What the Authorization header says. Nothing is told to a server that is not the configured one.
+    fn authorization(&self, http: &Http) -> Result<Option<String>, Fault> {
         if self.foreign {
-            return Ok(request);
+            return Ok(None);
         }
         if let Some((user, password)) = &http.basic_auth {
-            headers.insert(AUTHORIZATION, basic(user, &reveal(password)?)?);
-        } else if let Some(token) = &http.bearer {
-            headers.insert(
-                AUTHORIZATION,
-                secret_header("authorization", &format!("Bearer {}", reveal(token)?))?,
-            );
-        } else if !self.url.username().is_empty() {
-            let decoded = |text: &str| percent_decode(text);
-            let password = decoded(self.url.password().unwrap_or_default());
-            headers.insert(AUTHORIZATION, basic(&decoded(self.url.username()), &password)?);
+            return Ok(Some(basic(user, &reveal(password)?)));
         }
-        for (name, value) in &http.headers {
-            let known = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_invalid| Fault::unknown(format!("`{name}` is not the name of a header")))?;
-            headers.insert(known, secret_header(name, &reveal(value)?)?);
+        if let Some(token) = &http.bearer {
+            return Ok(Some(format!("Bearer {}", reveal(token)?)));
         }
-        Ok(request)
+        if self.url.username().is_empty() {
+            return Ok(None);
+        }
+        let password = percent_decode(self.url.password().unwrap_or_default());
+        Ok(Some(basic(&percent_decode(self.url.username()), &password)))
     }
 
     /// The host as the URL has it: an IPv6 address in brackets, and the port unless it is the scheme's own.
-    fn host_header(&self) -> Result<HeaderValue, Fault> {
+    fn host_header(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
-        let text = match self.url.port() {
+        match self.url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
-        };
-        HeaderValue::from_str(&text)
-            .map_err(|_invalid| Fault::unknown(format!("`{text}` cannot be sent as a Host header")))
+        }
+    }
+}
+
+/// The headers of a request being written.
+struct Headers<'a> {
+    text: String,
+    /// What the configuration sets: it comes in place of ours.
+    given: &'a [(String, Secret)],
+}
+
+impl Headers<'_> {
+    /// Adds a header that the configuration does not set.
+    fn default(&mut self, name: &str, value: &str) {
+        if !self.given.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+            self.push(name, value);
+        }
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
+        for part in [name, ": ", value, "\r\n"] {
+            self.text.push_str(part);
+        }
     }
 }
 
@@ -139,17 +176,18 @@ fn reveal(secret: &Secret) -> Result<String, Fault> {
     secret.reveal().map_err(|error| Fault::unknown(error.to_string()))
 }
 
-fn secret_header(name: &str, value: &str) -> Result<HeaderValue, Fault> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_invalid| Fault::unknown(format!("the value of header {name} cannot be sent")))?;
-    value.set_sensitive(true);
-    Ok(value)
+/// A value that can be sent as it is: nothing in it may end the header.
+fn checked(name: &str, value: String) -> Result<String, Fault> {
+    match HeaderValue::from_str(&value) {
+        Ok(_) => Ok(value),
+        Err(_invalid) => Err(Fault::unknown(format!("the value of header {name} cannot be sent"))),
+    }
 }
 
-fn basic(user: &str, password: &str) -> Result<HeaderValue, Fault> {
+fn basic(user: &str, password: &str) -> String {
     use base64::Engine as _;
     let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    secret_header("authorization", &format!("Basic {both}"))
+    format!("Basic {both}")
 }
 
 /// The user part of a URL as it was meant.

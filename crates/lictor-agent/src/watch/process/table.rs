@@ -188,4 +188,13 @@ mod tests {
         let fault = all(empty.path()).unwrap_err();
         assert_eq!(fault.status, lictor_core::Status::Unknown);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_read_without_harm(line in "[0-9]{0,4}[( ][a-z)( ]{0,12}[) ]{0,2}[SZ 0-9-]{0,120}") {
+            if let Some(found) = stat(line.as_bytes(), 4_096) {
+                assert!(line.contains(&found.name));
+            }
+        }
+    }
 }
