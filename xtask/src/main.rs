@@ -93,7 +93,8 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Docs => docs::docs(&workspace),
         Command::Bench { name } => bench::bench(&workspace, name.as_deref()),
         Command::Fuzz { target, seconds, seed } => {
-            fuzz::fuzz(&workspace, target.as_deref(), Duration::from_secs(seconds), seed).map(drop)
+            let plan = fuzz::Plan { target: target.as_deref(), each: Duration::from_secs(seconds), seed };
+            fuzz::fuzz(&workspace, &plan).map(drop)
         }
         Command::Dist => dist::dist(&workspace),
     }

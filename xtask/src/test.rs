@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::docs;
 use crate::error::Error;
-use crate::fuzz;
+use crate::fuzz::{self, Plan};
 use crate::lint::{self, cargo};
 use crate::setup::{self, Host, Tools};
 use crate::stages::Stages;
@@ -41,19 +41,21 @@ pub(crate) fn test(workspace: &Workspace, tier: u8, partial: bool) -> Result<(),
 
     let runner = Runner { workspace, choice: &choice, environment: environment(&host, &tools) };
     let mut closing = Vec::new();
-    if stages.run("build of the tests", || runner.build()) {
+    let built = stages.run("build of the tests", || runner.build());
+    if built {
         stages.run("tests", || {
             let (lines, result) = runner.run();
             closing = lines;
             result.map(|()| closing.join("; "))
         });
+        let plan = Plan { target: None, each: FUZZ, seed: None };
+        stages.run("fuzz", || fuzz::fuzz_as_built(workspace, &plan));
     }
     stages.run("documentation tests", || {
         let test = runner.hermetic(cargo(workspace)).args(["test", "--workspace", "--doc", "--quiet"]);
         test.run().map(|()| String::new())
     });
     stages.run("documentation", || docs::document(workspace).map(|()| String::new()));
-    stages.run("fuzz", || fuzz::fuzz(workspace, None, FUZZ, None));
 
     let verdict = stages.close(partial);
     for line in &closing {
