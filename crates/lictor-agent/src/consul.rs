@@ -26,7 +26,7 @@ pub(crate) fn client(settings: &Consul) -> Result<Client, String> {
     let token = settings
         .token
         .as_ref()
-        .map(|secret| secret.reveal())
+        .map(lictor_config::Secret::reveal)
         .transpose()
         .map_err(|error| error.to_string())?;
     let tls = &settings.tls;

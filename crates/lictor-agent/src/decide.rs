@@ -12,7 +12,7 @@ use std::time::Duration;
 use lictor_core::{
     Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, RunState, StepKind, What,
 };
-use lictor_store::{Batch, Committed, NodeStore, NotRecorded, StoreError};
+use lictor_store::{Batch, Committed, Health, NodeStore, NotRecorded, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -102,6 +102,8 @@ struct Turns {
     cannot_record: Option<(String, Now)>,
     retry_at: Option<Instant>,
     lost: u64,
+    /// Whether the entry that tells of the end of the trouble waits to be recorded.
+    asked_again: bool,
 }
 
 type Commit = std::pin::Pin<Box<dyn Future<Output = Result<Committed, NotRecorded>> + Send>>;
@@ -255,10 +257,22 @@ impl<H: Hands> Loop<H> {
             Ok(committed) => {
                 crate::fault::point("committed");
                 turns.retry_at = None;
-                let recovered = turns.cannot_record.take().is_some();
+                // An urgent batch may have been recorded in the space kept back: then the
+                // disk is still full.
+                let good = self.store.health() == Health::Good;
+                let recovered = good && turns.cannot_record.take().is_some();
                 if recovered {
                     let lost = std::mem::take(&mut turns.lost);
-                    self.tell(turns, What::RecordingResumed { lost });
+                    if !std::mem::take(&mut turns.asked_again) || lost > 0 {
+                        self.tell(turns, What::RecordingResumed { lost });
+                    }
+                } else if turns.cannot_record.is_some() && !turns.asked_again {
+                    // What is recorded only when there is space again, so that this is noticed.
+                    turns.asked_again = true;
+                    turns.retry_at = Some(Instant::now() + RETRY);
+                    let lost = std::mem::take(&mut turns.lost);
+                    let what = What::RecordingResumed { lost };
+                    turns.pending.batch.note(Event { at: self.clock.now(), incident: None, run: None, what });
                 }
                 self.let_out(committed, pending, recovered);
                 crate::fault::point("let-out");

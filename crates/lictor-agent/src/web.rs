@@ -41,6 +41,7 @@ pub use metrics::{Metrics, registry};
 pub use source::{Caller, Heartbeats, Source};
 
 use crate::{OnEnd, Tasks};
+use connection::Load;
 use guard::Rules;
 use history::Archive;
 
@@ -98,6 +99,9 @@ pub struct Limits {
     pub head: Duration,
     /// Time in which a client must take something of its answer (default 30 s).
     pub stall: Duration,
+    /// Bytes of answers that clients have not taken yet, over all of them (default
+    /// 64 MiB); more requests are then refused, those of health probes excepted.
+    pub answers: usize,
     /// A request that is answered for longer makes place for another when all places
     /// are taken (default 5 s).
     pub busy: Duration,
@@ -110,6 +114,7 @@ impl Default for Limits {
             streams: 64,
             head: Duration::from_secs(20),
             stall: Duration::from_secs(30),
+            answers: 64 * 1024 * 1024,
             busy: Duration::from_secs(5),
         }
     }
@@ -123,6 +128,7 @@ struct Site {
     streams: Arc<Semaphore>,
     stop: CancellationToken,
     pages: page::Cache,
+    load: Load,
 }
 
 impl std::ops::Deref for Site {
@@ -141,11 +147,12 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
         streams: Arc::new(Semaphore::new(state.limits.streams)),
         stop: tasks.stopping(),
         pages: page::Cache::default(),
+        load: Load::default(),
         state,
     });
-    let (metrics, limits) = (site.metrics.clone(), site.limits);
+    let (metrics, load, limits) = (site.metrics.clone(), site.load.clone(), site.limits);
     tasks.spawn("metrics", OnEnd::Stop, count(Arc::clone(&site)));
-    let accept = connection::accept(listener, route::router(site), metrics, limits, tasks.clone());
+    let accept = connection::accept(listener, route::router(site), metrics, load, limits, tasks.clone());
     tasks.spawn_draining("http", OnEnd::Stop, accept);
 }
 

@@ -3,4 +3,5 @@
 pub mod consul;
 pub mod ports;
 pub mod process;
+pub mod sim;
 pub mod wait;

@@ -1,7 +1,7 @@
 //! The shim: a process of its own between the agent and a program it runs. It outlives
 //! the agent, holds the program to its time limit and leaves behind how it ended.
 //!
-//! It is the same program as the agent, started as `… shim DIR` with the [`Job`] on its
+//! It is the same program as the agent, started as `… shim DIR` with the job on its
 //! standard input. It has no runtime and no threads: one loop around `poll(2)`.
 
 use std::ffi::OsString;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -42,6 +42,7 @@ pub(super) async fn accept(
     listener: TcpListener,
     router: Router,
     metrics: Metrics,
+    load: Load,
     limits: Limits,
     tasks: Tasks,
 ) {
@@ -70,7 +71,12 @@ pub(super) async fn accept(
         }
         let seat = table.sit();
         metrics.connections(table.len());
-        let answering = serve_one(stream, router.clone(), Arc::clone(&seat.place), stop.clone(), limits);
+        let answerer = Answerer {
+            router: TowerToHyperService::new(router.clone()),
+            place: Arc::clone(&seat.place),
+            load: load.clone(),
+        };
+        let answering = serve_one(stream, answerer, stop.clone(), limits);
         let metrics = metrics.clone();
         tasks.spawn_draining("http connection", OnEnd::Fine, async move {
             tokio::select! {
@@ -88,13 +94,7 @@ fn gone_already(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-async fn serve_one(
-    stream: TcpStream,
-    router: Router,
-    place: Arc<Place>,
-    stop: CancellationToken,
-    limits: Limits,
-) {
+async fn serve_one(stream: TcpStream, answerer: Answerer, stop: CancellationToken, limits: Limits) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot switch off Nagle's algorithm");
     }
@@ -103,7 +103,7 @@ async fn serve_one(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD)
-        .serve_connection(io, Answerer { router: TowerToHyperService::new(router), place });
+        .serve_connection(io, answerer);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -137,7 +137,7 @@ struct Place {
     evicted: CancellationToken,
 }
 
-/// Waiting for (the rest of) a request.
+/// Waiting for (the rest of) a request, its body included.
 const WAITING: u8 = 0;
 /// A request is being answered.
 const BUSY: u8 = 1;
@@ -203,10 +203,22 @@ impl Drop for Seat {
     }
 }
 
+/// The bytes of answers that are made but not yet taken, over all connections: what
+/// slow clients hold of our memory. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Load(Arc<AtomicUsize>);
+
+impl Load {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Answers the requests of one connection and notes what it is doing.
 struct Answerer {
     router: TowerToHyperService<Router>,
     place: Arc<Place>,
+    load: Load,
 }
 
 impl Service<http::Request<Incoming>> for Answerer {
@@ -215,34 +227,39 @@ impl Service<http::Request<Incoming>> for Answerer {
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        self.place.enter(BUSY);
-        let answer = self.router.call(request);
+        if request.body().is_end_stream() {
+            self.place.enter(BUSY);
+        }
         let place = Arc::clone(&self.place);
+        let answer = self.router.call(request.map(|body| Arriving { body, place }));
+        let place = Arc::clone(&self.place);
+        let load = self.load.clone();
         Box::pin(async move {
             let response = answer.await?;
+            place.enter(BUSY);
             let events = HeaderValue::from_static("text/event-stream");
             if response.headers().get(header::CONTENT_TYPE) == Some(&events) {
                 place.enter(STREAMING);
             }
-            Ok(response.map(|body| Watched { body, place }))
+            Ok(response.map(|body| Watched::new(body, place, load)))
         })
     }
 }
 
-/// A body whose end is the end of its request.
-struct Watched {
-    body: Body,
+/// The body of a request: until it has arrived, its connection is one that waits.
+struct Arriving {
+    body: Incoming,
     place: Arc<Place>,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for Arriving {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -255,8 +272,76 @@ impl HttpBody for Watched {
     }
 }
 
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        // Read, or not wanted.
+        self.place.enter(BUSY);
+    }
+}
+
+/// The body of an answer, whose end is the end of its request. It is handed out in
+/// pieces, so that it ends when the client has taken it and not when it was begun.
+struct Watched {
+    body: Body,
+    /// Taken from `body`, not yet handed out.
+    piece: Bytes,
+    place: Arc<Place>,
+    load: Load,
+    bytes: usize,
+}
+
+/// The largest piece handed out at once, bytes.
+const PIECE: usize = 64 * 1024;
+
+impl Watched {
+    fn new(body: Body, place: Arc<Place>, load: Load) -> Self {
+        let bytes = body.size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+        load.0.fetch_add(bytes, Ordering::Relaxed);
+        Self { body, piece: Bytes::new(), place, load, bytes }
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.piece.is_empty() {
+            let frame = match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                other => return other,
+            };
+            match frame.into_data() {
+                Ok(data) => self.piece = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let length = self.piece.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.piece.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.piece.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.piece.len() as u64;
+        let inner = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(inner.lower().saturating_add(left));
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper.saturating_add(left));
+        }
+        hint
+    }
+}
+
 impl Drop for Watched {
     fn drop(&mut self) {
+        self.load.0.fetch_sub(self.bytes, Ordering::Relaxed);
         self.place.enter(WAITING);
     }
 }

@@ -233,6 +233,10 @@ async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response
     if !probe && !beat && !proof.holds() {
         return Err(proof.refusal(request.headers()));
     }
+    if !probe && site.load.bytes() > site.limits.answers {
+        let message = "clients have not taken the answers they asked for";
+        return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).help("ask again in 30s"));
+    }
     request.extensions_mut().insert(proof);
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(next.run(request).await);

@@ -12,7 +12,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
-use lictor_core::IncidentId;
+use lictor_core::{CheckName, IncidentId};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -121,6 +121,26 @@ pub(super) async fn incident(
     match shown.await {
         Ok((_, part)) if query.fragment.is_some() => Ok(bare(&part)),
         Ok((number, part)) => Ok(page(&site, &part, &format!("/incidents/{number}?fragment"))),
+        Err(failure) => Err(failed(&site, &failure)),
+    }
+}
+
+/// `GET /checks/NAME`: one check with its last results and what happened to it.
+pub(super) async fn check(
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, Response> {
+    let shown = async {
+        let view = site.source.view().await?;
+        let found = CheckName::new(&name).ok().and_then(|name| view.checks.get_key_value(&name));
+        let (name, check) = found
+            .ok_or_else(|| Failure::not_found(format!("no check is called `{}`", visible(&name, 130))))?;
+        check::part(&site, &view, name, check).await
+    };
+    match shown.await {
+        Ok(part) if query.fragment.is_some() => Ok(bare(&part)),
+        Ok(part) => Ok(page(&site, &part, &format!("/checks/{name}?fragment"))),
         Err(failure) => Err(failed(&site, &failure)),
     }
 }

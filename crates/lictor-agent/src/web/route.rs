@@ -29,6 +29,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/", get(page::whole))
         .route("/fragment", get(page::fragment))
         .route("/incidents/{id}", get(page::incident))
+        .route("/checks/{*name}", get(page::check))
         .route("/assets/{file}", get(asset::asset))
         .route("/metrics", get(metrics_page))
         .route("/-/healthy", get(healthy))

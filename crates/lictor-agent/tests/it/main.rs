@@ -23,6 +23,8 @@ mod web_events;
 #[cfg(test)]
 mod web_limits;
 #[cfg(test)]
+mod web_manual;
+#[cfg(test)]
 mod web_page;
 #[cfg(test)]
 mod web_world;

@@ -38,7 +38,14 @@ fn fqdn(text: &str) -> Name {
 
 /// Answers each datagram with those that `answer` makes of it.
 async fn server(rig: &Rig, answer: impl Fn(&Message) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    serve(rig, UdpSocket::bind("127.0.0.1:0").await.unwrap(), answer)
+}
+
+fn serve(
+    rig: &Rig,
+    socket: UdpSocket,
+    answer: impl Fn(&Message) -> Vec<Vec<u8>> + Send + 'static,
+) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     rig.tasks.spawn("name server", OnEnd::Fine, async move {
         let mut buffer = [0; 512];
@@ -66,6 +73,16 @@ fn code(question: &Message, code: ResponseCode) -> Vec<Vec<u8>> {
     let mut answer = response(question);
     answer.metadata.response_code = code;
     vec![answer.to_vec().unwrap()]
+}
+
+/// A port that is free for both.
+async fn udp_and_tcp() -> (UdpSocket, TcpListener) {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
+    }
 }
 
 /// The zone of the tests.
@@ -232,13 +249,12 @@ async fn what_is_not_the_answer_to_our_question_is_ignored() {
 #[tokio::test]
 async fn an_answer_that_does_not_fit_is_fetched_over_tcp() {
     let rig = Rig::new();
-    let server = server(&rig, |question| {
+    let (socket, listener) = udp_and_tcp().await;
+    let server = serve(&rig, socket, |question| {
         let mut cut = response(question);
         cut.metadata.truncation = true;
         vec![cut.to_vec().unwrap()]
-    })
-    .await;
-    let listener = TcpListener::bind(server).await.unwrap();
+    });
     rig.tasks.spawn("name server over TCP", OnEnd::Fine, async move {
         let (mut stream, _peer) = listener.accept().await.unwrap();
         let mut question = vec![0; stream.read_u16().await.unwrap().into()];

@@ -83,9 +83,9 @@ impl Authority {
     }
 }
 
-fn self_signed(name: &str, is_ca: bool) -> (Identity, String) {
+fn self_signed(name: &str, until: i64, is_ca: bool) -> (Identity, String) {
     let key = KeyPair::generate().unwrap();
-    let mut params = params(name, -1, 100);
+    let mut params = params(name, -100, until);
     if is_ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     }
@@ -181,7 +181,7 @@ async fn a_certificate_for_another_name_says_for_which() {
 async fn a_self_signed_certificate_is_called_that() {
     let (rig, authority) = (Rig::new(), Authority::new());
     for is_ca in [false, true] {
-        let (identity, pem) = self_signed("127.0.0.1", is_ca);
+        let (identity, pem) = self_signed("127.0.0.1", 100, is_ca);
         let address = serve(&rig, config(&identity)).await;
         let found = see(&rig, address, authority.tls()).await;
         assert_eq!(found, "critical: the certificate is self-signed (CN=test 127.0.0.1)", "{is_ca}");
@@ -191,6 +191,24 @@ async fn a_self_signed_certificate_is_called_that() {
         let own = Tls { ca_file: Some(authority.file("self.pem")), ..Tls::default() };
         let found = see(&rig, address, own).await;
         assert!(found.starts_with("passing: "), "{is_ca}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_named_as_its_own_authority_must_still_be_in_time_and_for_the_name() {
+    let (rig, authority) = (Rig::new(), Authority::new());
+    for is_ca in [false, true] {
+        for (name, until, wanted) in [
+            ("shop.example", 100, "critical: the certificate is for shop.example, not for 127.0.0.1"),
+            ("127.0.0.1", -5, "critical: the certificate expired 5d ago ("),
+        ] {
+            let (identity, pem) = self_signed(name, until, is_ca);
+            let address = serve(&rig, config(&identity)).await;
+            std::fs::write(authority.file("self.pem"), pem).unwrap();
+            let own = Tls { ca_file: Some(authority.file("self.pem")), ..Tls::default() };
+            let found = see(&rig, address, own).await;
+            assert!(found.starts_with(wanted), "{is_ca}: {found}");
+        }
     }
 }
 

@@ -317,6 +317,7 @@ async fn every_route_that_can_be_read_answers_head() {
         "/",
         "/fragment",
         "/incidents/i7",
+        "/checks/shop",
         "/metrics",
         "/-/healthy",
         "/-/ready",

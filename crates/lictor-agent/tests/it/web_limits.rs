@@ -162,9 +162,47 @@ async fn who_does_not_take_its_answer_is_let_go() {
 }
 
 #[tokio::test]
+async fn answers_that_nobody_takes_are_bounded() {
+    let limits = Limits { answers: 8_000_000, stall: Duration::from_secs(2), ..Limits::default() };
+    let server = serve_world(World::new(many(noon(), 10_000), Vec::new()), None, &[], limits).await;
+    let mut deaf = Vec::new();
+    // Each asks for some 7 MB and takes none of it.
+    for _ in 0..4 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /v1/checks HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        deaf.push(stream);
+    }
+    let busy = until(|| server.get("/v1/runs"), |answer| answer.status == 503).await;
+    assert_eq!(busy.error(), "busy");
+    assert_eq!(server.get("/-/healthy").await.status, 200, "probes are answered");
+    // They are let go, and there is room again.
+    until(|| server.get("/v1/runs"), |answer| answer.status == 200).await;
+}
+
+#[tokio::test]
+async fn bodies_that_never_arrive_do_not_shut_others_out() {
+    let server = serve_limited(Limits { connections: 16, ..Limits::default() }).await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = server.connect().await;
+        let head = b"POST /v1/heartbeat/backup HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx";
+        drop(stream.write_all(head).await);
+        slow.push(stream);
+    }
+    let asked = Instant::now();
+    assert_eq!(server.get("/-/healthy").await.status, 200);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(server.world.beats().is_empty());
+}
+
+#[tokio::test]
 async fn a_stop_closes_connections_that_wait() {
     let server = serve().await;
     let mut idle = server.connect().await;
+    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = [0; 4_096];
+    let count = tokio::time::timeout(PATIENCE, idle.read(&mut answer)).await.unwrap().unwrap();
+    assert!(answer[..count].starts_with(b"HTTP/1.1 200"));
     assert!(server.tasks.drain(Duration::from_secs(5)).await, "a connection outlives the agent");
     let mut end = Vec::new();
     tokio::time::timeout(PATIENCE, idle.read_to_end(&mut end)).await.unwrap().unwrap();

@@ -34,6 +34,7 @@ async fn a_bad_day_is_told_from_the_top() {
             "action=\"/v1/runs/r16/retry\"",
             "action=\"/v1/runs/r17/cancel\"",
             "gave up: 3 runs in a row did not help",
+            "action=\"/v1/remedies/reconnect-vpn/start\"",
             "<a href=\"/incidents/i5\">i5</a>",
             "1 of 3 bad",
         ],
@@ -104,7 +105,7 @@ async fn what_a_program_says_is_shown_not_run() {
     past.push(Event { at: noon(), incident: Some(IncidentId(7)), run: None, what: line });
     let world = World::new(view, past);
     let server = serve_world(world, None, &[], Default::default()).await;
-    for path in ["/", "/?all", "/fragment", "/incidents/i7"] {
+    for path in ["/", "/?all", "/fragment", "/incidents/i7", "/checks/hostile"] {
         let page = server.get(path).await;
         shows(&page, &["&#60;script&#62;alert(1)", r"\u{1b}[31mred\u{202e}txt.exe\u{0}"]);
         for raw in ["<script>alert", "<img", "\u{1b}", "\u{202e}", "\0", " onerror=alert(2)>"] {
@@ -219,6 +220,27 @@ async fn an_incident_has_a_page_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_check_has_a_page_of_its_own() {
+    let server = serve().await;
+    let page = server.get("/checks/disk./data").await;
+    shows(
+        &page,
+        &[
+            "<title>disk./data is warning · node1</title>",
+            "<dt>used_percent</dt><dd>88.4</dd>",
+            "last looked at 3s ago",
+            "remedy prune-logs: waiting",
+            "data-src=\"/checks/disk./data?fragment\"",
+        ],
+    );
+    assert_eq!(page.body.matches("<li class=\"warning\">").count(), 5, "its last results");
+    shows(&server.get("/checks/db-replica").await, &["db-replica went from passing to critical"]);
+    let missing = server.get("/checks/nothing").await;
+    assert_eq!(missing.status, 404);
+    assert!(missing.body.contains("no check is called `nothing`"), "{}", missing.body);
+}
+
+#[tokio::test]
 async fn a_button_brings_one_back_to_the_page() {
     let server = serve().await;
     let host = server.address.to_string();
@@ -261,7 +283,7 @@ async fn every_status_is_a_word_and_a_shape() {
         );
     }
     let unnamed: CheckName = name("shop");
-    shows(&page, &[&format!("<a href=\"/v1/checks/{unnamed}\">")]);
+    shows(&page, &[&format!("<a href=\"/checks/{unnamed}\">")]);
     shows(
         &page,
         &["lang=\"en\"", "name=\"viewport\"", "scope=\"col\"", "role=\"img\" aria-label=\"last results"],

@@ -41,15 +41,9 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
 
 /// A name as one segment of a path.
 pub(crate) fn encoded(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let shown = |byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    name.bytes().map(shown).collect()
 }
 
 #[cfg(test)]

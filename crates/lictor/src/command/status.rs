@@ -49,13 +49,10 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let status: Status = typed(status)?;
     let Checks { mut checks } = typed(checks)?;
     let Incidents { incidents } = typed(incidents)?;
-    let mut text = headline(&status, terminal);
+    let mut lines = headline(&status, terminal);
     if !incidents.is_empty() {
-        text.push_str(&format!(
-            "\n\n{}\n{}",
-            terminal.heading("Open incidents"),
-            incident_table(&incidents, terminal)
-        ));
+        let heading = terminal.heading("Open incidents");
+        lines.extend([String::new(), heading, incident_table(&incidents, terminal)]);
     }
     let order =
         |check: &Check| check.status.parse::<lictor_core::Status>().map_or(0, |status| 3 - status as u8);
@@ -64,16 +61,16 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let shown = if args.all { checks.len() } else { checks.len().min(bad.max(FEW)) };
     if shown > 0 {
         let rows = checks.iter().take(shown).map(|check| row(check, terminal));
-        text.push_str(&format!("\n\n{}", table(["CHECK", "STATUS", "FOR", "LAST RESULT"], rows)));
+        lines.extend([String::new(), table(["CHECK", "STATUS", "FOR", "LAST RESULT"], rows)]);
     }
     if shown < checks.len() {
-        text.push_str(&format!("\n… and {} more that pass (--all)", checks.len() - shown));
+        lines.push(format!("… and {} more that pass (--all)", checks.len() - shown));
     }
-    Terminal::data(&text)?;
+    Terminal::data(&lines.join("\n"))?;
     Ok(status.checks.passing == status.checks.total)
 }
 
-fn headline(status: &Status, terminal: &Terminal) -> String {
+fn headline(status: &Status, terminal: &Terminal) -> Vec<String> {
     let place = match &status.datacenter {
         Some(datacenter) => format!("{} ({datacenter})", status.node),
         None => status.node.clone(),
@@ -84,7 +81,6 @@ fn headline(status: &Status, terminal: &Terminal) -> String {
         total if checks.passing == total => format!("all {total} checks pass"),
         total => format!("{} of {total} checks pass", checks.passing),
     };
-    let mut text = terminal.heading(&format!("{place}: {judged}"));
     let mut more = vec![format!("{} open incidents", status.incidents.open)];
     more.push(format!("{} runs under way", status.runs.active));
     if status.runs.parked > 0 {
@@ -93,11 +89,14 @@ fn headline(status: &Status, terminal: &Terminal) -> String {
     if status.mode != "act" {
         more.push(format!("{} mode: nothing is done", status.mode));
     }
-    text.push_str(&format!("\n{}; lictor {}", more.join(", "), status.version));
+    let mut lines = vec![
+        terminal.heading(&format!("{place}: {judged}")),
+        format!("{}; lictor {}", more.join(", "), status.version),
+    ];
     if let Some(stuck) = &status.cannot_record {
-        text.push_str(&format!("\nNothing is acted on since {}: {}", span(stuck.lasts_ms), stuck.why));
+        lines.push(format!("Nothing is acted on since {}: {}", span(stuck.lasts_ms), stuck.why));
     }
-    text
+    lines
 }
 
 fn row(check: &Check, terminal: &Terminal) -> [String; 4] {

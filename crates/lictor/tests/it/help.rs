@@ -26,7 +26,7 @@ fn every_command_explains_itself() {
         command.args(words).arg("--help");
         let (code, out, err) = run(command);
         assert_eq!((code, err.as_str()), (0, ""), "{words:?}");
-        shown.push_str(&format!("$ lictor {} --help\n{out}\n", words.join(" ")));
+        shown.extend(["$ lictor ", &words.join(" "), " --help\n", &out, "\n"]);
     }
     let known = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/cli.md");
     let page = format!("# Commands\n\nWhat `--help` says of each.\n\n```text\n{}\n```\n", shown.trim_end());

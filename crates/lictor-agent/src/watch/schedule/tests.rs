@@ -119,6 +119,24 @@ async fn looks_do_not_drift_however_long_they_take() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_look_does_not_move_those_after_it() {
+    let rig = rig(&[("a", every(5 * SECOND, 2 * SECOND))], 10, |_| Box::pin(async {}));
+    // Time goes in leaps, as on a machine that has too much to do.
+    let leap = Duration::from_millis(700);
+    for _ in 0..1_000 {
+        tokio::time::advance(leap).await;
+        tokio::task::yield_now().await;
+    }
+    let times = rig.times("a");
+    assert!((139..=140).contains(&times.len()), "{} looks in 700 s", times.len());
+    let first = Spread::of("a", 5 * SECOND).first;
+    for (at, time) in times.iter().enumerate() {
+        let planned = first + 5 * SECOND * u32::try_from(at).unwrap();
+        assert!(*time >= planned && *time - planned < 2 * leap, "look {at}: {time:?}, planned {planned:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_watcher_has_looked_once_within_ten_seconds_of_the_start() {
     let watches: Vec<(String, Watch)> =
         (0..500).map(|n| (format!("check-{n}"), every(3_600 * SECOND, SECOND))).collect();

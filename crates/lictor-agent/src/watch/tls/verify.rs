@@ -33,28 +33,25 @@ impl Strict {
         Ok(Self { chain, named: roots })
     }
 
-    /// A server's own certificate may be given as its authority, as is usual for one that is
-    /// self-signed. If it is marked as an authority too, the chain rules refuse it.
-    fn is_pinned(
-        &self,
-        leaf: &CertificateDer<'_>,
-        name: &ServerName<'_>,
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let refused = || Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        if !self.named.iter().any(|named| named == leaf) {
-            return Err(refused());
-        }
-        let validity = Validity::of(leaf).ok_or_else(refused)?;
-        let now = i64::try_from(now.as_secs()).map_err(|_far| refused())?;
-        if now < validity.from {
-            return Err(Error::InvalidCertificate(CertificateError::NotValidYet));
-        }
-        if now > validity.until {
-            return Err(Error::InvalidCertificate(CertificateError::Expired));
-        }
-        verify_server_name(&ParsedCertificate::try_from(leaf)?, name)
+    fn names(&self, leaf: &CertificateDer<'_>) -> bool {
+        self.named.iter().any(|named| named == leaf)
     }
+}
+
+/// Judges a certificate that is trusted as such: only its time and its name are left to look at.
+///
+/// A server's own certificate may be given as its authority, as is usual for one that is
+/// self-signed. If it is marked as an authority too, the rules for chains refuse it.
+fn check_named(leaf: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+    let validity = Validity::of(leaf).ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < validity.from {
+        return Err(Error::InvalidCertificate(CertificateError::NotValidYet));
+    }
+    if now > validity.until {
+        return Err(Error::InvalidCertificate(CertificateError::Expired));
+    }
+    verify_server_name(&ParsedCertificate::try_from(leaf)?, name)
 }
 
 impl ServerCertVerifier for Strict {
@@ -66,19 +63,14 @@ impl ServerCertVerifier for Strict {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let first = match self.chain.verify_server_cert(leaf, intermediates, name, ocsp, now) {
-            Ok(verified) => return Ok(verified),
-            Err(error) => error,
+        let mut judged = self.chain.verify_server_cert(leaf, intermediates, name, ocsp, now);
+        if judged.is_err() && self.names(leaf) {
+            judged = check_named(leaf, name, now).map(|()| ServerCertVerified::assertion());
+        }
+        let why = match judged {
+            Err(Error::InvalidCertificate(why)) => why,
+            other => return other,
         };
-        let found = if self.named.iter().any(|named| named == leaf) {
-            match self.is_pinned(leaf, name, now) {
-                Ok(()) => return Ok(ServerCertVerified::assertion()),
-                Err(error) => error,
-            }
-        } else {
-            first
-        };
-        let Error::InvalidCertificate(why) = found else { return Err(found) };
         let refused = Refused::new(&why, leaf, name, now);
         Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refused)))))
     }

@@ -1,9 +1,15 @@
-//! A check as a row of the table.
+//! A check: a row of the table, and a page of its own.
 
+use askama::Template;
 use lictor_core::{Check, CheckName, Status};
 
+use super::model::Entry;
+use super::{Part, render};
 use crate::View;
-use crate::web::text::{rfc3339, span, visible};
+use crate::web::error::Failure;
+use crate::web::history::EventQuery;
+use crate::web::text::{ago, clock, rfc3339, span, utc, visible};
+use crate::web::{Site, explain};
 
 #[derive(Debug)]
 pub(super) struct CheckRow {
@@ -52,4 +58,70 @@ impl CheckRow {
             recent_text,
         }
     }
+}
+
+/// The page of one check.
+#[derive(Template)]
+#[template(path = "check.html")]
+struct CheckPage {
+    title: String,
+    tone: &'static str,
+    check: CheckRow,
+    /// When the last result came.
+    looked: String,
+    /// What was measured: names and values.
+    values: Vec<(String, String)>,
+    /// The last results, newest first.
+    results: Vec<ResultRow>,
+    /// What it is judged by, and why remedies did or did not start.
+    why: String,
+    /// What happened to it, newest first.
+    events: Vec<Entry>,
+}
+
+/// One of the last results.
+#[derive(Debug)]
+struct ResultRow {
+    at: String,
+    utc: String,
+    clock: String,
+    status: &'static str,
+    summary: String,
+}
+
+/// Entries shown on the page of a check.
+const EVENTS: usize = 100;
+
+pub(super) async fn part(site: &Site, view: &View, name: &CheckName, check: &Check) -> Result<Part, Failure> {
+    let why = explain::explain(view, &site.archive, name.as_str()).await?.into_text();
+    let query = EventQuery { check: Some(name.clone()), ..EventQuery::newest(EVENTS) };
+    let events = site.archive.events(query).await?;
+    let title = format!("{name} is {} · {}", check.status, site.node);
+    let values = check.last.iter().flat_map(|(_, sample)| &sample.values);
+    let page = CheckPage {
+        title: title.clone(),
+        tone: match check.status {
+            Status::Passing => "good",
+            Status::Warning | Status::Unknown => "warn",
+            Status::Critical => "bad",
+        },
+        check: CheckRow::new(name, check, view),
+        looked: check.last.as_ref().map_or_else(|| "never".to_owned(), |(at, _)| ago(*at, view.at)),
+        values: values.map(|(name, value)| (name.to_string(), visible(&value.to_string(), 120))).collect(),
+        results: check
+            .recent
+            .iter()
+            .rev()
+            .map(|(at, status, summary)| ResultRow {
+                at: rfc3339(at.wall),
+                utc: utc(at.wall),
+                clock: clock(at.wall),
+                status: status.as_str(),
+                summary: visible(summary, SUMMARY),
+            })
+            .collect(),
+        why,
+        events: events.iter().rev().map(|(_, event)| Entry::new(event)).collect(),
+    };
+    render(&page, title, check.status == Status::Critical)
 }

@@ -102,19 +102,10 @@ impl Live {
         let mut incidents = Vec::new();
         for incident in open.iter().take(INCIDENTS) {
             let query = EventQuery { incident: Some(incident.id), ..EventQuery::newest(TIMELINE + 1) };
-            let events = site.archive.events(query).await.unwrap_or_else(|failure| {
-                history_error = Some(failure.message);
-                Vec::new()
-            });
+            let events = ask(site, &mut history_error, query).await;
             incidents.push(IncidentCard::new(incident, &view, &events, TIMELINE));
         }
-        let events = match &history_error {
-            Some(_) => Vec::new(),
-            None => site.archive.events(EventQuery::newest(EVENTS)).await.unwrap_or_else(|failure| {
-                history_error = Some(failure.message);
-                Vec::new()
-            }),
-        };
+        let events = ask(site, &mut history_error, EventQuery::newest(EVENTS)).await;
 
         let (checks, hidden) = check_rows(&view, all);
         let (remedies, more_remedies) = remedy_cards(&view, all);
@@ -144,6 +135,17 @@ impl Live {
             events: events.iter().rev().map(|(_, event)| Entry::new(event)).collect(),
         })
     }
+}
+
+/// Entries of the ledger; none, and no further question, once it could not be read.
+async fn ask(site: &Site, error: &mut Option<String>, query: EventQuery) -> Vec<(u64, Event)> {
+    if error.is_some() {
+        return Vec::new();
+    }
+    site.archive.events(query).await.unwrap_or_else(|failure| {
+        *error = Some(failure.message);
+        Vec::new()
+    })
 }
 
 /// What is said first.

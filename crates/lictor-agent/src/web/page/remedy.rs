@@ -73,6 +73,11 @@ impl RemedyCard {
         }
     }
 
+    /// Whether a person may want to start it: it would not start by itself.
+    pub(super) fn startable(&self) -> bool {
+        matches!(self.state, "gave_up" | "budget_used")
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.state == "idle"
     }

@@ -1,0 +1,98 @@
+//! What must be true of everything that was ever recorded. Knows the plans and reads the
+//! ledger and the rows; it does not know how the engine came to them.
+
+mod floods;
+mod incidents;
+mod runs;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lictor_core::{Effect, Input, Now, Output, Plan, Row, RowKey};
+
+use self::floods::Floods;
+use self::incidents::Incidents;
+use self::runs::Runs;
+
+/// What brought an output about.
+#[derive(Clone, Debug)]
+pub(super) enum Cause {
+    /// The agent started.
+    Started,
+    /// A plan was put in force.
+    Reloaded,
+    /// An input.
+    Input(Input),
+}
+
+/// One output of the engine.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) now: Now,
+    pub(super) cause: Cause,
+    /// In force when it was made.
+    pub(super) plan: Arc<Plan>,
+    pub(super) output: Output,
+}
+
+/// What is known of all that was recorded.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// The rows as a store has them.
+    pub(super) rows: BTreeMap<RowKey, Row>,
+    pub(super) runs: Runs,
+    floods: Floods,
+    incidents: Incidents,
+}
+
+/// Fails with a sentence unless it holds.
+macro_rules! demand {
+    ($holds:expr, $($words:tt)*) => {
+        if !$holds {
+            return Err(format!($($words)*));
+        }
+    };
+}
+pub(in crate::sim) use demand;
+
+impl Rules {
+    /// Takes in what has become durable.
+    pub(super) fn commit(&mut self, entry: &Entry) -> Result<(), String> {
+        for row in &entry.output.rows {
+            let key = row.key();
+            demand!(!entry.output.gone.contains(&key), "{key:?} is written and removed at once");
+            self.rows.insert(key, stored(row));
+        }
+        for key in &entry.output.gone {
+            self.rows.remove(key);
+        }
+        self.floods.take(entry, &self.rows)?;
+        self.incidents.take(entry, &self.rows)?;
+        self.runs.take(entry, &self.rows)?;
+        self.in_flight(entry)
+    }
+
+    fn in_flight(&self, entry: &Entry) -> Result<(), String> {
+        if !entry.output.effects.iter().any(|effect| matches!(effect, Effect::Act(_))) {
+            return Ok(());
+        }
+        let count = self.rows.values().filter(|row| matches!(row, Row::Run(run) if run.in_flight())).count();
+        let most = entry.plan.limits.in_flight.get() as usize;
+        demand!(count <= most, "{count} actions are in flight, {most} allowed");
+        Ok(())
+    }
+}
+
+/// A row as it comes back from a store: without what is not stored.
+pub(super) fn stored(row: &Row) -> Row {
+    match row {
+        Row::Check(name, check) => {
+            let mut check = check.clone();
+            check.watched_since = lictor_core::Boot::default();
+            check.streak = None;
+            check.recent.clear();
+            Row::Check(name.clone(), check)
+        }
+        Row::Flood(..) | Row::Run(_) | Row::Incident(_) => row.clone(),
+    }
+}
