@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The family is listed before the first signal, because a process whose parent
 /// has ended cannot be found by descent any more.
 pub(crate) fn end_tree(child: &mut Child) {
-    let family = descendants(child.id());
+    let family = family(child.id());
     signal(&family, Signal::TERM);
     let asked = Instant::now();
     while asked.elapsed() < GRACE {
@@ -35,7 +35,7 @@ pub(crate) fn is_running(pid: u32) -> bool {
 }
 
 /// A process and all that descend from it, the oldest generation first.
-pub(crate) fn descendants(root: u32) -> Vec<u32> {
+pub(crate) fn family(root: u32) -> Vec<u32> {
     let all: Vec<(u32, u32)> = std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -86,10 +86,10 @@ mod tests {
     fn a_family_holds_children_and_grandchildren() {
         let mut child = Command::new("sh").args(["-c", "sh -c 'sleep 60; true' & wait"]).spawn().unwrap();
         let started = Instant::now();
-        while descendants(child.id()).len() < 3 && started.elapsed() < Duration::from_secs(10) {
+        while family(child.id()).len() < 3 && started.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let family = descendants(child.id());
+        let family = family(child.id());
         assert_eq!(family.first(), Some(&child.id()));
         assert_eq!(family.len(), 3, "{family:?}");
         end_tree(&mut child);

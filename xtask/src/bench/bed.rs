@@ -83,13 +83,6 @@ impl Server {
         Ok(Self { child: child.map_err(|source| start(&command, source))? })
     }
 
-    /// Its process id and those of its children.
-    fn family(&self) -> Vec<u32> {
-        let mut all = vec![self.child.id()];
-        all.extend(crate::process::descendants(self.child.id()));
-        all
-    }
-
     /// CPU time used so far by it and its children, milliseconds.
     pub(super) fn cpu_ms(&self) -> f64 {
         let ticks = |pid: u32| -> f64 {
@@ -100,7 +93,7 @@ impl Server {
             [11, 12].iter().filter_map(|field| fields.get(*field)?.parse::<f64>().ok()).sum()
         };
         // USER_HZ is 100 on every Linux that people run.
-        self.family().into_iter().map(ticks).sum::<f64>() * 10.0
+        crate::process::family(self.child.id()).into_iter().map(ticks).sum::<f64>() * 10.0
     }
 
     /// Resident memory of it and its children, MB.
@@ -110,7 +103,7 @@ impl Server {
             let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
             line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default()
         };
-        self.family().into_iter().map(resident).sum::<f64>() * 1_024.0 / 1e6
+        crate::process::family(self.child.id()).into_iter().map(resident).sum::<f64>() * 1_024.0 / 1e6
     }
 }
 
@@ -175,8 +168,17 @@ pub(super) fn agent(program: &Path, dir: &Path, port: u16, blocks: &str) -> Resu
     fs::write(&config, text).map_err(Error::file("write", &config))?;
     let mut command = Command::new(program);
     command.arg("run").arg("--config").arg(&config).args(["--log-level", "error"]);
-    let server = Server::start(command, &dir.join("lictor.log"))?;
-    wait_for(port)?;
+    let log = dir.join("lictor.log");
+    let shown = format!("{command:?}");
+    let mut server = Server::start(command, &log)?;
+    wait_for(port).map_err(|late| match server.child.try_wait() {
+        Ok(Some(status)) => Error::Failed {
+            command: shown,
+            status: status.to_string(),
+            said: fs::read_to_string(&log).unwrap_or_default(),
+        },
+        _ => late,
+    })?;
     Ok(server)
 }
 

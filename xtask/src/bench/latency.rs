@@ -10,7 +10,7 @@ use super::{Bed, Better, Row, bed, machine};
 use crate::error::Error;
 
 /// Faults of one measurement.
-const FAULTS: usize = 100;
+const FAULTS: usize = 1_000;
 
 pub(super) fn run(bed: &Bed<'_>) -> Result<Vec<Row>, Error> {
     let program = bed::program(bed.workspace)?;
@@ -20,7 +20,7 @@ pub(super) fn run(bed: &Bed<'_>) -> Result<Vec<Row>, Error> {
     let target = actions.local_addr().map_err(io)?.port();
     let blocks = format!(
         "watch \"heartbeat\" \"job\" {{\n  within = \"1h\"\n}}\n\
-         rule \"tell\" {{\n  on = check.job == \"critical\"\n  cooldown = \"0s\"\n  give_up_after = 100000\n  act \"http\" {{\n    \
+         rule \"tell\" {{\n  on = check.job == \"critical\"\n  cooldown = \"0s\"\n  give_up_after = 0\n  act \"http\" {{\n    \
          url = \"http://127.0.0.1:{target}/\"\n  }}\n}}\n"
     );
     let port = bed::free_port()?;

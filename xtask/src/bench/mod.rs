@@ -95,9 +95,12 @@ pub(crate) fn bench(workspace: &Workspace, only: Option<&str>) -> Result<(), Err
     let mut rows = Vec::new();
     for bench in chosen {
         println!("measuring {}", bench.name);
-        rows.extend((bench.run)(&bed)?);
+        let measured = (bench.run)(&bed)?;
+        // At once, so that a benchmark that fails does not take the others' figures with it.
+        println!("{}\n", table(&measured));
+        rows.extend(measured);
     }
-    println!("\n{}", table(&rows));
+    println!("{}", table(&rows));
     Ok(())
 }
 
