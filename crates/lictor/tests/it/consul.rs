@@ -52,7 +52,7 @@ fn a_run_whose_disk_is_lost_is_parked_when_nobody_can_tell_what_was_done() {
     let mut node = node(&consul, "");
     node.start();
     node.until("it acts", |node| (ran(node) == 1).then_some(()));
-    node.until("copied", |_| copied(&consul).contains("\"restart\"").then_some(()));
+    node.until("copied", |_| copied(&consul, "lictor/").contains("\"restart\"").then_some(()));
     lose_the_disk(&mut node);
     node.start();
     node.until("parked", |node| (last_state(node)? == "parked").then_some(()));
@@ -67,7 +67,7 @@ fn a_run_whose_disk_is_lost_goes_on_when_one_can_see_what_was_done() {
     let mut node = node(&consul, "verify = check.works == \"passing\"\n    verify_within = \"1m\"");
     node.start();
     node.until("it acts", |node| (ran(node) == 1).then_some(()));
-    node.until("copied", |_| copied(&consul).contains("\"restart\"").then_some(()));
+    node.until("copied", |_| copied(&consul, "lictor/").contains("\"restart\"").then_some(()));
     lose_the_disk(&mut node);
     fs::write(node.path("fixed"), "").unwrap();
     node.start();
@@ -95,7 +95,7 @@ fn without_consul_a_known_store_acts() {
     fs::write(node.path("fixed"), "").unwrap();
     node.start();
     node.until("it judges", |node| (node.status("works") == "passing").then_some(()));
-    node.until("confirmed", |_| copied(&consul).contains("lineage").then_some(()));
+    node.until("confirmed", |_| copied(&consul, "lictor/").contains("lineage").then_some(()));
     node.kill();
     consul.kill();
     fs::remove_file(node.path("fixed")).unwrap();
@@ -103,9 +103,9 @@ fn without_consul_a_known_store_acts() {
     node.until("it acts", |node| (ran(node) == 1).then_some(()));
 }
 
-/// All values under our prefix, as text.
-fn copied(consul: &Server) -> String {
-    let keys = consul.get("/v1/kv/lictor/?keys").map(|(_, body)| body).unwrap_or_default();
+/// All values under a prefix, as text.
+pub(crate) fn copied(consul: &Server, prefix: &str) -> String {
+    let keys = consul.get(&format!("/v1/kv/{prefix}?keys")).map(|(_, body)| body).unwrap_or_default();
     let keys: Vec<String> = serde_json::from_str(&keys).unwrap_or_default();
     keys.iter().filter_map(|key| consul.get(&format!("/v1/kv/{key}?raw"))).map(|(_, body)| body).collect()
 }
