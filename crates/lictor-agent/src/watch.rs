@@ -57,7 +57,7 @@ impl Watchers {
     /// Raises the process's limit of open files, and adds the metrics `lictor_probe*` and
     /// `lictor_watcher*` to `registry`.
     pub fn start(
-        watches: &BTreeMap<CheckName, Watch>,
+        watches: &BTreeMap<CheckName, Arc<Watch>>,
         tasks: &Tasks,
         inbox: Inbox,
         clock: Clock,
@@ -79,7 +79,7 @@ impl Watchers {
     ///
     /// # Errors
     /// When the agent stops.
-    pub async fn apply(&self, watches: &BTreeMap<CheckName, Watch>) -> Result<Difference, Gone> {
+    pub async fn apply(&self, watches: &BTreeMap<CheckName, Arc<Watch>>) -> Result<Difference, Gone> {
         let (answer, answered) = oneshot::channel();
         let order = Order::Apply(watches.clone(), answer);
         self.orders.send(order).await.map_err(|_closed| Gone)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{ActionName, CheckName, PatternName, Plan};
@@ -20,8 +21,9 @@ pub struct Config {
     pub http: Listen,
     /// The Consul agent to use, if any.
     pub consul: Option<Consul>,
-    /// The watchers by the name of the check they feed.
-    pub watches: BTreeMap<CheckName, Watch>,
+    /// The watchers by the name of the check they feed. Shared, because the configuration
+    /// and each running watcher hold one.
+    pub watches: BTreeMap<CheckName, Arc<Watch>>,
     /// What the steps of remedies do, by the name the plan has for it.
     pub actions: BTreeMap<ActionName, Action>,
     /// What the engine judges and decides by.

@@ -1,9 +1,11 @@
 //! Helpers of the tests in this crate.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::failure::Failure;
 use crate::load::{Loaded, parse_in};
+use crate::model::Watch;
 use crate::problem::Problem;
 
 /// An environment of these variables.
@@ -24,6 +26,12 @@ pub(crate) fn parsed_in(text: &str, env: &BTreeMap<String, String>) -> Loaded {
         Ok(loaded) => loaded,
         Err(failure) => panic!("{}", lines(&failure.errors)),
     }
+}
+
+/// The only watcher of a configuration.
+#[track_caller]
+pub(crate) fn watch(text: &str) -> Watch {
+    Arc::unwrap_or_clone(parsed(text).config.watches.into_values().next().unwrap())
 }
 
 #[track_caller]

@@ -69,7 +69,7 @@ pub(super) fn real_looks() -> Looks {
 #[derive(Debug)]
 pub(super) enum Order {
     /// These are the watchers from now on.
-    Apply(BTreeMap<CheckName, Watch>, oneshot::Sender<Difference>),
+    Apply(BTreeMap<CheckName, Arc<Watch>>, oneshot::Sender<Difference>),
 }
 
 /// What a reload changed.
@@ -209,7 +209,7 @@ impl Scheduler {
     }
 
     /// Makes these the watchers; those that stay the same are left alone.
-    pub(super) fn apply(&mut self, watches: BTreeMap<CheckName, Watch>) -> Difference {
+    pub(super) fn apply(&mut self, watches: BTreeMap<CheckName, Arc<Watch>>) -> Difference {
         let now = Instant::now();
         let mut difference = Difference::default();
         let gone: Vec<CheckName> =
@@ -237,7 +237,7 @@ impl Scheduler {
         difference
     }
 
-    fn add(&mut self, check: CheckName, watch: Watch, now: Instant) {
+    fn add(&mut self, check: CheckName, watch: Arc<Watch>, now: Instant) {
         let spread = Spread::of(check.as_str(), watch.every);
         let heart = match &watch.kind {
             WatchKind::Heartbeat(heartbeat) => Some(Arc::new(Heart::new(heartbeat))),
@@ -252,7 +252,7 @@ impl Scheduler {
         let slot = Slot {
             check: check.clone(),
             kind: Kind::of(&watch.kind),
-            watch: Arc::new(watch),
+            watch,
             state: State::Resting(Memory::default()),
             heart,
             next: now + spread.first,

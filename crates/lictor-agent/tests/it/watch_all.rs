@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_agent::watch::{HeartbeatError, Watchers};
@@ -21,7 +22,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(watches: &BTreeMap<CheckName, Watch>) -> Self {
+    fn start(watches: &BTreeMap<CheckName, Arc<Watch>>) -> Self {
         let tasks = Tasks::new();
         let (inbox, inputs) = Inbox::detached();
         let mut registry = Registry::default();
@@ -51,13 +52,13 @@ impl Agent {
     }
 }
 
-fn shell(script: &str) -> Watch {
+fn shell(script: &str) -> Arc<Watch> {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).into();
     let kind = WatchKind::Exec(Command { argv, env: Vec::new(), cwd: None });
-    Watch { every: Duration::from_millis(200), ..watch(kind, LONG) }
+    Arc::new(Watch { every: Duration::from_millis(200), ..watch(kind, LONG) })
 }
 
-fn tcp(port: u16, expect: Option<&str>) -> Watch {
+fn tcp(port: u16, expect: Option<&str>) -> Arc<Watch> {
     let kind = WatchKind::Tcp(Tcp {
         host: "127.0.0.1".into(),
         port,
@@ -67,7 +68,7 @@ fn tcp(port: u16, expect: Option<&str>) -> Watch {
         warn_slower: None,
         tls: None,
     });
-    Watch { every: Duration::from_millis(200), ..watch(kind, LONG) }
+    Arc::new(Watch { every: Duration::from_millis(200), ..watch(kind, LONG) })
 }
 
 /// A port that accepts and says nothing.
@@ -88,9 +89,10 @@ async fn every_watcher_hands_in_results_and_is_counted() {
     let servers = Tasks::new();
     let port = silent(&servers).await;
     let pattern = Pattern { name: "seen".parse().unwrap(), regex: regex::Regex::new("^a line").unwrap() };
+    let script = shell("echo fine; echo a line; exit 1");
     let watches = BTreeMap::from([
         (name("port"), tcp(port, None)),
-        (name("script"), Watch { patterns: vec![pattern], ..shell("echo fine; echo a line; exit 1") }),
+        (name("script"), Arc::new(Watch { patterns: vec![pattern], ..Arc::unwrap_or_clone(script) })),
     ]);
     let mut agent = Agent::start(&watches);
     let (mut passing, mut warning, mut matched) = (0, 0, 0);
@@ -128,7 +130,7 @@ async fn every_watcher_hands_in_results_and_is_counted() {
 async fn hundreds_of_targets_that_never_answer_hold_up_none_that_does() {
     let servers = Tasks::new();
     let port = silent(&servers).await;
-    let mut watches: BTreeMap<CheckName, Watch> =
+    let mut watches: BTreeMap<CheckName, Arc<Watch>> =
         (0..300).map(|n| (name(&format!("hangs-{n}")), tcp(port, Some("never")))).collect();
     watches.insert(name("fine"), tcp(port, None));
     let mut agent = Agent::start(&watches);
@@ -185,7 +187,7 @@ async fn a_reload_replaces_only_what_changed() {
 #[tokio::test]
 async fn a_heartbeat_is_taken_for_its_check_alone() {
     let kind = WatchKind::Heartbeat(Heartbeat { within: Duration::from_secs(3_600), token: None });
-    let mut agent = Agent::start(&BTreeMap::from([(name("job"), watch(kind, LONG))]));
+    let mut agent = Agent::start(&BTreeMap::from([(name("job"), Arc::new(watch(kind, LONG)))]));
     let missing = agent.watchers.heartbeat(&name("other"), None, Status::Passing, "").await;
     assert!(matches!(missing, Err(HeartbeatError::NotFound(_))), "{missing:?}");
     agent.watchers.heartbeat(&name("job"), None, Status::Warning, "disk is old").await.unwrap();

@@ -1,6 +1,7 @@
 //! All blocks of all files together: the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lictor_core::{CheckName, CheckSource, Plan, RemedyName};
 
@@ -35,12 +36,11 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         plan: Plan { mode, limits, ..Plan::default() },
         blocks: digests(body),
     };
-    for block in top.blocks("watch") {
-        if let Some((name, watch, plan)) = watch::decode(decoder, block) {
-            config.plan.checks.insert(name.clone(), plan);
-            config.watches.insert(name, watch);
-        }
-    }
+    let watches = top.blocks("watch").into_iter().filter_map(|block| watch::decode(decoder, block));
+    // Collected, because maps that grow by one in order of name stay half empty.
+    let watches: Vec<_> = watches.collect();
+    config.plan.checks = watches.iter().map(|(name, _, plan)| (name.clone(), plan.clone())).collect();
+    config.watches = watches.into_iter().map(|(name, watch, _)| (name, Arc::new(watch))).collect();
     for block in top.blocks("check") {
         let reader = Reader::new(decoder, block, schema(&check::BLOCK));
         let plan = check::decode(&reader);

@@ -76,18 +76,11 @@ pub(super) fn decode(reader: &Reader<'_>) -> Option<WatchKind> {
 #[cfg(test)]
 mod tests {
     use crate::model::{Disk, WatchKind};
-    use crate::testing::{mistakes, parsed};
+    use crate::testing::{mistakes, watch};
     use insta::assert_snapshot;
 
     fn disk(lines: &str) -> Disk {
-        match parsed(&format!("watch \"disk\" \"x\" {{\n{lines}\n}}"))
-            .config
-            .watches
-            .into_values()
-            .next()
-            .unwrap()
-            .kind
-        {
+        match watch(&format!("watch \"disk\" \"x\" {{\n{lines}\n}}")).kind {
             WatchKind::Disk(disk) => disk,
             other => panic!("{other:?}"),
         }

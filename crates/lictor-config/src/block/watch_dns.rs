@@ -81,12 +81,12 @@ pub(super) fn decode(reader: &Reader<'_>) -> Option<WatchKind> {
 #[cfg(test)]
 mod tests {
     use crate::model::{Dns, DnsRecord, WatchKind};
-    use crate::testing::{mistakes, parsed};
+    use crate::testing::{mistakes, watch};
     use insta::assert_snapshot;
 
     fn dns(lines: &str) -> Dns {
         let text = format!("watch \"dns\" \"x\" {{\n name = \"a.example\"\n{lines}\n}}");
-        match parsed(&text).config.watches.into_values().next().unwrap().kind {
+        match watch(&text).kind {
             WatchKind::Dns(dns) => dns,
             other => panic!("{other:?}"),
         }

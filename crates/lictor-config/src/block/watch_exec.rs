@@ -66,7 +66,7 @@ fn env(reader: &Reader<'_>) -> Vec<(String, Secret)> {
 #[cfg(test)]
 mod tests {
     use crate::model::WatchKind;
-    use crate::testing::{mistakes, parsed};
+    use crate::testing::{mistakes, watch};
     use insta::assert_snapshot;
 
     #[test]
@@ -85,7 +85,7 @@ watch "exec" "x" {
     contains = "a.b"
   }
 }"#;
-        let watch = parsed(text).config.watches.into_values().next().unwrap();
+        let watch = watch(text);
         let WatchKind::Exec(command) = watch.kind else { panic!() };
         assert_eq!(command.argv, ["/bin/check", "-w", "5"]);
         assert_eq!((command.env[0].0.as_str(), command.env[0].1.reveal().unwrap().as_str()), ("LEVEL", "3"));

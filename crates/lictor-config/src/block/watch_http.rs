@@ -273,12 +273,12 @@ fn plain(value: &Value) -> Option<serde_json::Value> {
 #[cfg(test)]
 mod tests {
     use crate::model::{Http, JsonExpect, WatchKind};
-    use crate::testing::{mistakes, parsed, warnings};
+    use crate::testing::{mistakes, warnings, watch};
     use insta::assert_snapshot;
 
     fn http(lines: &str) -> Http {
         let text = format!("watch \"http\" \"x\" {{\n url = \"http://127.0.0.1:8080/health\"\n{lines}\n}}");
-        match parsed(&text).config.watches.into_values().next().unwrap().kind {
+        match watch(&text).kind {
             WatchKind::Http(http) => *http,
             other => panic!("{other:?}"),
         }

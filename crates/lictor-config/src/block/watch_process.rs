@@ -87,18 +87,11 @@ fn by(reader: &Reader<'_>) -> Option<ProcessBy> {
 #[cfg(test)]
 mod tests {
     use crate::model::{Process, ProcessBy, WatchKind};
-    use crate::testing::{mistakes, parsed};
+    use crate::testing::{mistakes, watch};
     use insta::assert_snapshot;
 
     fn process(lines: &str) -> Process {
-        match parsed(&format!("watch \"process\" \"x\" {{\n{lines}\n}}"))
-            .config
-            .watches
-            .into_values()
-            .next()
-            .unwrap()
-            .kind
-        {
+        match watch(&format!("watch \"process\" \"x\" {{\n{lines}\n}}")).kind {
             WatchKind::Process(process) => process,
             other => panic!("{other:?}"),
         }

@@ -57,12 +57,12 @@ pub(super) fn decode(reader: &Reader<'_>) -> Option<WatchKind> {
 #[cfg(test)]
 mod tests {
     use crate::model::{Tcp, WatchKind};
-    use crate::testing::{mistakes, parsed};
+    use crate::testing::{mistakes, watch};
     use insta::assert_snapshot;
 
     fn tcp(lines: &str) -> Tcp {
         let text = format!("watch \"tcp\" \"x\" {{\n{lines}\n}}");
-        match parsed(&text).config.watches.into_values().next().unwrap().kind {
+        match watch(&text).kind {
             WatchKind::Tcp(tcp) => tcp,
             other => panic!("{other:?}"),
         }

@@ -348,9 +348,10 @@ impl Engine {
             self.timers.set(Timer::Remedy(name.clone()), None);
             turn.gone.insert(RowKey::Flood(name));
         }
-        for name in plan.checks.keys() {
-            self.checks.entry(name.clone()).or_insert_with(|| Check::new(turn.now));
-        }
+        // Appended, because a map that grows by one in order of name stays half empty.
+        let new = plan.checks.keys().filter(|name| !self.checks.contains_key(*name));
+        let mut new = new.map(|name| (name.clone(), Check::new(turn.now))).collect();
+        self.checks.append(&mut new);
         for name in plan.remedies.keys() {
             self.floods.entry(name.clone()).or_default();
         }

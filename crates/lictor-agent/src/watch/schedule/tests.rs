@@ -58,8 +58,8 @@ fn start(
     Rig { inbox, inputs, orders, world, metrics, looked, begun }
 }
 
-fn all(watches: &[(&str, Watch)]) -> BTreeMap<CheckName, Watch> {
-    watches.iter().map(|(name, watch)| (name.parse().unwrap(), watch.clone())).collect()
+fn all(watches: &[(&str, Watch)]) -> BTreeMap<CheckName, Arc<Watch>> {
+    watches.iter().map(|(name, watch)| (name.parse().unwrap(), Arc::new(watch.clone()))).collect()
 }
 
 fn every(every: Duration, timeout: Duration) -> Watch {
