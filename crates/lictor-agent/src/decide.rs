@@ -9,9 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::{
-    Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, RunState, StepKind, What,
-};
+use lictor_core::{Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, Span, StepKind, What};
 use lictor_store::{Batch, Committed, Health, NodeStore, NotRecorded, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
@@ -26,6 +24,9 @@ const BATCH: usize = 1_024;
 
 /// Pause before a refused commit is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// A commit that takes longer counts as refused until it ends: a disk that hangs is told of.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// Ledger entries that wait while nothing can be recorded; more are counted and given up.
 const WAITING_EVENTS: usize = 20_000;
@@ -63,6 +64,8 @@ pub(crate) struct Loop<H> {
     pub(crate) live: broadcast::Sender<Recorded>,
     /// Called at least this often, from the loop itself: a loop that hangs is noticed.
     pub(crate) alive: Option<(Duration, Box<dyn Fn() + Send>)>,
+    /// From here on nothing more is ordered; what is under way may still report.
+    pub(crate) closing: CancellationToken,
     pub(crate) stop: CancellationToken,
 }
 
@@ -115,6 +118,7 @@ impl<H: Hands> Loop<H> {
         let mut turns = Turns::default();
         self.gather(first, &mut turns);
         let mut in_flight: Option<(Commit, Pending)> = None;
+        let mut slow_at = Instant::now();
         let mut messages = Vec::with_capacity(BATCH);
         let mut next_alive = Instant::now();
         loop {
@@ -129,8 +133,16 @@ impl<H: Hands> Loop<H> {
                 && turns.retry_at.is_none_or(|at| Instant::now() >= at)
             {
                 in_flight = Some(self.commit(std::mem::take(&mut turns.pending)));
+                slow_at = Instant::now() + SLOW;
             }
-            let wake = self.wake(&turns, in_flight.is_some(), self.alive.is_some().then_some(next_alive));
+            let slow = (in_flight.is_some() && turns.cannot_record.is_none()).then_some(slow_at);
+            if slow.is_some_and(|at| Instant::now() >= at) {
+                self.cannot_record(format!("the disk has not answered for {}", Span(SLOW)), &mut turns);
+                continue;
+            }
+            let alive = self.alive.is_some().then_some(next_alive);
+            let wake = self.wake(&turns, in_flight.is_some(), alive.into_iter().chain(slow));
+            let closing = self.closing.clone();
             tokio::select! {
                 biased;
                 result = arrival(&mut in_flight) => {
@@ -139,6 +151,7 @@ impl<H: Hands> Loop<H> {
                     }
                 }
                 () = self.stop.cancelled() => break,
+                () = closing.cancelled(), if !self.engine.closed() => self.engine.close(),
                 taken = self.inbox.recv_many(&mut messages, BATCH) => {
                     if taken == 0 {
                         break;
@@ -157,12 +170,12 @@ impl<H: Hands> Loop<H> {
     }
 
     /// When the loop has something to do although no message came.
-    fn wake(&self, turns: &Turns, committing: bool, alive: Option<Instant>) -> Instant {
+    fn wake(&self, turns: &Turns, committing: bool, others: impl Iterator<Item = Instant>) -> Instant {
         let idle = Duration::from_secs(60);
         let engine = self.engine.next_wake().map_or(idle, |at| self.clock.until(at).min(idle));
         let retry = turns.retry_at.filter(|_| !committing && !turns.pending.is_empty());
         let wake = Instant::now() + engine;
-        retry.into_iter().chain(alive).fold(wake, Instant::min)
+        retry.into_iter().chain(others).fold(wake, Instant::min)
     }
 
     fn take(&mut self, message: Message, turns: &mut Turns) {
@@ -226,6 +239,7 @@ impl<H: Hands> Loop<H> {
             runs: self.engine.runs().clone(),
             incidents: self.engine.incidents().clone(),
             cannot_record: turns.cannot_record.clone(),
+            withheld: self.engine.withheld(),
         });
         turns.view = Some((Instant::now(), Arc::clone(&view)));
         turns.decided = false;
@@ -252,7 +266,7 @@ impl<H: Hands> Loop<H> {
         }
     }
 
-    fn committed(&self, result: Result<Committed, NotRecorded>, mut pending: Pending, turns: &mut Turns) {
+    fn committed(&mut self, result: Result<Committed, NotRecorded>, mut pending: Pending, turns: &mut Turns) {
         match result {
             Ok(committed) => {
                 crate::fault::point("committed");
@@ -274,13 +288,12 @@ impl<H: Hands> Loop<H> {
                     let what = What::RecordingResumed { lost };
                     turns.pending.batch.note(Event { at: self.clock.now(), incident: None, run: None, what });
                 }
-                self.let_out(committed, pending, recovered);
+                self.let_out(committed, pending, turns);
                 crate::fault::point("let-out");
             }
             Err(refused) => {
                 let why = refused.why.to_string();
                 turns.retry_at = Some(Instant::now() + RETRY);
-                let now = self.clock.now();
                 pending.batch = *refused.batch;
                 // Whoever waits for an answer is told; what was asked for takes effect when
                 // it can be recorded.
@@ -291,19 +304,20 @@ impl<H: Hands> Loop<H> {
                 let later = std::mem::replace(&mut turns.pending, pending);
                 turns.pending.absorb(later);
                 if turns.cannot_record.is_none() {
-                    error!(error = %why, "cannot record; nothing is acted on until it can");
-                    turns.cannot_record = Some((why.clone(), now));
                     // The space kept back for this moment, so that the ledger says it too.
                     turns.pending.batch.urgent = matches!(refused.why, StoreError::Full);
-                    turns.pending.batch.note(Event {
-                        at: now,
-                        incident: None,
-                        run: None,
-                        what: What::RecordingFailed { why },
-                    });
+                    self.cannot_record(why, turns);
                 }
             }
         }
+    }
+
+    fn cannot_record(&self, why: String, turns: &mut Turns) {
+        error!(error = %why, "cannot record; nothing is acted on until it can");
+        let now = self.clock.now();
+        turns.cannot_record = Some((why.clone(), now));
+        let what = What::RecordingFailed { why };
+        turns.pending.batch.note(Event { at: now, incident: None, run: None, what });
     }
 
     fn tell(&self, turns: &mut Turns, what: What) {
@@ -312,7 +326,7 @@ impl<H: Hands> Loop<H> {
     }
 
     /// Everything in `pending` is durable: lets it out.
-    fn let_out(&self, committed: Committed, pending: Pending, late: bool) {
+    fn let_out(&mut self, committed: Committed, pending: Pending, turns: &mut Turns) {
         for (seq, event) in committed.seqs.zip(pending.events) {
             log(&event);
             if let (What::RunEnded { .. }, Some(run)) = (&event.what, event.run) {
@@ -328,21 +342,23 @@ impl<H: Hands> Loop<H> {
             let _left = sender.send(());
         }
         for effect in pending.effects {
-            if late && !self.still_wanted(&effect) {
-                continue;
-            }
-            let limit = self.limit(&effect);
-            self.hands.carry_out(effect, limit);
+            let said = match &effect {
+                Effect::Act(order) if !self.engine.wants(order) => withdrawn(order),
+                Effect::Act(Order { run, .. }) | Effect::Inspect(Order { run, .. }) => {
+                    let said = Input::HandedOver { run: *run };
+                    let limit = self.limit(&effect);
+                    self.hands.carry_out(effect, limit);
+                    said
+                }
+                Effect::Abort(_) => {
+                    let limit = self.limit(&effect);
+                    self.hands.carry_out(effect, limit);
+                    continue;
+                }
+            };
+            let output = self.engine.step(said, self.clock.now());
+            self.gather(output, turns);
         }
-    }
-
-    /// Whether an action whose intent was recorded late is still awaited: the engine may
-    /// have given it up meanwhile.
-    fn still_wanted(&self, effect: &Effect) -> bool {
-        let Effect::Act(order) = effect else { return true };
-        let Some(run) = self.engine.runs().get(&order.run) else { return false };
-        run.step == order.step
-            && matches!(run.state, RunState::Acting { attempt, .. } if attempt == order.attempt)
     }
 
     fn limit(&self, effect: &Effect) -> Duration {
@@ -363,9 +379,17 @@ impl<H: Hands> Loop<H> {
             let result = commit.await;
             self.committed(result, pending, &mut turns);
         }
+        self.engine.close();
         self.inbox.close();
         while let Ok(message) = self.inbox.try_recv() {
             self.take(message, &mut turns);
+        }
+        for effect in std::mem::take(&mut turns.pending.effects) {
+            // An inspection is asked for anew at the next start.
+            if let Effect::Act(order) = effect {
+                let output = self.engine.step(withdrawn(&order), self.clock.now());
+                self.gather(output, &mut turns);
+            }
         }
         turns.pending.batch.note(Event {
             at: self.clock.now(),
@@ -374,12 +398,11 @@ impl<H: Hands> Loop<H> {
             what: What::AgentStopped,
         });
         turns.pending.batch.urgent = true;
-        // Acts decided now are left to the next start: it finds that they were not begun.
         turns.pending.effects.clear();
         let (commit, pending) = self.commit(std::mem::take(&mut turns.pending));
         match commit.await {
             Ok(committed) => {
-                self.let_out(committed, pending, false);
+                self.let_out(committed, pending, &mut turns);
                 if let Err(why) = self.store.mark_clean().await {
                     warn!(error = %why, "could not record that this stop was meant");
                 }
@@ -387,6 +410,11 @@ impl<H: Hands> Loop<H> {
             Err(refused) => error!(error = %refused.why, "the last decisions could not be recorded"),
         }
     }
+}
+
+fn withdrawn(order: &Order) -> Input {
+    let why = "it was not handed over: it was not wanted any more, or the agent stops".to_owned();
+    Input::Withdrawn { run: order.run, step: order.step.clone(), attempt: order.attempt, why }
 }
 
 /// The result of the commit in flight; never, when there is none.

@@ -164,6 +164,11 @@ codes! {
     UnknownValue = "0907", "no watcher reports a value that is asked for",
         "A condition over a value that nobody reports never holds. The reference lists the values of \
          each kind of watcher.";
+    /// Warning: further attempts would not be made when they are wanted most.
+    NotRepeated = "0908", "further attempts are not made after an unclear answer",
+        "After a time limit or an answer such as 503 nobody knows whether the action was done. One that \
+         must not be done twice is then left to a person, however many attempts there are. Say \
+         `repeat = \"idempotent\"` if twice does no harm, or how one sees that it was done with `verify`.";
 }
 
 impl fmt::Display for Code {

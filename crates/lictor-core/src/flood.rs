@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::event::Hold;
-use crate::plan::Remedy;
+use crate::plan::{Mode, Remedy};
 use crate::time::Boot;
+
+/// Starts that are kept whatever the budget is.
+const STARTS: usize = 32;
 
 /// The flood control of one remedy (and so of its target): a row of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +32,17 @@ pub struct Flood {
     /// A deferred trigger needs results of this time and later: what was seen before
     /// the end of the last run does not speak against it.
     pub fresh_from: Boot,
+    /// What this rests on. `None`: nobody has taken it up yet.
+    pub basis: Option<Basis>,
+}
+
+/// What the state of flood control rests on: another one begins anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// What starts the remedy, as the configuration writes it.
+    pub on: String,
+    /// Whether it acts or only observes.
+    pub mode: Mode,
 }
 
 impl Flood {
@@ -57,10 +71,30 @@ impl Flood {
         self.held_by = None;
     }
 
+    /// Comes under a definition, at a start or a reload. One that starts by something else
+    /// than before, or acts where it only observed, begins anew. Whether the row changed.
+    pub fn take_up(&mut self, remedy: &Remedy, mode: Mode) -> bool {
+        let on: Vec<_> = remedy.on.iter().map(ToString::to_string).collect();
+        let basis = Basis { on: on.join("; "), mode: mode.max(remedy.mode) };
+        if self.basis.as_ref() == Some(&basis) {
+            return false;
+        }
+        let old = self.basis.replace(basis);
+        let now = self.basis.as_ref();
+        let acts = now.is_some_and(|now| now.mode == Mode::Act);
+        if old
+            .is_some_and(|old| now.is_some_and(|now| now.on != old.on) || (acts && old.mode == Mode::Observe))
+        {
+            self.ready();
+        }
+        true
+    }
+
     /// Notes a start.
     pub fn start(&mut self, remedy: &Remedy, now: Boot) {
         self.starts.push_back(now);
-        let keep = remedy.budget.map_or(1, |budget| budget.runs.get() as usize);
+        // Some more than this budget needs, for the one that a reload brings.
+        let keep = remedy.budget.map_or(0, |budget| budget.runs.get() as usize).max(STARTS);
         while self.starts.len() > keep {
             self.starts.pop_front();
         }

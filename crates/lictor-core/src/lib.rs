@@ -20,7 +20,7 @@ pub use check::{Check, Sample, Status, Streak, Transition, Value};
 pub use condition::{Compare, Condition, Facts};
 pub use engine::Engine;
 pub use event::{Event, Hold, What};
-pub use flood::Flood;
+pub use flood::{Basis, Flood};
 pub use incident::Incident;
 pub use name::{
     ActionName, CheckName, IncidentId, NameError, PatternName, RemedyName, RunId, StepName, Target, ValueName,

@@ -2,6 +2,7 @@
 //! changes in place; a reload is a new plan.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -172,6 +173,17 @@ pub enum Trigger {
         /// Its value.
         value: ValueName,
     },
+}
+
+impl fmt::Display for Trigger {
+    /// As the configuration writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::When(condition) => condition.fmt(f),
+            Self::Match { source, pattern } => write!(f, "match.{source}.{pattern}"),
+            Self::Changed { check, value } => write!(f, "changed(value.{check}.{value})"),
+        }
+    }
 }
 
 /// One step of a remedy.

@@ -148,10 +148,13 @@ pub struct Order {
     pub target: Target,
     /// The remedy it belongs to.
     pub remedy: RemedyName,
+    /// The definition of the remedy that it was made under: what the action's name means may
+    /// have changed since.
+    pub definition: String,
 }
 
 impl std::fmt::Display for Order {
-    /// The identity sent along as `LICTOR_STEP` and `Idempotency-Key`: `r17/restart/1`.
+    /// The identity within this store: `r17/restart/1`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}/{}", self.run, self.step, self.attempt)
     }

@@ -39,6 +39,23 @@ pub enum Input {
         /// What became of it.
         outcome: Outcome,
     },
+    /// The latest order of a run was handed over to be carried out: from now on its
+    /// outcome can be overdue.
+    HandedOver {
+        /// The run.
+        run: RunId,
+    },
+    /// An order was not handed over and never will be. That is no attempt that failed.
+    Withdrawn {
+        /// The run.
+        run: RunId,
+        /// Its step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+        /// Why, in words.
+        why: String,
+    },
     /// A person asks for something.
     Command(Command),
     /// Only time has passed.
@@ -84,7 +101,8 @@ impl fmt::Display for Command {
     }
 }
 
-/// Something the agent has to do, after the rest of the output was recorded.
+/// Something the agent has to do, after the rest of the output was recorded. It says
+/// [`Input::HandedOver`] when it does, or [`Input::Withdrawn`] when it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Carry out an action and report its outcome.

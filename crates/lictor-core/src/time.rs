@@ -21,10 +21,11 @@ impl Boot {
         self.0
     }
 
-    /// The instant `by` later; stops at the end of the axis instead of wrapping.
+    /// The first instant that is at least `by` later; stops at the end of the axis instead
+    /// of wrapping.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
-        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let by = u64::try_from(by.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(by))
     }
 
@@ -108,6 +109,13 @@ mod tests {
         assert_eq!(shown(60_000), "1m");
         assert_eq!(shown(3_900_000), "1h 5m");
         assert_eq!(shown(90_000_000), "1d 1h");
+    }
+
+    #[test]
+    fn what_is_later_by_a_part_of_a_millisecond_is_really_later() {
+        let by = Duration::from_micros(1_000_500);
+        let from = Boot::from_millis(7);
+        assert!(from.after(by).since(from) >= by);
     }
 
     #[test]

@@ -43,12 +43,12 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
         Kind::Flag,
         "Whether what was held back starts later, when nothing holds it back and its condition still holds.",
     )
-    .default_words("`true` if a condition starts it, `false` if only events do"),
+    .default_words("`true` if a condition or an escalation starts it, `false` if only events do"),
     Attribute::new(
         "give_up_after",
         Kind::Whole(0, 1_000),
         "After so many runs in a row that left its condition true it stops, until the condition was \
-         false or a person says `retry`. 0: never.",
+         false or a person starts it (`lictor remedy start`). 0: never.",
     )
     .default("3"),
     agent::MODE,
@@ -90,10 +90,8 @@ pub(super) fn decode(
     let decoder = reader.decoder;
     let on = match reader.value("on") {
         Some(value) => decoder.triggers(value),
-        None => {
-            check_escalated(reader, name.as_ref());
-            Some(Vec::new())
-        }
+        // It is started by hand, or by one that escalates to it.
+        None => Some(Vec::new()),
     };
     let guard = reader.value("guard").map(|value| decoder.condition(value));
     let cancel = reader.value("cancel_when").map(|value| decoder.condition(value));
@@ -111,7 +109,8 @@ pub(super) fn decode(
     let conditional = on.iter().any(|trigger| matches!(trigger, Trigger::When(_)));
     let longest = particular.steps.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(longest(step)));
     let remedy = Remedy {
-        defer: deferred.unwrap_or(conditional),
+        // An escalation must not be lost because another one was just before it.
+        defer: deferred.unwrap_or(conditional || on.is_empty()),
         on,
         guard: flatten(guard)?,
         target: target?,
@@ -162,17 +161,6 @@ fn escalate(reader: &Reader<'_>) -> Option<RemedyName> {
         reader.decoder.add_near(draft, &name.is, known.keys().map(String::as_str));
     }
     RemedyName::new(&name.is).ok()
-}
-
-/// What nothing starts would never run.
-fn check_escalated(reader: &Reader<'_>, name: Option<&RemedyName>) {
-    let scope = &reader.decoder.scope;
-    let escalated = name.is_none_or(|name| scope.escalated.contains(name.as_str()));
-    if !escalated && !reader.decoder.report.is_partial() {
-        let message = format!("nothing starts {}", reader.place());
-        let draft = Draft::new(Code::Missing, reader.head, message).label("in this block");
-        reader.decoder.add(draft.help("add `on = …`, or escalate to it from another one"));
-    }
 }
 
 /// The longest time that a step may take by itself.

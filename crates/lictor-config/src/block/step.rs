@@ -166,6 +166,14 @@ pub(super) fn decode(reader: &Reader<'_>, remedy: &str, name: &Text, steps: &[Te
         (None, waiting) => (waiting?, None),
     };
     let Attempts { attempts, backoff, backoff_max } = attempts;
+    let once = matches!(kind, StepKind::Act { repeat: Repeatability::Neither, .. });
+    if once && attempts.get() > 1 && matches!(action, Some((_, Action::Http(_)))) {
+        let message = "a request whose answer is unclear is not made again";
+        let draft = Draft::warning(Code::NotRepeated, reader.span("attempts"), message);
+        reader.decoder.add(draft.help(
+            "add repeat = \"idempotent\" if twice does no harm, or verify = … to see whether it was done",
+        ));
+    }
     let step = Step { name: named?, kind, attempts, backoff, backoff_max, on_failure: on_failure? };
     Some(Decoded { step, action })
 }

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::drive::{attempt_of, repeatable};
 use super::{Engine, Turn};
 use crate::check::Status;
 use crate::event::What;
 use crate::incident::Incident;
-use crate::name::{IncidentId, RunId};
-use crate::plan::{Remedy, Repeatability, StepKind};
+use crate::name::{IncidentId, RunId, StepName};
+use crate::plan::{Remedy, Step, StepKind};
 use crate::run::{Run, RunState};
 use crate::step::{Adoption, RowKey};
 
@@ -77,16 +78,7 @@ impl Engine {
         }
         let id = run.id;
         run.incident = run.incident.and_then(|was| incidents.get(&was).copied());
-        let attempt = match run.state {
-            RunState::Acting { attempt, .. }
-            | RunState::Inspecting { attempt, .. }
-            | RunState::Verifying { attempt, .. }
-            | RunState::BackingOff { attempt, .. }
-            | RunState::Queued { attempt }
-            | RunState::Waiting { attempt, .. }
-            | RunState::Parked { attempt, .. } => attempt,
-            RunState::Ended(..) => return,
-        };
+        let attempt = attempt_of(&run);
         let parked = matches!(run.state, RunState::Parked { .. });
         // Nobody has this state: it is replaced below, before anything can look at it.
         run.state = RunState::Queued { attempt };
@@ -94,12 +86,19 @@ impl Engine {
         self.index.live.insert(id);
         self.index.busy.insert(run.target.clone(), id);
         let definition = run.definition.clone();
+        let stopping = run.cancelled.clone().filter(|_| !run.cleaning);
         self.runs.insert(id, run);
         turn.dirty.insert(RowKey::Run(id));
         let plan = Arc::clone(&self.plan);
         let remedy = plan.remedies.get(&name).filter(|remedy| remedy.definition == definition);
         let lost = "the store that knew what was done last is lost";
         match remedy {
+            Some(remedy) if !parked && stopping.is_some() => match repeatable_at(remedy, &step) {
+                true => self.clean(id, &stopping.unwrap_or_default(), turn),
+                false => {
+                    self.park_at(id, attempt, format!("{lost}; it was being cancelled at `{step}`"), turn)
+                }
+            },
             Some(remedy) if !parked && harmless_from(remedy, &step) => {
                 // The copy may be behind: this step may have been done, and others after it.
                 let state = match remedy.steps.iter().find(|one| one.name == step).map(|one| &one.kind) {
@@ -122,12 +121,14 @@ impl Engine {
     }
 }
 
-/// Whether this step and all after it may be done again, or are seen to have been done.
-fn harmless_from(remedy: &Remedy, step: &crate::StepName) -> bool {
-    let mut rest = remedy.steps.iter().skip_while(|one| one.name != *step).peekable();
-    rest.peek().is_some()
-        && rest.all(|one| match &one.kind {
-            StepKind::Act { repeat, verify, .. } => *repeat == Repeatability::Idempotent || verify.is_some(),
-            StepKind::Wait { .. } => true,
-        })
+/// Whether this step may be done again or is seen to have been done, and all after it may be
+/// done again: the copy may be behind by any of them.
+fn harmless_from(remedy: &Remedy, step: &StepName) -> bool {
+    let mut rest = remedy.steps.iter().skip_while(|one| one.name != *step);
+    let seen = |one: &Step| matches!(one.kind, StepKind::Act { verify: Some(_), .. });
+    rest.next().is_some_and(|first| repeatable(first) || seen(first)) && rest.all(repeatable)
+}
+
+fn repeatable_at(remedy: &Remedy, step: &StepName) -> bool {
+    remedy.steps.iter().find(|one| one.name == *step).is_some_and(repeatable)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, Timer, Turn};
+use super::{Engine, Ordered, Timer, Turn};
 use crate::event::What;
 use crate::name::{RunId, StepName};
 use crate::plan::{Mode, OnFailure, Plan, Remedy, Repeatability, Step, StepKind, Verify};
@@ -74,6 +74,7 @@ impl Engine {
         if !run.ended() && !matches!(run.state, RunState::Parked { .. }) {
             if now >= run.deadline {
                 self.expire(id, step, turn);
+                self.arm_run(id);
                 return;
             }
             let cancels = remedy.cancel.as_ref().filter(|_| run.cancelled.is_none());
@@ -89,12 +90,12 @@ impl Engine {
             RunState::Ended(..) | RunState::Parked { .. } => {}
             RunState::Queued { attempt } => self.order(id, step, attempt, turn),
             RunState::Acting { attempt, since } => {
-                if now >= since.after(overdue(step)) {
+                if self.overdue_at(id, step).is_some_and(|at| now >= at) {
                     self.inspect(id, attempt, since, "its outcome is overdue", turn);
                 }
             }
-            RunState::Inspecting { attempt, asked, .. } => {
-                if now >= asked.after(overdue(step)) {
+            RunState::Inspecting { attempt, .. } => {
+                if self.overdue_at(id, step).is_some_and(|at| now >= at) {
                     let detail = "nobody could say what became of it".to_owned();
                     let name = step.name.clone();
                     self.outcome(id, &name, attempt, Outcome::Unknown { detail }, turn);
@@ -115,6 +116,9 @@ impl Engine {
 
     fn order(&mut self, id: RunId, step: &Step, attempt: u32, turn: &mut Turn) {
         let StepKind::Act { action, .. } = &step.kind else { return };
+        if self.closing {
+            return;
+        }
         if self.observes(id) {
             self.park(id, "nothing is done in observe mode".to_owned(), turn);
             return;
@@ -126,6 +130,7 @@ impl Engine {
         let since = turn.now.boot;
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Acting { attempt, since };
+        self.orders.insert(id, Ordered::default());
         run.tally.entry(step.name.clone()).or_default().attempt = attempt;
         let (incident, order) = (run.incident, order_of(run, step, attempt));
         turn.dirty.insert(RowKey::Run(id));
@@ -142,6 +147,8 @@ impl Engine {
         let Some((step, _)) = self.definition(&plan, id, None) else { return };
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Inspecting { attempt, since, asked: turn.now.boot };
+        let ordered = self.orders.entry(id).or_default();
+        ordered.handed_over = None;
         let (incident, order) = (run.incident, order_of(run, step, attempt));
         turn.dirty.insert(RowKey::Run(id));
         turn.note(
@@ -150,6 +157,42 @@ impl Engine {
             What::Inspecting { step: step.name.clone(), attempt, why: why.to_owned() },
         );
         turn.effects.extend(order.map(Effect::Inspect));
+    }
+
+    pub(super) fn handed_over(&mut self, id: RunId, turn: &mut Turn) {
+        if let Some(ordered) = self.orders.get_mut(&id) {
+            ordered.handed_over = Some(turn.now.boot);
+            turn.advance.insert(id);
+        }
+    }
+
+    /// When the outcome of an order is overdue. One that is not handed over yet cannot be.
+    fn overdue_at(&self, id: RunId, step: &Step) -> Option<Boot> {
+        let ordered = self.orders.get(&id)?;
+        match ordered.stopped {
+            Some(at) => Some(at.after(OVERDUE)),
+            None => ordered.handed_over.map(|at| at.after(overdue(step))),
+        }
+    }
+
+    /// Takes in that an order was not handed over and will not be.
+    pub(super) fn withdrawn(
+        &mut self,
+        id: RunId,
+        name: &StepName,
+        attempt: u32,
+        why: String,
+        turn: &mut Turn,
+    ) {
+        if let Some(run) = self.runs.get_mut(&id)
+            && run.step == *name
+            && let RunState::Acting { attempt: awaited, since } = run.state
+            && awaited == attempt
+        {
+            // As if one had looked and seen that it was never begun.
+            run.state = RunState::Inspecting { attempt, since, asked: turn.now.boot };
+        }
+        self.outcome(id, name, attempt, Outcome::NotStarted { detail: why }, turn);
     }
 
     /// Takes in what became of an action.
@@ -175,6 +218,7 @@ impl Engine {
         turn.note(incident, Some(id), what);
         // A late answer to something already given up is only recorded.
         let Some((inspected, _)) = expected else { return };
+        self.orders.remove(&id);
         turn.dirty.insert(RowKey::Run(id));
         turn.advance
             .extend(self.live().filter(|run| matches!(run.state, RunState::Queued { .. })).map(|run| run.id));
@@ -215,7 +259,8 @@ impl Engine {
             Outcome::Failed { detail } => self.attempt_failed(id, step, attempt, detail, turn),
             // Nothing was tried, so no attempt failed; the number is used up all the same.
             Outcome::NotStarted { .. } if inspected => self.enter(id, &step.name, attempt + 1, turn),
-            Outcome::NotStarted { detail } => self.attempt_failed(id, step, attempt, detail, turn),
+            // What keeps it from starting may pass until the deadline comes.
+            Outcome::NotStarted { detail } => self.back_off(id, step, attempt, detail, turn),
             Outcome::Unknown { detail } => match repeat {
                 // The agent died, not the action: this attempt did not fail.
                 Repeatability::Idempotent if inspected => self.enter(id, &step.name, attempt + 1, turn),
@@ -330,7 +375,14 @@ impl Engine {
             return;
         }
         tally.tries += 1;
-        let pause = pause(id, step, attempt, tries);
+        self.back_off(id, step, attempt, why, turn);
+    }
+
+    /// Lets the next attempt wait.
+    fn back_off(&mut self, id: RunId, step: &Step, attempt: u32, why: String, turn: &mut Turn) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let tries = run.tally.entry(step.name.clone()).or_default().tries;
+        let pause = pause(id, step, attempt, tries.saturating_sub(1).max(1));
         let until = turn.now.boot.after(pause);
         run.state = RunState::BackingOff { attempt: attempt + 1, until };
         let incident = run.incident;
@@ -373,10 +425,23 @@ impl Engine {
     fn expire(&mut self, id: RunId, step: &Step, turn: &mut Turn) {
         let Some(run) = self.runs.get(&id) else { return };
         let under_way = run.in_flight();
+        let now = turn.now.boot;
         if under_way {
-            turn.effects.extend(order_of(run, step, attempt_of(run)).map(Effect::Abort));
+            let ordered = self.orders.entry(id).or_default();
+            let begun = ordered.handed_over.is_some() || matches!(run.state, RunState::Inspecting { .. });
+            match ordered.stopped {
+                // Its target is not free before the action has ended.
+                None if begun => {
+                    ordered.stopped = Some(now);
+                    turn.effects.extend(order_of(run, step, attempt_of(run)).map(Effect::Abort));
+                    return;
+                }
+                Some(at) if now < at.after(OVERDUE) => return,
+                None | Some(_) => {}
+            }
         }
-        let open = under_way || matches!(run.state, RunState::Verifying { done: false, .. });
+        let known = under_way && self.orders.remove(&id).is_some_and(|order| order.stopped.is_none());
+        let open = (under_way && !known) || matches!(run.state, RunState::Verifying { done: false, .. });
         let unclear = open && !repeatable(step);
         let why = match &run.cancelled {
             Some(why) => format!("{why}; its deadline came at step `{}`", step.name),
@@ -406,9 +471,16 @@ impl Engine {
             return Err(Refusal::Conflict(format!("run {id} is being cancelled already")));
         }
         let limit = self.plan.remedies.get(&run.remedy).map(|remedy| remedy.deadline);
+        let name = run.remedy.clone();
         if let (true, Some(limit), Some(run)) = (parked, limit, self.runs.get_mut(&id)) {
             // It was parked for longer than that, perhaps: its last steps need time too.
             run.deadline = turn.now.boot.after(limit);
+        }
+        if let Some(flood) = self.floods.get_mut(&name).filter(|flood| flood.held && !flood.gave_up) {
+            // Or it would start again at once.
+            flood.gave_up = true;
+            flood.deferred = None;
+            turn.dirty.insert(RowKey::Flood(name));
         }
         self.stop_for(id, why, turn);
         let over = self.runs.get(&id).is_none_or(Run::ended);
@@ -436,7 +508,7 @@ impl Engine {
     }
 
     /// Goes through the steps that a cancelled run still has.
-    fn clean(&mut self, id: RunId, why: &str, turn: &mut Turn) {
+    pub(super) fn clean(&mut self, id: RunId, why: &str, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
         let Some((_, remedy)) = self.definition(&plan, id, None) else { return };
         match &remedy.on_cancel {
@@ -513,6 +585,7 @@ impl Engine {
         let after = turn.now.boot.since(run.started.boot);
         let (name, target, incident) = (run.remedy.clone(), run.target.clone(), run.incident);
         run.state = RunState::Ended(ending.clone(), turn.now);
+        self.orders.remove(&id);
         let helped = !matches!(ending, Ending::Failed { .. });
         turn.dirty.insert(RowKey::Run(id));
         turn.note(incident, Some(id), What::RunEnded { remedy: name.clone(), ending, after });
@@ -628,8 +701,14 @@ impl Engine {
             let next = match &run.state {
                 RunState::Ended(..) | RunState::Parked { .. } => return None,
                 RunState::Queued { .. } => None,
-                RunState::Acting { since, .. } => Some(since.after(overdue(step))),
-                RunState::Inspecting { asked, .. } => Some(asked.after(overdue(step))),
+                RunState::Acting { .. } | RunState::Inspecting { .. } => {
+                    let overdue = self.overdue_at(id, step);
+                    if self.orders.get(&id).is_some_and(|order| order.stopped.is_some()) {
+                        // Past its deadline already.
+                        return overdue;
+                    }
+                    overdue
+                }
                 RunState::BackingOff { until, .. } => Some(*until),
                 RunState::Verifying { since, .. } => match &step.kind {
                     StepKind::Act { verify: Some(verify), .. } => Some(since.after(window_of(verify))),
@@ -658,10 +737,11 @@ fn order_of(run: &Run, step: &Step, attempt: u32) -> Option<Order> {
         action: action.clone(),
         target: run.target.clone(),
         remedy: run.remedy.clone(),
+        definition: run.definition.clone(),
     })
 }
 
-fn attempt_of(run: &Run) -> u32 {
+pub(super) fn attempt_of(run: &Run) -> u32 {
     match &run.state {
         RunState::Acting { attempt, .. }
         | RunState::Inspecting { attempt, .. }
@@ -683,7 +763,7 @@ fn overdue(step: &Step) -> Duration {
 }
 
 /// Whether an attempt of unknown outcome may simply be made again.
-fn repeatable(step: &Step) -> bool {
+pub(super) fn repeatable(step: &Step) -> bool {
     match &step.kind {
         StepKind::Act { repeat, .. } => *repeat == Repeatability::Idempotent,
         StepKind::Wait { .. } => true,

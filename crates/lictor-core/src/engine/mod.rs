@@ -17,8 +17,8 @@ use crate::event::{Event, What};
 use crate::flood::Flood;
 use crate::incident::Incident;
 use crate::name::{CheckName, IncidentId, RemedyName, RunId, Target, ValueName};
-use crate::plan::{CheckSource, Mode, Plan, Remedy, StepKind, Trigger};
-use crate::run::Run;
+use crate::plan::{CheckSource, Plan, Remedy, StepKind, Trigger};
+use crate::run::{Order, Run, RunState};
 use crate::step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
 use crate::time::{Boot, Now};
 
@@ -45,8 +45,22 @@ pub struct Engine {
     timers: Timers,
     /// Nothing is started: it is not known yet what an earlier store of this node left.
     withheld: bool,
+    /// Nothing is ordered any more: the agent stops.
+    closing: bool,
+    /// What is known of the order that a run awaits: since this start of the agent.
+    orders: BTreeMap<RunId, Ordered>,
     /// Numbers that runs and incidents of earlier stores of this node had at most.
     floors: (u64, u64),
+}
+
+/// The way of an order out of the engine. Not stored.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ordered {
+    /// When it was handed over to be carried out. Recording it takes time before that, on
+    /// a full disk for ever: only from here on it can be overdue.
+    handed_over: Option<Boot>,
+    /// When the deadline of its run had it stopped.
+    stopped: Option<Boot>,
 }
 
 /// What follows from plan and rows, kept for speed.
@@ -154,6 +168,8 @@ impl Engine {
             index: Index::default(),
             timers: Timers::default(),
             withheld: false,
+            closing: false,
+            orders: BTreeMap::new(),
             floors: (0, 0),
         };
         for row in rows {
@@ -196,6 +212,10 @@ impl Engine {
             Input::Outcome { run, step, attempt, outcome } => {
                 self.outcome(run, &step, attempt, outcome, &mut turn);
             }
+            Input::HandedOver { run } => self.handed_over(run, &mut turn),
+            Input::Withdrawn { run, step, attempt, why } => {
+                self.withdrawn(run, &step, attempt, why, &mut turn);
+            }
             Input::Command(command) => answer = Some(self.command(&command, &mut turn)),
             Input::Tick => {}
             Input::Note(event) => turn.events.push(event),
@@ -218,7 +238,7 @@ impl Engine {
         self.finish(turn)
     }
 
-    /// Lets what is judged or triggered otherwise than before begin anew.
+    /// Lets what is judged otherwise than before begin anew.
     fn renew(&mut self, old: &Plan, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
         for (name, check) in &mut self.checks {
@@ -230,16 +250,28 @@ impl Engine {
         for name in plan.checks.keys() {
             self.arm_check(name);
         }
-        for (name, is) in &plan.remedies {
-            let (Some(was), Some(flood)) = (old.remedies.get(name), self.floods.get_mut(name)) else {
-                continue;
-            };
-            let acts = plan.mode.max(is.mode) == Mode::Act && old.mode.max(was.mode) == Mode::Observe;
-            if was.on != is.on || acts {
-                flood.ready();
-                turn.dirty.insert(RowKey::Flood(name.clone()));
-            }
-        }
+    }
+
+    /// Whether [`Engine::close`] was called.
+    pub fn closed(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether an action is still to be carried out. What was decided while its recording took
+    /// long may have been given up meanwhile.
+    pub fn wants(&self, order: &Order) -> bool {
+        let Some(run) = self.runs.get(&order.run) else { return false };
+        let stopping = run.cancelled.is_some() && !run.cleaning;
+        run.step == order.step
+            && !stopping
+            && !self.closing
+            && matches!(run.state, RunState::Acting { attempt, .. } if attempt == order.attempt)
+    }
+
+    /// From now on nothing is ordered: what comes to an action stays queued for the next
+    /// start. For an agent that stops.
+    pub fn close(&mut self) {
+        self.closing = true;
     }
 
     /// When `step` wants to be called with [`Input::Tick`] at the latest.
@@ -352,8 +384,11 @@ impl Engine {
         let new = plan.checks.keys().filter(|name| !self.checks.contains_key(*name));
         let mut new = new.map(|name| (name.clone(), Check::new(turn.now))).collect();
         self.checks.append(&mut new);
-        for name in plan.remedies.keys() {
-            self.floods.entry(name.clone()).or_default();
+        for (name, remedy) in &plan.remedies {
+            let flood = self.floods.entry(name.clone()).or_default();
+            if flood.take_up(remedy, plan.mode) {
+                turn.dirty.insert(RowKey::Flood(name.clone()));
+            }
         }
         self.index = Index::new(&plan, &self.runs, &self.incidents);
         let watched = &self.index.watched;
@@ -540,7 +575,10 @@ impl Facts for Engine {
     fn seen(&self, check: &CheckName) -> Option<Boot> {
         match &self.plan.checks.get(check)?.source {
             CheckSource::Watcher => {
-                self.checks.get(check)?.last.as_ref().map(|(at, sample)| at.boot.before(sample.took))
+                let check = self.checks.get(check)?;
+                let (at, sample) = check.last.as_ref()?;
+                // What the rows remember was seen before the restart, long ago perhaps.
+                (at.boot >= check.watched_since).then(|| at.boot.before(sample.took))
             }
             // Only as fresh as its stalest member.
             CheckSource::Checks { of, .. } => {

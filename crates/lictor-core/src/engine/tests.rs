@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::Engine;
 use crate::*;
 
+mod adopt;
 mod attempts;
 mod knowledge;
+mod orders;
 mod reloads;
 
 const fn secs(seconds: u64) -> Duration {
@@ -87,6 +89,8 @@ struct Play {
     now: Now,
     told: Vec<String>,
     effects: Vec<Effect>,
+    /// Orders are not handed over: they cannot be recorded.
+    slow: bool,
 }
 
 impl Play {
@@ -97,7 +101,8 @@ impl Play {
     fn with(plan: Plan) -> Self {
         let now = Now { boot: Boot::from_millis(1_000_000), wall: Wall::from_unix_millis(0) };
         let (engine, output) = Engine::restore(Arc::new(plan), Vec::new(), now);
-        let mut play = Self { engine, rows: BTreeMap::new(), now, told: Vec::new(), effects: Vec::new() };
+        let mut play =
+            Self { engine, rows: BTreeMap::new(), now, told: Vec::new(), effects: Vec::new(), slow: false };
         play.take(output);
         play
     }
@@ -110,7 +115,12 @@ impl Play {
             self.rows.remove(&key);
         }
         self.told.extend(output.events.iter().map(|event| event.what.to_string()));
-        self.effects.extend(output.effects);
+        self.effects.extend(output.effects.iter().cloned());
+        for effect in output.effects.into_iter().filter(|_| !self.slow).collect::<Vec<_>>() {
+            if let Effect::Act(order) | Effect::Inspect(order) = effect {
+                self.step(Input::HandedOver { run: order.run });
+            }
+        }
     }
 
     fn step(&mut self, input: Input) -> &mut Self {
@@ -454,6 +464,8 @@ fn a_run_ends_by_its_deadline_or_is_parked() {
     let mut play = Play::new(vec![("cure", definition)]);
     play.fails().later(25);
     assert_eq!(play.acts(), ["act r1/restart/1", "abort r1/restart/1"]);
+    assert!(play.run().in_flight(), "its target is not free while the action is being stopped");
+    play.later(30);
     assert!(matches!(play.run().state, RunState::Parked { .. }));
     let waiting = Remedy { deadline: secs(20), ..cure(vec![wait("w", is("web", Status::Passing), 0, 500)]) };
     let mut play = Play::new(vec![("cure", waiting)]);

@@ -32,6 +32,12 @@ pub struct Owner {
     pub highest_run: u64,
     /// The highest number an incident of this node ever had.
     pub highest_incident: u64,
+    /// How often that process had written this before: each time is a sign of life.
+    #[serde(default)]
+    pub beat: u64,
+    /// It has stopped in order and writes no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// The copy of a run or of an incident: the keys `node/<node>/run/<id>` and

@@ -15,10 +15,6 @@ pub struct Made {
     /// Whether the node may act: it stands alone, Consul was asked for what an earlier
     /// store of this node left, or a person said that the node is new.
     pub confirmed: bool,
-    /// Whether this store has made the copies in the shared home its own. Then nobody else
-    /// may write them; before, it may take them over from an earlier store of the node.
-    #[serde(default)]
-    pub owns: bool,
 }
 
 /// Written in each commit.

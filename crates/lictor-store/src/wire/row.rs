@@ -251,6 +251,18 @@ pub struct Flood {
     /// A deferred trigger needs results of this time and later.
     #[serde(default)]
     pub fresh_from_boot_ms: u64,
+    /// What starts the remedy, as the configuration wrote it when this was last taken up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+}
+
+/// What the state of flood control rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// What starts the remedy, as the configuration writes it.
+    pub on: String,
+    /// Whether it acts or only observes.
+    pub mode: Mode,
 }
 
 impl Flood {
@@ -267,6 +279,7 @@ impl Flood {
             held_by: flood.held_by.map(Into::into),
             suppressed: flood.suppressed,
             fresh_from_boot_ms: flood.fresh_from.as_millis(),
+            basis: flood.basis.as_ref().map(|basis| Basis { on: basis.on.clone(), mode: basis.mode.into() }),
         }
     }
 }
@@ -284,6 +297,7 @@ impl TryFrom<Flood> for core::Row {
             held_by: flood.held_by.map(Into::into),
             suppressed: flood.suppressed,
             fresh_from: core::Boot::from_millis(flood.fresh_from_boot_ms),
+            basis: flood.basis.map(|basis| core::Basis { on: basis.on, mode: basis.mode.into() }),
         };
         Ok(Self::Flood(name(&flood.remedy)?, stands))
     }

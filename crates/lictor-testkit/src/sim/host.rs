@@ -29,6 +29,8 @@ pub(super) struct Host<'s> {
     now: Now,
     plan: Arc<Plan>,
     engine: Option<Engine>,
+    /// Since when the agent has run without a break.
+    awake: Boot,
     rules: Rules,
     witness: Witness,
     pending: Vec<Entry>,
@@ -55,6 +57,7 @@ impl<'s> Host<'s> {
             now: Now { boot: Boot::from_millis(1_000_000), wall: Wall::from_unix_millis(1_700_000_000_000) },
             plan,
             engine: None,
+            awake: Boot::default(),
             rules: Rules::default(),
             witness: Witness::default(),
             pending: Vec::new(),
@@ -108,6 +111,7 @@ impl<'s> Host<'s> {
             }
             Operation::Freeze(millis) => {
                 self.go_to(self.after(millis));
+                self.awake = self.now.boot;
                 let wake = self.engine.as_ref().and_then(Engine::next_wake);
                 if wake.is_some_and(|at| self.now.boot.since(at) >= ASLEEP) {
                     self.witness.blink();
@@ -277,6 +281,8 @@ impl<'s> Host<'s> {
                 self.say(|| format!("  service {service} becomes {status}"));
                 self.world.set(service, status);
             }
+            // It was killed twice, and came back already.
+            Due::Starts if self.engine.is_some() => {}
             Due::Starts => return self.start(),
         }
         Ok(())
@@ -290,6 +296,7 @@ impl<'s> Host<'s> {
         self.witness = Witness::default();
         self.world.begin(self.now.boot);
         self.report.starts += 1;
+        self.awake = self.now.boot;
         self.decided(Cause::Started, false, output)
     }
 
@@ -332,7 +339,7 @@ impl<'s> Host<'s> {
                 log.push(format!("    {}", effect_text(effect)));
             }
         }
-        probes::always(engine, self.now)?;
+        probes::always(engine, self.now, self.awake)?;
         probes::nothing_waits(engine, self.now, self.observed)?;
         probes::starts(bad, engine, &output, by_hand)?;
         self.witness.see(engine, &output, self.now)?;
@@ -431,14 +438,20 @@ impl<'s> Host<'s> {
     fn carry_out(&mut self, effect: &Effect) -> Result<(), String> {
         let now = self.now.boot;
         match effect {
-            Effect::Act(order) => {
+            Effect::Act(order) if self.engine.as_ref().is_some_and(|engine| engine.wants(order)) => {
                 self.report.acts += 1;
-                self.world.act(order, self.limit(order), now)
+                self.world.act(order, self.limit(order), now)?;
+                self.step(Input::HandedOver { run: order.run })
+            }
+            Effect::Act(order) => {
+                let (run, step, attempt) = (order.run, order.step.clone(), order.attempt);
+                let why = "it is not wanted any more".to_owned();
+                self.step(Input::Withdrawn { run, step, attempt, why })
             }
             Effect::Inspect(order) => {
                 self.report.inspects += 1;
                 self.world.inspect(order, now);
-                Ok(())
+                self.step(Input::HandedOver { run: order.run })
             }
             Effect::Abort(order) => {
                 self.report.aborts += 1;

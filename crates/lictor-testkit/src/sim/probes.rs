@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lictor_core::{
-    Effect, Engine, Mode, Now, Output, Remedy, RemedyName, Row, RunState, Status, Trigger, What,
+    Boot, Effect, Engine, Mode, Now, Output, Remedy, RemedyName, Row, RunState, Status, Trigger, What,
 };
 
 use super::rules::{demand, stored};
 
-/// Looked at after every step.
-pub(super) fn always(engine: &Engine, now: Now) -> Result<(), String> {
+/// How long an action may take to end when the deadline of its run has come.
+const STOPPING: Duration = Duration::from_secs(30);
+
+/// Looked at after every step of an agent that has run without a break since `awake`.
+pub(super) fn always(engine: &Engine, now: Now, awake: Boot) -> Result<(), String> {
     demand!(engine.next_wake().is_none_or(|at| at > now.boot), "it wants to be woken in the past");
     let mut busy = BTreeSet::new();
     for run in engine.runs().values().filter(|run| !run.ended()) {
         demand!(busy.insert(&run.target), "{} has more than one unfinished run", run.target);
         let parked = matches!(run.state, RunState::Parked { .. });
-        demand!(parked || now.boot < run.deadline, "{} has outlived its deadline: {:?}", run.id, run.state);
+        // What is under way at the deadline is stopped, and awaited for a little while.
+        let end = if run.in_flight() { run.deadline.max(awake).after(STOPPING) } else { run.deadline };
+        demand!(parked || now.boot < end, "{} has outlived its deadline: {:?}", run.id, run.state);
     }
     for (name, check) in engine.checks() {
         let open = engine.incidents().values().any(|one| one.check == *name && one.closed.is_none());

@@ -188,7 +188,7 @@ fn a_retry_of_a_run_that_was_being_cancelled_goes_on_with_it() {
     let mut play = Play::new(vec![("cure", definition)]);
     play.fails();
     play.asks(Command::Cancel(RunId(1))).unwrap();
-    play.later(30);
+    play.later(60);
     assert!(matches!(play.run().state, RunState::Parked { .. }));
     play.asks(Command::Retry(RunId(1))).unwrap();
     play.done();

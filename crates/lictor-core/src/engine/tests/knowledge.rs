@@ -269,3 +269,14 @@ fn a_flapping_check_flaps_until_it_has_been_fine_for_long_enough() {
     play.later(61);
     assert_eq!(play.engine.checks()[&check("web")].status, Status::Passing);
 }
+
+#[test]
+fn what_was_seen_before_a_restart_starts_nothing_that_waited() {
+    let mut play = Play::new(vec![("cure", Remedy { cooldown: secs(60), ..cure(vec![act("restart")]) })]);
+    play.fails().done().passes().later(5).fails();
+    assert_eq!(play.acts().len(), 1, "it is cooling down");
+    play.killed(86_400);
+    assert_eq!(play.acts().len(), 1, "nobody has looked since yesterday");
+    play.fails();
+    assert_eq!(play.acts().len(), 2);
+}

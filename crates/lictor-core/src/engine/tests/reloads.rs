@@ -82,3 +82,16 @@ fn a_check_that_may_flap_no_more_is_steady() {
     assert!(!play.engine.checks()[&check("web")].flapping);
     assert_eq!(play.engine.checks()[&check("web")].status, Status::Passing);
 }
+
+#[test]
+fn another_trigger_begins_anew_also_by_a_restart() {
+    let mut play = Play::new(vec![("cure", Remedy { mode: Mode::Observe, ..cure(vec![act("restart")]) })]);
+    play.fails().later(100);
+    assert!(play.acts().is_empty());
+    let rows = play.rows.values().cloned().collect();
+    let acting = plan(vec![("cure", cure(vec![act("restart")]))]);
+    let (engine, output) = Engine::restore(Arc::new(acting), rows, play.now);
+    play.engine = engine;
+    play.take(output);
+    assert_eq!(play.acts(), ["act r1/restart/1"], "it acts where it only observed");
+}

@@ -1,8 +1,9 @@
 //! Starts: cooldown, budget, giving up, modes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use lictor_core::{Boot, Budget, Command, Effect, Input, Mode, RemedyName, Row, RowKey, What};
+use lictor_core::{Boot, Command, Effect, Input, Mode, Plan, RemedyName, Row, RowKey, What};
 
 use super::{Cause, Entry, demand};
 
@@ -10,14 +11,12 @@ use super::{Cause, Entry, demand};
 #[derive(Debug, Default)]
 pub(super) struct Floods {
     of: BTreeMap<RemedyName, Starts>,
+    plan: Option<Arc<Plan>>,
 }
 
 #[derive(Debug, Default)]
 struct Starts {
     at: Vec<Boot>,
-    budget: Option<Budget>,
-    /// Starts since the budget was another one do not count: so many are older.
-    before: usize,
     /// Starts in a row that left the condition true.
     unhelpful: u32,
 }
@@ -29,14 +28,8 @@ impl Floods {
                 self.of.remove(name);
             }
         }
-        for (name, remedy) in &entry.plan.remedies {
-            let starts = self.of.entry(name.clone()).or_default();
-            if starts.budget != remedy.budget {
-                (starts.budget, starts.before) = (remedy.budget, starts.at.len());
-            }
-        }
-        if matches!(entry.cause, Cause::Reloaded) {
-            // A remedy whose triggers changed begins anew.
+        if self.plan.replace(Arc::clone(&entry.plan)).is_some_and(|old| old != entry.plan) {
+            // A remedy whose triggers changed begins anew, by a reload or a restart.
             self.of.values_mut().for_each(|starts| starts.unhelpful = 0);
         }
         let by_hand = match &entry.cause {
@@ -85,8 +78,7 @@ impl Starts {
             );
         }
         if let Some(budget) = plan.budget {
-            let counted = self.at.iter().skip(self.before);
-            let recent = counted.filter(|start| start.after(budget.per) > now).count();
+            let recent = self.at.iter().filter(|start| start.after(budget.per) > now).count();
             demand!(
                 recent < budget.runs.get() as usize,
                 "{name} starts although it had {recent} runs in {:?}",

@@ -361,7 +361,7 @@ impl Told {
         demand!(run.target == self.target && run.remedy == self.remedy, "it is another run");
         demand!(run.deadline == self.deadline, "its deadline is {:?}, not {:?}", run.deadline, self.deadline);
         demand!(!self.cleaning || run.cleaning, "it does not clean up any more");
-        if run.cleaning && !self.cleaning {
+        if run.cleaning && !self.cleaning && self.at != At::Over {
             self.cleaning = true;
             self.at = self.on_cancel.clone().and_then(|to| self.index(&to)).map_or(At::Failed, At::Step);
         }
