@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lictor_core::{
-    Boot, Check, CheckName, Ending, Event, Flood, Hold, IncidentId, Mode, Outcome, Row, RunId, RunState,
-    Sample, Status, Tally, Value, What,
+    Basis, Boot, Check, CheckName, Ending, Event, Flood, Hold, IncidentId, Mode, Outcome, Row, RunId,
+    RunState, Sample, Status, Tally, Value, What,
 };
 use lictor_store::wire::{self, WireError};
 use serde::Serialize;
@@ -68,7 +68,6 @@ fn what_a_store_says_of_itself_is_what_it_was() {
         lineage: "0123456789abcdef0123456789abcdef".into(),
         node: "node1".into(),
         confirmed: true,
-        owns: false,
     };
     let live = wire::Live {
         commit: 7,
@@ -99,7 +98,10 @@ fn copies_are_what_they_were() {
         open: 2,
         highest_run: 17,
         highest_incident: 5,
+        beat: 4,
+        stopped: false,
     };
+    let stopped = wire::Owner { beat: 5, stopped: true, ..owner.clone() };
     let copy = |row: Option<&Row>| wire::Copy {
         lineage: lineage.into(),
         revision: 3,
@@ -107,7 +109,7 @@ fn copies_are_what_they_were() {
         row: row.map(Into::into),
     };
     let canary = wire::Canary { made_by: "node1".into(), generation: 1 };
-    golden("owner.v1.jsonl", &[owner], Clone::clone, Ok);
+    golden("owner.v1.jsonl", &[owner, stopped], Clone::clone, Ok);
     golden("copies.v1.jsonl", &[copy(None), copy(Some(&incident(5, true)))], Clone::clone, Ok);
     golden("canary.v1.jsonl", &[canary], Clone::clone, Ok);
 }
@@ -149,6 +151,7 @@ fn rows() -> Vec<Row> {
         held_by: Some(Hold::GaveUp),
         suppressed: 4,
         fresh_from: boot(5),
+        basis: Some(Basis { on: "check.web == \"critical\"".into(), mode: Mode::Act }),
     };
     all.push(Row::Flood(name("restart-web"), flood));
     all.push(Row::Flood(name("idle"), Flood::default()));
@@ -240,5 +243,8 @@ fn whats() -> Vec<What> {
     ];
     let holds = [Hold::Guard, Hold::Cooldown, Hold::Budget, Hold::Busy, Hold::GaveUp, Hold::Fleet];
     all.extend(holds.map(held));
+    all.push(What::StateSetAside { path: "/var/lib/lictor/state.redb.unreadable-1".into(), why: why() });
+    let unheard: Vec<_> = all.iter().map(What::kind).filter(|kind| !What::KINDS.contains(kind)).collect();
+    assert!(unheard.is_empty(), "{unheard:?} are not among the kinds");
     all
 }
