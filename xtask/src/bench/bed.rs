@@ -143,7 +143,8 @@ pub(super) fn nginx(dir: &Path, port: u16) -> Result<Server, Error> {
          http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
          client_body_temp_path {dir_text}/b; proxy_temp_path {dir_text}/p; fastcgi_temp_path {dir_text}/f;\n\
          uwsgi_temp_path {dir_text}/u; scgi_temp_path {dir_text}/s;\n\
-         server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ return 200 \"ok\\n\"; }} }} }}\n"
+         server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ return 200 \"ok\\n\"; }}\n\
+         location = /nginx-status {{ stub_status; }} }} }}\n"
     );
     let config = dir.join("nginx.conf");
     fs::write(&config, text).map_err(Error::file("write", &config))?;
@@ -213,15 +214,23 @@ pub(super) fn get(port: u16, path: &str) -> Result<String, Error> {
     http(port, &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"))
 }
 
-/// The sum of all series of a metric of an agent.
-pub(super) fn metric(port: u16, name: &str) -> Result<f64, Error> {
+/// How many looks of an agent have passed so far.
+pub(super) fn passed(port: u16) -> Result<f64, Error> {
     let page = get(port, "/metrics")?;
     let of = |line: &str| {
-        let rest = line.strip_prefix(name)?;
-        let value = if rest.starts_with('{') { rest.rsplit_once('}')?.1 } else { rest };
-        if rest.starts_with('{') || rest.starts_with(' ') { value.trim().parse::<f64>().ok() } else { None }
+        let (labels, value) = line.strip_prefix("lictor_probes_total{")?.rsplit_once('}')?;
+        if labels.contains("status=\"passing\"") { value.trim().parse::<f64>().ok() } else { None }
     };
     Ok(page.lines().filter_map(of).sum())
+}
+
+/// How many requests an nginx of ours has answered, this one among them.
+pub(super) fn answered(port: u16) -> Result<f64, Error> {
+    let page = get(port, "/nginx-status")?;
+    // The third line: accepted, handled, requests.
+    let numbers = page.lines().nth(2).unwrap_or_default().split_whitespace().nth(2);
+    let read = numbers.and_then(|number| number.parse::<f64>().ok());
+    read.ok_or(Error::Answer { of: "nginx", what: page })
 }
 
 /// The smallest bound of a histogram below which a share of all observations between two

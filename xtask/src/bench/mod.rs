@@ -30,6 +30,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "append", run: store::run },
     Bench { name: "probes", run: probes::run },
+    Bench { name: "many", run: checks::many },
     Bench { name: "isolation", run: checks::isolation },
     Bench { name: "idle", run: checks::idle },
     Bench { name: "latency", run: latency::run },

@@ -79,9 +79,9 @@ fn ours(program: &Path, dir: &Path, target: u16, keep: bool) -> Result<Figures, 
     let port = bed::free_port()?;
     let agent = bed::agent(program, dir, port, &blocks)?;
     bed::rest(3);
-    let (before, cpu) = (bed::metric(port, "lictor_probes_total")?, agent.cpu_ms());
+    let (before, cpu) = (bed::passed(port)?, agent.cpu_ms());
     bed::rest(SECONDS);
-    let (after, spent) = (bed::metric(port, "lictor_probes_total")?, agent.cpu_ms() - cpu);
+    let (after, spent) = (bed::passed(port)?, agent.cpu_ms() - cpu);
     Ok(Figures {
         rate: (after - before) / SECONDS as f64,
         cpu: spent / (after - before),

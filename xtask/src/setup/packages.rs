@@ -48,6 +48,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         variable: "LICTOR_MONIT_BIN",
         reason: "what the probe, isolation and idle benchmarks are measured against",
     },
+    Package {
+        name: "faketime",
+        program: "faketime",
+        variable: "LICTOR_FAKETIME_BIN",
+        reason: "a wall clock that a test can step without touching that of the machine",
+    },
 ];
 
 /// Time to install everything on a slow line, waiting for another apt included.
