@@ -37,6 +37,18 @@ pub enum What {
     },
     /// The agent stopped by itself.
     AgentStopped,
+    /// The state could not be read: it was put aside, and the node begins anew.
+    StateSetAside {
+        /// Where it is kept.
+        path: String,
+        /// Why it could not be read.
+        why: String,
+    },
+    /// Another machine has the name of this node and is alive.
+    NameTaken {
+        /// What this one does not do because of it, which one it is, and the way out.
+        why: String,
+    },
     /// Nothing can be recorded: nothing is acted on until it can.
     RecordingFailed {
         /// Why.
@@ -298,11 +310,48 @@ impl fmt::Display for Work<'_> {
 }
 
 impl What {
+    /// Every kind of event.
+    pub const KINDS: [&'static str; 31] = [
+        "agent_started",
+        "agent_stopped",
+        "state_set_aside",
+        "name_taken",
+        "recording_failed",
+        "recording_resumed",
+        "adopted",
+        "reloaded",
+        "reload_refused",
+        "watcher_restarted",
+        "transition",
+        "flapping",
+        "incident_opened",
+        "incident_closed",
+        "matched",
+        "value_changed",
+        "suppressed",
+        "run_started",
+        "intent",
+        "would_act",
+        "outcome",
+        "inspecting",
+        "verified",
+        "waiting",
+        "step_done",
+        "step_failed",
+        "retrying",
+        "parked",
+        "run_ended",
+        "escalated",
+        "commanded",
+    ];
+
     /// The kind of event in one word, for filters and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::AgentStarted { .. } => "agent_started",
             Self::AgentStopped => "agent_stopped",
+            Self::StateSetAside { .. } => "state_set_aside",
+            Self::NameTaken { .. } => "name_taken",
             Self::RecordingFailed { .. } => "recording_failed",
             Self::RecordingResumed { .. } => "recording_resumed",
             Self::Adopted { .. } => "adopted",
@@ -357,6 +406,10 @@ impl fmt::Display for What {
                 write!(f, "agent {version} started{after}")
             }
             Self::AgentStopped => f.write_str("agent stopped"),
+            Self::StateSetAside { path, why } => {
+                write!(f, "the state could not be read and is kept as `{path}`; the node begins anew: {why}")
+            }
+            Self::NameTaken { why } => f.write_str(why),
             Self::RecordingFailed { why } => write!(f, "nothing is acted on: {why}"),
             Self::RecordingResumed { lost: 0 } => f.write_str("it can be recorded again"),
             Self::RecordingResumed { lost } => {

@@ -1,7 +1,10 @@
 //! What can go wrong with the local store.
 
+use std::cell::Cell;
 use std::io;
+use std::panic;
 use std::path::PathBuf;
+use std::sync::Once;
 
 use crate::wire::WireError;
 
@@ -113,14 +116,37 @@ macro_rules! from_parts {
 
 from_parts!(CommitError, CompactionError, DatabaseError, StorageError, TableError, TransactionError);
 
+thread_local! {
+    /// Whether a panic of this thread is expected and becomes an error.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From here on an expected panic is not printed; any other is, as before.
+fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !EXPECTED.get() {
+                before(info);
+            }
+        }));
+    });
+}
+
 /// Runs what may panic on a damaged file, and says so as an error.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+    quiet();
+    let outer = EXPECTED.replace(true);
+    let result = panic::catch_unwind(panic::AssertUnwindSafe(work));
+    EXPECTED.set(outer);
+    result.unwrap_or_else(|panic| {
         let why = panic
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic");
-        Err(StoreError::Damaged { why: why.to_owned() })
+            .unwrap_or_default();
+        let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        Err(StoreError::Damaged { why: format!("its parts do not fit together ({why})") })
     })
 }

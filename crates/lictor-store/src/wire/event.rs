@@ -225,6 +225,18 @@ pub enum What {
         clean: bool,
     },
     AgentStopped,
+    /// See [`core::What::NameTaken`].
+    NameTaken {
+        /// Why.
+        why: String,
+    },
+    /// See [`core::What::StateSetAside`].
+    StateSetAside {
+        /// Where it is kept.
+        path: String,
+        /// Why it could not be read.
+        why: String,
+    },
     RecordingFailed {
         why: String,
     },
@@ -354,6 +366,8 @@ impl From<&core::What> for What {
         match what.clone() {
             W::AgentStarted { version, clean } => Self::AgentStarted { version, clean },
             W::AgentStopped => Self::AgentStopped,
+            W::StateSetAside { path, why } => Self::StateSetAside { path: path.clone(), why: why.clone() },
+            W::NameTaken { why } => Self::NameTaken { why },
             W::RecordingFailed { why } => Self::RecordingFailed { why },
             W::RecordingResumed { lost } => Self::RecordingResumed { lost },
             W::Adopted { runs, incidents } => Self::Adopted { runs, incidents },
@@ -429,6 +443,8 @@ impl TryFrom<What> for core::What {
         Ok(match what {
             W::AgentStarted { version, clean } => Self::AgentStarted { version, clean },
             W::AgentStopped => Self::AgentStopped,
+            W::StateSetAside { path, why } => Self::StateSetAside { path, why },
+            W::NameTaken { why } => Self::NameTaken { why },
             W::RecordingFailed { why } => Self::RecordingFailed { why },
             W::RecordingResumed { lost } => Self::RecordingResumed { lost },
             W::Adopted { runs, incidents } => Self::Adopted { runs, incidents },
