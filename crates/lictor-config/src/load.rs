@@ -81,8 +81,14 @@ struct Reading {
 
 impl Reading {
     fn path(&mut self, path: &Path) {
-        if !path.is_dir() {
-            return self.file(path);
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {}
+            // What is read until its end must have one: a pipe may never.
+            Ok(found) if !found.is_file() => {
+                let message = format!("`{}` is neither a file nor a directory", path.display());
+                return self.problem(path, Code::Unreadable, message);
+            }
+            Ok(_) | Err(_) => return self.file(path),
         }
         let entries = match fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
             Ok(entries) => entries,
@@ -90,7 +96,7 @@ impl Reading {
                 return self.problem(
                     path,
                     Code::Unreadable,
-                    format!("the directory cannot be read: {error}"),
+                    format!("the directory `{}` cannot be read: {error}", path.display()),
                 );
             }
         };
@@ -102,9 +108,11 @@ impl Reading {
         let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(wanted).collect();
         files.sort();
         if files.is_empty() {
-            self.problem(path, Code::NoFiles, "the directory holds no file whose name ends in .hcl or .json");
+            let message =
+                format!("the directory `{}` holds no file whose name ends in .hcl or .json", path.display());
+            self.problem(path, Code::NoFiles, message);
         }
-        files.iter().for_each(|file| self.file(file));
+        files.iter().for_each(|file| self.path(file));
     }
 
     fn file(&mut self, path: &Path) {
@@ -112,13 +120,17 @@ impl Reading {
         let read = File::open(path).and_then(|file| file.take(FILE + 1).read_to_end(&mut bytes));
         match read {
             Ok(_) => self.text(path, &bytes),
-            Err(error) => self.problem(path, Code::Unreadable, format!("the file cannot be read: {error}")),
+            Err(error) => {
+                let message = format!("the file `{}` cannot be read: {error}", path.display());
+                self.problem(path, Code::Unreadable, message);
+            }
         }
     }
 
     fn text(&mut self, path: &Path, bytes: &[u8]) {
         if bytes.len() as u64 > FILE {
-            return self.problem(path, Code::TooLarge, "the file has more than 4 MiB");
+            let message = format!("the file `{}` has more than 4 MiB", path.display());
+            return self.problem(path, Code::TooLarge, message);
         }
         self.files.push(path.to_owned());
         let name = path.to_string_lossy();

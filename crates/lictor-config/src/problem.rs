@@ -166,8 +166,8 @@ impl Draft {
         if !shows {
             labels.clear();
         }
-        if !shows && !empty {
-            let place = format!("at {file}:{line}:{column}");
+        if !shows && !message.contains(file) {
+            let place = if empty { format!("in {file}") } else { format!("at {file}:{line}:{column}") };
             help = Some(help.map_or_else(|| place.clone(), |help| format!("{help}; {place}")));
         }
         let source = shown.filter(|_| shows);

@@ -1,12 +1,12 @@
 //! The names that are defined, for references to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::code::Code;
 use crate::problem::Draft;
 use crate::report::Report;
 use crate::source::Span;
-use crate::syntax::tree::{Body, Is, Text, Value};
+use crate::syntax::tree::{Body, Text};
 
 /// Everything that can be referred to, with where it is defined.
 #[derive(Debug, Default)]
@@ -15,8 +15,6 @@ pub(crate) struct Scope {
     pub(crate) checks: BTreeMap<String, Checked>,
     /// Rules and remedies.
     pub(crate) remedies: BTreeMap<String, Span>,
-    /// Those that others escalate to.
-    pub(crate) escalated: BTreeSet<String>,
 }
 
 /// A watcher or check.
@@ -54,25 +52,11 @@ impl Scope {
                 }
                 ("rule" | "remedy", [name]) => {
                     insert(&mut scope.remedies, name, name.span, |span| *span, report);
-                    let escalate = block.body.attributes.iter().find(|set| set.name.is == "escalate");
-                    scope.escalated.extend(escalate.and_then(|set| last_name(&set.value)));
                 }
                 _ => {}
             }
         }
         scope
-    }
-}
-
-/// The name at the end of a reference, also of one in a text.
-fn last_name(value: &Value) -> Option<String> {
-    match &value.is {
-        Is::Path(names) => names.last().map(|name| name.is.clone()),
-        Is::Text(text) => {
-            let name = text.trim().strip_prefix("remedy")?;
-            Some(name.trim_matches(|c: char| ".[]\" ".contains(c)).to_owned())
-        }
-        _ => None,
     }
 }
 
