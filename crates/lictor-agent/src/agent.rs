@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use lictor_config::Config;
 use lictor_core::{Effect, Engine, Event, RunId, What};
-use lictor_store::{Kv, NodeStore, OpenError, Options, Start};
+use lictor_store::{Kv, Mirror, NodeStore, OpenError, Options, Start, Warning};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tracing::{error, info, warn};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
 
 use crate::act::{self, Actors};
 use crate::clock::{Anchor, Clock, boot_id};
@@ -118,7 +119,7 @@ impl Agent {
         let options = Options::new(&config.node.state_dir, &config.node.name);
         let opened = NodeStore::open(options)?;
         for warning in &opened.warnings {
-            error!(warning = %warning, "state");
+            error!("{warning}");
         }
         let anchor = opened.anchor.map(|anchor| Anchor {
             boot_id: anchor.boot_id,
@@ -136,7 +137,15 @@ impl Agent {
         }
         let clean = opened.start != Start::Recovered;
         let started = What::AgentStarted { version: version.clone(), clean };
-        first.events.insert(0, Event { at: clock.now(), incident: None, run: None, what: started });
+        let aside = opened.warnings.iter().filter_map(|warning| match warning {
+            Warning::Unreadable { kept, why } => {
+                Some(What::StateSetAside { path: kept.display().to_string(), why: why.clone() })
+            }
+            Warning::Renamed { .. } | Warning::Full => None,
+        });
+        let said = std::iter::once(started).chain(aside);
+        let said = said.map(|what| Event { at: clock.now(), incident: None, run: None, what });
+        first.events.splice(0..0, said);
 
         let tasks = Tasks::new();
         let (messages, queue) = mpsc::channel(INBOX);
@@ -296,8 +305,8 @@ impl Reloader {
             self.manager.reloading();
             let result = self.reload().await;
             match &result {
-                Ok(difference) => info!(difference, "configuration reloaded"),
-                Err(why) => warn!(error = why, "configuration refused; the old one stays in force"),
+                Ok(difference) => debug!(difference, "configuration reloaded"),
+                Err(why) => debug!(error = why, "configuration refused; the old one stays in force"),
             }
             self.manager.reloaded();
             // Whoever asked may have left.
@@ -327,6 +336,7 @@ impl Reloader {
             } else {
                 Err(format!("{} can only change with a restart", moved.join(", ")))
             }
+            // The entry of the ledger is logged as well, for everybody.
         };
         let config = match loaded.and_then(|config| fixed(&config).map(|()| config)) {
             Ok(config) => config,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lictor_core::{Boot, Now, Wall};
 use rustix::time::{ClockId, clock_gettime};
@@ -104,9 +104,16 @@ fn boot_millis() -> u64 {
     seconds * 1_000 + millis
 }
 
+/// Read anew each time, so that what is recorded after the clock was set has the right
+/// time.
 fn wall_millis() -> i64 {
-    let time = clock_gettime(ClockId::Realtime);
-    time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    let now = SystemTime::now();
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        Err(before) => -millis(before.duration()),
+    }
 }
 
 #[cfg(test)]

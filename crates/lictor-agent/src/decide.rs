@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::inbox::{Message, View};
+use crate::text::one_line;
 
 /// Inputs stepped before what they gave is recorded: about a millisecond of work.
 const BATCH: usize = 1_024;
@@ -39,6 +40,9 @@ const VIEW_BURST: Duration = Duration::from_millis(20);
 
 /// How long an action may take whose definition is gone.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Longest text of one line of the log, characters.
+const LINE: usize = 300;
 
 /// An entry of the ledger with its number, as live readers get it.
 pub type Recorded = Arc<(u64, Event)>;
@@ -426,7 +430,8 @@ async fn arrival(in_flight: &mut Option<(Commit, Pending)>) -> Result<Committed,
 }
 
 fn log(event: &Event) {
-    let (kind, what) = (event.what.kind(), &event.what);
+    // An output may have 4 KiB; the ledger keeps all of it.
+    let (kind, what) = (event.what.kind(), one_line(&event.what.to_string(), LINE));
     let incident = event.incident.map(|id| id.to_string());
     let run = event.run.map(|id| id.to_string());
     match event.what {

@@ -13,6 +13,7 @@ mod keys;
 mod ledger;
 mod notify;
 mod task;
+pub mod text;
 pub mod watch;
 pub mod web;
 

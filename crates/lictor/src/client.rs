@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, Response, StatusCode};
+use lictor_agent::text::escaped;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cli::Agent;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
-use crate::shape::Refused;
+use crate::shape::{Reason, Refused};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -48,43 +49,50 @@ impl Client {
 
     /// Reads something.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        let response = self.ask(Method::GET, path, query, Some(PATIENCE), "application/json").await?;
-        self.value(response).await
+        self.ask(Method::GET, path, query).await
     }
 
     /// Asks for something to be done.
     pub(crate) async fn post(&self, path: &str) -> Result<Value, Failure> {
-        let response = self.ask(Method::POST, path, &[], Some(PATIENCE), "application/json").await?;
+        self.ask(Method::POST, path, &[]).await
+    }
+
+    /// Begins to read server-sent events, which have no end: those after `last`, if given.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        last: Option<u64>,
+    ) -> Result<Response, Failure> {
+        let request = self.http.get(format!("{}{path}", self.base)).query(query);
+        let request = request.header("Accept", "text/event-stream");
+        let request = match last {
+            Some(last) => request.header("Last-Event-ID", last),
+            None => request,
+        };
+        let answer = tokio::time::timeout(PATIENCE, self.send(path, request)).await;
+        answer.unwrap_or_else(|_late| Err(self.gone("no answer in time")))
+    }
+
+    async fn ask(&self, method: Method, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        let request = self.http.request(method, format!("{}{path}", self.base)).query(query);
+        let request = request.header("Accept", "application/json").timeout(PATIENCE);
+        let response = self.send(path, request).await?;
         self.value(response).await
     }
 
-    /// Begins to read server-sent events; they have no end.
-    pub(crate) async fn stream(&self, path: &str, query: &[(&str, String)]) -> Result<Response, Failure> {
-        self.ask(Method::GET, path, query, None, "text/event-stream").await
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        query: &[(&str, String)],
-        limit: Option<Duration>,
-        accept: &str,
-    ) -> Result<Response, Failure> {
-        let url = format!("{}{path}", self.base);
-        let mut request = self.http.request(method, &url).query(query).header("Accept", accept);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(limit) = limit {
-            request = request.timeout(limit);
-        }
+    async fn send(&self, path: &str, request: RequestBuilder) -> Result<Response, Failure> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let exit = match status {
+            StatusCode::BAD_REQUEST => Exit::Usage,
             StatusCode::NOT_FOUND => Exit::NotFound,
             StatusCode::CONFLICT => Exit::Conflict,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Denied,
@@ -92,20 +100,14 @@ impl Client {
             _ => Exit::Failed,
         };
         let said = self.read(response).await.unwrap_or_default();
-        let failure = match serde_json::from_slice::<Refused>(&said) {
-            Ok(Refused { error }) => {
-                let failure = Failure::new(exit, error.message);
-                match error.help {
-                    Some(help) => failure.help(help),
-                    None => failure,
-                }
-            }
-            Err(_other) => Failure::new(exit, format!("{url} answered {status}"))
-                .help("is this the address of a Lictor agent? (--address, LICTOR_HTTP_ADDR)"),
+        let Ok(Refused { error }) = serde_json::from_slice::<Refused>(&said) else {
+            return Err(Failure::new(exit, format!("{}{path} answered {status}", self.base))
+                .help("is this the address of a Lictor agent? (--address, LICTOR_HTTP_ADDR)"));
         };
-        Err(match (exit, &self.token) {
-            (Exit::Denied, None) => failure.help("give the token with --token-file or LICTOR_HTTP_TOKEN"),
-            _ => failure,
+        let failure = Failure::new(exit, escaped(&error.message));
+        Err(match way_out(&error, path) {
+            Some(help) => failure.help(help),
+            None => failure,
         })
     }
 
@@ -135,16 +137,53 @@ impl Client {
             why = source;
         }
         let why = if error.is_timeout() { "no answer in time".to_owned() } else { why.to_string() };
+        self.gone(&why)
+    }
+
+    fn gone(&self, why: &str) -> Failure {
         Failure::new(Exit::Unreachable, format!("cannot reach the agent at {}: {why}", self.base))
             .help("start one with `lictor dev` or `lictor run`, or name its address with --address or LICTOR_HTTP_ADDR")
     }
 }
 
-/// An answer as the type that a command shows.
-pub(crate) fn typed<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+/// What to do about a refusal, on the command line: the agent speaks of its HTTP interface.
+fn way_out(refused: &Reason, path: &str) -> Option<String> {
+    let way = match (refused.code.as_str(), path) {
+        ("unauthorized", _) => {
+            "give the token with --token-file, LICTOR_HTTP_TOKEN_FILE or LICTOR_HTTP_TOKEN"
+        }
+        ("too_many_streams", _) => "end another client that follows the events",
+        ("not_found", _) if refused.help.as_ref().is_some_and(|help| help.contains("`lictor ")) => {
+            return refused.help.as_deref().map(escaped);
+        }
+        ("not_found", path) if path.starts_with("/v1/incidents") => "`lictor incidents` lists them",
+        ("not_found", path) if path.starts_with("/v1/re") || path.starts_with("/v1/runs") => {
+            "`lictor remedy list` lists them"
+        }
+        ("not_found", path) if path.starts_with("/v1/e") => {
+            "`lictor status --all` lists checks, `lictor incidents` incidents, `lictor remedy list` runs"
+        }
+        _ => return refused.help.as_deref().map(escaped),
+    };
+    Some(way.to_owned())
+}
+
+/// An answer as the type that a command shows. What watched programs say is among it: what
+/// could play tricks on a terminal is escaped here.
+pub(crate) fn typed<T: DeserializeOwned>(mut answer: Value) -> Result<T, Failure> {
+    escape(&mut answer);
     serde_json::from_value(answer).map_err(|error| {
         Failure::new(Exit::Failed, format!("the agent's answer is not what was expected: {error}"))
     })
+}
+
+fn escape(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = escaped(text),
+        Value::Array(values) => values.iter_mut().for_each(escape),
+        Value::Object(members) => members.values_mut().for_each(escape),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Shows an answer as JSON when that was asked for; otherwise gives it back.

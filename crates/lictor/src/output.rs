@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use lictor_agent::text::{escaped, hidden};
 use lictor_core::Status;
 use serde::Serialize;
 
@@ -39,6 +40,7 @@ impl Terminal {
 
     /// Writes data. A reader that has left is no failure.
     pub(crate) fn data(text: &str) -> Result<(), Failure> {
+        let text = fit(text);
         let mut out = std::io::stdout().lock();
         let written = out
             .write_all(text.as_bytes())
@@ -52,15 +54,24 @@ impl Terminal {
 
     /// Writes data as JSON.
     pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| Failure::new(Exit::Failed, format!("cannot show this as JSON: {error}")))?;
-        Self::data(&text)
+        Self::json_text(serde_json::to_string_pretty(value))
+    }
+
+    /// Writes data as JSON in one line.
+    pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+        Self::json_text(serde_json::to_string(value))
+    }
+
+    fn json_text(text: serde_json::Result<String>) -> Result<(), Failure> {
+        let text =
+            text.map_err(|error| Failure::new(Exit::Failed, format!("cannot show this as JSON: {error}")))?;
+        Self::data(&ascii_tricks(&text))
     }
 
     /// Says something to the person at the terminal.
     pub(crate) fn say(&self, text: &str) {
         // Nobody reads stderr: then nobody misses it.
-        drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end()));
+        drop(writeln!(std::io::stderr().lock(), "{}", fit(text.trim_end())));
     }
 
     /// A problem with its place in the text.
@@ -110,10 +121,46 @@ impl Terminal {
         paint(self.out, colour, status)
     }
 
+    /// What must not be overlooked among data.
+    pub(crate) fn alarm(&self, text: &str) -> String {
+        paint(self.out, "1;31", text)
+    }
+
     /// A heading of data.
     pub(crate) fn heading(&self, text: &str) -> String {
         paint(self.out, "1", text)
     }
+}
+
+/// A text without anything that plays tricks on a terminal; only colours are let through.
+/// What an agent says has not even those: see [`crate::client::typed`].
+fn fit(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        let (before, escape) = rest.split_at(at);
+        shown.push_str(&escaped(before));
+        let end = escape.char_indices().skip(2).find(|(_, c)| !c.is_ascii_digit() && *c != ';');
+        let colour = end.filter(|(_, c)| *c == 'm' && escape.starts_with("\u{1b}["));
+        let (taken, after) = escape.split_at(colour.map_or(1, |(end, _)| end + 1));
+        shown.push_str(&if colour.is_some() { taken.to_owned() } else { escaped(taken) });
+        rest = after;
+    }
+    shown + &escaped(rest)
+}
+
+/// JSON in which what plays tricks on a terminal is written as `\uXXXX`: the same value.
+fn ascii_tricks(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if hidden(c) && c != '\n' {
+            let mut units = [0; 2];
+            shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 fn paint(colour: bool, code: &str, text: &str) -> String {
@@ -135,4 +182,27 @@ pub(crate) fn table<const N: usize>(
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_colours_reach_a_terminal() {
+        let text = "\u{1b}[1;31mbad\u{1b}[0m \u{1b}[2J\u{1b}]0;title\u{7} \u{9b}2J \u{202e}a\n\tb\u{1b}";
+        let shown = fit(text);
+        assert_eq!(
+            shown,
+            "\u{1b}[1;31mbad\u{1b}[0m \\u{1b}[2J\\u{1b}]0;title\\u{7} \\u{9b}2J \\u{202e}a\n\tb\\u{1b}"
+        );
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        let value = serde_json::json!({ "said": "\u{1b}[2J\u{9b}\u{202e}\u{e0041}\u{7f}\n" });
+        let shown = ascii_tricks(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(shown.chars().all(|c| c == '\n' || !hidden(c)), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 }

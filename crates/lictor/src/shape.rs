@@ -13,6 +13,20 @@ pub(crate) struct Status {
     pub(crate) incidents: OpenCounts,
     pub(crate) runs: RunCounts,
     pub(crate) cannot_record: Option<CannotRecord>,
+    pub(crate) withheld: Option<Withheld>,
+    pub(crate) copies: Option<Copies>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Copies {
+    pub(crate) state: String,
+    pub(crate) why: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Withheld {
+    pub(crate) why: String,
+    pub(crate) help: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +161,8 @@ pub(crate) struct Refused {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reason {
+    #[serde(default)]
+    pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
 }

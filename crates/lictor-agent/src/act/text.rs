@@ -63,22 +63,10 @@ impl Redactor {
     }
 }
 
-/// Text for people: what is not UTF-8 is replaced, control characters and those that turn
-/// the direction of writing are escaped, except line breaks and tabs; blanks at the end go.
+/// Text for people: what is not UTF-8 is replaced, what could play tricks is escaped;
+/// blanks at the end go.
 pub(super) fn printable(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for c in String::from_utf8_lossy(bytes).trim_end().chars() {
-        if turns(c) || (c.is_control() && c != '\n' && c != '\t') {
-            text.extend(c.escape_default());
-        } else {
-            text.push(c);
-        }
-    }
-    text
-}
-
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    crate::text::escaped(String::from_utf8_lossy(bytes).trim_end())
 }
 
 /// The last `most` bytes of a text at most, marked when something was cut.

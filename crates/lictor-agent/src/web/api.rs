@@ -11,6 +11,6 @@ mod status;
 pub(super) use check::{Check, Checks, Result};
 pub(super) use event::{Event, Events};
 pub(super) use incident::{Incident, IncidentWithTimeline, Incidents};
-pub(super) use remedy::{Remedies, Remedy, state as remedy_state, trigger as remedy_trigger};
+pub(super) use remedy::{Remedies, Remedy, state as remedy_state};
 pub(super) use run::{Run, RunWithTimeline, Runs, describe as describe_run, state as run_state};
-pub(super) use status::{Counts, Status};
+pub(super) use status::{Counts, Status, Withheld};

@@ -6,7 +6,8 @@ use http::{HeaderValue, StatusCode, header};
 use lictor_core::{NameError, Refusal};
 use serde::Serialize;
 
-use crate::Gone;
+use crate::NoAnswer;
+use crate::watch::HeartbeatError;
 
 /// An answer that is not what was asked for: `{"error": {"code", "message", "help"}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +58,27 @@ impl Failure {
     }
 }
 
-impl From<Gone> for Failure {
-    fn from(gone: Gone) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", gone.to_string())
+impl From<NoAnswer> for Failure {
+    fn from(why: NoAnswer) -> Self {
+        let message = why.to_string();
+        match why {
+            NoAnswer::Gone | NoAnswer::Busy => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
+            NoAnswer::Late => Self::new(StatusCode::SERVICE_UNAVAILABLE, "late", message),
+        }
+    }
+}
+
+impl From<HeartbeatError> for Failure {
+    fn from(error: HeartbeatError) -> Self {
+        let message = error.to_string();
+        match error {
+            HeartbeatError::NotFound(_) => Self::not_found(message),
+            HeartbeatError::Busy(_) | HeartbeatError::Gone => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::api;
 use super::error::Failure;
 use super::facts::{looks_at, open_incident, verdict};
 use super::history::{Archive, EventQuery};
-use super::text::{rfc3339, span, visible};
+use super::text::{count, rfc3339, span, visible};
 use crate::View;
 
 /// `GET /v1/explain/SUBJECT`.
@@ -72,6 +72,9 @@ const TIMELINE: usize = 200;
 const DECISIONS: usize = 500;
 /// Decisions shown of one remedy.
 const SHOWN: usize = 5;
+
+/// Longest line, characters: an output with what is said of it.
+const LINE: usize = 6_000;
 
 /// Explains a check (by name) or an incident (by number); a check goes first when both
 /// have the name.
@@ -168,7 +171,7 @@ impl Reason {
         let triggers = remedy.on.iter().map(|trigger| match trigger {
             Trigger::When(condition) => held(condition),
             Trigger::Match { .. } | Trigger::Changed { .. } => {
-                Held { condition: api::remedy_trigger(trigger), now: None }
+                Held { condition: trigger.to_string(), now: None }
             }
         });
         let decisions = events.iter().filter(|(_, event)| about(&event.what) == Some(name));
@@ -217,7 +220,10 @@ fn held_by(name: &RemedyName, remedy: &Remedy, view: &View) -> Vec<String> {
         held.push(format!("run {}{of} has the target {}", run.id, run.target));
     }
     if flood.gave_up {
-        held.push(format!("it gave up after {} runs that did not help", flood.unhelpful));
+        let runs = count(flood.unhelpful as usize, "run");
+        held.push(format!(
+            "it gave up after {runs} that did not help; `lictor remedy start {name}` starts it"
+        ));
     }
     if let Some(until) = flood.spent_until(remedy, now) {
         held.push(format!("its budget is used up for {}", span(until.since(now))));
@@ -227,6 +233,9 @@ fn held_by(name: &RemedyName, remedy: &Remedy, view: &View) -> Vec<String> {
     }
     if remedy.mode.max(view.plan.mode) == Mode::Observe {
         held.push("observe mode: it would be recorded, not done".to_owned());
+    }
+    if let Some(withheld) = api::Withheld::of(view) {
+        held.push(format!("{}; {}", withheld.why, withheld.help));
     }
     if let Some((why, _)) = &view.cannot_record {
         held.push(format!("nothing can be recorded: {why}"));
@@ -244,7 +253,7 @@ impl Explanation {
         let mut text = String::new();
         let mut line = |words: String| {
             // A break in what a program said must not look like a line of ours.
-            text.push_str(&visible(&words, 1_000));
+            text.push_str(&visible(&words, LINE));
             text.push('\n');
         };
         let check = &self.check;

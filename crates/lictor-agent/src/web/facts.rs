@@ -75,6 +75,8 @@ mod tests {
             runs: BTreeMap::new(),
             incidents: BTreeMap::new(),
             cannot_record: None,
+            withheld: false,
+            copies: None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use http::StatusCode;
 use lictor_core::{Ending, Event, Hold, Outcome, RunState, Status, What};
+use lictor_store::MirrorState;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -165,6 +166,8 @@ impl Metrics {
             }
             What::AgentStarted { .. }
             | What::AgentStopped
+            | What::StateSetAside { .. }
+            | What::NameTaken { .. }
             | What::RecordingFailed { .. }
             | What::Adopted { .. }
             | What::RecordingResumed { .. }
@@ -343,6 +346,12 @@ impl Gauges<'_> {
         self.family("lictor_observe_mode", "Whether nothing is done, only recorded");
         let observes = view.plan.mode == lictor_core::Mode::Observe;
         self.line("lictor_observe_mode", &[], u8::from(observes));
+        self.family("lictor_withheld", "Whether nothing is done until Consul tells of an earlier store");
+        self.line("lictor_withheld", &[], u8::from(view.withheld));
+        if let Some(copies) = &view.copies {
+            self.family("lictor_name_taken", "Whether another live machine has the name of this node");
+            self.line("lictor_name_taken", &[], u8::from(matches!(copies, MirrorState::Duplicate { .. })));
+        }
         self.family("lictor_cannot_record", "Whether nothing can be recorded, so nothing is done");
         self.line("lictor_cannot_record", &[], u8::from(view.cannot_record.is_some()));
     }

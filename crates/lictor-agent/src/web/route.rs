@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router, middleware};
 use http::{HeaderValue, Method, StatusCode, header};
-use lictor_core::{CheckName, Command, IncidentId, RemedyName, RunId, Status};
+use lictor_core::{CheckName, Command, IncidentId, RemedyName, RunId, Status, What};
 use serde::Deserialize;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -20,6 +20,7 @@ use super::guard::{accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
 use super::{Site, api, asset, beat, explain, metrics, page, stream};
+use crate::NoAnswer;
 
 type Answer<T> = Result<Json<T>, Failure>;
 type Parameters<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
@@ -96,12 +97,15 @@ async fn check(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Answe
     let view = site.source.view().await?;
     let found = CheckName::new(&name).ok().and_then(|name| view.checks.get_key_value(&name));
     let Some((name, check)) = found else {
-        let shown = visible(&name, 130);
-        let missing = Failure::not_found(format!("no check is called `{shown}`"));
-        return Err(missing.help("GET /v1/checks lists them"));
+        return Err(no_check(&name));
     };
     let check = api::Check::new(name, check, open_incident(&view, name), &view);
     Ok(Json(check.with_plan(name, &view)))
+}
+
+fn no_check(name: &str) -> Failure {
+    let missing = Failure::not_found(format!("no check is called `{}`", visible(name, 130)));
+    missing.help("GET /v1/checks lists them")
 }
 
 #[derive(Deserialize)]
@@ -132,13 +136,17 @@ async fn incident(
     let view = site.source.view().await?;
     let number: Option<IncidentId> = id.parse().ok();
     let Some(incident) = number.and_then(|id| view.incidents.get(&id)) else {
-        let missing = Failure::not_found(format!("no incident has the number `{}`", visible(&id, 30)));
-        return Err(missing.help("GET /v1/events?incident=NUMBER has what the ledger keeps of older ones"));
+        return Err(no_incident(&id));
     };
     let query = EventQuery { incident: Some(incident.id), limit: TIMELINE, ..EventQuery::default() };
     let (timeline, more) = timeline(&site, query).await?;
     let incident = api::Incident::new(incident, &view);
     Ok(Json(api::IncidentWithTimeline { incident, timeline, more }))
+}
+
+fn no_incident(id: &str) -> Failure {
+    let missing = Failure::not_found(format!("no incident has the number `{}`", visible(id, 30)));
+    missing.help("GET /v1/events?incident=NUMBER has what the ledger keeps of older ones")
 }
 
 async fn timeline(site: &Site, query: EventQuery) -> Result<(Vec<api::Event>, bool), Failure> {
@@ -167,26 +175,50 @@ const MOST_EVENTS: usize = 1_000;
 
 impl EventsQuery {
     fn read(self) -> Result<EventQuery, Failure> {
-        let odd = |text: &str, what| {
-            Failure::bad_request(format!("`{}` is not the number of {what}", visible(text, 30)))
-        };
-        let incident =
-            self.incident.map(|id| id.parse::<IncidentId>().map_err(|_odd| odd(&id, "an incident")));
-        let run = self.run.map(|id| id.parse::<RunId>().map_err(|_odd| odd(&id, "a run")));
+        let incident = self.incident.map(|id| id.parse::<IncidentId>().map_err(|_odd| no_incident(&id)));
+        let run = self.run.map(|id| run_id(&id));
+        let kinds: Vec<_> = self.kind.iter().flat_map(|kinds| kinds.split(',')).map(str::trim).collect();
+        if let Some(odd) = kinds.iter().find(|kind| !What::KINDS.contains(kind)) {
+            let message = format!("no event is of the kind `{}`", visible(odd, 30));
+            return Err(Failure::bad_request(message).help(format!("kinds are {}", What::KINDS.join(", "))));
+        }
         Ok(EventQuery {
             after: self.after,
             before: self.before,
             incident: incident.transpose()?,
             run: run.transpose()?,
-            check: self.check.map(|name| CheckName::new(&name)).transpose()?,
-            kinds: self
-                .kind
-                .map(|kinds| kinds.split(',').map(|kind| kind.trim().to_owned()).collect())
-                .unwrap_or_default(),
+            check: self
+                .check
+                .map(|name| CheckName::new(&name).map_err(|_odd| no_check(&name)))
+                .transpose()?,
+            kinds: kinds.into_iter().map(str::to_owned).collect(),
             limit: self.limit.unwrap_or(EVENTS).clamp(1, MOST_EVENTS),
             end: if self.after.is_some() { End::Oldest } else { End::Newest },
         })
     }
+}
+
+/// Refuses to look for what never was: it must be known at present, or the ledger must
+/// have something of it.
+async fn check_subjects(site: &Site, query: &EventQuery) -> Result<(), Failure> {
+    let view = site.source.view().await?;
+    let any = || EventQuery::newest(1);
+    let mut unknown = Vec::new();
+    if let Some(check) = query.check.as_ref().filter(|check| !view.checks.contains_key(*check)) {
+        unknown.push((EventQuery { check: query.check.clone(), ..any() }, no_check(check.as_str())));
+    }
+    if let Some(id) = query.incident.filter(|id| !view.incidents.contains_key(id)) {
+        unknown.push((EventQuery { incident: query.incident, ..any() }, no_incident(&id.to_string())));
+    }
+    if let Some(id) = query.run.filter(|id| !view.runs.contains_key(id)) {
+        unknown.push((EventQuery { run: query.run, ..any() }, no_run(&id.to_string())));
+    }
+    for (past, missing) in unknown {
+        if site.archive.events(past).await?.is_empty() {
+            return Err(missing);
+        }
+    }
+    Ok(())
 }
 
 async fn events(
@@ -195,6 +227,7 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let query = parameters(query)?.read()?;
+    check_subjects(&site, &query).await?;
     if accepts(&headers, "text/event-stream") {
         let after = stream::resume(&headers, query.after)?;
         return stream::events(&site, query, after).await;
@@ -217,6 +250,7 @@ async fn event_stream(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let query = parameters(query)?.read()?;
+    check_subjects(&site, &query).await?;
     let after = stream::resume(&headers, query.after)?;
     stream::events(&site, query, after).await
 }
@@ -272,6 +306,24 @@ async fn run(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Answer<ap
     Ok(Json(api::RunWithTimeline { run: api::Run::new(run, &view), timeline, more }))
 }
 
+/// The run that is to be retried or cancelled. Whoever gives the name of a remedy instead
+/// is told what it takes.
+async fn steered(site: &Site, id: &str) -> Result<RunId, Failure> {
+    let missing = match run_id(id) {
+        Ok(run) => return Ok(run),
+        Err(missing) => missing,
+    };
+    let view = site.source.view().await?;
+    let known = RemedyName::new(id).ok().filter(|name| view.plan.remedies.contains_key(name));
+    let Some(name) = known else { return Err(missing) };
+    let open = view.runs.values().find(|run| run.remedy == name && !run.ended());
+    Err(match open {
+        Some(run) => Failure::not_found(format!("`{name}` is a remedy; its run is {}", run.id)),
+        None => Failure::not_found(format!("`{name}` is a remedy, and it has no unfinished run"))
+            .help(format!("`lictor remedy start {name}` starts it, also when it gave up")),
+    })
+}
+
 /// The answer to a command.
 #[derive(Serialize)]
 struct Done {
@@ -283,7 +335,7 @@ async fn retry(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    let command = run_id(&id).map(Command::Retry);
+    let command = steered(&site, &id).await.map(Command::Retry);
     carry_out(&site, command, &headers).await
 }
 
@@ -292,7 +344,7 @@ async fn cancel(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    let command = run_id(&id).map(Command::Cancel);
+    let command = steered(&site, &id).await.map(Command::Cancel);
     carry_out(&site, command, &headers).await
 }
 
@@ -312,6 +364,9 @@ async fn remedy_command(
     carry_out(&site, command, &headers).await
 }
 
+/// The answer to a command that the decide loop has and cannot record yet.
+const TAKEN: &str = "taken, not answered yet: it takes effect as soon as it can be recorded";
+
 /// Has a command carried out. A program is answered in JSON; a form of the page with
 /// the page, or with one that says what went wrong.
 async fn carry_out(
@@ -320,8 +375,11 @@ async fn carry_out(
     headers: &HeaderMap,
 ) -> Result<Response, Response> {
     let answered = async {
-        let answer = site.source.command(command?).await??;
-        Ok::<_, Failure>(answer)
+        match site.source.command(command?).await {
+            // It takes effect: whoever is told otherwise would ask again.
+            Err(NoAnswer::Late) => Ok((StatusCode::ACCEPTED, TAKEN.to_owned())),
+            answer => Ok::<_, Failure>((StatusCode::OK, answer??)),
+        }
     };
     let form = accepts(headers, "text/html");
     match answered.await {
@@ -329,7 +387,7 @@ async fn carry_out(
             site.pages.forget().await;
             Ok(Redirect::to("/").into_response())
         }
-        Ok(message) => Ok(Json(Done { message }).into_response()),
+        Ok((status, message)) => Ok((status, Json(Done { message })).into_response()),
         Err(failure) if form => Err(page::failed(site, &failure)),
         Err(failure) => Err(failure.into_response()),
     }
@@ -407,5 +465,11 @@ async fn metrics_page(State(site): State<Arc<Site>>, headers: HeaderMap) -> Resu
 }
 
 fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
-    query.map(|Query(read)| read).map_err(|error| Failure::bad_request(error.body_text()))
+    query.map(|Query(read)| read).map_err(|error| {
+        let mut why: &dyn std::error::Error = &error;
+        while let Some(source) = why.source() {
+            why = source;
+        }
+        Failure::bad_request(visible(&why.to_string(), 300))
+    })
 }

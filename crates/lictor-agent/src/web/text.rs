@@ -1,9 +1,11 @@
-//! Texts for people: times, durations and what watched programs said.
+//! Texts for people: times, durations, numbers.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lictor_core::{Now, Span, Wall};
+
+pub(super) use crate::text::visible;
 
 /// An instant as RFC 3339 in UTC with milliseconds; one outside the calendar (years
 /// -9999 to 9999) is shown as its nearest end.
@@ -43,30 +45,6 @@ pub(super) fn ago(then: Now, now: Now) -> String {
     if past < Duration::from_secs(1) { "now".to_owned() } else { format!("{} ago", span(past)) }
 }
 
-/// A text of a watched program as it can be shown safely: control characters and those
-/// that reverse or hide text are written as escapes, and at most `limit` characters of
-/// the original are kept. (HTML is escaped by the templates, not here.)
-pub(super) fn visible(text: &str, limit: usize) -> String {
-    let mut shown = String::with_capacity(text.len().min(limit + 8));
-    for (index, c) in text.trim_end().chars().enumerate() {
-        if index == limit {
-            shown.push('…');
-            break;
-        }
-        if hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown
-}
-
-/// Control characters, and the format characters of Unicode's "Trojan source" set:
-/// bidirectional overrides and isolates, zero-width and line separators, tags.
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 /// `1 check`, `2 checks`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", thousands(number)) }
@@ -97,20 +75,6 @@ mod tests {
         assert_eq!(rfc3339(Wall::from_unix_millis(-1)), "1969-12-31T23:59:59.999Z");
         assert!(rfc3339(Wall::from_unix_millis(i64::MAX)).starts_with("9999-"));
         assert!(rfc3339(Wall::from_unix_millis(i64::MIN)).starts_with("-009999-"));
-    }
-
-    #[test]
-    fn what_cannot_be_seen_is_shown_escaped() {
-        assert_eq!(visible("a\u{1b}[2Jb\0\r\nc", 99), r"a\u{1b}[2Jb\u{0}\r\nc");
-        assert_eq!(visible("\u{202e}cod.exe\u{200b}", 99), r"\u{202e}cod.exe\u{200b}");
-        assert_eq!(visible("grün <b>", 99), "grün <b>");
-        assert_eq!(visible("trailing\n", 99), "trailing");
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        assert_eq!(visible("ééé", 2), "éé…");
-        assert_eq!(visible("éé", 2), "éé");
     }
 
     #[test]

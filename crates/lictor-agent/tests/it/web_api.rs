@@ -120,9 +120,14 @@ async fn events_are_found_by_number_kind_incident_run_and_check() {
     assert_eq!(ask("?incident=i8").await.0, [25, 26]);
     assert_eq!(ask("?run=17&kind=intent").await.0, [18, 21]);
     assert_eq!(ask("?check=vpn").await.0, [12, 13]);
-    for odd in ["?incident=r7", "?run=x", "?limit=-1", "?after=x", "?check=a%20b", "?colour=red"] {
+    for odd in ["?limit=-1", "?after=x", "?colour=red", "?kind=transition,nothing"] {
         let refused = server.get(&format!("/v1/events{odd}")).await;
         assert_eq!((refused.status, refused.error().as_str()), (400, "bad_request"), "{odd}");
+        assert!(!refused.body.contains("deserialize"), "{}", refused.body);
+    }
+    for absent in ["?incident=r7", "?incident=i99", "?run=x", "?run=99", "?check=a%20b", "?check=nothing"] {
+        let refused = server.get(&format!("/v1/events{absent}")).await;
+        assert_eq!((refused.status, refused.error().as_str()), (404, "not_found"), "{absent}");
     }
 }
 
@@ -294,6 +299,15 @@ async fn health_is_the_loops_and_readiness_the_agents() {
     assert_eq!(server.get("/-/healthy").await.status, 503);
     assert_eq!(server.get("/-/ready").await.status, 503);
     assert!(server.get("/metrics").await.body.contains("\nlictor_up 0\n"));
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_answered_in_time_was_taken() {
+    let server = serve().await;
+    server.world.slow.store(true, Ordering::Relaxed);
+    let taken = server.post("/v1/runs/r16/retry", "").await;
+    assert_eq!(taken.status, 202);
+    assert!(taken.body.contains("taken, not answered yet"), "{}", taken.body);
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use lictor_agent::watch::HeartbeatError;
 use lictor_agent::web::{self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State};
-use lictor_agent::{Gone, View};
+use lictor_agent::{NoAnswer, View};
 use lictor_config::{Listen, Secret};
 use lictor_core::{
     Boot, Budget, Check, CheckName, CheckPlan, CheckSource, Command, Compare, Condition, Ending, Event,
@@ -29,6 +30,8 @@ pub(crate) struct World {
     reloads: Mutex<Option<mpsc::Receiver<Reload>>>,
     /// The decide loop does not answer.
     pub(crate) stuck: AtomicBool,
+    /// The decide loop takes commands and cannot record them yet.
+    pub(crate) slow: AtomicBool,
     /// The ledger cannot be read.
     pub(crate) unreadable: AtomicBool,
     pub(crate) ready: Arc<AtomicBool>,
@@ -49,6 +52,7 @@ impl World {
             reload,
             reloads: Mutex::new(Some(reloads)),
             stuck: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
             ready: Arc::new(AtomicBool::new(true)),
         })
@@ -104,7 +108,7 @@ impl World {
 }
 
 impl Source for World {
-    fn view(&self) -> BoxFuture<'_, Result<Arc<View>, Gone>> {
+    fn view(&self) -> BoxFuture<'_, Result<Arc<View>, NoAnswer>> {
         if self.stuck.load(Ordering::Relaxed) {
             return Box::pin(std::future::pending());
         }
@@ -112,8 +116,11 @@ impl Source for World {
         Box::pin(async { Ok(view) })
     }
 
-    fn command(&self, command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, Gone>> {
+    fn command(&self, command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
         self.commands.lock().unwrap().push(command.clone());
+        if self.slow.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(NoAnswer::Late) });
+        }
         let view = self.view.lock().unwrap();
         let answer = match &command {
             Command::Retry(run) | Command::Cancel(run) => match view.runs.get(run) {
@@ -149,7 +156,7 @@ impl Heartbeats for World {
         self.callers.get(check).cloned()
     }
 
-    fn beat(&self, check: CheckName, sample: Sample) -> BoxFuture<'_, Result<(), Gone>> {
+    fn beat(&self, check: CheckName, sample: Sample) -> BoxFuture<'_, Result<(), HeartbeatError>> {
         self.beats.lock().unwrap().push((check, sample));
         Box::pin(async { Ok(()) })
     }
@@ -184,6 +191,8 @@ pub(crate) fn empty(now: Now) -> View {
         runs: BTreeMap::new(),
         incidents: BTreeMap::new(),
         cannot_record: None,
+        withheld: false,
+        copies: None,
     }
 }
 

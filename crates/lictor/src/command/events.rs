@@ -1,15 +1,14 @@
 //! `lictor events`.
 
+use lictor_agent::text::one_line;
 use serde_json::Value;
 
+use super::follow::{Follow, Followed};
 use crate::cli::Events as Args;
 use crate::client::{Client, typed};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::output::{Format, Terminal};
 use crate::shape::{Event, Events};
-
-/// A line of the stream is cut off beyond this: an event is a few KiB.
-const LINE: usize = 1 << 20;
 
 pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let client = Client::new(&args.agent)?;
@@ -32,85 +31,78 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
     match args.agent.format {
         Format::Json if args.follow => {
             for event in answer.get("events").and_then(Value::as_array).into_iter().flatten() {
-                Terminal::data(&event.to_string())?;
+                Terminal::json_line(event)?;
             }
         }
         Format::Json => Terminal::json(&answer)?,
         Format::Text if parts.events.is_empty() && !args.follow => terminal.say("no such event so far"),
         Format::Text if parts.events.is_empty() => {}
-        Format::Text => Terminal::data(&timeline(&parts.events))?,
+        Format::Text => {
+            Terminal::data(&parts.events.iter().map(short).collect::<Vec<_>>().join("\n"))?;
+        }
     }
     if !args.follow {
         return Ok(());
     }
     query.push(("after", parts.last.to_string()));
-    let mut follow = Follow::start(&client, &query).await?;
-    while let Some(event) = follow.next().await? {
+    let mut follow = Follow::start(&client, query, *terminal).await?;
+    loop {
+        let Followed::Event(event) = follow.next().await? else { continue };
         match args.agent.format {
-            Format::Json => Terminal::data(&event.to_string())?,
-            Format::Text => Terminal::data(&line(&typed(event)?))?,
+            Format::Json => Terminal::json_line(&event)?,
+            Format::Text => Terminal::data(&short(&typed(event)?))?,
         }
     }
-    Err(Failure::new(Exit::Unreachable, "the agent ended the stream"))
 }
 
-/// Events, one a line.
+/// Longest text of one entry in a list, characters: an output may have 4 KiB. What shows
+/// one thing shows all of it.
+pub(crate) const LIST: usize = 200;
+
+/// An event in one line.
+fn short(event: &Event) -> String {
+    head(event) + &one_line(&event.text, LIST)
+}
+
+/// Events with all they say.
 pub(crate) fn timeline(events: &[Event]) -> String {
-    events.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn line(event: &Event) -> String {
-    let belongs = [&event.incident, &event.run].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
     // What a program said may have several lines: they stay below its event.
-    let said = event.text.replace('\n', "\n                               ");
-    format!("{}  {belongs:<8}  {said}", local(&event.at))
+    let whole = |event: &Event| {
+        let head = head(event);
+        let below = format!("\n{}", " ".repeat(head.chars().count()));
+        head + &event.text.trim_end().replace('\n', &below)
+    };
+    events.iter().map(whole).collect::<Vec<_>>().join("\n")
 }
 
-/// An instant in the zone of the person who reads it.
+/// When, and what it belongs to.
+fn head(event: &Event) -> String {
+    let belongs = [&event.incident, &event.run].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ");
+    format!("{}  {belongs:<8}  ", local(&event.at))
+}
+
+/// An instant in the zone of the person who reads it, as every command shows it.
 pub(crate) fn local(at: &str) -> String {
     match at.parse::<jiff::Timestamp>() {
-        Ok(at) => at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(at) => at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
         Err(_other) => at.to_owned(),
     }
 }
 
-/// Events as they happen, by server-sent events.
-pub(crate) struct Follow {
-    response: reqwest::Response,
-    buffer: Vec<u8>,
-}
-
-impl Follow {
-    pub(crate) async fn start(client: &Client, query: &[(&str, String)]) -> Result<Self, Failure> {
-        Ok(Self { response: client.stream("/v1/events/stream", query).await?, buffer: Vec::new() })
-    }
-
-    /// The next event; `None` when the agent ends the stream.
-    pub(crate) async fn next(&mut self) -> Result<Option<Value>, Failure> {
-        loop {
-            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line);
-                if let Some(data) = line.trim_end().strip_prefix("data:")
-                    && let Ok(event) = serde_json::from_str::<Value>(data.trim_start())
-                    && event.get("text").is_some()
-                {
-                    return Ok(Some(event));
-                }
-            }
-            if self.buffer.len() > LINE {
-                return Err(Failure::new(Exit::Failed, "the agent sent a line of more than 1 MiB"));
-            }
-            match self.response.chunk().await {
-                Ok(Some(part)) => self.buffer.extend_from_slice(&part),
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    return Err(Failure::new(
-                        Exit::Unreachable,
-                        format!("the stream of the agent broke: {error}"),
-                    ));
-                }
-            }
+/// A text of the agent with its instants in the zone of the person who reads it.
+pub(crate) fn localized(text: &str) -> String {
+    /// `2026-11-21T03:04:05.007Z`
+    const LENGTH: usize = 24;
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let part = rest.get(..LENGTH).filter(|part| c.is_ascii_digit() && part.ends_with('Z'));
+        let instant = part.filter(|part| part.parse::<jiff::Timestamp>().is_ok());
+        match instant {
+            Some(instant) => shown.push_str(&local(instant)),
+            None => shown.push(c),
         }
+        rest = rest.get(instant.map_or(c.len_utf8(), str::len)..).unwrap_or_default();
     }
+    shown
 }

@@ -1,6 +1,6 @@
 //! `lictor incidents`.
 
-use super::events::timeline;
+use super::events::{local, timeline};
 use super::status::{incident_table, span};
 use crate::cli::Incidents as Args;
 use crate::client::{Client, unless_json};
@@ -20,7 +20,7 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
             incident.check,
             incident.worst,
             span(incident.lasts_ms),
-            incident.opened
+            local(&incident.opened)
         );
         return Terminal::data(&format!(
             "{}\n\n{}",

@@ -3,6 +3,7 @@
 pub(crate) mod dev;
 mod events;
 mod explain;
+mod follow;
 mod incidents;
 mod remedy;
 mod run;

@@ -1,10 +1,11 @@
 //! `lictor remedy`.
 
+use lictor_agent::text::one_line;
 use lictor_core::RunId;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::events::{local, timeline};
+use super::events::{LIST, local, timeline};
 use super::incidents::encoded;
 use super::status::span;
 use crate::cli::{Agent, Remedy as Command};
@@ -53,9 +54,9 @@ async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
     if remedies.is_empty() {
         terminal.say("the configuration has no remedy");
     }
-    let rows = remedies
-        .iter()
-        .map(|remedy| [remedy.name.clone(), remedy.target.clone(), remedy.mode.clone(), remedy.text.clone()]);
+    let rows = remedies.iter().map(|remedy| {
+        [remedy.name.clone(), remedy.target.clone(), remedy.mode.clone(), one_line(&remedy.text, LIST)]
+    });
     let mut text = table(["REMEDY", "TARGET", "MODE", "STATE"], rows);
     if !runs.is_empty() {
         let rows = runs.iter().take(FEW).map(|run| {
@@ -65,7 +66,7 @@ async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
                 local(&run.started),
                 span(run.lasts_ms),
                 run.incident.clone().unwrap_or_default(),
-                run.text.clone(),
+                one_line(&run.text, LIST),
             ]
         });
         text.push_str("\n\n");

@@ -26,7 +26,7 @@ pub(crate) fn run(args: Run, terminal: &Terminal) -> Result<(), Failure> {
     });
     runtime()?.block_on(async {
         let listener = lictor_agent::web::bind(&loaded.config.http)
-            .map_err(|error| Failure::new(Exit::Unavailable, error.to_string()))?;
+            .map_err(|error| Failure::new(Exit::Unavailable, error.to_string()).help(error.help()))?;
         let settings = Settings {
             config: loaded.config,
             listener,

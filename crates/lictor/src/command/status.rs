@@ -2,32 +2,42 @@
 
 use std::time::Duration;
 
+use lictor_agent::text::one_line;
 use lictor_core::Span;
 use serde_json::{Value, json};
 
 use crate::cli::Status as Args;
 use crate::client::{Client, typed};
-use crate::command::events;
+use crate::command::events::{LIST, local};
+use crate::command::follow::Follow;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, table};
-use crate::shape::{Check, Checks, Incident, Incidents, Status};
+use crate::shape::{Check, Checks, Copies, Incident, Incidents, Status};
 
 /// Passing checks shown without `--all`.
 const FEW: usize = 20;
 
 pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let client = Client::new(&args.agent)?;
-    let mut all_pass = show(args, terminal, &client).await?;
     if args.watch {
-        let mut changes = events::Follow::start(&client, &[]).await?;
-        while changes.next().await?.is_some() {
+        // First listen, then look: what comes in between is shown by the next look.
+        let mut changes = Follow::start(&client, Vec::new(), *terminal).await?;
+        show(args, terminal, &client).await?;
+        loop {
+            changes.next().await?;
             if args.agent.format == Format::Text {
                 Terminal::data("")?;
             }
-            all_pass = show(args, terminal, &client).await?;
+            match show(args, terminal, &client).await {
+                // It is shown when the agent is back.
+                Err(failure) if failure.exit() == Exit::Unreachable => {}
+                shown => {
+                    shown?;
+                }
+            }
         }
     }
-    if all_pass { Ok(()) } else { Err(Failure::Said(Exit::Failed)) }
+    if show(args, terminal, &client).await? { Ok(()) } else { Err(Failure::Said(Exit::Failed)) }
 }
 
 async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool, Failure> {
@@ -78,25 +88,42 @@ fn headline(status: &Status, terminal: &Terminal) -> Vec<String> {
     let checks = &status.checks;
     let judged = match checks.total {
         0 => "nothing is watched".to_owned(),
+        1 if checks.passing == 1 => "its one check passes".to_owned(),
         total if checks.passing == total => format!("all {total} checks pass"),
+        1 => "its one check does not pass".to_owned(),
         total => format!("{} of {total} checks pass", checks.passing),
     };
-    let mut more = vec![format!("{} open incidents", status.incidents.open)];
-    more.push(format!("{} runs under way", status.runs.active));
+    let mut more = vec![count(status.incidents.open, "open incident", "open incidents")];
+    more.push(count(status.runs.active, "run under way", "runs under way"));
     if status.runs.parked > 0 {
         more.push(format!("{} parked, waiting for a person", status.runs.parked));
     }
     if status.mode != "act" {
         more.push(format!("{} mode: nothing is done", status.mode));
     }
-    let mut lines = vec![
-        terminal.heading(&format!("{place}: {judged}")),
-        format!("{}; lictor {}", more.join(", "), status.version),
-    ];
+    let mut lines = Vec::new();
     if let Some(stuck) = &status.cannot_record {
-        lines.push(format!("Nothing is acted on since {}: {}", span(stuck.lasts_ms), stuck.why));
+        let line = format!("Nothing is acted on since {}: {}", span(stuck.lasts_ms), stuck.why);
+        lines.push(terminal.alarm(&line));
     }
+    if let Some(withheld) = &status.withheld {
+        lines.push(terminal.alarm(&format!("Watching, but not acting: {}", withheld.why)));
+        lines.push(format!("  {}", withheld.help));
+    } else if let Some(Copies { state, why: Some(why) }) = &status.copies {
+        let line = match state.as_str() {
+            "duplicate" => terminal.alarm(&format!("Nothing is copied to Consul: {why}")),
+            _ => format!("The copies in Consul are behind: {why}"),
+        };
+        lines.push(line);
+    }
+    lines.push(terminal.heading(&format!("{place}: {judged}")));
+    lines.push(format!("{}; lictor {}", more.join(", "), status.version));
     lines
+}
+
+/// `1 check`, `2 checks`.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn row(check: &Check, terminal: &Terminal) -> [String; 4] {
@@ -106,7 +133,7 @@ fn row(check: &Check, terminal: &Terminal) -> [String; 4] {
         check.name.clone(),
         format!("{}{flapping}", terminal.status(&check.status)),
         span(check.lasts_ms),
-        last.to_owned(),
+        one_line(last, LIST),
     ]
 }
 
@@ -120,9 +147,9 @@ pub(crate) fn incident_table(incidents: &[Incident], terminal: &Terminal) -> Str
             incident.check.clone(),
             format!("{state}{asks}"),
             incident.worst.clone(),
-            incident.opened.clone(),
+            local(&incident.opened),
             span(incident.lasts_ms),
-            incident.summary.clone(),
+            one_line(&incident.summary, LIST),
         ]
     });
     table(["ID", "CHECK", "STATUS", "WORST", "OPENED", "LASTS", "LAST CHANGE"], rows)

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::status::count;
 use crate::cli::Validate;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
@@ -19,15 +20,12 @@ pub(crate) fn run(args: &Validate, terminal: &Terminal) -> Result<(), Failure> {
                 terminal.say(&terminal.diagnostic(warning));
             }
             let config = &loaded.config;
-            let plural = |count: usize, one: &str, many: &str| {
-                format!("{count} {}", if count == 1 { one } else { many })
-            };
             Terminal::data(&format!(
                 "the configuration is valid: {}, {}, {} in {}",
-                plural(config.watches.len(), "watcher", "watchers"),
-                plural(config.plan.checks.len(), "check", "checks"),
-                plural(config.plan.remedies.len(), "remedy", "remedies"),
-                plural(loaded.files.len(), "file", "files"),
+                count(config.watches.len(), "watcher", "watchers"),
+                count(config.plan.checks.len(), "check", "checks"),
+                count(config.plan.remedies.len(), "remedy", "remedies"),
+                count(loaded.files.len(), "file", "files"),
             ))
         }
         (Err(failure), Format::Json) => {

@@ -119,6 +119,7 @@ impl Detail {
                 ..none
             },
             What::AgentStopped | What::Adopted { .. } => none,
+            What::StateSetAside { why, .. } | What::NameTaken { why } => Self { why: text(why), ..none },
             What::Reloaded { difference } => Self { why: text(difference), ..none },
             What::RecordingResumed { lost } => Self { result: (*lost > 0).then_some("entries lost"), ..none },
             What::RecordingFailed { why } | What::ReloadRefused { why } => Self { why: text(why), ..none },

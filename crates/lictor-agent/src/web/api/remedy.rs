@@ -1,11 +1,11 @@
 //! Remedies as JSON.
 
-use lictor_core::{Flood, OnFailure, RemedyName, Repeatability, RunState, StepKind, Trigger};
+use lictor_core::{Flood, OnFailure, RemedyName, Repeatability, RunState, StepKind};
 use serde::Serialize;
 
 use super::event::mode_word;
 use crate::View;
-use crate::web::text::{millis, span};
+use crate::web::text::{count, millis, span};
 
 /// `GET /v1/remedies`.
 #[derive(Debug, Serialize)]
@@ -105,7 +105,7 @@ impl Remedy {
             state,
             text,
             run: run.map(|run| run.id.to_string()),
-            on: remedy.on.iter().map(trigger).collect(),
+            on: remedy.on.iter().map(ToString::to_string).collect(),
             guard: remedy.guard.as_ref().map(ToString::to_string),
             cancel: remedy.cancel.as_ref().map(ToString::to_string),
             cooldown_ms: millis(remedy.cooldown),
@@ -126,15 +126,6 @@ impl Remedy {
     }
 }
 
-/// A trigger as the configuration writes it.
-pub(in crate::web) fn trigger(trigger: &Trigger) -> String {
-    match trigger {
-        Trigger::When(condition) => condition.to_string(),
-        Trigger::Match { source, pattern } => format!("match.{source}.{pattern}"),
-        Trigger::Changed { check, value } => format!("changed(value.{check}.{value})"),
-    }
-}
-
 /// Where a remedy stands: a word and a sentence; `None` when the plan has no such remedy.
 pub(in crate::web) fn state(name: &RemedyName, view: &View) -> Option<(&'static str, String)> {
     let remedy = view.plan.remedies.get(name)?;
@@ -146,13 +137,17 @@ pub(in crate::web) fn state(name: &RemedyName, view: &View) -> Option<(&'static 
         return Some((word, format!("{}: {}", run.id, super::describe_run(run, view))));
     }
     if flood.gave_up {
-        let runs = flood.unhelpful;
-        return Some(("gave_up", format!("gave up: {runs} runs in a row did not help")));
+        let runs = match flood.unhelpful {
+            1 => "the last run".to_owned(),
+            more => format!("{more} runs in a row"),
+        };
+        let way = format!("`lictor remedy start {name}` starts it");
+        return Some(("gave_up", format!("gave up: {runs} did not help; {way}")));
     }
     if let Some(until) = flood.spent_until(remedy, now) {
-        let runs = remedy.budget.map_or(0, |budget| budget.runs.get());
+        let runs = count(remedy.budget.map_or(0, |budget| budget.runs.get() as usize), "run");
         let next = span(until.since(now));
-        return Some(("budget_used", format!("its budget of {runs} runs is used up; the next in {next}")));
+        return Some(("budget_used", format!("its budget of {runs} is used up; the next in {next}")));
     }
     let cooling = flood.cooling_until(remedy, now).map(|until| span(until.since(now)));
     Some(match (&flood.deferred, cooling) {

@@ -1,10 +1,11 @@
 //! The summary as JSON.
 
+use lictor_store::MirrorState;
 use serde::Serialize;
 
 use super::event::mode_word;
 use crate::View;
-use crate::web::text::{millis, rfc3339};
+use crate::web::text::{millis, rfc3339, visible};
 
 /// `GET /v1/status`.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,12 @@ pub(in crate::web) struct Status {
     /// Why nothing can be recorded; then nothing is acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) cannot_record: Option<CannotRecord>,
+    /// Why nothing is done although everything is watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) withheld: Option<Withheld>,
+    /// How the copies in Consul stand, on a node that has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) copies: Option<Copies>,
 }
 
 /// How many checks have which status.
@@ -60,6 +67,53 @@ pub(in crate::web) struct CannotRecord {
     pub(in crate::web) since: String,
     pub(in crate::web) lasts_ms: u64,
 }
+
+/// Why nothing is done yet, and the way out.
+#[derive(Debug, Serialize)]
+pub(in crate::web) struct Withheld {
+    pub(in crate::web) why: String,
+    pub(in crate::web) help: &'static str,
+}
+
+impl Withheld {
+    pub(in crate::web) fn of(view: &View) -> Option<Self> {
+        let new =
+            "the store of this node is new, and Consul has not told yet what an earlier one had under way";
+        let help = "it begins to act by itself when Consul answers; if there is nothing to wait for, \
+                    start the agent once with `lictor run --new-node`";
+        view.withheld.then(|| match &view.copies {
+            Some(MirrorState::Duplicate { why }) => Self {
+                why: visible(why, TEXT),
+                help: "it begins to act by itself when the other one is not alive any more",
+            },
+            Some(MirrorState::Unconfirmed { why }) => {
+                Self { why: format!("{new} ({})", visible(why, TEXT)), help }
+            }
+            Some(MirrorState::InStep { .. } | MirrorState::Behind { .. }) | None => {
+                Self { why: new.to_owned(), help }
+            }
+        })
+    }
+}
+
+/// How the copies in Consul stand: `in_step`, `behind`, `unconfirmed` or `duplicate`.
+#[derive(Debug, Serialize)]
+pub(in crate::web) struct Copies {
+    pub(in crate::web) state: &'static str,
+    /// Why they are not in step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) why: Option<String>,
+}
+
+impl Copies {
+    fn of(view: &View) -> Option<Self> {
+        let state = view.copies.as_ref()?;
+        Some(Self { state: state.word(), why: state.why().map(|why| visible(why, TEXT)) })
+    }
+}
+
+/// Longest reason, characters.
+const TEXT: usize = 1_000;
 
 impl Counts {
     pub(in crate::web) fn new(view: &View) -> Self {
@@ -100,6 +154,8 @@ impl Status {
                 since: rfc3339(since.wall),
                 lasts_ms: millis(view.at.boot.since(since.boot)),
             }),
+            withheld: Withheld::of(view),
+            copies: Copies::of(view),
         }
     }
 }

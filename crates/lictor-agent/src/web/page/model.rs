@@ -4,13 +4,14 @@ use std::cmp::Reverse;
 
 use askama::Template;
 use lictor_core::{Ending, Event, Mode, Outcome, RunState, Status, What};
+use lictor_store::MirrorState;
 
 use super::check::CheckRow;
 use super::incident::IncidentCard;
 use super::remedy::{RemedyCard, RunRow};
 use crate::View;
 use crate::web::Site;
-use crate::web::api::Counts;
+use crate::web::api::{Counts, Withheld};
 use crate::web::error::Failure;
 use crate::web::facts::open_incidents;
 use crate::web::history::EventQuery;
@@ -28,6 +29,8 @@ pub(super) struct Live {
     subline: String,
     counts: Vec<Count>,
     cannot_record: Option<(String, String)>,
+    withheld: Option<Withheld>,
+    name_taken: Option<String>,
     history_error: Option<String>,
     observe: bool,
     incidents: Vec<IncidentCard>,
@@ -121,6 +124,8 @@ impl Live {
                 .cannot_record
                 .as_ref()
                 .map(|(why, since)| (visible(why, TEXT), ago(*since, view.at))),
+            withheld: Withheld::of(&view),
+            name_taken: name_taken(&view),
             history_error,
             observe: view.plan.mode == Mode::Observe,
             more_incidents: open.len().saturating_sub(INCIDENTS),
@@ -306,6 +311,14 @@ impl Entry {
     }
 }
 
+/// On a node that acts all the same: which other machine has its name.
+fn name_taken(view: &View) -> Option<String> {
+    match &view.copies {
+        Some(MirrorState::Duplicate { why }) if !view.withheld => Some(visible(why, TEXT)),
+        _ => None,
+    }
+}
+
 /// How an event is marked: by what it means for whoever is responsible.
 fn tone(what: &What) -> &'static str {
     match what {
@@ -324,6 +337,8 @@ fn tone(what: &What) -> &'static str {
         | What::StepFailed { .. }
         | What::Parked { .. }
         | What::Escalated { .. }
+        | What::StateSetAside { .. }
+        | What::NameTaken { .. }
         | What::RecordingFailed { .. }
         | What::ReloadRefused { .. } => "bad",
         What::Outcome { outcome, .. } => match outcome {

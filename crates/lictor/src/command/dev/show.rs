@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lictor_agent::Recorded;
+use lictor_agent::text::escaped;
 use lictor_core::{Ending, Event, Status, What};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::service;
+use crate::command::status::count;
 use crate::output::Terminal;
 
 /// The terminal's view of the agent.
@@ -17,11 +19,19 @@ pub(crate) struct Show {
     dir: PathBuf,
     address: SocketAddr,
     wanted_port: u16,
+    before: usize,
 }
 
 impl Show {
-    pub(crate) fn new(terminal: Terminal, dir: PathBuf, address: SocketAddr, wanted_port: u16) -> Self {
-        Self { terminal, dir, address, wanted_port }
+    /// `before` is how many incidents there were before this start.
+    pub(crate) fn new(
+        terminal: Terminal,
+        dir: PathBuf,
+        address: SocketAddr,
+        wanted_port: u16,
+        before: usize,
+    ) -> Self {
+        Self { terminal, dir, address, wanted_port, before }
     }
 
     /// Shows everything that happens, until the agent stops.
@@ -32,6 +42,13 @@ impl Show {
         if self.address.port() != self.wanted_port {
             let way = format!("export LICTOR_HTTP_ADDR=http://{}", self.address);
             terminal.say(&format!("{}  {way}", terminal.strong("Commands ")));
+        }
+        if self.before > 0 {
+            let incidents = count(self.before, "incident", "incidents");
+            terminal.say(&format!(
+                "{}  {incidents} before; `lictor incidents` lists them",
+                terminal.strong("History  ")
+            ));
         }
         self.invite();
         terminal.say(&terminal.faint("Ctrl-C ends it.\n"));
@@ -78,7 +95,7 @@ impl Show {
             _ => "        ".to_owned(),
         };
         // What a program said may have several lines: they stay below its event.
-        let said = event.what.to_string().replace('\n', "\n                      ");
+        let said = escaped(&event.what.to_string()).replace('\n', "\n                      ");
         format!("{}  {word}  {said}", terminal.faint(&clock))
     }
 }
