@@ -1,7 +1,7 @@
 //! The client: one set of connections, and what every request has in common.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -36,7 +36,7 @@ const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_se
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    token: Option<HeaderValue>,
+    token: Arc<RwLock<Option<HeaderValue>>>,
     datacenter: Option<String>,
     consistency: Consistency,
     limits: Limits,
@@ -62,7 +62,7 @@ impl Client {
         let token = config.token.as_ref().map(token_header).transpose()?;
         let auth = config.auth.as_ref().map(auth_header).transpose()?;
         Ok(Self {
-            token,
+            token: Arc::new(RwLock::new(token)),
             datacenter: config.datacenter.clone(),
             consistency: config.consistency,
             limits: config.limits,
@@ -89,7 +89,18 @@ impl Client {
     /// If the token has characters a header cannot have.
     pub fn with_token(&self, token: Option<&Secret>) -> Result<Self, ConfigError> {
         let token = token.map(token_header).transpose()?;
-        Ok(Self { token, ..self.clone() })
+        Ok(Self { token: Arc::new(RwLock::new(token)), ..self.clone() })
+    }
+
+    /// Has this client and its clones use another token, or none, from the next request on:
+    /// a token was rotated. Clients of [`Self::with_token`] keep theirs.
+    ///
+    /// # Errors
+    /// If the token has characters a header cannot have; then the old one stays.
+    pub fn set_token(&self, token: Option<&Secret>) -> Result<(), ConfigError> {
+        let token = token.map(token_header).transpose()?;
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(())
     }
 
     /// The same client with another time limit for a whole request
@@ -224,8 +235,8 @@ impl Client {
 
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if let Some(token) = &self.token {
-            headers.insert("x-consul-token", token.clone());
+        if let Some(token) = self.token.read().unwrap_or_else(PoisonError::into_inner).clone() {
+            headers.insert("x-consul-token", token);
         }
         if let Some(auth) = &self.shared.auth {
             headers.insert(AUTHORIZATION, auth.clone());
@@ -364,6 +375,22 @@ mod tests {
         for secret in ["t0ken", "pa55", &encoded] {
             assert!(!printed.contains(secret), "{printed}");
         }
+    }
+
+    #[test]
+    fn a_rotated_token_is_used_by_every_clone_but_not_by_one_with_a_token_of_its_own() {
+        let first = client(Config { token: Some("first".into()), ..Config::default() });
+        let (clone, own) = (first.clone(), first.with_token(Some(&"own".into())).unwrap());
+        first.set_token(Some(&"second".into())).unwrap();
+        let sent = |client: &Client| client.headers()["x-consul-token"].to_str().unwrap().to_owned();
+        assert_eq!(
+            (sent(&first), sent(&clone), sent(&own)),
+            ("second".into(), "second".into(), "own".into())
+        );
+        assert!(first.set_token(Some(&"two\nlines".into())).is_err());
+        assert_eq!(sent(&clone), "second");
+        first.set_token(None).unwrap();
+        assert!(clone.headers().is_empty());
     }
 
     #[test]
