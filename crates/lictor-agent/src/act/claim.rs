@@ -279,6 +279,7 @@ mod tests {
             action: ActionName::new("a").unwrap(),
             target: Target::new("t").unwrap(),
             remedy: RemedyName::new("r").unwrap(),
+            definition: "d".to_owned(),
         }
     }
 

@@ -14,13 +14,15 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::claim::{Claim, End, Holder, Status, Stop};
+use super::identity::Namer;
 use super::job::{self, Job};
 use super::process::{ProcessId, orphans};
 use super::shim::{self, REAP};
 use super::text::{end_of, printable};
-use super::{failed, unknown};
+use super::{CALLED_OFF, failed, unknown};
 use crate::clock::boot_id;
 
 /// What is said of an attempt at most, bytes: outcomes are stored and mirrored.
@@ -42,6 +44,8 @@ pub(super) struct Launcher {
     pub root: PathBuf,
     /// From TERM to KILL.
     pub grace: Duration,
+    /// What orders are called in front of others.
+    pub namer: Namer,
 }
 
 /// One attempt at running a program.
@@ -105,6 +109,20 @@ impl Attempt {
         }
     }
 
+    /// Has it known to the next agent that the attempt, of whatever kind, was never begun.
+    pub(super) async fn refuse(&self, reason: &'static str) {
+        let claim = self.claim.clone();
+        let refused = blocking(move || {
+            if claim.take()? {
+                claim.hold(Holder::Nobody { reason: reason.to_owned() })?;
+            }
+            Ok(())
+        });
+        if let Err(error) = refused.await {
+            warn!(order = %self.order, %error, "not recorded that an order was never begun");
+        }
+    }
+
     /// Finds out what became of the attempt; waits for its end if it is under way.
     pub(super) async fn inspect(&self) -> Outcome {
         match self.look().await {
@@ -126,8 +144,9 @@ impl Attempt {
     async fn start(&self, command: &Command) -> Result<Child, String> {
         let (order, command) = (self.order.clone(), command.clone());
         let (limit, grace) = (self.limit, self.launcher.grace);
+        let identity = self.launcher.namer.name(&order);
         let job = blocking(move || {
-            let job = Job::new(&order, &command, limit, grace).map_err(io::Error::other)?;
+            let job = Job::new(&order, identity, &command, limit, grace).map_err(io::Error::other)?;
             serde_json::to_vec(&job).map_err(io::Error::other)
         });
         let job = job.await.map_err(|error| error.to_string())?;
@@ -137,6 +156,9 @@ impl Attempt {
         let Some((program, args)) = self.launcher.shim.split_first() else {
             return Err("there is no shim".to_owned());
         };
+        if self.abort.is_cancelled() {
+            return Err(CALLED_OFF.to_owned());
+        }
         let mut shim = tokio::process::Command::new(program);
         shim.args(args).arg(self.claim.dir()).env_clear().envs(job::kept());
         shim.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(false);
@@ -216,10 +238,10 @@ impl Attempt {
     /// still run: it is held to the time limit, so that it never runs beside a repetition.
     async fn lost(&self, shim: ProcessId, output: &[u8]) -> Outcome {
         const OFTEN: Duration = Duration::from_millis(200);
-        let mark = format!("LICTOR_STEP={}", self.order);
         let left = async || {
-            let mark = mark.clone();
-            blocking(move || Ok(orphans(shim, &mark))).await.unwrap_or_default()
+            let (launcher, order) = (Arc::clone(&self.launcher), self.order.clone());
+            let find = move || Ok(orphans(shim, |variable| launcher.namer.marks(variable, &order)));
+            blocking(find).await.unwrap_or_default()
         };
         if left().await.is_empty() {
             return unknown(detail("its shim was killed; how it ended is lost", output));
@@ -307,7 +329,8 @@ fn look(claim: &Claim) -> io::Result<Seen> {
     })
 }
 
-fn never(reason: String) -> Outcome {
+/// It is certain that it was not begun.
+pub(super) fn never(reason: String) -> Outcome {
     Outcome::NotStarted { detail: format!("was never started: {reason}") }
 }
 

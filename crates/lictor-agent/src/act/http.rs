@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lictor_config::{HttpAction, Tls};
-use lictor_core::{Order, Outcome};
+use lictor_core::Outcome;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Identity, Method, Response, StatusCode, redirect, retry};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,9 +24,9 @@ const READ: usize = 64 * 1024;
 /// Secrets and certificates are read and the host is looked up within this.
 const READY: Duration = Duration::from_secs(10);
 
-/// Makes the request. Redirects are not followed, no proxy is used, nothing is repeated.
-pub(super) async fn send(action: &HttpAction, order: &Order, limit: Duration) -> Outcome {
-    let prepared = timeout(READY, Prepared::new(action, order, limit));
+/// Makes the request under an identity. Redirects are not followed, no proxy is used, nothing is repeated.
+pub(super) async fn send(action: &HttpAction, identity: &str, limit: Duration) -> Outcome {
+    let prepared = timeout(READY, Prepared::new(action, identity, limit));
     let Prepared { client, request, redactor } = match prepared.await {
         Ok(Ok(prepared)) => prepared,
         Ok(Err(reason)) => return failed(format!("was never sent: {}", start_of(&reason, SHOWN))),
@@ -101,7 +101,7 @@ struct Prepared {
 impl Prepared {
     /// Reads secrets and certificates and looks the host up where that is ours to do;
     /// an error is a reason.
-    async fn new(action: &HttpAction, order: &Order, limit: Duration) -> Result<Self, String> {
+    async fn new(action: &HttpAction, identity: &str, limit: Duration) -> Result<Self, String> {
         let mut url = action.url.clone();
         let mut host = None;
         let mut addresses = Vec::new();
@@ -110,7 +110,7 @@ impl Prepared {
             addresses = resolve(&url).await.map_err(|error| format!("cannot look the host up: {error}"))?;
             url.set_host(Some(name)).map_err(|error| format!("`{name}` is not a host name: {error}"))?;
         }
-        let (action, identity) = (action.clone(), order.to_string());
+        let (action, identity) = (action.clone(), identity.to_owned());
         let prepare = move || prepare(&action, url, host, &addresses, &identity, limit);
         blocking(prepare).await.map_err(|error| error.to_string())
     }

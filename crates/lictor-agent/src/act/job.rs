@@ -38,12 +38,14 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The job for an order, with its secrets read.
+    /// The job for an order, with its secrets read; `identity` is what the order is called in
+    /// front of others.
     ///
     /// # Errors
     /// When a secret cannot be read.
     pub(super) fn new(
         order: &Order,
+        identity: String,
         command: &Command,
         limit: Duration,
         grace: Duration,
@@ -57,7 +59,7 @@ impl Job {
         }
         // Last: nothing takes the place of what identifies the step.
         for (name, value) in [
-            ("LICTOR_STEP", order.to_string()),
+            ("LICTOR_STEP", identity),
             ("LICTOR_RUN", order.run.to_string()),
             ("LICTOR_TARGET", order.target.to_string()),
             ("LICTOR_REMEDY", order.remedy.to_string()),

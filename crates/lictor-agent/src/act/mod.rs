@@ -8,16 +8,18 @@
 //! |---|---|---|---|
 //! | exec | exit status 0 | another status, a signal, cannot be run | time limit, abort, shim or machine went down |
 //! | http | an expected status | another of 300 to 499, never sent | any other, no answer |
-//! | kv | written, or found as wanted | refused, or found otherwise | no clear answer |
+//! | kv | written, or found as wanted | refused | no clear answer, and not found as wanted |
 //!
-//! A program that nobody began is *not started*: the agent ended before, and that is certain.
+//! What was certainly never begun is *not started*: the agent ended before, or it was called off.
 //!
 //! Programs run under a [`shim`] that outlives the agent, so that a restart of the agent
 //! neither ends nor repeats one.
 
+mod actions;
 mod claim;
 mod exec;
 mod http;
+mod identity;
 mod job;
 mod kv;
 mod output;
@@ -37,21 +39,27 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lictor_config::Action;
-use lictor_core::{ActionName, Effect, Order, Outcome, RunId, StepName};
+use lictor_core::{Effect, Order, Outcome, RunId, StepName};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::task::{OnEnd, Tasks};
+use actions::Known;
 use claim::Claim;
-use exec::{Attempt, Launcher, blocking};
+use exec::{Attempt, Launcher, blocking, never};
+use identity::Namer;
 
+pub use actions::Actions;
 pub use kv::{Keys, KeysError};
 
 /// A request or write under way gets so long to end when the agent stops; a program goes
 /// on without us.
-const LAST: Duration = Duration::from_secs(2);
+pub(crate) const LAST: Duration = Duration::from_secs(2);
+
+/// Why an order was not begun that was aborted before.
+const CALLED_OFF: &str = "it was called off before it had begun";
 
 /// Thirty years: a longer time limit is none, and an instant that far is still one.
 const FOREVER: Duration = Duration::from_secs(1_000_000_000);
@@ -81,6 +89,8 @@ impl Outcomes for Inbox {
 pub struct Settings {
     /// The agent's state directory; programs leave their traces in its `children`.
     pub state_dir: PathBuf,
+    /// The name of this node; part of what an order is called in front of others.
+    pub node: String,
     /// What tells this store from any other: run numbers are counted per store, so what
     /// was done under another one must not be taken for ours. Used as a name of a directory.
     pub lineage: String,
@@ -93,9 +103,10 @@ pub struct Settings {
 impl Settings {
     /// The settings of the real thing: this program is its own shim, and a program has
     /// 5 s from TERM to KILL.
-    pub fn new(state_dir: impl Into<PathBuf>, lineage: impl Into<String>) -> Self {
+    pub fn new(state_dir: impl Into<PathBuf>, node: impl Into<String>, lineage: impl Into<String>) -> Self {
         Self {
             state_dir: state_dir.into(),
+            node: node.into(),
             lineage: lineage.into(),
             // The very file that runs, also when it was replaced by an upgrade meanwhile.
             shim: vec!["/proc/self/exe".into(), "shim".into()],
@@ -109,7 +120,7 @@ impl Settings {
 pub struct Actors(Arc<Shared>);
 
 struct Shared {
-    actions: Mutex<Arc<BTreeMap<ActionName, Action>>>,
+    actions: Mutex<Known>,
     launcher: Arc<Launcher>,
     tasks: Tasks,
     outcomes: Arc<dyn Outcomes>,
@@ -135,13 +146,14 @@ struct OnTheWay {
 }
 
 impl Actors {
-    /// Ready to carry out orders.
+    /// Ready to carry out orders. `tasks` are to be drained before whatever takes the
+    /// outcomes in: see [`Actors::run`].
     ///
     /// # Errors
     /// When the directory for the traces of programs cannot be made.
     pub fn new(
         settings: Settings,
-        actions: BTreeMap<ActionName, Action>,
+        actions: Actions,
         tasks: Tasks,
         outcomes: impl Outcomes,
         clock: Clock,
@@ -149,9 +161,10 @@ impl Actors {
     ) -> io::Result<Self> {
         let root = std::path::absolute(&settings.state_dir)?.join("children").join(&settings.lineage);
         claim::make_root(&root)?;
-        let launcher = Launcher { shim: settings.shim, root, grace: settings.grace };
+        let namer = Namer::new(&settings.node, &settings.lineage);
+        let launcher = Launcher { shim: settings.shim, root, grace: settings.grace, namer };
         Ok(Self(Arc::new(Shared {
-            actions: Mutex::new(Arc::new(actions)),
+            actions: Mutex::new(Known::new(actions)),
             launcher: Arc::new(launcher),
             tasks,
             outcomes: Arc::new(outcomes),
@@ -161,14 +174,24 @@ impl Actors {
         })))
     }
 
-    /// Puts other actions in force; what is under way goes on as it was begun.
-    pub fn replace(&self, actions: BTreeMap<ActionName, Action>) {
-        *lock(&self.0.actions) = Arc::new(actions);
+    /// Makes the actions of another configuration known, before it is in force. Every order
+    /// does what its own definition says.
+    pub fn announce(&self, actions: Actions) {
+        lock(&self.0.actions).announce(actions);
+    }
+
+    /// The configuration whose actions were announced is in force.
+    pub fn take_up(&self) {
+        lock(&self.0.actions).take_up();
     }
 
     /// Carries out an effect in a task of its own. For [`Effect::Act`] and
     /// [`Effect::Inspect`] exactly one outcome is reported, unless the agent stops before;
     /// `limit` is the time limit of the step.
+    ///
+    /// When the tasks are told to end, nothing more is begun, requests and writes have 2 s to
+    /// report, and programs are left to their shims. What is not reported by then is found by
+    /// the next agent; what was not begun it knows not to have been.
     ///
     /// The intent must be durable before this is called.
     pub fn run(&self, effect: Effect, limit: Duration) {
@@ -252,9 +275,16 @@ impl Actors {
     /// Carries out an order; `None` when the agent stops before it is over.
     async fn act(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Outcome> {
         let Some(action) = self.action(&order) else {
-            let detail = format!("was never started: the configuration has no action `{}`", order.action);
-            return Some(Outcome::NotStarted { detail });
+            let name = &order.action;
+            return Some(never(format!("the configuration has no action `{name}` as it was when ordered")));
         };
+        if abort.is_cancelled() {
+            return Some(never(CALLED_OFF.to_owned()));
+        }
+        if self.0.tasks.stopping().is_cancelled() {
+            self.attempt(order, limit, abort).refuse("the agent was stopping").await;
+            return None;
+        }
         debug!(step = %order, action = %order.action, "acting");
         match action {
             Action::Exec(command) => {
@@ -262,11 +292,12 @@ impl Actors {
                 self.unless_stopping(Duration::ZERO, attempt.run(&command)).await
             }
             Action::Http(http) => {
-                let sent = stoppable(abort, http::send(&http, &order, limit));
+                let identity = self.0.launcher.namer.name(&order);
+                let sent = stoppable(abort, http::send(&http, &identity, limit));
                 self.unless_stopping(LAST, sent).await
             }
             Action::Kv(kv) => {
-                let written = stoppable(abort, within(limit, kv::write(&kv, &*self.0.keys)));
+                let written = stoppable(abort, kv::write(&kv, &*self.0.keys, limit));
                 self.unless_stopping(LAST, written).await
             }
         }
@@ -308,12 +339,14 @@ impl Actors {
                 let stopped = attempt.stop().await;
                 debug!(stopped, "abort of an order that is not under way here");
             };
-            self.0.tasks.spawn(format!("abort {identity}"), OnEnd::Fine, work);
+            // Also while the agent stops: nobody may be there to ask for it again.
+            let work = async move { drop(tokio::time::timeout(LAST, work).await) };
+            self.0.tasks.spawn_draining(format!("abort {identity}"), OnEnd::Fine, work);
         }
     }
 
     fn action(&self, order: &Order) -> Option<Action> {
-        lock(&self.0.actions).get(&order.action).cloned()
+        lock(&self.0.actions).find(order)
     }
 
     fn attempt(&self, order: Order, limit: Duration, abort: CancellationToken) -> Attempt {
@@ -378,8 +411,9 @@ fn remove(root: &std::path::Path, meant: impl Fn(&Claim) -> bool) -> io::Result<
 
 async fn stoppable(abort: CancellationToken, work: impl Future<Output = Outcome>) -> Outcome {
     tokio::select! {
-        outcome = work => outcome,
+        biased;
         () = abort.cancelled() => unknown("given up on request before there was an answer".to_owned()),
+        outcome = work => outcome,
     }
 }
 

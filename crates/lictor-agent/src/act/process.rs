@@ -117,16 +117,16 @@ pub(super) fn members(leader: ProcessId) -> Vec<ProcessId> {
         .collect()
 }
 
-/// What is left of the session of a leader that has ended: processes that still carry
-/// `mark` (`NAME=value`) in their environment, so that a session number that was used
-/// again is never taken for it.
-pub(super) fn orphans(leader: ProcessId, mark: &str) -> Vec<ProcessId> {
+/// What is left of the session of a leader that has ended: processes that still carry a
+/// variable (`NAME=value`) that `marks` them in their environment, so that a session number
+/// that was used again is never taken for it.
+pub(super) fn orphans(leader: ProcessId, marks: impl Fn(&[u8]) -> bool) -> Vec<ProcessId> {
     if leader.replaced() {
         return Vec::new();
     }
     let marked = |process: &ProcessId| {
         fs::read(format!("/proc/{}/environ", process.pid))
-            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()))
+            .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(&marks))
     };
     members(leader).into_iter().filter(marked).collect()
 }

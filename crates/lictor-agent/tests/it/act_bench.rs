@@ -1,14 +1,14 @@
 //! What the tests of actions share: actors with a real shim, and the outcomes they report.
 #![cfg(test)]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use lictor_agent::act::{Actors, Keys, KeysError, Outcomes, Settings};
+use lictor_agent::act::{Actions, Actors, Keys, KeysError, Outcomes, Settings};
 use lictor_agent::{Clock, Tasks};
 use lictor_config::{Action, Command, Secret};
 use lictor_core::{ActionName, Effect, Order, Outcome, RemedyName, RunId, StepName, Target};
@@ -35,6 +35,7 @@ pub(crate) struct Bench {
     pub(crate) actors: Actors,
     outcomes: mpsc::Receiver<(String, Outcome)>,
     tasks: Tasks,
+    deletions: Arc<AtomicUsize>,
 }
 
 impl Bench {
@@ -55,19 +56,21 @@ impl Bench {
         let tasks = Tasks::new();
         let settings = Settings {
             state_dir: dir.to_owned(),
+            node: "node1".to_owned(),
             lineage: "lineage".to_owned(),
             shim: vec![HOST.into(), "shim".into()],
             grace: GRACE,
         };
-        let actions = BTreeMap::from([(name("act"), action)]);
-        let keys = Arc::new(PanickingKeys);
+        let actions = actions("definition", action);
+        let deletions = Arc::<AtomicUsize>::default();
+        let keys = Arc::new(PanickingKeys(Arc::clone(&deletions)));
         let actors = Actors::new(settings, actions, tasks.clone(), Told(told), Clock::fresh(), keys).unwrap();
-        Self { dir: dir.to_owned(), keep: None, actors, outcomes, tasks }
+        Self { dir: dir.to_owned(), keep: None, actors, outcomes, tasks, deletions }
     }
 
     /// Ends this agent without waiting for anything and starts another one.
     pub(crate) async fn restart(self, action: Action) -> Self {
-        assert!(self.tasks.drain(Duration::from_secs(5)).await, "an action holds up the end of the agent");
+        self.stop().await;
         let bench = Self::at(&self.dir, action);
         Self { keep: self.keep, ..bench }
     }
@@ -90,6 +93,16 @@ impl Bench {
         let (of, outcome) = next.expect("no outcome was reported").expect("the actors are gone");
         assert_eq!(of, order.to_string());
         outcome
+    }
+
+    /// How often the deletion of a key was begun; none ends.
+    pub(crate) fn deletions(&self) -> usize {
+        self.deletions.load(Ordering::Relaxed)
+    }
+
+    /// Has the actors end, as at a stop of the agent; whoever takes outcomes in is still there.
+    pub(crate) async fn stop(&self) {
+        assert!(self.tasks.drain(Duration::from_secs(5)).await, "an action holds up the end of the agent");
     }
 
     /// Whether an outcome was reported that nobody has taken.
@@ -118,10 +131,16 @@ pub(crate) fn order() -> Order {
         action: name("act"),
         target: Target::new("target").unwrap(),
         remedy: RemedyName::new("remedy").unwrap(),
+        definition: "definition".to_owned(),
     }
 }
 
-pub(crate) fn name(text: &str) -> ActionName {
+/// A configuration whose only action is this one, under a definition.
+pub(crate) fn actions(definition: &str, action: Action) -> Actions {
+    Actions::from_iter([(name("act"), definition.to_owned(), action)])
+}
+
+fn name(text: &str) -> ActionName {
     ActionName::new(text).unwrap()
 }
 
@@ -210,7 +229,7 @@ impl Outcomes for Told {
 
 /// A store with a fault of the worst kind, or that never answers.
 #[derive(Debug)]
-struct PanickingKeys;
+struct PanickingKeys(Arc<AtomicUsize>);
 
 impl Keys for PanickingKeys {
     fn get<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, KeysError>> {
@@ -222,6 +241,7 @@ impl Keys for PanickingKeys {
     }
 
     fn delete<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<(), KeysError>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         Box::pin(std::future::pending())
     }
 }

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::Instant;
 
 use crate::act_bench::{
-    Bench, LONG, done, eventually, failed, file, kill, name, not_started, order, processes_with, program,
+    Bench, LONG, actions, done, eventually, failed, file, kill, not_started, order, processes_with, program,
     script, unknown,
 };
 
@@ -99,7 +99,8 @@ async fn a_program_gets_the_few_variables_it_was_promised_and_no_others() {
     let mut names: Vec<&str> = said.lines().map(|line| line.split_once('=').unwrap().0).collect();
     names.retain(|name| !["PATH", "HOME", "LANG"].contains(name));
     assert_eq!(names, ["GREETING", "LICTOR_REMEDY", "LICTOR_RUN", "LICTOR_STEP", "LICTOR_TARGET"]);
-    for line in ["GREETING=hello", "LICTOR_STEP=r1/step/1", "LICTOR_RUN=r1", "LICTOR_REMEDY=remedy"] {
+    let step = "LICTOR_STEP=node1.lineage/r1/step/1";
+    for line in ["GREETING=hello", step, "LICTOR_RUN=r1", "LICTOR_REMEDY=remedy"] {
         assert!(said.lines().any(|said| said == line), "{line} in {said}");
     }
     assert!(said.contains("PATH=/"), "{said}");
@@ -258,7 +259,8 @@ async fn another_attempt_is_another_identity() {
     for attempt in 1..=3 {
         done(&bench.act(&Order { attempt, ..order() }, LONG).await);
     }
-    assert_eq!(file(&bench.path("count")).await, "r1/step/1\nr1/step/2\nr1/step/3\n");
+    let names = [1, 2, 3].map(|attempt| format!("node1.lineage/r1/step/{attempt}\n"));
+    assert_eq!(file(&bench.path("count")).await, names.concat());
 }
 
 #[tokio::test]
@@ -308,13 +310,40 @@ async fn a_hangup_sent_to_all_of_us_by_name_leaves_the_program_alone() {
 }
 
 #[tokio::test]
-async fn an_order_for_an_action_that_a_reload_took_away_is_not_started() {
-    let mut bench = Bench::new(program(&["true"]));
-    bench.actors.replace([(name("other"), program(&["true"]))].into());
-    let outcome = bench.act(&order(), LONG).await;
-    assert!(not_started(&outcome).contains("has no action `act`"), "{outcome:?}");
-    bench.actors.replace([(name("act"), program(&["true"]))].into());
-    done(&bench.act(&order(), LONG).await);
+async fn an_order_does_what_was_configured_when_it_was_made_or_nothing() {
+    let mut bench = Bench::new(program(&["echo", "the old"]));
+    let old = |run| Order { run: RunId(run), ..order() };
+    let new = |run| Order { definition: "new".to_owned(), ..old(run) };
+    let says = |outcome: &Outcome, text: &str| {
+        assert!(done(outcome).ends_with(text), "{outcome:?}");
+    };
+    let reload = |definition: &str, text: &str| {
+        bench.actors.announce(actions(definition, program(&["echo", text])));
+    };
+    // Both are understood from the moment at which the engine may already have the new plan.
+    reload("new", "the new");
+    says(&bench.act(&old(1), LONG).await, "the old");
+    says(&bench.act(&new(2), LONG).await, "the new");
+    // An old order may still wait for its record when the new plan is in force.
+    bench.actors.take_up();
+    says(&bench.act(&old(3), LONG).await, "the old");
+    says(&bench.act(&new(4), LONG).await, "the new");
+    bench.actors.announce(actions("newer", program(&["echo", "the newer"])));
+    bench.actors.take_up();
+    let outcome = bench.act(&old(5), LONG).await;
+    assert!(not_started(&outcome).contains("has no action `act` as it was"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn what_is_called_off_before_it_has_begun_is_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let action = script(dir.path(), "echo > $DIR/begun");
+    let mut bench = Bench::on(dir, action);
+    bench.actors.run(Effect::Act(order()), LONG);
+    bench.actors.run(Effect::Abort(order()), LONG);
+    let outcome = bench.outcome(&order()).await;
+    assert_eq!(not_started(&outcome), "was never started: it was called off before it had begun");
+    assert!(!bench.path("begun").exists());
 }
 
 #[tokio::test]
@@ -329,8 +358,10 @@ async fn a_panic_in_an_action_is_an_unknown_outcome() {
 async fn a_store_that_never_answers_costs_no_more_than_the_time_limit() {
     let mut bench = Bench::new(Action::Kv(KvAction { key: "k".into(), value: None }));
     let outcome = bench.act(&order(), Duration::from_millis(200)).await;
-    assert_eq!(unknown(&outcome), "no answer within 0.2 s");
+    let told = "key `k` may have been deleted: no answer within 0.2 s; it cannot be read: no answer";
+    assert_eq!(unknown(&outcome), told);
     bench.actors.run(Effect::Act(order()), LONG);
+    eventually("it is under way", || bench.deletions() == 2).await;
     bench.actors.run(Effect::Abort(order()), LONG);
     assert!(unknown(&bench.outcome(&order()).await).starts_with("given up on request"));
 }

@@ -1,6 +1,5 @@
 //! The program behind the tests of actions: the shim, and an agent in small that can be killed.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use lictor_agent::act::{Actors, Keys, KeysError, Outcomes, Settings, shim};
+use lictor_agent::act::{Actions, Actors, Keys, KeysError, Outcomes, Settings, shim};
 use lictor_agent::{Clock, Tasks};
 use lictor_config::{Action, Command};
 use lictor_core::{ActionName, Effect, Order, Outcome, RemedyName, RunId, StepName, Target};
@@ -39,13 +38,14 @@ fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
         action: name.clone(),
         target: Target::new("target").ok()?,
         remedy: RemedyName::new("remedy").ok()?,
+        definition: "definition".to_owned(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let outcome = runtime.block_on(async {
         let (told, mut heard) = mpsc::channel(1);
         // The settings of the real thing: this program finds itself by /proc/self/exe.
-        let settings = Settings::new(state_dir, "lineage");
-        let actions = BTreeMap::from([(name, action)]);
+        let settings = Settings::new(state_dir, "node1", "lineage");
+        let actions = Actions::from_iter([(name, "definition".to_owned(), action)]);
         let (keys, clock) = (Arc::new(NoKeys), Clock::fresh());
         let actors = Actors::new(settings, actions, Tasks::new(), Told(told), clock, keys).ok()?;
         actors.run(Effect::Act(order), limit);

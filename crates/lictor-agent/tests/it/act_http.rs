@@ -44,6 +44,7 @@ impl Server {
             .route("/missing", any(|| async { (StatusCode::NOT_FOUND, "no such thing") }))
             .route("/broken", any(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "oops") }))
             .route("/never", any(std::future::pending::<()>))
+            .route("/soon", any(soon))
             .route("/parrot", any(|| async { format!("your token {SECRET} is\x1b[2J bad") }))
             .route("/huge", any(huge))
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&asked), keep));
@@ -72,6 +73,12 @@ async fn keep(
     let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     asked.lock().unwrap().push((parts.method.clone(), parts.headers.clone(), bytes.clone()));
     next.run(axum::extract::Request::from_parts(parts, Body::from(bytes))).await
+}
+
+/// An answer that takes a while.
+async fn soon() -> &'static str {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    "in the end"
 }
 
 /// A body without an end.
@@ -145,8 +152,8 @@ async fn the_request_carries_its_identity_and_what_was_configured() {
     let header =
         |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
     assert_eq!((method, &body[..]), (&Method::PUT, &b"the body"[..]));
-    assert_eq!(header("idempotency-key"), ["r1/step/1"]);
-    assert_eq!(header("x-lictor-step"), ["r1/step/1"]);
+    assert_eq!(header("idempotency-key"), ["node1.lineage/r1/step/1"]);
+    assert_eq!(header("x-lictor-step"), ["node1.lineage/r1/step/1"]);
     assert_eq!(header("x-key"), ["one"]);
     assert_eq!(header("authorization"), ["Basic dXNlcjpwYXNz"]);
     assert_eq!(asked[1].1["authorization"], "Bearer token");
@@ -262,6 +269,22 @@ async fn a_request_cannot_be_looked_at_afterwards_and_can_be_given_up() {
     crate::act_bench::eventually("the request arrives", || !server.asked().is_empty()).await;
     bench.actors.run(Effect::Abort(order()), LONG);
     assert!(unknown(&bench.outcome(&order()).await).starts_with("given up on request"));
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_soon_after_the_stop_is_reported_and_a_later_one_is_not() {
+    let server = Server::start().await;
+    let mut bench = Bench::new(Action::Http(Box::new(server.action("/soon"))));
+    bench.actors.run(Effect::Act(order()), LONG);
+    crate::act_bench::eventually("the request arrives", || !server.asked().is_empty()).await;
+    bench.stop().await;
+    assert!(done(&bench.outcome(&order()).await).ends_with("\nin the end"));
+
+    let mut bench = Bench::new(Action::Http(Box::new(server.action("/never"))));
+    bench.actors.run(Effect::Act(order()), LONG);
+    crate::act_bench::eventually("the request arrives", || server.asked().len() == 2).await;
+    bench.stop().await;
+    assert!(bench.is_quiet());
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use lictor_config::{Action, KvAction};
 use lictor_core::{Effect, Outcome};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
@@ -113,7 +114,7 @@ async fn when_the_shim_is_killed_too_nothing_is_known_and_nothing_goes_on_for_ev
     let shim = file(&dir.path().join("shim")).await.trim().parse().unwrap();
     kill_agent(agent);
     kill(shim);
-    let text = "r1/step/1";
+    let text = "node1.lineage/r1/step/1";
     let running = || {
         let all = processes_with("environ", &format!("LICTOR_STEP={text}"));
         all.into_iter().filter(|pid| cmdline(*pid).contains(dir.path().to_str().unwrap())).count()
@@ -142,6 +143,19 @@ async fn the_agent_itself_notices_that_the_shim_was_killed() {
     kill(shim);
     let outcome = bench.outcome(&order()).await;
     assert_eq!(unknown(&outcome), "its shim was killed while it ran; how it ended is lost\nso far");
+}
+
+#[tokio::test]
+async fn what_is_ordered_while_the_agent_stops_is_known_not_to_have_been_begun() {
+    // Of a key nobody could tell by looking, and neither of a request.
+    let action = Action::Kv(KvAction { key: "k".into(), value: None });
+    let bench = Bench::new(action.clone());
+    bench.stop().await;
+    bench.actors.run(Effect::Act(order()), LONG);
+    let mut bench = bench.restart(action).await;
+    assert_eq!(bench.deletions(), 0, "begun in spite of the stop");
+    let outcome = bench.inspect(&order(), LONG).await;
+    assert_eq!(not_started(&outcome), "was never started: the agent was stopping");
 }
 
 #[tokio::test]
