@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lictor_config::Config;
+use lictor_config::{Config, Consul};
+use lictor_consul::Client;
 use lictor_core::{Effect, Engine, Event, RunId, What};
 use lictor_store::{Kv, Mirror, NodeStore, OpenError, Options, Start, Warning};
 use prometheus_client::registry::Registry;
@@ -16,12 +17,12 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::act::{self, Actors};
+use crate::act::{self, Actions, Actors};
 use crate::clock::{Anchor, Clock, boot_id};
 use crate::consul;
 use crate::copies;
 use crate::decide::{Hands, Loop, Recorded};
-use crate::inbox::{INBOX, Inbox};
+use crate::inbox::{INBOX, Inbox, NoAnswer};
 use crate::notify::ServiceManager;
 use crate::task::{OnEnd, Tasks};
 use crate::watch::Watchers;
@@ -35,6 +36,9 @@ const RELOADS: usize = 2;
 
 /// How long a stop may take; the service manager's patience is longer.
 const STOP: Duration = Duration::from_secs(10);
+
+/// Of that, what acts may take; then the outcomes of what was under way have been reported.
+const HANDS: Duration = act::LAST.saturating_add(Duration::from_secs(1));
 
 /// Reads the configuration again, for a reload; on failure the mistakes in words.
 pub type Loader = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
@@ -97,7 +101,11 @@ impl StartError {
 
 /// A running agent.
 pub struct Agent {
+    /// What acts. It ends first, while there is somebody to take its outcomes in.
+    hands: Tasks,
     tasks: Tasks,
+    /// The decide loop.
+    decide: Tasks,
     live: broadcast::Sender<Recorded>,
     address: SocketAddr,
     manager: Arc<ServiceManager>,
@@ -127,7 +135,7 @@ impl Agent {
             axis: anchor.axis,
         });
         let clock = Clock::resume(anchor.as_ref(), &boot_id);
-        let plan = Arc::new(config.plan.clone());
+        let plan = Arc::clone(&config.plan);
         let (mut engine, mut first) = Engine::restore(plan, opened.rows, clock.now());
         let shared = config.consul.as_ref().map(consul::client).transpose().map_err(StartError::Consul)?;
         if shared.is_some() && !opened.store.confirmed() && !new_node {
@@ -147,7 +155,7 @@ impl Agent {
         let said = said.map(|what| Event { at: clock.now(), incident: None, run: None, what });
         first.events.splice(0..0, said);
 
-        let tasks = Tasks::new();
+        let (hands, tasks, deciding) = (Tasks::new(), Tasks::new(), Tasks::new());
         let (messages, queue) = mpsc::channel(INBOX);
         let inbox = Inbox(messages);
         let (live, _) = broadcast::channel(LIVE);
@@ -155,16 +163,21 @@ impl Agent {
         let mut registry = Registry::default();
         let metrics = web::Metrics::register(&mut registry);
 
-        let keys = crate::keys::of(&config, &opened.store).map_err(StartError::Consul)?;
-        let hands =
-            act::Settings { shim, ..act::Settings::new(&config.node.state_dir, opened.store.lineage()) };
-        let actors =
-            Actors::new(hands, config.actions.clone(), tasks.clone(), inbox.clone(), clock.clone(), keys)
-                .map_err(system("make the directory for the traces of programs"))?;
+        let keys = crate::keys::of(shared.as_ref(), &opened.store);
+        let (dir, lineage) = (&config.node.state_dir, opened.store.lineage());
+        let how = act::Settings { shim, ..act::Settings::new(dir, &config.node.name, lineage) };
+        let actions = Actions::of(&config);
+        let actors = Actors::new(how, actions, hands.clone(), inbox.clone(), clock.clone(), keys)
+            .map_err(system("make the directory for the traces of programs"))?;
         let open: Vec<RunId> = engine.runs().values().filter(|run| !run.ended()).map(|run| run.id).collect();
         if let Err(error) = actors.sweep(&open).await {
             warn!(%error, "old traces of programs not removed");
         }
+        // Before anything is recorded: what is recorded is noted for it.
+        let mirror = config.consul.as_ref().zip(shared.clone()).map(|(settings, client)| {
+            let kv = Kv::consul(client, settings.prefix.clone());
+            Mirror::new(kv, opened.store.clone(), crate::fault::pulse())
+        });
         let finished = Arc::new(AtomicBool::new(false));
         let decide = Loop {
             engine,
@@ -173,12 +186,14 @@ impl Agent {
             boot_id,
             inbox: queue,
             hands: actors.clone(),
+            copies: mirror.as_ref().map(Mirror::state),
             live: live.clone(),
             alive: manager.watchdog(),
-            stop: tasks.stopping(),
+            closing: hands.stopping(),
+            stop: deciding.stopping(),
         };
         let done = Arc::clone(&finished);
-        tasks.spawn_draining("decide", OnEnd::Stop, async move {
+        let decided = deciding.spawn_draining("decide", OnEnd::Stop, async move {
             decide.run(first).await;
             done.store(true, Ordering::Release);
         });
@@ -202,21 +217,30 @@ impl Agent {
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);
-        if let (Some(settings), Some(client)) = (&config.consul, shared) {
-            let kv = Kv::consul(client.clone(), settings.prefix.clone());
-            let copies = copies::keep(kv, opened.store.clone(), inbox.clone(), clock.clone());
-            tasks.spawn("copies", OnEnd::Fine, copies);
-            if let Some(name) = settings.register.clone() {
-                let node = config.node.name.clone();
-                let entry = consul::register(client, name, node, address, inbox.clone());
-                tasks.spawn("consul-service", OnEnd::Fine, entry);
-            }
+        if let Some(mirror) = mirror {
+            let copies = copies::keep(mirror, opened.store.clone(), inbox.clone(), clock.clone(), decided);
+            tasks.spawn_draining("copies", OnEnd::Fine, copies);
         }
-        let reloader =
-            Reloader { config, loader, inbox, clock, watchers, actors, manager: Arc::clone(&manager) };
+        if let (Some(settings), Some(client)) = (&config.consul, shared.clone())
+            && let Some(name) = settings.register.clone()
+        {
+            let node = config.node.name.clone();
+            let entry = consul::register(client, name, node, address, inbox.clone());
+            tasks.spawn("consul-service", OnEnd::Fine, entry);
+        }
+        let reloader = Reloader {
+            config,
+            loader,
+            inbox,
+            clock,
+            watchers,
+            actors,
+            consul: shared,
+            manager: Arc::clone(&manager),
+        };
         tasks.spawn("reload", OnEnd::Stop, reloader.run(asked));
         manager.ready(&address);
-        Ok(Self { tasks, live, address, manager, reloads, finished })
+        Ok(Self { hands, tasks, decide: deciding, live, address, manager, reloads, finished })
     }
 
     /// Where API and page are.
@@ -247,13 +271,14 @@ impl Agent {
             error!("cannot listen for signals");
             return self.stop().await;
         };
-        let stopping = self.tasks.stopping();
+        let (stopping, decided) = (self.tasks.stopping(), self.decide.stopping());
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
                 _ = quit.recv() => break,
                 _ = terminate.recv() => break,
                 () = stopping.cancelled() => break,
+                () = decided.cancelled() => break,
                 _ = hangup.recv() => {
                     // The answer goes to log and ledger.
                     let (answer, _) = oneshot::channel();
@@ -266,11 +291,16 @@ impl Agent {
         self.stop().await
     }
 
-    /// Stops in order; `false` when something did not end in time or the last decisions
-    /// were not recorded.
+    /// Stops in order: what acts comes first, so that the outcome of what is under way is
+    /// recorded, then all the rest. `false` when something did not end in time or the last
+    /// decisions were not recorded.
     pub async fn stop(self) -> bool {
         self.manager.stopping();
-        let drained = self.tasks.drain(STOP).await;
+        let deadline = Instant::now() + STOP;
+        let acted = self.hands.drain(HANDS).await;
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let (watched, decided) = tokio::join!(self.tasks.drain(rest), self.decide.drain(rest));
+        let drained = acted && watched && decided;
         if !drained {
             warn!(limit_seconds = STOP.as_secs(), "some tasks did not end in time");
         }
@@ -296,6 +326,8 @@ struct Reloader {
     clock: Clock,
     watchers: Watchers,
     actors: Actors,
+    /// The client that everything shares.
+    consul: Option<Client>,
     manager: Arc<ServiceManager>,
 }
 
@@ -304,6 +336,7 @@ impl Reloader {
         while let Some(answer) = asked.recv().await {
             self.manager.reloading();
             let result = self.reload().await;
+            // The entry of the ledger is logged as well, for everybody.
             match &result {
                 Ok(difference) => debug!(difference, "configuration reloaded"),
                 Err(why) => debug!(error = why, "configuration refused; the old one stays in force"),
@@ -318,27 +351,7 @@ impl Reloader {
         let loader = Arc::clone(&self.loader);
         let loaded = tokio::task::spawn_blocking(move || loader()).await;
         let loaded = loaded.unwrap_or_else(|_panicked| Err("reading it failed".to_owned()));
-        let fixed = |new: &Config| -> Result<(), String> {
-            let old = &self.config;
-            let moved: Vec<&str> = [
-                ("node.name", old.node.name != new.node.name),
-                ("node.state_dir", old.node.state_dir != new.node.state_dir),
-                // Secrets do not show in these texts, and are read anew whenever they are needed.
-                ("http", format!("{:?}", old.http) != format!("{:?}", new.http)),
-                ("consul", format!("{:?}", old.consul) != format!("{:?}", new.consul)),
-            ]
-            .iter()
-            .filter(|(_, moved)| *moved)
-            .map(|(name, _)| *name)
-            .collect();
-            if moved.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{} can only change with a restart", moved.join(", ")))
-            }
-            // The entry of the ledger is logged as well, for everybody.
-        };
-        let config = match loaded.and_then(|config| fixed(&config).map(|()| config)) {
+        let config = match loaded.and_then(|config| fixed(&self.config, &config).map(|()| config)) {
             Ok(config) => config,
             Err(why) => {
                 let what = What::ReloadRefused { why: why.clone() };
@@ -351,11 +364,204 @@ impl Reloader {
         let what = What::Reloaded { difference: difference.clone() };
         let event = Event { at: self.clock.now(), incident: None, run: None, what };
         // The actions first: the new plan may start one at once.
-        self.actors.replace(config.actions.clone());
-        let plan = Arc::new(config.plan.clone());
-        self.inbox.reload(plan, event).await.map_err(|gone| gone.to_string())?;
-        self.watchers.apply(&config.watches).await.map_err(|gone| gone.to_string())?;
+        self.actors.announce(Actions::of(&config));
+        let plan = Arc::clone(&config.plan);
+        let recorded = self.inbox.reload(plan, event).await;
+        if let Err(why @ (NoAnswer::Gone | NoAnswer::Busy)) = recorded {
+            return Err(why.to_string());
+        }
+        // From here on the new plan is in force, recorded or not: the rest must follow.
+        self.actors.take_up();
+        let mut told = vec![match recorded {
+            Ok(()) => difference,
+            Err(_late) => format!("in force, not recorded yet{}: {difference}", self.why_late().await),
+        }];
+        if let Err(why) = self.watchers.apply(&config.watches).await {
+            told.push(format!("the watchers are those of before: {why}"));
+        }
+        if let (Some(client), Some(settings)) = (&self.consul, &config.consul)
+            && let Err(why) = consul::renew(client, settings)
+        {
+            warn!(error = why, "the token for Consul stays the one of before");
+            told.push(format!("the token for Consul stays the one of before: {why}"));
+        }
         self.config = config;
-        Ok(difference)
+        Ok(told.join("; "))
+    }
+
+    /// Why the loop cannot record, in brackets, if it says so.
+    async fn why_late(&self) -> String {
+        let view = self.inbox.view().await.ok();
+        let why = view.and_then(|view| view.cannot_record.as_ref().map(|(why, _)| format!(" ({why})")));
+        why.unwrap_or_default()
+    }
+}
+
+/// Refuses a configuration that changes what is set up once, at a start. A token is no part of
+/// that where it is read anew: that of the listener from its file, that for Consul at each reload.
+fn fixed(old: &Config, new: &Config) -> Result<(), String> {
+    // Their secrets do not show in these texts.
+    let consul = |config: &Config| {
+        config.consul.clone().map(|consul| format!("{:?}", Consul { token: None, ..consul }))
+    };
+    let http = |config: &Config| format!("{:?}", config.http);
+    let moved: Vec<&str> = [
+        ("node.name", old.node.name != new.node.name),
+        ("node.datacenter", old.node.datacenter != new.node.datacenter),
+        ("node.state_dir", old.node.state_dir != new.node.state_dir),
+        ("http", http(old) != http(new) || old.http.token != new.http.token),
+        ("consul", consul(old) != consul(new)),
+    ]
+    .into_iter()
+    .filter_map(|(name, moved)| moved.then_some(name))
+    .collect();
+    if moved.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} can only change with a restart", moved.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures::future::BoxFuture;
+    use lictor_config::parse;
+    use lictor_core::{CheckName, Now, Plan, Status};
+
+    use super::*;
+    use crate::act::{Keys, KeysError};
+    use crate::inbox::{Message, View};
+
+    #[derive(Debug)]
+    struct NoKeys;
+
+    impl Keys for NoKeys {
+        fn get<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, KeysError>> {
+            Box::pin(std::future::pending())
+        }
+        fn put<'a>(&'a self, _key: &'a str, _value: Vec<u8>) -> BoxFuture<'a, Result<(), KeysError>> {
+            Box::pin(std::future::pending())
+        }
+        fn delete<'a>(&'a self, _key: &'a str) -> BoxFuture<'a, Result<(), KeysError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn name(check: &str) -> CheckName {
+        CheckName::new(check).unwrap()
+    }
+
+    fn config(check: &str) -> Config {
+        parse("x.hcl", &format!("watch \"heartbeat\" \"{check}\" {{\n  within = \"1h\"\n}}\n"))
+            .unwrap()
+            .config
+    }
+
+    fn view(plan: Arc<Plan>, at: Now) -> Arc<View> {
+        let (checks, floods) = (BTreeMap::new(), BTreeMap::new());
+        let (runs, incidents) = (BTreeMap::new(), BTreeMap::new());
+        let cannot_record = Some(("the disk is full".to_owned(), at));
+        Arc::new(View {
+            at,
+            plan,
+            checks,
+            floods,
+            runs,
+            incidents,
+            cannot_record,
+            withheld: false,
+            copies: None,
+        })
+    }
+
+    /// A reloader, the loop's end of its inbox, and what keeps both.
+    fn rig(tasks: &Tasks) -> (Reloader, mpsc::Receiver<Message>, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let (sender, messages) = mpsc::channel(1);
+        let (inbox, clock, config) = (Inbox(sender), Clock::fresh(), config("old"));
+        let how = act::Settings::new(dir.path(), "node1", "lineage");
+        let keys = Arc::new(NoKeys);
+        let actors =
+            Actors::new(how, Actions::default(), tasks.clone(), inbox.clone(), clock.clone(), keys).unwrap();
+        let mut registry = Registry::default();
+        let watchers = Watchers::start(&config.watches, tasks, inbox.clone(), clock.clone(), &mut registry);
+        let loader: Loader = Arc::new(|| Ok(self::config("new")));
+        let manager = Arc::new(ServiceManager::from_env());
+        let consul = None;
+        let reloader = Reloader { config, loader, inbox, clock, watchers, actors, consul, manager };
+        (reloader, messages, dir)
+    }
+
+    async fn watched(reloader: &Reloader, check: &str) -> bool {
+        let check = name(check);
+        let called = reloader.watchers.heartbeat(&check, Status::Passing, "called");
+        // Nobody takes it out of the inbox, but only a heartbeat that is there is handed in.
+        !matches!(
+            tokio::time::timeout(Duration::from_secs(1), called).await,
+            Ok(Err(crate::watch::HeartbeatError::NotFound(_)))
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_is_in_force_is_followed_by_all_the_rest_also_when_it_is_not_recorded_yet() {
+        let tasks = Tasks::new();
+        let (mut reloader, mut messages, _dir) = rig(&tasks);
+        let clock = reloader.clock.clone();
+        let engine = async {
+            let Some(Message::Reload(plan, _, _unanswered)) = messages.recv().await else {
+                panic!("no plan")
+            };
+            let Some(Message::View(reader)) = messages.recv().await else { panic!("nobody asks why") };
+            reader.send(view(plan, clock.now())).unwrap();
+            // Neither is ever answered: the disk stays full.
+            std::future::pending::<()>().await;
+        };
+        let told = tokio::select! {
+            told = reloader.reload() => told.unwrap(),
+            () = engine => unreachable!(),
+        };
+        assert!(told.starts_with("in force, not recorded yet (the disk is full): "), "{told}");
+        assert!(
+            reloader.config.watches.contains_key(&name("new")),
+            "compared with the wrong one at the next reload"
+        );
+        assert!(watched(&reloader, "new").await, "the watchers are those of before");
+        assert!(!watched(&reloader, "old").await, "the watchers are those of before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_the_loop_did_not_take_changes_nothing() {
+        let tasks = Tasks::new();
+        let (mut reloader, _messages, _dir) = rig(&tasks);
+        let event = Event {
+            at: reloader.clock.now(),
+            incident: None,
+            run: None,
+            what: What::ReloadRefused { why: "the loop is busy with this".to_owned() },
+        };
+        reloader.inbox.note(event).await.unwrap();
+        let told = reloader.reload().await.unwrap_err();
+        assert!(told.contains("nothing was changed"), "{told}");
+        assert!(reloader.config.watches.contains_key(&name("old")));
+        assert!(watched(&reloader, "old").await && !watched(&reloader, "new").await);
+    }
+
+    #[test]
+    fn what_is_set_up_once_can_only_change_with_a_restart() {
+        let with = |blocks: &str| parse("x.hcl", blocks).unwrap().config;
+        let check = |old: &str, new: &str| fixed(&with(old), &with(new));
+        let base = "node {\n  name = \"a\"\n  state_dir = \"/x\"\n}\n";
+        assert_eq!(check(base, base), Ok(()));
+        let moved = "node {\n  name = \"a\"\n  state_dir = \"/x\"\n  datacenter = \"dc2\"\n}\n";
+        assert_eq!(check(base, moved), Err("node.datacenter can only change with a restart".to_owned()));
+        let http = |token: &str| format!("{base}http {{\n  token = \"{token}\"\n}}\n");
+        let refused = check(&http("first-token"), &http("second-token"));
+        assert_eq!(refused, Err("http can only change with a restart".to_owned()));
+        let consul = |lines: &str| format!("{base}consul {{\n{lines}\n}}\n");
+        assert_eq!(check(&consul("token = \"first\""), &consul("token = \"second\"")), Ok(()));
+        let refused = check(&consul(""), &consul("address = \"http://10.0.0.9:8500\""));
+        assert_eq!(refused, Err("consul can only change with a restart".to_owned()));
     }
 }

@@ -17,22 +17,16 @@ const TTL: Duration = Duration::from_secs(30);
 /// How often it says so.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The client that a `consul` block asks for. The token is read now: a rotated one needs a
-/// reload.
+/// The client that a `consul` block asks for. The token is read now; a rotated one is taken up
+/// by [`renew`].
 ///
 /// # Errors
 /// What is wrong with the settings, in words.
 pub(crate) fn client(settings: &Consul) -> Result<Client, String> {
-    let token = settings
-        .token
-        .as_ref()
-        .map(lictor_config::Secret::reveal)
-        .transpose()
-        .map_err(|error| error.to_string())?;
     let tls = &settings.tls;
     let config = lictor_consul::Config {
         address: settings.address.parse().map_err(|error| format!("{error}"))?,
-        token: token.map(lictor_consul::Secret::new),
+        token: token(settings)?,
         datacenter: settings.datacenter.clone(),
         namespace: settings.namespace.clone(),
         tls: lictor_consul::Tls {
@@ -46,6 +40,19 @@ pub(crate) fn client(settings: &Consul) -> Result<Client, String> {
         ..lictor_consul::Config::default()
     };
     Client::new(config).map_err(|error| error.to_string())
+}
+
+/// Has the client and its clones use the token that the settings name now.
+///
+/// # Errors
+/// Why the old one stays, in words.
+pub(crate) fn renew(client: &Client, settings: &Consul) -> Result<(), String> {
+    client.set_token(token(settings)?.as_ref()).map_err(|error| error.to_string())
+}
+
+fn token(settings: &Consul) -> Result<Option<lictor_consul::Secret>, String> {
+    let token = settings.token.as_ref().map(lictor_config::Secret::reveal).transpose();
+    token.map(|token| token.map(lictor_consul::Secret::new)).map_err(|error| error.to_string())
 }
 
 /// Keeps the agent registered as a service with a TTL check, until it stops. What the

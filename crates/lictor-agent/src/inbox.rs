@@ -4,10 +4,12 @@ use lictor_core::{
     Adoption, Check, CheckName, Command, Event, Flood, Incident, IncidentId, Input, Now, Outcome,
     PatternName, Plan, Refusal, RemedyName, Run, RunId, Sample, StepName,
 };
+use lictor_store::MirrorState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 /// Inputs waiting for the loop. When it is full the producer waits: a watcher then
 /// looks later, an outcome or a command is late but never lost. 4,096 is what the
@@ -21,7 +23,7 @@ pub(crate) enum Message {
     Input(Input),
     /// A person's command, with the way to answer it.
     Command(Command, oneshot::Sender<Result<String, Refusal>>),
-    /// A new plan; answered when it is in force.
+    /// A new plan; answered when it is in force and recorded.
     Reload(Arc<Plan>, Event, oneshot::Sender<()>),
     /// What an earlier store of this node left; answered when it is durable.
     Adopt(Adoption, oneshot::Sender<()>),
@@ -33,10 +35,30 @@ pub(crate) enum Message {
 #[derive(Clone, Debug)]
 pub struct Inbox(pub(crate) mpsc::Sender<Message>);
 
-/// The loop has ended or does not answer.
+/// The loop has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the agent is stopping or does not answer")]
+#[error("the agent is stopping")]
 pub struct Gone;
+
+/// Why there is no answer, and what became of the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// The loop has ended.
+    #[error("the agent is stopping")]
+    Gone,
+    /// The loop did not take the question, and never will.
+    #[error("the agent has too much to do; nothing was changed")]
+    Busy,
+    /// The loop has the question: what was asked for takes effect all the same.
+    #[error("the agent has not answered within 10 s")]
+    Late,
+}
+
+impl From<Gone> for NoAnswer {
+    fn from(_gone: Gone) -> Self {
+        Self::Gone
+    }
+}
 
 /// How long a reader or a command waits for the loop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -105,8 +127,8 @@ impl Inbox {
     /// Asks for something and waits for the answer, which comes when it is durable.
     ///
     /// # Errors
-    /// When the agent stops or does not answer within 10 s.
-    pub async fn command(&self, command: Command) -> Result<Result<String, Refusal>, Gone> {
+    /// When the agent stops or does not answer within 10 s; see [`NoAnswer`].
+    pub async fn command(&self, command: Command) -> Result<Result<String, Refusal>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         self.ask(Message::Command(command, answer), answered).await
     }
@@ -114,40 +136,45 @@ impl Inbox {
     /// The present state; at most 250 ms old.
     ///
     /// # Errors
-    /// When the agent stops or does not answer within 10 s.
-    pub async fn view(&self) -> Result<Arc<View>, Gone> {
+    /// When the agent stops or does not answer within 10 s; see [`NoAnswer`].
+    pub async fn view(&self) -> Result<Arc<View>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         self.ask(Message::View(answer), answered).await
     }
 
-    /// Puts a plan in force.
+    /// Puts a plan in force; returns when that is durable.
     ///
     /// # Errors
-    /// When the agent stops or does not answer within 10 s.
-    pub async fn reload(&self, plan: Arc<Plan>, event: Event) -> Result<(), Gone> {
+    /// When the agent stops or does not answer within 10 s. If it is only [`NoAnswer::Late`],
+    /// the plan is in force and not yet recorded.
+    pub async fn reload(&self, plan: Arc<Plan>, event: Event) -> Result<(), NoAnswer> {
         let (answer, answered) = oneshot::channel();
         self.ask(Message::Reload(plan, event, answer), answered).await
     }
 
-    /// Hands in what an earlier store of this node left; returns when it is durable.
+    /// Hands in what an earlier store of this node left; returns when it is durable, however
+    /// long that takes: nobody could do anything else meanwhile.
     ///
     /// # Errors
-    /// When the agent stops or does not answer within 10 s.
+    /// When the agent stops.
     pub async fn adopt(&self, adoption: Adoption) -> Result<(), Gone> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Message::Adopt(adoption, answer), answered).await
+        self.0.send(Message::Adopt(adoption, answer)).await.map_err(|_closed| Gone)?;
+        answered.await.map_err(|_dropped| Gone)
     }
 
     async fn input(&self, input: Input) -> Result<(), Gone> {
         self.0.send(Message::Input(input)).await.map_err(|_closed| Gone)
     }
 
-    async fn ask<T>(&self, message: Message, answered: oneshot::Receiver<T>) -> Result<T, Gone> {
-        let asked = async {
-            self.0.send(message).await.map_err(|_closed| Gone)?;
-            answered.await.map_err(|_dropped| Gone)
-        };
-        tokio::time::timeout(PATIENCE, asked).await.map_err(|_late| Gone)?
+    async fn ask<T>(&self, message: Message, answered: oneshot::Receiver<T>) -> Result<T, NoAnswer> {
+        // Room first: a message that waits for it is not in the loop's hands, one that was
+        // sent is.
+        let deadline = Instant::now() + PATIENCE;
+        let room = timeout_at(deadline, self.0.reserve()).await.map_err(|_full| NoAnswer::Busy)?;
+        room.map_err(|_closed| NoAnswer::Gone)?.send(message);
+        let answer = timeout_at(deadline, answered).await.map_err(|_late| NoAnswer::Late)?;
+        answer.map_err(|_dropped| NoAnswer::Gone)
     }
 }
 
@@ -168,4 +195,44 @@ pub struct View {
     pub incidents: BTreeMap<IncidentId, Incident>,
     /// What cannot be recorded at present, and since when: then nothing is acted on.
     pub cannot_record: Option<(String, Now)>,
+    /// Whether nothing is done because it is not known yet what an earlier store of this
+    /// node had under way.
+    pub withheld: bool,
+    /// How the copies in Consul stand, on a node that has them.
+    pub copies: Option<MirrorState>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry() -> Command {
+        Command::Retry(RunId(1))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_is_not_the_end_of_the_loop() {
+        let (sender, mut loops) = mpsc::channel(1);
+        let inbox = Inbox(sender);
+        assert_eq!(inbox.command(retry()).await, Err(NoAnswer::Late));
+        // The loop has it, and it takes effect: the next one is not even taken.
+        assert_eq!(inbox.command(retry()).await, Err(NoAnswer::Busy));
+        assert!(matches!(loops.recv().await, Some(Message::Command(..))));
+        assert!(loops.try_recv().is_err(), "what was not taken comes all the same");
+        drop(loops);
+        assert_eq!(inbox.command(retry()).await, Err(NoAnswer::Gone));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_adoption_is_waited_for() {
+        let (sender, mut loops) = mpsc::channel(1);
+        let inbox = Inbox(sender);
+        let adopted = async {
+            let Some(Message::Adopt(_, answer)) = loops.recv().await else { panic!("nothing came") };
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            answer.send(()).unwrap();
+        };
+        let (told, ()) = tokio::join!(inbox.adopt(Adoption::default()), adopted);
+        assert_eq!(told, Ok(()));
+    }
 }

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use lictor_config::Config;
+use lictor_consul::Client;
 use lictor_store::NodeStore;
 use lictor_store::kv::{Kv, KvError, Op};
 
 use crate::act::{Keys, KeysError};
-use crate::consul;
 
-/// The keys of the home that the configuration names.
-pub(crate) fn of(config: &Config, store: &NodeStore) -> Result<Arc<dyn Keys>, String> {
-    let kv = match &config.consul {
+/// The keys in Consul, or those of the store where there is none.
+pub(crate) fn of(consul: Option<&Client>, store: &NodeStore) -> Arc<dyn Keys> {
+    let kv = match consul {
         // The keys are as the configuration has them: not under our prefix.
-        Some(settings) => Kv::consul(consul::client(settings)?, ""),
+        Some(client) => Kv::consul(client.clone(), ""),
         None => Kv::embedded(store.clone()),
     };
-    Ok(Arc::new(Shared(kv)))
+    Arc::new(Shared(kv))
 }
 
 #[derive(Debug)]

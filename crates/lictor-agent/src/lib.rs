@@ -20,5 +20,5 @@ pub mod web;
 pub use agent::{Agent, Loader, Settings, StartError};
 pub use clock::{Anchor, Clock, boot_id};
 pub use decide::Recorded;
-pub use inbox::{Gone, Inbox, Inputs, View};
+pub use inbox::{Gone, Inbox, Inputs, NoAnswer, View};
 pub use task::{OnEnd, Tasks};

@@ -86,24 +86,22 @@ impl Watchers {
         answered.await.map_err(|_dropped| Gone)
     }
 
-    /// Takes a call of what must call in, with what it says of itself. `token` is what the
-    /// caller showed; a heartbeat without a token of its own does not look at it.
+    /// Takes a call of what must call in, with what it says of itself. Whether the caller may
+    /// is for whoever hands the call in to find out, see [`Self::heartbeat_token`].
     ///
     /// # Errors
-    /// When there is no such heartbeat, the token is not the configured one, or the agent
-    /// cannot take the call within 5 s.
+    /// When there is no such heartbeat, or the agent cannot take the call within 5 s.
     pub async fn heartbeat(
         &self,
         check: &CheckName,
-        token: Option<&str>,
         status: Status,
         message: &str,
     ) -> Result<(), HeartbeatError> {
         let heart = self.world.heart(check).ok_or_else(|| HeartbeatError::NotFound(check.clone()))?;
-        heart.beat(check, token, status, message, &self.inbox).await
+        heart.beat(check, status, message, &self.inbox).await
     }
 
-    /// The token that a heartbeat wants of its callers. `None`: there is no such heartbeat;
+    /// The token that a heartbeat is configured to want of its callers. `None`: there is no such heartbeat;
     /// `Some(None)`: it wants none.
     pub fn heartbeat_token(&self, check: &CheckName) -> Option<Option<Secret>> {
         self.world.heart(check).map(|heart| heart.token().cloned())

@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_config::{Heartbeat, Secret, SecretError};
+use lictor_config::{Heartbeat, Secret};
 use lictor_core::{CheckName, Sample, Span, Status};
-use subtle::ConstantTimeEq as _;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -29,20 +28,12 @@ pub enum HeartbeatError {
     /// There is no heartbeat watcher of that name.
     #[error("there is no heartbeat `{0}`")]
     NotFound(CheckName),
-    /// The token is missing or wrong.
-    #[error("the token of heartbeat `{0}` is missing or wrong")]
-    Forbidden(CheckName),
-    /// The configured token cannot be read.
-    #[error("the token of heartbeat `{check}` cannot be read: {source}")]
-    Secret {
-        /// The heartbeat.
-        check: CheckName,
-        /// Why.
-        source: SecretError,
-    },
-    /// The agent stops, or has too much to do to take it.
-    #[error("the agent is stopping or too busy to take the heartbeat `{0}`")]
+    /// The agent has too much to do to take it.
+    #[error("the agent has too much to do to take the heartbeat `{0}`")]
     Busy(CheckName),
+    /// The agent stops.
+    #[error("the agent is stopping")]
+    Gone,
 }
 
 /// One heartbeat watcher.
@@ -70,7 +61,8 @@ impl Heart {
         Self { within: heartbeat.within, token: heartbeat.token.clone(), beats: Arc::new(Mutex::new(beats)) }
     }
 
-    /// What its callers must show.
+    /// What its callers must show. It is not looked at here: who is let in is decided where
+    /// calls come in.
     pub(super) fn token(&self) -> Option<&Secret> {
         self.token.as_ref()
     }
@@ -84,19 +76,10 @@ impl Heart {
     pub(super) async fn beat(
         &self,
         check: &CheckName,
-        token: Option<&str>,
         status: Status,
         message: &str,
         inbox: &Inbox,
     ) -> Result<(), HeartbeatError> {
-        if let Some(secret) = &self.token {
-            let wanted =
-                secret.reveal().map_err(|source| HeartbeatError::Secret { check: check.clone(), source })?;
-            let shown = token.unwrap_or_default();
-            if !bool::from(shown.as_bytes().ct_eq(wanted.as_bytes())) {
-                return Err(HeartbeatError::Forbidden(check.clone()));
-            }
-        }
         let message = cut(message.trim(), MESSAGE);
         let message = if message.is_empty() { "called" } else { message }.to_owned();
         let take = async {
@@ -111,7 +94,8 @@ impl Heart {
         };
         match timeout(PATIENCE, take).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(HeartbeatError::Busy(check.clone())),
+            Ok(Err(_gone)) => Err(HeartbeatError::Gone),
+            Err(_late) => Err(HeartbeatError::Busy(check.clone())),
         }
     }
 }

@@ -188,13 +188,13 @@ async fn a_reload_replaces_only_what_changed() {
 async fn a_heartbeat_is_taken_for_its_check_alone() {
     let kind = WatchKind::Heartbeat(Heartbeat { within: Duration::from_secs(3_600), token: None });
     let mut agent = Agent::start(&BTreeMap::from([(name("job"), Arc::new(watch(kind, LONG)))]));
-    let missing = agent.watchers.heartbeat(&name("other"), None, Status::Passing, "").await;
+    let missing = agent.watchers.heartbeat(&name("other"), Status::Passing, "").await;
     assert!(matches!(missing, Err(HeartbeatError::NotFound(_))), "{missing:?}");
-    agent.watchers.heartbeat(&name("job"), None, Status::Warning, "disk is old").await.unwrap();
+    agent.watchers.heartbeat(&name("job"), Status::Warning, "disk is old").await.unwrap();
     let sample = agent.result("job").await;
     assert_eq!((sample.status, sample.summary.as_str()), (Status::Warning, "disk is old"));
 
     agent.watchers.apply(&BTreeMap::new()).await.unwrap();
-    let gone = agent.watchers.heartbeat(&name("job"), None, Status::Passing, "").await;
+    let gone = agent.watchers.heartbeat(&name("job"), Status::Passing, "").await;
     assert!(matches!(gone, Err(HeartbeatError::NotFound(_))), "{gone:?}");
 }

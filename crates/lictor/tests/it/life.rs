@@ -1,7 +1,10 @@
 //! The life of an agent: start, cure, reload, stop, start again.
 
 use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -55,6 +58,47 @@ fn a_stop_is_graceful_and_the_history_is_there_at_the_next_start() {
 }
 
 #[test]
+fn an_answer_that_comes_while_the_agent_stops_is_recorded() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut node = Node::new(&format!(
+        "{WATCHED}\n{}",
+        r#"
+rule "tell" {
+  on = check.works == "critical"
+  act "http" { url = "http://@SERVER@/" }
+}
+"#
+        .replace("@SERVER@", &server.local_addr().unwrap().to_string())
+    ));
+    let path = node.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    node.start_in(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    let (mut asked, _) = server.accept().unwrap();
+    let mut head = [0; 4_096];
+    let count = asked.read(&mut head).unwrap();
+    let head = String::from_utf8_lossy(head.get(..count).unwrap()).into_owned();
+    let key = head.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap_or_default();
+    assert!(key.starts_with("test.") && key.ends_with("/r1/act/1"), "{head}");
+    node.agent().signal(Signal::TERM).unwrap();
+    let mut told = [0; 1_024];
+    while !told.starts_with(b"STOPPING=1") {
+        told.fill(0);
+        socket.recv(&mut told).unwrap();
+    }
+    // Long enough for all that does not wait for the answer to be gone.
+    asked.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let waits = asked.read(&mut [0; 1]);
+    assert!(waits.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "{waits:?}");
+    asked.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let ended = node.agent().wait(LONG).unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    node.start();
+    let (_, runs, _) = node.says(&["remedy", "show", "r1"]);
+    assert!(runs.contains("done: status 200 OK") && !runs.contains("parked"), "{runs}");
+}
+
+#[test]
 fn a_kill_is_called_an_unclean_stop() {
     let mut node = Node::new(WATCHED);
     node.start();
@@ -77,6 +121,20 @@ fn a_reload_takes_up_what_changed_and_a_bad_one_changes_nothing() {
     node.agent().signal(Signal::HUP).unwrap();
     node.until("refused", |node| node.events().contains("configuration refused").then_some(()));
     assert!(!node.status("disks").is_empty(), "the old one stays in force");
+}
+
+#[test]
+fn a_reload_that_would_need_a_restart_says_so_and_changes_nothing() {
+    let mut node = Node::new(WATCHED);
+    node.start();
+    node.until("judged", |node| (node.status("works") == "critical").then_some(()));
+    let text = node.text(&format!("{WATCHED}\nwatch \"disk\" \"disks\" {{}}\n"));
+    let moved = text.replacen("node {", "node {\n  datacenter = \"dc2\"", 1);
+    fs::write(node.config(), moved).unwrap();
+    node.agent().signal(Signal::HUP).unwrap();
+    let says = "node.datacenter can only change with a restart";
+    node.until("refused", |node| node.events().contains(says).then_some(()));
+    assert!(node.status("disks").is_empty(), "half of it is in force");
 }
 
 #[test]
@@ -118,7 +176,7 @@ fn a_loop_that_hangs_is_not_reported_alive() {
     let mut part = [0; 1_024];
     while socket.recv(&mut part).is_ok() {}
     socket.set_nonblocking(false).unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     assert!(socket.recv(&mut part).is_err(), "a stopped process still says that it lives");
     node.agent().resume().unwrap();
     assert!(socket.recv(&mut part).is_ok());

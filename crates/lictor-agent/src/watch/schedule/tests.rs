@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use lictor_config::{Command, Heartbeat, Secret};
+use lictor_config::{Command, Heartbeat};
 use lictor_core::{Input, PatternName};
 use prometheus_client::registry::Registry;
 
@@ -67,8 +67,8 @@ fn every(every: Duration, timeout: Duration) -> Watch {
     Watch { kind, every, timeout, patterns: Vec::new() }
 }
 
-fn heartbeat(within: Duration, token: Option<&str>) -> Watch {
-    let kind = WatchKind::Heartbeat(Heartbeat { within, token: token.map(Secret::value) });
+fn heartbeat(within: Duration) -> Watch {
+    let kind = WatchKind::Heartbeat(Heartbeat { within, token: None });
     Watch { kind, every: 10 * SECOND, timeout: 5 * SECOND, patterns: Vec::new() }
 }
 
@@ -98,9 +98,9 @@ impl Rig {
         answered.await.unwrap()
     }
 
-    async fn beat(&self, token: Option<&str>, status: Status, message: &str) -> Result<(), HeartbeatError> {
+    async fn beat(&self, status: Status, message: &str) -> Result<(), HeartbeatError> {
         let check = "job".parse().unwrap();
-        self.world.heart(&check).unwrap().beat(&check, token, status, message, &self.inbox).await
+        self.world.heart(&check).unwrap().beat(&check, status, message, &self.inbox).await
     }
 }
 
@@ -333,19 +333,19 @@ fn hearts(watches: &[(&str, Watch)]) -> Rig {
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_says_nothing_until_a_whole_time_has_passed_without_a_call() {
-    let mut rig = hearts(&[("job", heartbeat(25 * SECOND, None))]);
+    let mut rig = hearts(&[("job", heartbeat(25 * SECOND))]);
     let first = rig.next().await;
     assert_eq!(first, "25s job critical: no call for 25s, wanted every 25s");
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_call_is_a_result_and_a_missing_one_is_noticed_on_time() {
-    let mut rig = hearts(&[("job", heartbeat(60 * SECOND, None))]);
+    let mut rig = hearts(&[("job", heartbeat(60 * SECOND))]);
     tokio::time::sleep(SECOND).await;
-    rig.beat(None, Status::Warning, "half done").await.unwrap();
+    rig.beat(Status::Warning, "half done").await.unwrap();
     assert_eq!(rig.next().await, "1s job warning: half done");
     tokio::time::sleep(SECOND).await;
-    rig.beat(None, Status::Passing, "").await.unwrap();
+    rig.beat(Status::Passing, "").await.unwrap();
     assert_eq!(rig.next().await, "2s job passing: called");
     let mut last = String::new();
     while !last.contains("critical") {
@@ -353,17 +353,6 @@ async fn each_call_is_a_result_and_a_missing_one_is_noticed_on_time() {
         assert!(last.contains("critical") || last.contains("job passing: called"), "{last}");
     }
     assert_eq!(last, "1m 2s job critical: no call for 1m, wanted every 1m");
-    rig.beat(None, Status::Passing, "back").await.unwrap();
+    rig.beat(Status::Passing, "back").await.unwrap();
     assert_eq!(rig.next().await, "1m 2s job passing: back");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_heartbeat_with_a_token_takes_no_call_without_it() {
-    let mut rig = hearts(&[("job", heartbeat(60 * SECOND, Some("abc")))]);
-    for wrong in [None, Some(""), Some("ab"), Some("abcd")] {
-        let refused = rig.beat(wrong, Status::Passing, "hello").await;
-        assert!(matches!(refused, Err(HeartbeatError::Forbidden(_))), "{wrong:?}: {refused:?}");
-    }
-    rig.beat(Some("abc"), Status::Passing, "hello").await.unwrap();
-    assert!(rig.next().await.ends_with("job passing: hello"));
 }
