@@ -27,7 +27,7 @@ pub struct Config {
     /// What the steps of remedies do, by the name the plan has for it.
     pub actions: BTreeMap<ActionName, Action>,
     /// What the engine judges and decides by.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The digest of each block by what it defines, such as `watch shop` or `node`: the
     /// same as long as what is written there is, comments and layout aside. A reload
     /// compares them.

@@ -71,7 +71,14 @@ impl Diagnostic for Problem {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        // Where no excerpt says which file it is, something else must.
+        let said = self.message.contains(&self.file)
+            || self.help.as_ref().is_some_and(|help| help.contains(&self.file));
+        if self.source.is_some() || said {
+            return self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>);
+        }
+        let help = self.help.as_ref().map_or_else(String::new, |help| format!("{help}; "));
+        Some(Box::new(format!("{help}in {}", self.file)))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -166,8 +173,8 @@ impl Draft {
         if !shows {
             labels.clear();
         }
-        if !shows && !message.contains(file) {
-            let place = if empty { format!("in {file}") } else { format!("at {file}:{line}:{column}") };
+        if !shows && !empty {
+            let place = format!("at {file}:{line}:{column}");
             help = Some(help.map_or_else(|| place.clone(), |help| format!("{help}; {place}")));
         }
         let source = shown.filter(|_| shows);

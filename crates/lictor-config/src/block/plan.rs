@@ -33,22 +33,23 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         consul: None,
         watches: BTreeMap::new(),
         actions: BTreeMap::new(),
-        plan: Plan { mode, limits, ..Plan::default() },
+        plan: Arc::default(),
         blocks: digests(body),
     };
+    let mut plan = Plan { mode, limits, ..Plan::default() };
     let watches = top.blocks("watch").into_iter().filter_map(|block| watch::decode(decoder, block));
     // Collected, because maps that grow by one in order of name stay half empty.
     let watches: Vec<_> = watches.collect();
-    config.plan.checks = watches.iter().map(|(name, _, plan)| (name.clone(), plan.clone())).collect();
+    plan.checks = watches.iter().map(|(name, _, plan)| (name.clone(), plan.clone())).collect();
     config.watches = watches.into_iter().map(|(name, watch, _)| (name, Arc::new(watch))).collect();
     for block in top.blocks("check") {
         let reader = Reader::new(decoder, block, schema(&check::BLOCK));
-        let plan = check::decode(&reader);
+        let judged = check::decode(&reader);
         let Some(label) = block.labels.first() else { continue };
         match CheckName::new(&label.is) {
             Ok(name) => {
-                if let Some(plan) = plan {
-                    config.plan.checks.insert(name, plan);
+                if let Some(judged) = judged {
+                    plan.checks.insert(name, judged);
                 }
             }
             Err(error) => decoder.add(Draft::new(Code::Name, label.span, error.to_string())),
@@ -57,14 +58,15 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     let rules = top.blocks("rule").into_iter().map(|block| rule::decode(decoder, block));
     let remedies = top.blocks("remedy").into_iter().map(|block| remedy::decode(decoder, block));
     for (name, remedy, actions) in rules.chain(remedies).flatten() {
-        config.plan.remedies.insert(name, remedy);
+        plan.remedies.insert(name, remedy);
         config.actions.extend(actions);
     }
     if top.blocks("watch").is_empty() && !decoder.report.is_partial() {
         let draft = Draft::warning(Code::NothingWatched, start, "nothing is watched");
         decoder.add(draft.help("add a block such as watch \"http\" \"NAME\" { url = \"…\" }"));
     }
-    check_circles(decoder, &config.plan);
+    check_circles(decoder, &plan);
+    config.plan = Arc::new(plan);
     config.consul = match consul {
         None => None,
         Some(found) => Some(found?),

@@ -117,9 +117,10 @@ mod tests {
             .config
             .plan
             .remedies
-            .into_values()
+            .values()
             .next()
             .unwrap()
+            .clone()
     }
 
     #[test]

@@ -93,7 +93,7 @@ mod tests {
 
     fn rule(lines: &str) -> Remedy {
         let text = format!("{WATCH}rule \"r\" {{\n{lines}\n act \"exec\" {{\n command = [\"x\"]\n }}\n}}");
-        parsed(&text).config.plan.remedies.into_values().next().unwrap()
+        parsed(&text).config.plan.remedies.values().next().unwrap().clone()
     }
 
     #[test]
@@ -164,7 +164,7 @@ rule "last" {
 }
 "#
         );
-        let remedies = parsed(&text).config.plan.remedies;
+        let remedies = parsed(&text).config.plan.remedies.clone();
         let found = &remedies[&RemedyName::new("r").unwrap()];
         assert_eq!((found.target.as_str(), found.give_up_after, found.mode), ("web", None, Mode::Observe));
         assert!(matches!(found.guard, Some(Condition::Not(_))));

@@ -190,6 +190,15 @@ fn check_deadline(reader: &Reader<'_>, deadline: Duration, steps: &[Step]) {
     if deadline < needed {
         let message = format!("no run can succeed: its steps hold for {} in all", Written(needed));
         reader.decoder.add(Draft::warning(Code::TooShort, reader.span("deadline"), message));
+        return;
+    }
+    let limited = |step: &Step| match &step.kind {
+        StepKind::Act { limit, .. } if *limit > deadline => Some((step.name.clone(), *limit)),
+        StepKind::Act { .. } | StepKind::Wait { .. } => None,
+    };
+    if let Some((step, limit)) = steps.iter().find_map(limited) {
+        let message = format!("the act of `{step}` may take {}, longer than the whole run", Written(limit));
+        reader.decoder.add(Draft::warning(Code::TooShort, reader.span("deadline"), message));
     }
 }
 

@@ -30,7 +30,7 @@ fn rule(on: &str, guard: &str) -> String {
 
 #[track_caller]
 fn triggers(on: &str) -> Vec<Trigger> {
-    parsed(&rule(on, "")).config.plan.remedies.into_values().next().unwrap().on
+    parsed(&rule(on, "")).config.plan.remedies.values().next().unwrap().on.clone()
 }
 
 #[track_caller]

@@ -150,7 +150,7 @@ remedy "r" {
 }"#;
     let json = parse("x.json", json).unwrap();
     let without_definition = |config: &crate::Config| {
-        let mut plan = config.plan.clone();
+        let mut plan = lictor_core::Plan::clone(&config.plan);
         plan.remedies.values_mut().for_each(|remedy| remedy.definition.clear());
         (plan, format!("{:?} {:?} {:?}", config.watches, config.actions, config.http))
     };

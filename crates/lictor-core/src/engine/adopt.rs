@@ -96,7 +96,7 @@ impl Engine {
             Some(remedy) if !parked && stopping.is_some() => match repeatable_at(remedy, &step) {
                 true => self.clean(id, &stopping.unwrap_or_default(), turn),
                 false => {
-                    self.park_at(id, attempt, format!("{lost}; it was being cancelled at `{step}`"), turn)
+                    self.park_at(id, attempt, format!("{lost}; it was being cancelled at `{step}`"), turn);
                 }
             },
             Some(remedy) if !parked && harmless_from(remedy, &step) => {

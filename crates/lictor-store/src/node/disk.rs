@@ -12,7 +12,7 @@ use redb::{Builder, Database, StorageBackend};
 use super::error::{StoreError, guarded};
 
 /// Memory for pages of the file, bytes. The rows of 10,000 checks fit.
-const CACHE: usize = 4 << 20;
+const CACHE: usize = 2 << 20;
 
 /// Opens a file as storage; tests put a disk with faults here.
 pub(super) type Maker = Arc<dyn Fn(&Path) -> io::Result<Box<dyn StorageBackend>> + Send + Sync>;
