@@ -116,7 +116,9 @@ impl Terminal {
             Ok(Status::Warning) => "33",
             Ok(Status::Critical) => "31",
             Ok(Status::Unknown) => "35",
-            Err(_) => "0",
+            // The terminal's own. Like this every cell of a column, and its heading, have as
+            // many characters that are not seen: else a table would not be straight.
+            Err(_) => "39",
         };
         paint(self.out, colour, status)
     }

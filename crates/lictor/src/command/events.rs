@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
         return Ok(());
     }
     query.push(("after", parts.last.to_string()));
-    let mut follow = Follow::start(&client, query, *terminal).await?;
+    let mut follow = Follow::new(&client, query, *terminal);
     loop {
         let Followed::Event(event) = follow.next().await? else { continue };
         match args.agent.format {

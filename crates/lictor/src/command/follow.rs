@@ -20,11 +20,14 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// Said once each time.
+const GONE: &str = "the agent is gone, waiting for it";
+
 /// What a follower is told.
 pub(crate) enum Followed {
     /// Something was recorded.
     Event(Value),
-    /// The agent was gone and is back; what was recorded meanwhile comes now.
+    /// The agent answers (again); what was recorded meanwhile comes now.
     Back,
 }
 
@@ -39,45 +42,53 @@ pub(crate) struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
+    /// Follows an agent that has just answered: one that is gone since is waited for.
+    pub(crate) fn new(client: &'a Client, query: Vec<(&'static str, String)>, terminal: Terminal) -> Self {
+        Self { client, query, terminal, last: None, stream: None }
+    }
+
     /// Begins to follow; an agent that is not there now is a failure.
-    pub(crate) async fn start(
-        client: &'a Client,
-        query: Vec<(&'static str, String)>,
-        terminal: Terminal,
-    ) -> Result<Self, Failure> {
-        let mut new = Self { client, query, terminal, last: None, stream: None };
-        new.stream = Some(new.connect().await?);
+    pub(crate) async fn start(client: &'a Client, terminal: Terminal) -> Result<Self, Failure> {
+        let mut new = Self::new(client, Vec::new(), terminal);
+        new.connect().await?;
         Ok(new)
     }
 
     /// The next event; waits for an agent that is gone.
     pub(crate) async fn next(&mut self) -> Result<Followed, Failure> {
-        if let Some(stream) = &mut self.stream
-            && let Some(event) = stream.next().await?
-        {
-            self.last = event.get("seq").and_then(Value::as_u64).or(self.last);
-            return Ok(Followed::Event(event));
-        }
-        self.stream = None;
-        self.terminal.say("the agent is gone, waiting for it");
-        let mut pause = PAUSE;
-        loop {
-            match self.connect().await {
-                Ok(stream) => {
-                    self.stream = Some(stream);
-                    return Ok(Followed::Back);
-                }
-                Err(failure) if failure.exit() == Exit::Unreachable => {}
-                Err(failure) => return Err(failure),
+        if let Some(stream) = &mut self.stream {
+            if let Some(event) = stream.next().await? {
+                self.last = event.get("seq").and_then(Value::as_u64).or(self.last);
+                return Ok(Followed::Event(event));
             }
+            self.stream = None;
+            self.terminal.say(GONE);
+        } else if self.connected().await? {
+            return Ok(Followed::Back);
+        } else {
+            self.terminal.say(GONE);
+        }
+        let mut pause = PAUSE;
+        while !self.connected().await? {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST);
         }
+        Ok(Followed::Back)
     }
 
-    async fn connect(&self) -> Result<Stream, Failure> {
+    /// Tries to connect; `false` when nobody is there.
+    async fn connected(&mut self) -> Result<bool, Failure> {
+        match self.connect().await {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.exit() == Exit::Unreachable => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), Failure> {
         let response = self.client.stream("/v1/events/stream", &self.query, self.last).await?;
-        Ok(Stream { response, buffer: Vec::new() })
+        self.stream = Some(Stream { response, buffer: Vec::new() });
+        Ok(())
     }
 }
 

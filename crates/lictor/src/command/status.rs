@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
     let client = Client::new(&args.agent)?;
     if args.watch {
         // First listen, then look: what comes in between is shown by the next look.
-        let mut changes = Follow::start(&client, Vec::new(), *terminal).await?;
+        let mut changes = Follow::start(&client, *terminal).await?;
         show(args, terminal, &client).await?;
         loop {
             changes.next().await?;
@@ -71,7 +71,10 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let shown = if args.all { checks.len() } else { checks.len().min(bad.max(FEW)) };
     if shown > 0 {
         let rows = checks.iter().take(shown).map(|check| row(check, terminal));
-        lines.extend([String::new(), table(["CHECK", "STATUS", "FOR", "LAST RESULT"], rows)]);
+        lines.extend([
+            String::new(),
+            table(["CHECK", &terminal.status("STATUS"), "FOR", "LAST RESULT"], rows),
+        ]);
     }
     if shown < checks.len() {
         lines.push(format!("… and {} more that pass (--all)", checks.len() - shown));
@@ -140,7 +143,7 @@ fn row(check: &Check, terminal: &Terminal) -> [String; 4] {
 /// Incidents in a table.
 pub(crate) fn incident_table(incidents: &[Incident], terminal: &Terminal) -> String {
     let rows = incidents.iter().map(|incident| {
-        let state = if incident.open { terminal.status(&incident.status) } else { "closed".to_owned() };
+        let state = terminal.status(if incident.open { &incident.status } else { "closed" });
         let asks = if incident.escalated { " (needs a person)" } else { "" };
         [
             incident.id.clone(),
@@ -152,7 +155,8 @@ pub(crate) fn incident_table(incidents: &[Incident], terminal: &Terminal) -> Str
             one_line(&incident.summary, LIST),
         ]
     });
-    table(["ID", "CHECK", "STATUS", "WORST", "OPENED", "LASTS", "LAST CHANGE"], rows)
+    let status = terminal.status("STATUS");
+    table(["ID", "CHECK", &status, "WORST", "OPENED", "LASTS", "LAST CHANGE"], rows)
 }
 
 pub(crate) fn span(millis: u64) -> String {
