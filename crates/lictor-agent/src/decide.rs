@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, Span, StepKind, What};
-use lictor_store::{Batch, Committed, Health, NodeStore, NotRecorded, StoreError};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use lictor_store::{Batch, Committed, Health, MirrorState, NodeStore, NotRecorded, StoreError};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -64,6 +64,8 @@ pub(crate) struct Loop<H> {
     pub(crate) boot_id: String,
     pub(crate) inbox: mpsc::Receiver<Message>,
     pub(crate) hands: H,
+    /// How the copies in Consul stand, for readers.
+    pub(crate) copies: Option<watch::Receiver<MirrorState>>,
     /// Live readers; one that lags reads the ledger instead.
     pub(crate) live: broadcast::Sender<Recorded>,
     /// Called at least this often, from the loop itself: a loop that hangs is noticed.
@@ -244,6 +246,7 @@ impl<H: Hands> Loop<H> {
             incidents: self.engine.incidents().clone(),
             cannot_record: turns.cannot_record.clone(),
             withheld: self.engine.withheld(),
+            copies: self.copies.as_ref().map(|copies| copies.borrow().clone()),
         });
         turns.view = Some((Instant::now(), Arc::clone(&view)));
         turns.decided = false;

@@ -1,4 +1,7 @@
-//! Points at which tests kill the agent. Without the feature `test-faults` there are none.
+//! Points at which tests kill the agent, and pauses that they shorten. Without the feature
+//! `test-faults` there are none.
+
+use lictor_store::Pulse;
 
 /// Kills the process at once (SIGKILL) if `LICTOR_FAULT` is `NAME:N` and this is the N-th
 /// time that this point is reached.
@@ -25,3 +28,20 @@ pub(crate) fn point(name: &str) {
 /// Nothing: this is not a build for tests.
 #[cfg(not(feature = "test-faults"))]
 pub(crate) fn point(_name: &str) {}
+
+/// The pulse of the copies in Consul: `LICTOR_PULSE` is `BEAT:SILENCE` in milliseconds.
+#[cfg(feature = "test-faults")]
+pub(crate) fn pulse() -> Pulse {
+    let Ok(wanted) = std::env::var("LICTOR_PULSE") else { return Pulse::default() };
+    let millis = |text: &str| text.parse().map(std::time::Duration::from_millis);
+    match wanted.split_once(':').map(|(beat, silence)| (millis(beat), millis(silence))) {
+        Some((Ok(beat), Ok(silence))) => Pulse { beat, silence },
+        _ => panic!("LICTOR_PULSE is {wanted}"),
+    }
+}
+
+/// The pulse of the copies in Consul.
+#[cfg(not(feature = "test-faults"))]
+pub(crate) fn pulse() -> Pulse {
+    Pulse::default()
+}

@@ -35,7 +35,7 @@ pub mod wire;
 mod node;
 
 pub use kv::{Kv, KvError};
-pub use mirror::{Adopted, Mirror, MirrorError, MirrorState};
+pub use mirror::{Adopted, Mirror, MirrorError, MirrorState, Pulse};
 pub use node::{
     Anchor, Batch, Committed, Entry, Health, LedgerLimits, LedgerOrder, LedgerPage, LedgerQuery, NodeStore,
     NotRecorded, OpenError, Opened, Options, Start, StoreError, Warning,

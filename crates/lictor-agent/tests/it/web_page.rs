@@ -1,6 +1,8 @@
 //! The page: what it says, and what it does with what programs say.
 
 use lictor_core::{CheckName, Command, Event, Incident, IncidentId, RunId, Status, What};
+use lictor_store::MirrorState;
+use serde_json::json;
 
 use crate::web_client::{Answer, Server, serve, serve_world};
 use crate::web_world::{HOSTILE, World, bad_day, before, check, empty, many, name, noon};
@@ -271,6 +273,25 @@ async fn a_node_that_cannot_record_says_so_first() {
     shows(&page, &["Nothing can be recorded, so nothing is done", "no space left on device", "since 1m ago"]);
     let banner = page.body.find("Nothing can be recorded").unwrap();
     assert!(banner < page.body.find("<h1").unwrap());
+}
+
+#[tokio::test]
+async fn a_node_whose_name_another_machine_has_says_so_and_whether_it_acts() {
+    let (mut view, _) = bad_day(noon());
+    view.copies = Some(MirrorState::Duplicate { why: "another machine called `node1` is alive".into() });
+    let server = serve_view(view.clone()).await;
+    let page = server.get("/").await;
+    shows(&page, &["Another machine has the name of this node", "another machine called `node1` is alive"]);
+    assert!(!page.body.contains("Watching, but not acting"));
+    let status = server.get("/v1/status").await.json();
+    let copies = json!({ "state": "duplicate", "why": "another machine called `node1` is alive" });
+    assert_eq!((&status["copies"], &status["withheld"]), (&copies, &serde_json::Value::Null));
+    assert!(server.get("/metrics").await.body.contains("\nlictor_name_taken 1\n"));
+
+    view.withheld = true;
+    let page = serve_view(view).await.get("/").await;
+    shows(&page, &["Watching, but not acting", "another machine called `node1` is alive"]);
+    assert!(!page.body.contains("Another machine has the name") && !page.body.contains("--new-node"));
 }
 
 #[tokio::test]

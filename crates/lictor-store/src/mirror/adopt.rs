@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lictor_core::{Incident, Now, Run};
 
 use super::{Mirror, MirrorError};
-use crate::wire::{self, Copy, Owner, RunState, Time, WireError};
+use crate::wire::{self, Copy, RunState, Time, WireError};
 
 /// What an earlier store of this node had copied and is not in this one.
 ///
@@ -31,24 +31,32 @@ pub struct Adopted {
 impl Mirror {
     /// Asks the shared home what an earlier store of this node had, and makes the copies
     /// this store's to write. For a store that is not [confirmed](crate::NodeStore::confirmed):
-    /// record what it gives, then confirm the store. It may be called again.
+    /// record what it gives, then confirm the store. It may be called again. It takes as
+    /// long as it takes to know that the earlier store is not alive: see
+    /// [`Pulse`](super::Pulse).
     ///
     /// # Errors
-    /// When the shared home cannot be reached or does not show everything: then the node
-    /// may watch and tell but must not act, until this succeeds or a person says that the
-    /// node is new.
+    /// When the shared home cannot be reached or does not show everything, or when the
+    /// earlier store is alive: then the node may watch and tell but must not act, until this
+    /// succeeds or a person says that the node is new.
     pub async fn adopt(&mut self, now: Now) -> Result<Adopted, MirrorError> {
+        let adopted = self.take_over(now).await;
+        if let Err(error) = &adopted {
+            self.failed(error);
+        }
+        adopted
+    }
+
+    async fn take_over(&mut self, now: Now) -> Result<Adopted, MirrorError> {
         let own_key = self.own_key();
-        let before = self.kv.get(&own_key).await?;
-        let before: Option<Owner> = before.map(|pair| wire::decode(&pair.value)).transpose()?;
-        self.owned = Some(self.claim().await?);
+        let (_, before) = self.claim().await?;
         let listing = self.kv.list(&self.prefix).await?;
         // We wrote it a moment ago: an answer without it is not the whole truth.
         if !listing.pairs.iter().any(|pair| pair.key == own_key) {
             return Err(MirrorError::Hidden { key: own_key });
         }
         let known: BTreeSet<Identity> =
-            self.store.rows()?.iter().filter_map(|row| identity(&row.into())).collect();
+            self.rows().await?.iter().filter_map(|row| identity(&row.into())).collect();
         let lineage = self.store.lineage();
         let mut adopted = Adopted {
             lineage: before.map(|owner| owner.lineage).filter(|before| *before != lineage),

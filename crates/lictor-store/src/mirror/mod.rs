@@ -3,9 +3,12 @@
 //! The copies lie under `node/<node>/`, one key each, beside `self`, which names the one
 //! store that may write them. Each transaction writes `self` by compare-and-set, so two
 //! machines of one name cannot write in turn: the second finds the record another one's,
-//! and says so. A copy is read only by a store that has lost its own record.
+//! and says so. The owner writes `self` also when there is nothing to copy, as a sign of
+//! life: a store that does not own it takes it over only after it has seen none for long
+//! enough ([`Pulse`]). A copy is read only by a store that has lost its own record.
 
 mod adopt;
+mod claim;
 mod pending;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,13 +25,14 @@ use pending::lasts;
 
 use crate::kv::{Kv, KvError, Op, Revision};
 use crate::node::{NodeStore, StoreError};
-use crate::wire::{self, Canary, Copy, Owner, WireError};
+use crate::wire::{self, Copy, WireError};
 
 /// Between two transactions: five a second at most.
 const PACE: Duration = Duration::from_millis(200);
 
-/// Pauses after failures, doubling from the first to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Pauses after failures, doubling from the first to the second. After an outage of Consul
+/// the owner must have shown that it lives before anybody holds it for dead.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// Everything is compared this often, and what is too old is swept.
 const COMPARE: Duration = Duration::from_secs(86_400);
@@ -54,10 +58,19 @@ pub struct Mirror {
     writer: String,
     /// The store's commit when this process began: what is older is by an earlier one.
     began: u64,
+    pulse: Pulse,
     /// Our `self` as last written; `None` when that is not known.
     owned: Option<Revision>,
+    /// When `self` must be written again although nothing has changed.
+    beat_at: Instant,
+    /// How often this process wrote `self`.
+    beats: u64,
+    /// Whether another machine with the name of this node was seen to be alive.
+    rival: bool,
     /// The highest numbers of runs and incidents.
     highest: (u64, u64),
+    /// Those that `self` says.
+    told: (u64, u64),
     /// What has a copy that says it is not over.
     copied: BTreeSet<RowKey>,
     /// How many such copies an earlier store left that this one has not compared yet.
@@ -69,9 +82,32 @@ pub struct Mirror {
     state: watch::Sender<MirrorState>,
 }
 
+/// How the one that writes the copies shows that it is alive, and when it is held for dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// It writes `self` at least this often. 10 s: five hundred nodes are fifty small
+    /// writes a second.
+    pub beat: Duration,
+    /// One that wrote nothing for this long is held for dead. 35 s: three beats may fail,
+    /// and a request may take its 10 s, as in an election of Consul's leader.
+    pub silence: Duration,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { beat: Duration::from_secs(10), silence: Duration::from_secs(35) }
+    }
+}
+
 /// How the copies stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MirrorState {
+    /// It is not known yet what an earlier store of this node had under way: the node does
+    /// not act. It is asked again.
+    Unconfirmed {
+        /// Why.
+        why: String,
+    },
     /// They are as they were at this commit, or later.
     InStep {
         /// The number of the commit.
@@ -82,15 +118,42 @@ pub enum MirrorState {
         /// Why.
         why: String,
     },
-    /// Another machine has the name of this node. Nothing is copied any more.
-    Duplicate,
+    /// Another machine has the name of this node and is alive: nothing is copied until it
+    /// is not, and a store that is not confirmed stays so.
+    Duplicate {
+        /// Which, and the way out.
+        why: String,
+    },
+}
+
+impl MirrorState {
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unconfirmed { .. } => "unconfirmed",
+            Self::InStep { .. } => "in_step",
+            Self::Behind { .. } => "behind",
+            Self::Duplicate { .. } => "duplicate",
+        }
+    }
+
+    /// Why they are not in step.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::InStep { .. } => None,
+            Self::Unconfirmed { why } | Self::Behind { why } | Self::Duplicate { why } => Some(why),
+        }
+    }
 }
 
 /// Why something could not be copied or adopted.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// Another store writes the copies of this node: two machines have one name.
-    #[error("another machine is node `{node}` too: its store is {lineage}")]
+    #[error(
+        "another machine called `{node}` is alive (its store is {lineage}): \
+         give this one, or that one, another node.name"
+    )]
     Duplicate {
         /// The name.
         node: String,
@@ -116,22 +179,30 @@ pub enum MirrorError {
 
 impl Mirror {
     /// A mirror of a store; from now on what the store records is noted for it.
-    pub fn new(kv: Kv, store: NodeStore) -> Self {
+    pub fn new(kv: Kv, store: NodeStore, pulse: Pulse) -> Self {
         let pending = Arc::new(Pending::default());
         store.set_pending(pending.clone());
         let node = store.node().replace('%', "%25").replace('/', "%2F");
+        let why = "Consul was not asked yet".to_owned();
+        let state =
+            if store.confirmed() { MirrorState::Behind { why } } else { MirrorState::Unconfirmed { why } };
         Self {
             prefix: format!("node/{node}/"),
             writer: format!("{:016x}", rand::random::<u64>()),
             began: *store.commits().borrow(),
+            pulse,
             owned: None,
+            beat_at: Instant::now(),
+            beats: 0,
+            rival: false,
             highest: (0, 0),
+            told: (0, 0),
             copied: BTreeSet::new(),
             inherited: 0,
             sweep: Vec::new(),
             compare_at: Instant::now(),
             pending,
-            state: watch::Sender::new(MirrorState::Behind { why: "nothing was copied yet".to_owned() }),
+            state: watch::Sender::new(state),
             kv,
             store,
         }
@@ -143,37 +214,30 @@ impl Mirror {
     }
 
     /// Copies what changes, for as long as it is polled; starts once the store is
-    /// confirmed. After an outage it catches up with the latest of each.
-    ///
-    /// # Errors
-    /// Only when another machine has the name of this node. Everything else is tried again.
-    pub async fn run(mut self) -> MirrorError {
+    /// confirmed. After an outage it catches up with the latest of each, and as long as
+    /// another machine has the name of this node it waits for the end of that.
+    pub async fn run(&mut self) {
         let mut commits = self.store.commits();
         while !self.store.confirmed() {
             if commits.changed().await.is_err() {
-                return StoreError::Closed.into();
+                return;
             }
         }
         let mut pause = PAUSES.0;
         loop {
             let next = Instant::now() + PACE;
-            match self.turn().await {
+            match self.turn(false).await {
                 Ok(()) => {
                     pause = PAUSES.0;
                     let commit = *commits.borrow_and_update();
                     if self.pending.is_empty() && self.sweep.is_empty() {
                         self.state.send_replace(MirrorState::InStep { commit });
-                        drop(timeout_at(self.compare_at, commits.changed()).await);
+                        drop(timeout_at(self.compare_at.min(self.beat_at), commits.changed()).await);
                     }
                     sleep_until(next).await;
                 }
-                Err(error @ MirrorError::Duplicate { .. }) => {
-                    self.state.send_replace(MirrorState::Duplicate);
-                    return error;
-                }
                 Err(error) => {
-                    tracing::debug!(%error, "the copies are behind");
-                    self.state.send_replace(MirrorState::Behind { why: error.to_string() });
+                    self.failed(&error);
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
@@ -181,20 +245,44 @@ impl Mirror {
         }
     }
 
-    /// Sends one transaction, if there is something to send.
-    async fn turn(&mut self) -> Result<(), MirrorError> {
+    /// Copies what is left and writes down that this node has stopped, so that a store that
+    /// is begun later need not wait. Does nothing if the copies are not this store's.
+    ///
+    /// # Errors
+    /// When the shared home cannot be reached; then a later store waits.
+    pub async fn part(&mut self) -> Result<(), MirrorError> {
+        if self.beats == 0 || self.rival || !self.store.confirmed() {
+            return Ok(());
+        }
+        while !self.pending.is_empty() {
+            self.turn(false).await?;
+        }
+        self.turn(true).await
+    }
+
+    /// Tells how the copies stand after a failure.
+    fn failed(&self, error: &MirrorError) {
+        tracing::debug!(%error, "the copies are behind");
+        let why = error.to_string();
+        self.state.send_replace(match error {
+            MirrorError::Duplicate { .. } => MirrorState::Duplicate { why },
+            _ if !self.store.confirmed() => MirrorState::Unconfirmed { why },
+            _ => MirrorState::Behind { why },
+        });
+    }
+
+    /// Sends one transaction, if there is something to send or a sign of life is due.
+    async fn turn(&mut self, stopped: bool) -> Result<(), MirrorError> {
         if self.pending.take_overflow() || Instant::now() >= self.compare_at {
             self.owned = None;
         }
-        let owned = match self.owned {
+        // Not known any more if this turn is dropped halfway.
+        let owned = match self.owned.take() {
             Some(owned) => owned,
             None => self.compare().await?,
         };
         let rows = self.pending.take(COPIES);
         let swept = self.sweep.split_off(self.sweep.len().saturating_sub(COPIES / 2));
-        if rows.is_empty() && swept.is_empty() {
-            return Ok(());
-        }
         let (mut ops, mut bytes, mut sent) = (Vec::new(), 0, Vec::new());
         for (key, row) in rows {
             self.raise(&key);
@@ -216,7 +304,9 @@ impl Mirror {
             sent.push((key, row));
         }
         ops.extend(swept.iter().map(Op::delete));
-        if ops.is_empty() {
+        let due = stopped || self.told != self.highest || Instant::now() >= self.beat_at;
+        if ops.is_empty() && !due {
+            self.owned = Some(owned);
             return Ok(());
         }
         let mut copied = self.copied.clone();
@@ -227,17 +317,17 @@ impl Mirror {
                 copied.remove(key)
             };
         }
-        ops.push(Op::replace(self.own_key(), self.owner(copied.len())?, owned));
+        ops.push(Op::replace(self.own_key(), self.owner(copied.len(), stopped)?, owned));
         match self.kv.txn(&ops).await {
             Ok(written) => {
                 self.owned = written.last().copied().flatten();
                 self.copied = copied;
+                self.shown();
                 Ok(())
             }
             Err(error) => {
                 // What was done is seen when everything is compared.
                 self.pending.put_back(sent);
-                self.owned = None;
                 Err(error.into())
             }
         }
@@ -245,9 +335,10 @@ impl Mirror {
 
     /// Makes sure that the copies are ours to write, and finds what they lack.
     async fn compare(&mut self) -> Result<Revision, MirrorError> {
-        let owned = self.claim().await?;
+        let (owned, _) = self.claim().await?;
         let listing = self.kv.list(&self.prefix).await?;
-        let rows = self.store.rows()?;
+        let rows = self.rows().await?;
+        rows.iter().for_each(|row| self.raise(&row.key()));
         let mut live: BTreeMap<RowKey, Row> =
             rows.into_iter().filter(lasts).map(|row| (row.key(), row)).collect();
         let lineage = self.store.lineage();
@@ -280,59 +371,15 @@ impl Mirror {
         self.sweep = sweep;
         self.copied = copied;
         self.inherited = 0;
-        self.owned = Some(owned);
         self.compare_at = Instant::now() + COMPARE;
         Ok(owned)
     }
 
-    /// Makes `self` ours, once and for all. A store that never had it takes it over from
-    /// an earlier store of this node.
-    async fn claim(&mut self) -> Result<Revision, MirrorError> {
-        self.canary().await?;
-        let key = self.own_key();
-        let op = match self.kv.get(&key).await? {
-            None => Op::create(&key, self.owner(0)?),
-            Some(pair) => {
-                let owner: Owner = wire::decode(&pair.value)?;
-                let ours = owner.lineage == self.store.lineage()
-                    && (owner.writer == self.writer || owner.revision <= self.began);
-                if !ours && self.store.owns() {
-                    return Err(MirrorError::Duplicate { node: self.store.node(), lineage: owner.lineage });
-                }
-                self.highest.0 = self.highest.0.max(owner.highest_run);
-                self.highest.1 = self.highest.1.max(owner.highest_incident);
-                self.inherited = usize::try_from(owner.open).unwrap_or(usize::MAX);
-                Op::replace(&key, self.owner(self.inherited)?, pair.revision)
-            }
-        };
-        let created = matches!(&op, Op::Put { expect: crate::kv::Expect::Absent, .. });
-        match self.kv.txn(&[op]).await {
-            Ok(written) => {
-                self.store.own().await?;
-                written.first().copied().flatten().ok_or(MirrorError::Hidden { key })
-            }
-            // It was not there for us, and yet it is.
-            Err(KvError::Conflict { .. }) if created && self.kv.get(&key).await?.is_none() => {
-                Err(MirrorError::Hidden { key })
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Reads the record that shows that records can be read; makes it when there is none.
-    async fn canary(&self) -> Result<(), MirrorError> {
-        if self.kv.get(META).await?.is_some() {
-            return Ok(());
-        }
-        let canary = Canary { made_by: self.store.node(), generation: 1 };
-        match self.kv.txn(&[Op::create(META, wire::encode(&canary)?)]).await {
-            Ok(_) | Err(KvError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        match self.kv.get(META).await? {
-            Some(_) => Ok(()),
-            None => Err(MirrorError::Hidden { key: META.to_owned() }),
-        }
+    /// All rows, read where it may block.
+    async fn rows(&self) -> Result<Vec<Row>, MirrorError> {
+        let store = self.store.clone();
+        let read = tokio::task::spawn_blocking(move || store.rows()).await;
+        Ok(read.map_err(|_ended| StoreError::Closed)??)
     }
 
     fn copy(&self, row: Option<&Row>) -> Result<Vec<u8>, MirrorError> {
@@ -343,20 +390,6 @@ impl Mirror {
             row: row.map(Into::into),
         };
         Ok(wire::encode(&copy)?)
-    }
-
-    fn owner(&self, open: usize) -> Result<Vec<u8>, MirrorError> {
-        let owner = Owner {
-            lineage: self.store.lineage(),
-            writer: self.writer.clone(),
-            revision: *self.store.commits().borrow(),
-            at: self.now(),
-            reads: wire::VERSION,
-            open: open as u64,
-            highest_run: self.highest.0,
-            highest_incident: self.highest.1,
-        };
-        Ok(wire::encode(&owner)?)
     }
 
     /// The time of the store's latest commit.
@@ -399,6 +432,3 @@ impl Mirror {
         }
     }
 }
-
-/// The record that shows that records can be read.
-const META: &str = "meta";

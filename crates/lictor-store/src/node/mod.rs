@@ -269,15 +269,6 @@ impl NodeStore {
         if self.confirmed() { Ok(()) } else { self.ask(Work::Confirm).await }
     }
 
-    /// Says, for good, that the copies in the shared home are this store's.
-    pub(crate) async fn own(&self) -> Result<(), StoreError> {
-        if self.owns() { Ok(()) } else { self.ask(Work::Own).await }
-    }
-
-    pub(crate) fn owns(&self) -> bool {
-        self.shared.made().owns
-    }
-
     /// Closes the file, gives the lock back and refuses everything after that.
     pub async fn close(self) {
         let (reply, answer) = oneshot::channel();

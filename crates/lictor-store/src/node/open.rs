@@ -178,8 +178,7 @@ fn fresh(place: &Place, node: &str) -> Result<StateFile, OpenError> {
         StoreError::Full => io_error("make", &young)(io::ErrorKind::StorageFull.into()),
         other => io_error("make", &young)(io::Error::other(other.to_string())),
     };
-    let made =
-        Made { schema: SCHEMA, lineage: lineage(), node: node.to_owned(), confirmed: false, owns: false };
+    let made = Made { schema: SCHEMA, lineage: lineage(), node: node.to_owned(), confirmed: false };
     let live = Live { next_seq: 1, kv_revision: 1, ..Live::default() };
     let (database, fence) = disk::open(&place.maker, &young).map_err(store_error)?;
     guarded(|| {

@@ -30,8 +30,6 @@ pub(super) enum Work {
     Kv(Vec<Op>, oneshot::Sender<Result<Written, KvError>>),
     /// Say that the node may act.
     Confirm(oneshot::Sender<Result<(), StoreError>>),
-    /// Say that the copies in the shared home are this store's.
-    Own(oneshot::Sender<Result<(), StoreError>>),
     /// Note that this is the end of an orderly stop.
     Clean(oneshot::Sender<Result<(), StoreError>>),
     /// Close the file and give the lock back.
@@ -150,7 +148,7 @@ impl Writer {
                     answered(reply.send(Ok(committed)));
                 }
                 (Work::Kv(_, reply), Answer::Kv(outcome)) => answered(reply.send(outcome)),
-                (Work::Confirm(reply) | Work::Own(reply) | Work::Clean(reply), Answer::Done) => {
+                (Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => {
                     answered(reply.send(Ok(())));
                 }
                 (work, _) => refuse(work, &|| StoreError::Closed),
@@ -240,10 +238,6 @@ fn write(
                 made.confirmed = true;
                 Answer::Done
             }
-            Work::Own(_) => {
-                made.owns = true;
-                Answer::Done
-            }
             Work::Clean(_) => {
                 live.clean = true;
                 Answer::Done
@@ -296,7 +290,7 @@ fn refuse(work: Work, why: &dyn Fn() -> StoreError) {
             answered(reply.send(Err(NotRecorded { why: why(), batch: Box::new(batch) })));
         }
         Work::Kv(_, reply) => answered(reply.send(Err(shared::unavailable(&why())))),
-        Work::Confirm(reply) | Work::Own(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
+        Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
         Work::Close(reply) => answered(reply.send(())),
     }
 }

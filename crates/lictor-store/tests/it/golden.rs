@@ -245,6 +245,7 @@ fn whats() -> Vec<What> {
     all.extend(holds.map(held));
     all.push(What::StateSetAside { path: "/var/lib/lictor/state.redb.unreadable-1".into(), why: why() });
     all.push(What::NameTaken { why: why() });
+    all.push(What::Adopted { runs: 2, incidents: 3 });
     let unheard: Vec<_> = all.iter().map(What::kind).filter(|kind| !What::KINDS.contains(kind)).collect();
     assert!(unheard.is_empty(), "{unheard:?} are not among the kinds");
     all

@@ -5,9 +5,9 @@ use std::time::Duration;
 use lictor_consul::{Client, Secret};
 use lictor_core::{Boot, Ending, Row, RunId, RunState};
 use lictor_store::kv::{Kv, KvError, Op};
-use lictor_store::{Adopted, Batch, Mirror, MirrorError, MirrorState, NodeStore, wire};
+use lictor_store::{Adopted, Batch, Mirror, MirrorError, MirrorState, NodeStore, Pulse, wire};
 use lictor_testkit::consul::{Options, Server};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -15,12 +15,16 @@ use crate::support::*;
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// What is alive shows it ten times before it is held for dead.
+const PULSE: Pulse = Pulse { beat: Duration::from_millis(200), silence: Duration::from_secs(2) };
+
 /// A node: its store and the task that copies.
 struct Node {
     dir: tempfile::TempDir,
     store: NodeStore,
     state: watch::Receiver<MirrorState>,
-    mirror: JoinSet<MirrorError>,
+    mirror: JoinSet<()>,
+    part: Option<oneshot::Sender<()>>,
 }
 
 impl Node {
@@ -32,15 +36,31 @@ impl Node {
     async fn resume(dir: tempfile::TempDir, kv: &Kv) -> Self {
         let store = open(dir.path()).store;
         store.confirm().await.unwrap();
-        let mirror = Mirror::new(kv.clone(), store.clone());
+        let mirror = Mirror::new(kv.clone(), store.clone(), PULSE);
         Self::run(dir, store, mirror)
     }
 
-    fn run(dir: tempfile::TempDir, store: NodeStore, mirror: Mirror) -> Self {
+    fn run(dir: tempfile::TempDir, store: NodeStore, mut mirror: Mirror) -> Self {
         let state = mirror.state();
         let mut task = JoinSet::new();
-        task.spawn(mirror.run());
-        Self { dir, store, state, mirror: task }
+        let (part, parting) = oneshot::channel();
+        task.spawn(async move {
+            let asked = tokio::select! {
+                () = mirror.run() => false,
+                asked = parting => asked.is_ok(),
+            };
+            if asked {
+                mirror.part().await.unwrap();
+            }
+        });
+        Self { dir, store, state, mirror: task, part: Some(part) }
+    }
+
+    /// Waits until another machine is known to have the name; what is said of it.
+    async fn duplicate(&mut self) -> String {
+        let found = |state: &MirrorState| matches!(state, MirrorState::Duplicate { .. });
+        let state = timeout(LONG, self.state.wait_for(found)).await.unwrap().unwrap();
+        state.why().unwrap().to_owned()
     }
 
     async fn commit(&self, seconds: u64, rows: impl IntoIterator<Item = Row>) {
@@ -64,7 +84,7 @@ impl Node {
         timeout(LONG, self.state.wait_for(behind)).await.unwrap().unwrap();
     }
 
-    /// The agent stops; its directory is left.
+    /// The agent is killed; its directory is left.
     async fn stop(mut self) -> tempfile::TempDir {
         self.mirror.shutdown().await;
         self.store.close().await;
@@ -92,7 +112,7 @@ fn new_disk(kv: &Kv) -> (tempfile::TempDir, NodeStore, Mirror) {
     let dir = scratch();
     let store = open(dir.path()).store;
     assert!(!store.confirmed());
-    let mirror = Mirror::new(kv.clone(), store.clone());
+    let mirror = Mirror::new(kv.clone(), store.clone(), PULSE);
     (dir, store, mirror)
 }
 
@@ -206,23 +226,155 @@ async fn a_node_that_lost_its_disk_is_told_what_it_was_doing() {
     new.stop().await;
 }
 
+/// Asks again and again what an earlier store left, for as long as that one is alive.
+async fn adopt(mut mirror: Mirror) -> (Mirror, Adopted) {
+    let asked = async {
+        loop {
+            match mirror.adopt(at(1)).await {
+                Ok(adopted) => break adopted,
+                Err(MirrorError::Duplicate { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let adopted = timeout(LONG, asked).await.unwrap();
+    (mirror, adopted)
+}
+
+/// `self` as it is.
+async fn owner(kv: &Kv) -> wire::Owner {
+    wire::decode(&kv.get("node/node1/self").await.unwrap().unwrap().value).unwrap()
+}
+
 #[tokio::test]
-async fn two_machines_of_one_name_do_not_write_in_turn() {
+async fn of_two_live_machines_of_one_name_the_first_goes_on_and_the_second_takes_over_when_it_is_dead() {
+    let server = Server::start();
+    let kv = Kv::consul(client(&server.url()), "lictor/");
+    let mut first = Node::start(&kv).await;
+    first.commit(10, [Row::Run(acting(17))]).await;
+    first.in_step().await;
+
+    let (dir, store, mut mirror) = new_disk(&kv);
+    let state = mirror.state();
+    let error = mirror.adopt(at(1)).await.unwrap_err();
+    let MirrorError::Duplicate { node, lineage } = &error else { panic!("{error}") };
+    assert_eq!((node.as_str(), lineage), ("node1", &first.store.lineage()));
+    assert!(matches!(&*state.borrow(), MirrorState::Duplicate { why } if *why == error.to_string()));
+    assert!(error.to_string().contains("another node.name"), "{error}");
+
+    // The second waits; the first is not disturbed and its copies are its own.
+    let waiting = tokio::time::Instant::now();
+    let mut second = JoinSet::new();
+    second.spawn(adopt(mirror));
+    for round in 2..10 {
+        tokio::time::sleep(PULSE.silence / 4).await;
+        first.commit(10 * round, [Row::Run(acting(17 + round))]).await;
+        first.in_step().await;
+    }
+    assert!(waiting.elapsed() >= PULSE.silence * 2);
+    assert!(second.try_join_next().is_none(), "it took over what another one is doing");
+    assert_eq!(owner(&kv).await.lineage, first.store.lineage());
+    assert!(!store.confirmed());
+
+    let dead = tokio::time::Instant::now();
+    drop(first.stop().await);
+    let (mirror, adopted) = second.join_next().await.unwrap().unwrap();
+    assert!(dead.elapsed() >= PULSE.silence - PULSE.beat, "{:?}", dead.elapsed());
+    assert_eq!((adopted.runs.len(), adopted.highest_run), (9, 26));
+    store.confirm().await.unwrap();
+    let mut second = Node::run(dir, store, mirror);
+    second.in_step().await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_a_person_calls_new_does_not_copy_over_a_live_one_either() {
     let kv = Kv::memory();
     let mut first = Node::start(&kv).await;
     first.commit(10, [Row::Run(acting(1))]).await;
     first.in_step().await;
-
-    let (dir, store, mut mirror) = new_disk(&kv);
-    mirror.adopt(at(1)).await.unwrap();
-    store.confirm().await.unwrap();
-    let second = Node::run(dir, store, mirror);
-    first.commit(20, [Row::Run(acting(2))]).await;
-    let error = timeout(LONG, first.mirror.join_next()).await.unwrap().unwrap().unwrap();
-    let MirrorError::Duplicate { node, lineage } = error else { panic!("{error}") };
-    assert_eq!((node, lineage), ("node1".to_owned(), second.store.lineage()));
-    assert_eq!(*first.state.borrow(), MirrorState::Duplicate);
+    let mut second = Node::start(&kv).await;
+    let why = second.duplicate().await;
+    assert!(why.contains("another machine called `node1` is alive"), "{why}");
+    second.commit(10, [Row::Run(acting(2))]).await;
+    first.commit(20, [Row::Run(acting(3))]).await;
+    first.in_step().await;
+    assert_eq!(copies(&kv).await, [("run/1".to_owned(), true), ("run/3".to_owned(), true)]);
+    first.stop().await;
+    second.in_step().await;
+    assert_eq!(owner(&kv).await.lineage, second.store.lineage());
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_beat_is_one_write_and_none_is_needed_beside_copies() {
+    let kv = Kv::memory();
+    let mut node = Node::start(&kv).await;
+    node.in_step().await;
+    let before = owner(&kv).await.beat;
+    tokio::time::sleep(PULSE.beat * 10).await;
+    let beats = owner(&kv).await.beat - before;
+    assert!((2..=10).contains(&beats), "{beats} in the time of ten");
+
+    let (revision, beat) = (kv.list("").await.unwrap().revision.0, owner(&kv).await.beat);
+    for round in 0..100 {
+        node.commit(round, [Row::Run(acting(1 + round % 2))]).await;
+        tokio::time::sleep(PULSE.beat / 10).await;
+    }
+    let (writes, beats) = (kv.list("").await.unwrap().revision.0 - revision, owner(&kv).await.beat - beat);
+    assert!(writes <= beats + 1, "each write is a beat: {writes} writes, {beats} beats");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn after_an_orderly_stop_a_new_store_need_not_wait_nor_does_the_same_one_ever() {
+    let kv = Kv::memory();
+    let mut node = Node::start(&kv).await;
+    node.commit(10, [Row::Run(acting(1))]).await;
+    node.in_step().await;
+    let dir = node.stop().await;
+    let started = tokio::time::Instant::now();
+    let mut node = Node::resume(dir, &kv).await;
+    node.in_step().await;
+    assert!(started.elapsed() < PULSE.silence, "its own copies: {:?}", started.elapsed());
+
+    node.commit(20, [ended(1), Row::Run(acting(2))]).await;
+    node.part.take().unwrap().send(()).unwrap();
+    node.mirror.join_next().await.unwrap().unwrap();
+    assert!(owner(&kv).await.stopped);
+    let last = [("run/1".to_owned(), false), ("run/2".to_owned(), true)];
+    assert_eq!(copies(&kv).await, last, "the last changes are copied before it says so");
+    node.stop().await;
+    let (_dir, store, mut mirror) = new_disk(&kv);
+    let started = tokio::time::Instant::now();
+    assert_eq!(mirror.adopt(at(1)).await.unwrap().runs.len(), 1);
+    assert!(started.elapsed() < PULSE.silence, "{:?}", started.elapsed());
+    assert!(!owner(&kv).await.stopped);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_stop_of_a_machine_that_was_seen_alive_is_not_taken_for_its_end() {
+    let kv = Kv::memory();
+    let mut first = Node::start(&kv).await;
+    first.in_step().await;
+    let (_dir, store, mut mirror) = new_disk(&kv);
+    mirror.adopt(at(1)).await.unwrap_err();
+    // It is restarted.
+    first.part.take().unwrap().send(()).unwrap();
+    first.mirror.join_next().await.unwrap().unwrap();
+    let dir = first.stop().await;
+    let mut second = JoinSet::new();
+    second.spawn(adopt(mirror));
+    tokio::time::sleep(PULSE.silence / 4).await;
+    assert!(second.try_join_next().is_none());
+    let mut first = Node::resume(dir, &kv).await;
+    first.in_step().await;
+    tokio::time::sleep(PULSE.silence * 2).await;
+    assert!(second.try_join_next().is_none());
+    assert_eq!(owner(&kv).await.lineage, first.store.lineage());
+    second.shutdown().await;
+    store.close().await;
     first.stop().await;
 }
 
@@ -240,12 +392,48 @@ async fn a_copied_machine_is_found_out_although_it_has_the_same_lineage() {
     original.commit(20, [Row::Run(acting(2))]).await;
     original.in_step().await;
     let mut twin = Node::resume(twin, &kv).await;
-    let error = timeout(LONG, twin.mirror.join_next()).await.unwrap().unwrap().unwrap();
-    assert!(matches!(error, MirrorError::Duplicate { .. }), "{error}");
+    let why = twin.duplicate().await;
+    assert!(why.contains("another machine called `node1` is alive"), "{why}");
     original.commit(30, [Row::Run(acting(3))]).await;
     original.in_step().await;
     twin.stop().await;
     original.stop().await;
+}
+
+#[tokio::test]
+async fn a_copied_machine_that_was_not_told_apart_at_first_is_found_out_by_a_beat() {
+    let kv = Kv::memory();
+    let mut original = Node::start(&kv).await;
+    original.commit(10, [Row::Run(acting(1))]).await;
+    original.in_step().await;
+    let twin = scratch();
+    std::fs::copy(original.dir.path().join("state.redb"), twin.path().join("state.redb")).unwrap();
+    // Nothing happens on the original meanwhile: the twin looks like its next start.
+    let mut twin = Node::resume(twin, &kv).await;
+    twin.commit(20, [Row::Run(acting(2))]).await;
+    original.duplicate().await;
+    twin.in_step().await;
+    twin.stop().await;
+    original.in_step().await;
+    original.stop().await;
+}
+
+#[tokio::test]
+async fn a_number_that_was_used_is_not_used_again_though_the_run_was_never_copied() {
+    let kv = Kv::memory();
+    let (dir, store, _) = new_disk(&kv);
+    store.confirm().await.unwrap();
+    let no_beat = Pulse { beat: LONG, ..PULSE };
+    let mirror = Mirror::new(kv.clone(), store.clone(), no_beat);
+    let mut node = Node::run(dir, store, mirror);
+    node.in_step().await;
+    node.commit(10, [ended(7)]).await;
+    node.in_step().await;
+    assert_eq!(owner(&kv).await.highest_run, 7);
+    node.stop().await;
+    let (_dir, store, mut mirror) = new_disk(&kv);
+    assert_eq!(mirror.adopt(at(1)).await.unwrap().highest_run, 7);
+    store.close().await;
 }
 
 #[tokio::test]
@@ -349,7 +537,7 @@ async fn the_documented_policy_is_enough_and_less_is_noticed() {
         let error = mirror.adopt(at(1)).await.unwrap_err();
         assert!(matches!(error, MirrorError::Hidden { .. }), "{error}");
     }
-    let full = Mirror::new(kv, store.clone()).adopt(at(1)).await.unwrap();
+    let full = Mirror::new(kv, store.clone(), PULSE).adopt(at(1)).await.unwrap();
     assert_eq!(full.runs.len(), 1);
     store.close().await;
 

@@ -63,7 +63,8 @@ impl Node {
         self.starts += 1;
         let mut command = program();
         command.arg("run").arg("--config").arg(self.config());
-        command.envs(environment.iter().copied());
+        // One that is gone is held for dead after 1.5 s.
+        command.env("LICTOR_PULSE", "200:1500").envs(environment.iter().copied());
         let name = format!("agent-{}", self.starts);
         self.agent = Some(Child::spawn(&name, command, self.dir.path()).unwrap());
     }
