@@ -64,8 +64,9 @@ impl Mirror {
         if !self.rival {
             let node = self.store.node();
             let wait = self.pulse.silence.as_secs();
-            let why =
-                format!("whether another machine called `{node}` is alive is known in {wait} s at most");
+            let why = format!(
+                "it takes up to {wait} s to see whether the store that wrote last for `{node}` is gone"
+            );
             self.state.send_replace(if self.store.confirmed() {
                 MirrorState::Behind { why }
             } else {
