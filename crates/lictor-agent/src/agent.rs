@@ -225,8 +225,8 @@ impl Agent {
             && let Some(name) = settings.register.clone()
         {
             let node = config.node.name.clone();
-            let entry = consul::register(client, name, node, address, inbox.clone());
-            tasks.spawn("consul-service", OnEnd::Fine, entry);
+            let entry = consul::register(client, name, node, address, inbox.clone(), tasks.stopping());
+            tasks.spawn_draining("consul-service", OnEnd::Fine, entry);
         }
         let reloader = Reloader {
             config,

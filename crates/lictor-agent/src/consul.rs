@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use lictor_config::Consul;
 use lictor_consul::{CheckKind, Client, Error, NewCheck, NewService, Status};
-use tracing::{info, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
 
 use crate::inbox::{Inbox, View};
 
@@ -16,6 +17,9 @@ const TTL: Duration = Duration::from_secs(30);
 
 /// How often it says so.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// How long a stop waits for Consul.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The client that a `consul` block asks for. The token is read now; a rotated one is taken up
 /// by [`renew`].
@@ -57,7 +61,14 @@ fn token(settings: &Consul) -> Result<Option<lictor_consul::Secret>, String> {
 
 /// Keeps the agent registered as a service with a TTL check, until it stops. What the
 /// Consul agent forgot (it was restarted without its data) is registered again.
-pub(crate) async fn register(client: Client, name: String, node: String, address: SocketAddr, inbox: Inbox) {
+pub(crate) async fn register(
+    client: Client,
+    name: String,
+    node: String,
+    address: SocketAddr,
+    inbox: Inbox,
+    stop: CancellationToken,
+) {
     let id = format!("{name}-{node}");
     let check = format!("service:{id}");
     let mut registered = false;
@@ -74,7 +85,11 @@ pub(crate) async fn register(client: Client, name: String, node: String, address
             }
             client.agent().update(&check, &said.0, &said.1).await
         };
-        match done.await {
+        let said = tokio::select! {
+            said = done => said,
+            () = stop.cancelled() => break,
+        };
+        match said {
             Ok(()) => {
                 if !std::mem::replace(&mut registered, true) {
                     info!(service = name, id, "registered in Consul");
@@ -88,7 +103,15 @@ pub(crate) async fn register(client: Client, name: String, node: String, address
                 }
             }
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    // A stop that was meant is no fault to be found after a while; the next start comes back.
+    let gone = tokio::time::timeout(GOODBYE, client.agent().deregister_service(&id)).await;
+    if !matches!(gone, Ok(Ok(()))) {
+        debug!(id, "the entry in Consul could not be taken back; its check turns critical");
     }
 }
 
@@ -115,10 +138,13 @@ fn service(name: &str, id: &str, node: &str, address: SocketAddr) -> NewService 
     }
 }
 
-/// How the agent itself is: it is well when it can record.
+/// How the agent itself is: it is well when it can record and act.
 fn health(view: &View) -> (Status, String) {
     match &view.cannot_record {
         Some((why, _)) => (Status::Critical, format!("nothing is acted on: {why}")),
+        None if view.withheld => {
+            (Status::Warning, "watching, but not acting before it is known what was under way".to_owned())
+        }
         None => {
             let bad =
                 view.checks.values().filter(|check| check.status != lictor_core::Status::Passing).count();

@@ -418,7 +418,7 @@ impl fmt::Display for What {
             Self::Adopted { runs, incidents } => {
                 write!(
                     f,
-                    "an earlier store of this node left {runs} unfinished runs and {incidents} open incidents"
+                    "taken over from an earlier store of this node: unfinished runs {runs}, open incidents {incidents}"
                 )
             }
             Self::Reloaded { difference } => write!(f, "configuration reloaded: {difference}"),
