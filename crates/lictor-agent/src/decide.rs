@@ -146,8 +146,15 @@ impl<H: Hands> Loop<H> {
                 self.cannot_record(format!("the disk has not answered for {}", Span(SLOW)), &mut turns);
                 continue;
             }
+            // What changes while somebody holds it is there twice.
+            let stale = turns.view.as_ref().map(|(taken, _)| *taken + VIEW_AGE);
+            if stale.is_some_and(|at| Instant::now() >= at) {
+                turns.view = None;
+                continue;
+            }
             let alive = self.alive.is_some().then_some(next_alive);
-            let wake = self.wake(&turns, in_flight.is_some(), alive.into_iter().chain(slow));
+            let others = alive.into_iter().chain(slow).chain(stale);
+            let wake = self.wake(&turns, in_flight.is_some(), others);
             let closing = self.closing.clone();
             tokio::select! {
                 biased;

@@ -186,7 +186,7 @@ pub struct View {
     /// The plan in force.
     pub plan: Arc<Plan>,
     /// The checks.
-    pub checks: BTreeMap<CheckName, Check>,
+    pub checks: BTreeMap<CheckName, Arc<Check>>,
     /// The flood control of each remedy.
     pub floods: BTreeMap<RemedyName, Flood>,
     /// Runs: the unfinished ones and the latest finished ones.

@@ -192,11 +192,8 @@ impl Check {
 
     /// Takes a result in and says whether it changes the status.
     pub fn observe(&mut self, plan: &CheckPlan, sample: Sample, now: Now) -> Option<Transition> {
-        if self.recent.len() == EVIDENCE {
-            self.recent.pop_front();
-        }
         let first = self.last.is_none();
-        self.recent.push_back((now, sample.status, sample.summary.clone()));
+        self.keep(now, sample.status, sample.summary.clone());
         let found = sample.status;
         self.last = Some((now, sample));
 
@@ -223,6 +220,16 @@ impl Check {
         self.mature(plan, now)
     }
 
+    /// Keeps a result as evidence, the oldest goes.
+    fn keep(&mut self, now: Now, status: Status, summary: String) {
+        if self.recent.len() == EVIDENCE {
+            self.recent.pop_front();
+        }
+        // No more room than is ever used: there are many checks.
+        self.recent.reserve_exact(EVIDENCE - self.recent.len());
+        self.recent.push_back((now, status, summary));
+    }
+
     /// Whether its status is a judgement, and not only that nobody has looked yet.
     pub fn judged(&self) -> bool {
         self.judged || self.status != Status::Unknown
@@ -246,10 +253,7 @@ impl Check {
             self.streak = None;
             return None;
         }
-        if self.recent.len() == EVIDENCE {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((now, Status::Unknown, summary));
+        self.keep(now, Status::Unknown, summary);
         self.streak = Some(Streak { to: Status::Unknown, count: u32::MAX, since: heard });
         Some(self.change(plan, now))
     }

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-/// Every watcher looks for the first time within this of its start.
-const FIRST_WITHIN: Duration = Duration::from_secs(10);
+/// Every watcher looks for the first time within this of its start: all have an answer
+/// within ten seconds of the start of the agent.
+const FIRST_WITHIN: Duration = Duration::from_secs(9);
+
+/// An interval up to this is kept from the first look on.
+const REGULAR: Duration = Duration::from_secs(10);
 
 /// The start of a watcher's schedule; the same name and interval always give the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spread {
-    /// From the watcher's start to its first look: less than `every` and less than 10 s.
+    /// From the watcher's start to its first look: less than `every` and less than 9 s.
     pub(super) first: Duration,
     /// From the first look to the second; from then on it is `every`. A long interval is
     /// shortened once, to between half and all of it, so that watchers which had to share
-    /// the first 10 s drift apart, and none is silent for longer than its interval.
+    /// the first 9 s drift apart, and none is silent for longer than its interval.
     pub(super) second: Duration,
 }
 
@@ -21,7 +25,7 @@ impl Spread {
         let bits = mix(fnv(name));
         let (low, high) = (share(bits & u64::from(u32::MAX)), share(bits >> 32));
         let first = every.min(FIRST_WITHIN).mul_f64(high);
-        let second = if every <= FIRST_WITHIN { every } else { every.mul_f64(0.5 + low / 2.0) };
+        let second = if every <= REGULAR { every } else { every.mul_f64(0.5 + low / 2.0) };
         Self { first, second }
     }
 }
@@ -57,14 +61,14 @@ mod tests {
     }
 
     #[test]
-    fn first_looks_are_spread_evenly_over_ten_seconds() {
-        let mut seconds = [0_u32; 10];
+    fn first_looks_are_spread_evenly_over_nine_seconds() {
+        let mut seconds = [0_u32; 9];
         for name in names(10_000) {
             let first = Spread::of(&name, 60 * SECOND).first;
             seconds[usize::try_from(first.as_secs()).unwrap()] += 1;
         }
         for count in seconds {
-            assert!((900..1_100).contains(&count), "{seconds:?}");
+            assert!((1_000..1_220).contains(&count), "{seconds:?}");
         }
     }
 

@@ -70,7 +70,7 @@ mod tests {
         View {
             at: Now::default(),
             plan: Arc::new(Plan::default()),
-            checks: BTreeMap::from([(name, check)]),
+            checks: BTreeMap::from([(name, Arc::new(check))]),
             floods: BTreeMap::new(),
             runs: BTreeMap::new(),
             incidents: BTreeMap::new(),

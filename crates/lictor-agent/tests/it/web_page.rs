@@ -1,5 +1,7 @@
 //! The page: what it says, and what it does with what programs say.
 
+use std::sync::Arc;
+
 use lictor_core::{CheckName, Command, Event, Incident, IncidentId, RunId, Status, What};
 use lictor_store::MirrorState;
 use serde_json::json;
@@ -152,7 +154,7 @@ async fn ten_thousand_checks_stay_readable() {
     shows(&all, &["data-src=\"/fragment?all\"", "Show fewer"]);
 
     let mut every = many(noon(), 1_000);
-    every.checks.values_mut().for_each(|check| check.status = Status::Critical);
+    every.checks.values_mut().for_each(|check| Arc::make_mut(check).status = Status::Critical);
     let page = serve_view(every).await.get("/").await;
     assert_eq!(rows(&page), 300);
 }

@@ -197,7 +197,7 @@ pub(crate) fn empty(now: Now) -> View {
 }
 
 /// A check that has had `status` for `seconds`.
-pub(crate) fn check(now: Now, status: Status, seconds: u64, summary: &str) -> Check {
+pub(crate) fn check(now: Now, status: Status, seconds: u64, summary: &str) -> Arc<Check> {
     let since = before(now, seconds);
     let mut check = Check::new(since);
     check.status = status;
@@ -212,7 +212,7 @@ pub(crate) fn check(now: Now, status: Status, seconds: u64, summary: &str) -> Ch
         }
     });
     check.recent = VecDeque::from(recent);
-    check
+    Arc::new(check)
 }
 
 fn is(check: &str, status: Status) -> Condition {
@@ -345,13 +345,13 @@ pub(crate) fn bad_day(now: Now) -> (View, Vec<Event>) {
     }
     let composed = CheckSource::Checks { at_least: 2, of: vec![name("shop"), name("cache")] };
     plan.checks.insert(name("storefront"), CheckPlan { source: composed, ..CheckPlan::observed() });
-    let disk = view.checks.get_mut(&name::<CheckName>("disk./data")).unwrap();
+    let disk = Arc::make_mut(view.checks.get_mut(&name::<CheckName>("disk./data")).unwrap());
     if let Some((_, sample)) = &mut disk.last {
         *sample = sample.clone().with(name("used_percent"), Value::Number(88.4));
     }
-    let vpn = view.checks.get_mut(&name::<CheckName>("vpn")).unwrap();
+    let vpn = Arc::make_mut(view.checks.get_mut(&name::<CheckName>("vpn")).unwrap());
     vpn.flapping = true;
-    let worker = view.checks.get_mut(&name::<CheckName>("worker")).unwrap();
+    let worker = Arc::make_mut(view.checks.get_mut(&name::<CheckName>("worker")).unwrap());
     worker.streak = Some(Streak { to: Warning, count: 1, since: now.boot });
     for recent in worker.recent.iter_mut().skip(4) {
         recent.1 = Warning;

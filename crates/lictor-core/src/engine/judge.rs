@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Engine, Timer, Turn};
-use crate::check::{Check, Sample, Status, Transition, Value};
+use crate::check::{Sample, Status, Transition, Value};
 use crate::event::What;
 use crate::incident::Incident;
 use crate::name::{CheckName, IncidentId, ValueName};
@@ -19,7 +19,7 @@ impl Engine {
         if check_plan.source != CheckSource::Watcher {
             return;
         }
-        let transition = check.observe(check_plan, sample, turn.now);
+        let transition = Arc::make_mut(check).observe(check_plan, sample, turn.now);
         self.arm_check(name);
         if let Some(transition) = transition {
             self.changed(name, transition, turn);
@@ -33,7 +33,7 @@ impl Engine {
         let (Some(check_plan), Some(check)) = (plan.checks.get(name), self.checks.get_mut(name)) else {
             return;
         };
-        let transition = check.wake(check_plan, turn.now);
+        let transition = Arc::make_mut(check).wake(check_plan, turn.now);
         self.arm_check(name);
         if let Some(transition) = transition {
             self.changed(name, transition, turn);
@@ -159,7 +159,7 @@ impl Engine {
             .iter()
             .map(|member| (self.checks.get(member).map_or(Status::Unknown, |check| check.status), member))
             .collect();
-        let judged = |name: &CheckName| self.checks.get(name).is_some_and(Check::judged);
+        let judged = |name: &CheckName| self.checks.get(name).is_some_and(|check| check.judged());
         let waits = !judged(name) && !members.iter().all(|(_, member)| judged(member));
         members.sort_by_key(|(status, _)| *status);
         let status =
@@ -168,7 +168,7 @@ impl Engine {
             // Not every member is judged yet: that is not "no data". What the members said
             // before counts no more either.
             if let Some(check) = self.checks.get_mut(name) {
-                check.streak = None;
+                Arc::make_mut(check).streak = None;
             }
             self.arm_check(name);
             return;
@@ -186,7 +186,7 @@ impl Engine {
             summary = format!("{summary}: {}", bad.join(", "));
         }
         let Some(check) = self.checks.get_mut(name) else { return };
-        let transition = check.observe(check_plan, Sample::new(status, summary), turn.now);
+        let transition = Arc::make_mut(check).observe(check_plan, Sample::new(status, summary), turn.now);
         self.arm_check(name);
         if let Some(transition) = transition {
             self.changed(name, transition, turn);

@@ -35,7 +35,8 @@ const ASLEEP: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Engine {
     plan: Arc<Plan>,
-    checks: BTreeMap<CheckName, Check>,
+    /// Shared with who looks at them meanwhile; one that changes is then a new one.
+    checks: BTreeMap<CheckName, Arc<Check>>,
     floods: BTreeMap<RemedyName, Flood>,
     runs: BTreeMap<RunId, Run>,
     incidents: BTreeMap<IncidentId, Incident>,
@@ -180,7 +181,7 @@ impl Engine {
                     for (value, found) in seen.flat_map(|(_, sample)| &sample.values) {
                         engine.known.insert((name.clone(), value.clone()), found.clone());
                     }
-                    engine.checks.insert(name, check);
+                    engine.checks.insert(name, Arc::new(check));
                 }
                 Row::Flood(name, flood) => {
                     engine.floods.insert(name, flood);
@@ -244,7 +245,7 @@ impl Engine {
         for (name, check) in &mut self.checks {
             if old.checks.get(name) != plan.checks.get(name) {
                 // Its watcher is a new one: the silence of the old one is not its own.
-                check.watched_since = turn.now.boot;
+                Arc::make_mut(check).watched_since = turn.now.boot;
             }
         }
         for name in plan.checks.keys() {
@@ -285,7 +286,7 @@ impl Engine {
     }
 
     /// The checks.
-    pub fn checks(&self) -> &BTreeMap<CheckName, Check> {
+    pub fn checks(&self) -> &BTreeMap<CheckName, Arc<Check>> {
         &self.checks
     }
 
@@ -353,6 +354,7 @@ impl Engine {
             return;
         }
         for check in self.checks.values_mut() {
+            let check = Arc::make_mut(check);
             check.watched_since = now;
             check.streak = None;
         }
@@ -382,7 +384,7 @@ impl Engine {
         }
         // Appended, because a map that grows by one in order of name stays half empty.
         let new = plan.checks.keys().filter(|name| !self.checks.contains_key(*name));
-        let mut new = new.map(|name| (name.clone(), Check::new(turn.now))).collect();
+        let mut new = new.map(|name| (name.clone(), Arc::new(Check::new(turn.now)))).collect();
         self.checks.append(&mut new);
         for (name, remedy) in &plan.remedies {
             let flood = self.floods.entry(name.clone()).or_default();
@@ -442,7 +444,7 @@ impl Engine {
 
     fn row(&self, key: &RowKey) -> Option<Row> {
         match key {
-            RowKey::Check(name) => Some(Row::Check(name.clone(), self.checks.get(name)?.clone())),
+            RowKey::Check(name) => Some(Row::Check(name.clone(), Check::clone(self.checks.get(name)?))),
             RowKey::Flood(name) => Some(Row::Flood(name.clone(), self.floods.get(name)?.clone())),
             RowKey::Run(id) => Some(Row::Run(self.runs.get(id)?.clone())),
             RowKey::Incident(id) => Some(Row::Incident(self.incidents.get(id)?.clone())),
@@ -556,7 +558,7 @@ impl Facts for Engine {
     }
 
     fn judged(&self, check: &CheckName) -> bool {
-        self.checks.get(check).is_some_and(Check::judged)
+        self.checks.get(check).is_some_and(|check| check.judged())
     }
 
     fn value(&self, check: &CheckName, value: &ValueName) -> Option<f64> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{
-    Boot, Effect, Engine, Mode, Now, Output, Remedy, RemedyName, Row, RunState, Status, Trigger, What,
+    Boot, Check, Effect, Engine, Mode, Now, Output, Remedy, RemedyName, Row, RunState, Status, Trigger, What,
 };
 
 use super::rules::{demand, stored};
@@ -156,7 +156,7 @@ pub(super) fn restores(engine: &Engine, rows: Vec<Row>, now: Now) -> Result<(), 
     }
     for (name, live) in engine.checks() {
         let Some(again) = twin.checks().get(name) else { return Err(format!("{name} is lost")) };
-        let (mut live, mut again) = (live.clone(), again.clone());
+        let (mut live, mut again) = (Check::clone(live), Check::clone(again));
         // A check that was never judged is in no row; results that changed nothing are samples.
         if !live.judged() {
             (again.since, again.created) = (live.since, live.created);
