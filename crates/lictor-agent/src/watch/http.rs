@@ -174,7 +174,6 @@ fn add(phase: &mut Option<Duration>, begun: Instant) {
 impl Measured {
     /// Adds what was measured to a result.
     fn into_values(self, mut sample: Sample, answer: Option<&Answer>, world: &World) -> Sample {
-        sample.values.reserve(8);
         let phases = [
             (&value::DNS_SECONDS, self.dns),
             (&value::CONNECT_SECONDS, self.connect),
@@ -182,6 +181,10 @@ impl Measured {
             (&value::FIRST_BYTE_SECONDS, self.first_byte),
             (&value::TOTAL_SECONDS, self.total),
         ];
+        let known = phases.iter().filter(|(_, time)| time.is_some()).count();
+        // No more room than is used: each check keeps its last result.
+        let more = if answer.is_some() { 2 } else { 0 } + usize::from(self.validity.is_some());
+        sample.values.reserve_exact(known + more);
         for (name, time) in phases {
             if let Some(time) = time {
                 sample.seconds(name, time);
