@@ -4,6 +4,8 @@ mod adopt;
 mod decide;
 mod drive;
 mod judge;
+mod orders;
+mod stop;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,200 @@
+//! Orders: from the decision to act to what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::drive::repeatable;
+use super::{Engine, Ordered, Turn};
+use crate::event::What;
+use crate::name::{RunId, StepName};
+use crate::plan::{Repeatability, Step, StepKind};
+use crate::run::{Ending, Order, Outcome, Run, RunState};
+use crate::step::{Effect, RowKey};
+use crate::time::Boot;
+
+/// An outcome that is this much later than the action's time limit is asked for.
+pub(super) const OVERDUE: Duration = Duration::from_secs(30);
+
+impl Engine {
+    pub(super) fn order(&mut self, id: RunId, step: &Step, attempt: u32, turn: &mut Turn) {
+        let StepKind::Act { action, .. } = &step.kind else { return };
+        if self.closing {
+            return;
+        }
+        if self.observes(id) {
+            self.park(id, "nothing is done in observe mode".to_owned(), turn);
+            return;
+        }
+        let in_flight = self.live().filter(|run| run.in_flight()).count();
+        if in_flight >= self.plan.limits.in_flight.get() as usize {
+            return;
+        }
+        let since = turn.now.boot;
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.state = RunState::Acting { attempt, since };
+        self.orders.insert(id, Ordered::default());
+        run.tally.entry(step.name.clone()).or_default().attempt = attempt;
+        let (incident, order) = (run.incident, order_of(run, step, attempt));
+        turn.dirty.insert(RowKey::Run(id));
+        turn.note(
+            incident,
+            Some(id),
+            What::Intent { step: step.name.clone(), attempt, action: action.clone() },
+        );
+        turn.effects.extend(order.map(Effect::Act));
+    }
+
+    pub(super) fn inspect(&mut self, id: RunId, attempt: u32, since: Boot, why: &str, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        let Some((step, _)) = self.definition(&plan, id, None) else { return };
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.state = RunState::Inspecting { attempt, since, asked: turn.now.boot };
+        let ordered = self.orders.entry(id).or_default();
+        ordered.handed_over = None;
+        let (incident, order) = (run.incident, order_of(run, step, attempt));
+        turn.dirty.insert(RowKey::Run(id));
+        turn.note(
+            incident,
+            Some(id),
+            What::Inspecting { step: step.name.clone(), attempt, why: why.to_owned() },
+        );
+        turn.effects.extend(order.map(Effect::Inspect));
+    }
+
+    pub(super) fn handed_over(&mut self, id: RunId, turn: &mut Turn) {
+        if let Some(ordered) = self.orders.get_mut(&id) {
+            ordered.handed_over = Some(turn.now.boot);
+            turn.advance.insert(id);
+        }
+    }
+
+    /// When the outcome of an order is overdue. One that is not handed over yet cannot be.
+    pub(super) fn overdue_at(&self, id: RunId, step: &Step) -> Option<Boot> {
+        let ordered = self.orders.get(&id)?;
+        match ordered.stopped {
+            Some(at) => Some(at.after(OVERDUE)),
+            None => ordered.handed_over.map(|at| at.after(overdue(step))),
+        }
+    }
+
+    /// Takes in that an order was not handed over and will not be.
+    pub(super) fn withdrawn(
+        &mut self,
+        id: RunId,
+        name: &StepName,
+        attempt: u32,
+        why: String,
+        turn: &mut Turn,
+    ) {
+        if let Some(run) = self.runs.get_mut(&id)
+            && run.step == *name
+            && let RunState::Acting { attempt: awaited, since } = run.state
+            && awaited == attempt
+        {
+            // As if one had looked and seen that it was never begun.
+            run.state = RunState::Inspecting { attempt, since, asked: turn.now.boot };
+        }
+        self.outcome(id, name, attempt, Outcome::NotStarted { detail: why }, turn);
+    }
+
+    /// Takes in what became of an action.
+    pub(super) fn outcome(
+        &mut self,
+        id: RunId,
+        name: &StepName,
+        attempt: u32,
+        outcome: Outcome,
+        turn: &mut Turn,
+    ) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let incident = run.incident;
+        let asked = match &run.state {
+            RunState::Acting { attempt: awaited, since } if *awaited == attempt => Some((false, *since)),
+            RunState::Inspecting { attempt: awaited, since, .. } if *awaited == attempt => {
+                Some((true, *since))
+            }
+            _ => None,
+        };
+        let expected = asked.filter(|_| run.step == *name);
+        let what = What::Outcome { step: name.clone(), attempt, outcome: outcome.clone() };
+        turn.note(incident, Some(id), what);
+        // A late answer to something already given up is only recorded.
+        let Some((inspected, _)) = expected else { return };
+        self.orders.remove(&id);
+        turn.dirty.insert(RowKey::Run(id));
+        turn.advance
+            .extend(self.live().filter(|run| matches!(run.state, RunState::Queued { .. })).map(|run| run.id));
+        let plan = Arc::clone(&self.plan);
+        let definition = self.definition(&plan, id, None);
+        let again = definition.is_some_and(|(step, _)| repeatable(step));
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if matches!(outcome, Outcome::Unknown { .. }) && !again {
+            run.tally.entry(name.clone()).or_default().unclear = true;
+        }
+        let cancelled = run.cancelled.clone().filter(|_| !run.cleaning);
+        let Some((step, _)) = definition else {
+            let why = self.runs.get(&id).map_or_else(String::new, |run| self.changed_how(run));
+            match cancelled {
+                Some(by) => self.end(id, Ending::Cancelled { why: format!("{by}; {why}") }, turn),
+                None => self.park(id, why, turn),
+            }
+            return;
+        };
+        if let Some(why) = cancelled {
+            self.clean(id, &why, turn);
+            return;
+        }
+        let StepKind::Act { repeat, verify, .. } = &step.kind else { return };
+        let verifying = |done| RunState::Verifying { attempt, since: turn.now.boot, done };
+        let next = match (&outcome, verify) {
+            (Outcome::Done { .. }, Some(_)) => Some(verifying(true)),
+            (Outcome::Unknown { .. }, Some(_)) => Some(verifying(false)),
+            (Outcome::Failed { .. } | Outcome::NotStarted { .. }, Some(_)) | (_, None) => None,
+        };
+        if let (Some(state), Some(run)) = (next, self.runs.get_mut(&id)) {
+            run.state = state;
+            turn.advance.insert(id);
+            return;
+        }
+        match outcome {
+            Outcome::Done { .. } => self.step_done(id, step, turn),
+            Outcome::Failed { detail } => self.attempt_failed(id, step, attempt, detail, turn),
+            // Nothing was tried, so no attempt failed; the number is used up all the same.
+            Outcome::NotStarted { .. } if inspected => self.enter(id, &step.name, attempt + 1, turn),
+            // What keeps it from starting may pass until the deadline comes.
+            Outcome::NotStarted { detail } => self.back_off(id, step, attempt, detail, turn),
+            Outcome::Unknown { detail } => match repeat {
+                // The agent died, not the action: this attempt did not fail.
+                Repeatability::Idempotent if inspected => self.enter(id, &step.name, attempt + 1, turn),
+                Repeatability::Idempotent => self.attempt_failed(id, step, attempt, detail, turn),
+                Repeatability::Verifiable | Repeatability::Neither => {
+                    let why = format!(
+                        "nobody knows whether `{name}` was done ({detail}), and doing it twice may harm"
+                    );
+                    self.park(id, why, turn);
+                }
+            },
+        }
+    }
+}
+
+pub(super) fn order_of(run: &Run, step: &Step, attempt: u32) -> Option<Order> {
+    let StepKind::Act { action, .. } = &step.kind else { return None };
+    Some(Order {
+        run: run.id,
+        step: step.name.clone(),
+        attempt,
+        action: action.clone(),
+        target: run.target.clone(),
+        remedy: run.remedy.clone(),
+        definition: run.definition.clone(),
+    })
+}
+
+/// How long after it was ordered an outcome is overdue.
+pub(super) fn overdue(step: &Step) -> Duration {
+    match &step.kind {
+        StepKind::Act { limit, .. } => limit.saturating_add(OVERDUE),
+        StepKind::Wait { .. } => OVERDUE,
+    }
+}
