@@ -150,6 +150,9 @@ pub struct Streak {
     pub to: Status,
     /// How many.
     pub count: u32,
+    /// How many of them saw a fault, and what the latest of those was. The others had no
+    /// data, which speaks neither for a fault nor against the ones that were seen.
+    pub bad: (u32, Status),
     /// When the first came.
     pub since: Boot,
 }
@@ -203,19 +206,24 @@ impl Check {
             return None;
         }
         if found == self.status && self.judged() {
-            self.streak = None;
+            // No data leaves the faults that were seen before it.
+            self.streak = self.streak.filter(|streak| found == Status::Unknown && streak.bad.0 > 0);
             return None;
         }
         let passes = found == Status::Passing;
-        let streak = self.streak.get_or_insert(Streak { to: found, count: 0, since: now.boot });
+        let new = Streak { to: found, count: 0, bad: (0, found), since: now.boot };
+        let streak = self.streak.get_or_insert(new);
         if (streak.to == Status::Passing) != passes {
-            *streak = Streak { to: found, count: 0, since: now.boot };
+            *streak = new;
         }
         streak.to = found;
         streak.count = streak.count.saturating_add(1);
+        if matches!(found, Status::Warning | Status::Critical) {
+            streak.bad = (streak.bad.0.saturating_add(1), found);
+        }
         if first && passes {
             // Nothing is known against it: one look is enough.
-            return Some(self.change(plan, now));
+            return Some(self.change(found, plan, now));
         }
         self.mature(plan, now)
     }
@@ -254,16 +262,18 @@ impl Check {
             return None;
         }
         self.keep(now, Status::Unknown, summary);
-        self.streak = Some(Streak { to: Status::Unknown, count: u32::MAX, since: heard });
-        Some(self.change(plan, now))
+        let bad = self.streak.filter(|streak| streak.to != Status::Passing);
+        let bad = bad.map_or((0, Status::Unknown), |streak| streak.bad);
+        self.streak = Some(Streak { to: Status::Unknown, count: u32::MAX, bad, since: heard });
+        Some(self.change(Status::Unknown, plan, now))
     }
 
     /// When `wake` may have something to say.
     pub fn wake_at(&self, plan: &CheckPlan) -> Option<Boot> {
         let stale = Self::silence(plan).map(|limit| self.heard().after(limit).max(self.graced_until(plan)));
-        let ripe = self.streak.filter(|streak| streak.count >= Self::wanted(plan, streak.to)).map(|streak| {
-            let ripe = streak.since.after(self.lasting(plan, streak.to));
-            if streak.to == Status::Passing { ripe } else { ripe.max(self.graced_until(plan)) }
+        let ripe = self.streak.zip(self.verdict(plan)).map(|(streak, to)| {
+            let ripe = streak.since.after(self.lasting(plan, to));
+            if to == Status::Passing { ripe } else { ripe.max(self.graced_until(plan)) }
         });
         stale.into_iter().chain(ripe).min()
     }
@@ -289,15 +299,26 @@ impl Check {
         self.last.as_ref().map_or(self.created, |(at, _)| at.boot).max(self.watched_since)
     }
 
-    fn wanted(plan: &CheckPlan, to: Status) -> u32 {
-        match (&plan.source, to) {
+    /// What the streak says when it has lasted long enough, if that is another status than
+    /// the present one. A fault is one after `fail_after` results that saw it; with fewer of
+    /// them, and others that saw nothing at all, nobody knows.
+    fn verdict(&self, plan: &CheckPlan) -> Option<Status> {
+        let streak = self.streak?;
+        let to = match (&plan.source, streak.to) {
             // A composite is judged when a member changes, not again and again.
-            (CheckSource::Checks { .. }, _) => 1,
-            (CheckSource::Watcher, Status::Passing) => plan.pass_after.get(),
-            (CheckSource::Watcher, Status::Warning | Status::Critical | Status::Unknown) => {
-                plan.fail_after.get()
+            (CheckSource::Checks { .. }, to) => Some(to),
+            (CheckSource::Watcher, Status::Passing) => {
+                (streak.count >= plan.pass_after.get()).then_some(Status::Passing)
             }
-        }
+            (CheckSource::Watcher, Status::Warning | Status::Critical | Status::Unknown) => {
+                let wanted = plan.fail_after.get();
+                match streak.bad {
+                    (bad, to) if bad >= wanted => Some(to),
+                    _ => (streak.count >= wanted).then_some(Status::Unknown),
+                }
+            }
+        };
+        to.filter(|to| *to != self.status || !self.judged())
     }
 
     fn lasting(&self, plan: &CheckPlan, to: Status) -> Duration {
@@ -309,15 +330,14 @@ impl Check {
     }
 
     fn mature(&mut self, plan: &CheckPlan, now: Now) -> Option<Transition> {
-        let streak = self.streak?;
-        let enough = streak.count >= Self::wanted(plan, streak.to)
-            && now.boot.since(streak.since) >= self.lasting(plan, streak.to)
-            && (streak.to == Status::Passing || !self.graced(plan, now));
-        enough.then(|| self.change(plan, now))
+        let (streak, to) = self.streak.zip(self.verdict(plan))?;
+        let enough = now.boot.since(streak.since) >= self.lasting(plan, to)
+            && (to == Status::Passing || !self.graced(plan, now));
+        enough.then(|| self.change(to, plan, now))
     }
 
-    fn change(&mut self, plan: &CheckPlan, now: Now) -> Transition {
-        let to = self.streak.take().map_or(self.status, |streak| streak.to);
+    fn change(&mut self, to: Status, plan: &CheckPlan, now: Now) -> Transition {
+        self.streak = self.streak.filter(|streak| to == Status::Unknown && streak.bad.0 > 0);
         let from = std::mem::replace(&mut self.status, to);
         self.since = now;
         self.judged = true;

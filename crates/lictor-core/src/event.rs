@@ -5,8 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::check::Status;
+use crate::holding::Holding;
 use crate::name::{
-    ActionName, CheckName, IncidentId, PatternName, RemedyName, RunId, StepName, Target, ValueName,
+    ActionName, CheckName, IncidentId, LeaseName, PatternName, RemedyName, RunId, StepName, Target, ValueName,
 };
 use crate::plan::Mode;
 use crate::run::{Ending, Outcome};
@@ -65,6 +66,29 @@ pub enum What {
         runs: usize,
         /// Open incidents it left.
         incidents: usize,
+    },
+    /// Who holds a lease is another now, for all this node knows.
+    LeaseChanged {
+        /// The lease.
+        lease: LeaseName,
+        /// What is known of it.
+        holding: Holding,
+    },
+    /// What was found, or not found, in a record that other nodes and programs write too.
+    SharedState {
+        /// Whose record it is.
+        of: String,
+        /// What about it.
+        why: String,
+    },
+    /// A run that another node or another program had begun goes on here.
+    TakenOver {
+        /// The remedy.
+        remedy: RemedyName,
+        /// The step it goes on with.
+        step: StepName,
+        /// From whom.
+        from: String,
     },
     /// A new configuration is in force.
     Reloaded {
@@ -175,6 +199,13 @@ pub enum What {
         /// The action.
         action: ActionName,
     },
+    /// A step was left out.
+    StepSkipped {
+        /// The step.
+        step: StepName,
+        /// The condition that held.
+        why: String,
+    },
     /// What became of an action.
     Outcome {
         /// The step.
@@ -279,6 +310,8 @@ pub enum Hold {
     Fleet,
     /// It is not known yet what an earlier store of this node had under way.
     Unconfirmed,
+    /// This node does not hold its lease: another one acts, or nobody knows which.
+    Lease,
 }
 
 impl fmt::Display for Hold {
@@ -290,6 +323,7 @@ impl fmt::Display for Hold {
             Self::Busy => "another run has the target",
             Self::GaveUp => "it gave up because it did not help",
             Self::Fleet => "too many targets are bad at once",
+            Self::Lease => "another node holds its lease, or nobody knows which one does",
             Self::Unconfirmed => "it is not known yet what an earlier store of this node had under way",
         })
     }
@@ -311,7 +345,7 @@ impl fmt::Display for Work<'_> {
 
 impl What {
     /// Every kind of event.
-    pub const KINDS: [&'static str; 31] = [
+    pub const KINDS: [&'static str; 35] = [
         "agent_started",
         "agent_stopped",
         "state_set_aside",
@@ -319,6 +353,9 @@ impl What {
         "recording_failed",
         "recording_resumed",
         "adopted",
+        "lease_changed",
+        "shared_state",
+        "taken_over",
         "reloaded",
         "reload_refused",
         "watcher_restarted",
@@ -337,6 +374,7 @@ impl What {
         "verified",
         "waiting",
         "step_done",
+        "step_skipped",
         "step_failed",
         "retrying",
         "parked",
@@ -355,6 +393,9 @@ impl What {
             Self::RecordingFailed { .. } => "recording_failed",
             Self::RecordingResumed { .. } => "recording_resumed",
             Self::Adopted { .. } => "adopted",
+            Self::LeaseChanged { .. } => "lease_changed",
+            Self::SharedState { .. } => "shared_state",
+            Self::TakenOver { .. } => "taken_over",
             Self::Reloaded { .. } => "reloaded",
             Self::ReloadRefused { .. } => "reload_refused",
             Self::WatcherRestarted { .. } => "watcher_restarted",
@@ -373,6 +414,7 @@ impl What {
             Self::Verified { .. } => "verified",
             Self::Waiting { .. } => "waiting",
             Self::StepDone { .. } => "step_done",
+            Self::StepSkipped { .. } => "step_skipped",
             Self::StepFailed { .. } => "step_failed",
             Self::Retrying { .. } => "retrying",
             Self::Parked { .. } => "parked",
@@ -420,6 +462,11 @@ impl fmt::Display for What {
                     f,
                     "taken over from an earlier store of this node: unfinished runs {runs}, open incidents {incidents}"
                 )
+            }
+            Self::LeaseChanged { lease, holding } => write!(f, "lease {lease}: {holding}"),
+            Self::SharedState { of, why } => write!(f, "shared state of {of}: {why}"),
+            Self::TakenOver { remedy, step, from } => {
+                write!(f, "{remedy} goes on here with step {step}: taken over from {from}")
             }
             Self::Reloaded { difference } => write!(f, "configuration reloaded: {difference}"),
             Self::ReloadRefused { why } => {
@@ -471,6 +518,7 @@ impl fmt::Display for What {
             }
             Self::Verified { step } => write!(f, "step {step}: verified"),
             Self::Waiting { step, condition } => write!(f, "step {step}: waiting for {condition}"),
+            Self::StepSkipped { step, why } => write!(f, "step {step}: left out: {why}"),
             Self::StepDone { step } => write!(f, "step {step}: complete"),
             Self::StepFailed { step, why, next } => write!(f, "step {step}: gave up: {why}; {next}"),
             Self::Retrying { step, attempt, after, why } => {

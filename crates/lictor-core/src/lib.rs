@@ -9,7 +9,9 @@ mod condition;
 mod engine;
 mod event;
 mod flood;
+mod holding;
 mod incident;
+pub mod lease;
 mod name;
 mod plan;
 mod run;
@@ -21,14 +23,16 @@ pub use condition::{Compare, Condition, Facts};
 pub use engine::Engine;
 pub use event::{Event, Hold, What};
 pub use flood::{Basis, Flood};
+pub use holding::Holding;
 pub use incident::Incident;
 pub use name::{
-    ActionName, CheckName, IncidentId, NameError, PatternName, RemedyName, RunId, StepName, Target, ValueName,
+    ActionName, CheckName, IncidentId, LeaseName, NameError, PatternName, RemedyName, RunId, StepName,
+    Target, ValueName,
 };
 pub use plan::{
     Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Remedy, Repeatability, Step,
     StepKind, Trigger, Verify,
 };
-pub use run::{Ending, Order, Outcome, Run, RunState, Tally};
-pub use step::{Adoption, Command, Effect, Input, Output, Refusal, Row, RowKey};
+pub use run::{Ending, Note, Notes, Order, Outcome, Run, RunState, Tally};
+pub use step::{Adoption, Begun, Command, Effect, Input, Output, Refusal, Row, RowKey, TakeOver};
 pub use time::{Boot, Now, Span, Wall};

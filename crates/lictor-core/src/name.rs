@@ -97,6 +97,8 @@ names! {
     ValueName;
     /// A pattern of a watcher that reports matches.
     PatternName;
+    /// What one of several nodes holds at a time: only that one acts.
+    LeaseName;
 }
 
 macro_rules! numbers {

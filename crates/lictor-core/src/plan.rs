@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::condition::Condition;
-use crate::name::{ActionName, CheckName, PatternName, RemedyName, StepName, Target, ValueName};
+use crate::name::{ActionName, CheckName, LeaseName, PatternName, RemedyName, StepName, Target, ValueName};
 
 /// Everything the engine decides by.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,6 +67,8 @@ pub struct CheckPlan {
     pub stale_after: Option<Duration>,
     /// When it counts as flapping. `None`: never.
     pub flap: Option<Flap>,
+    /// Values whose change is an event of its own (their first sight is no change).
+    pub tell: Vec<ValueName>,
 }
 
 impl CheckPlan {
@@ -80,6 +82,7 @@ impl CheckPlan {
             grace: Duration::ZERO,
             stale_after: None,
             flap: None,
+            tell: Vec::new(),
         }
     }
 }
@@ -119,6 +122,8 @@ pub struct Remedy {
     pub guard: Option<Condition>,
     /// What it works on.
     pub target: Target,
+    /// Only the node that holds this starts runs and acts for them.
+    pub lease: Option<LeaseName>,
     /// Time from the start of one run to the next start, per target (default 1 min).
     pub cooldown: Duration,
     /// At most so many runs in such a time.
@@ -195,7 +200,12 @@ pub struct Step {
     pub kind: StepKind,
     /// How often it is tried before it has failed (default 1).
     pub attempts: NonZeroU32,
-    /// Pause before the second attempt; doubles for each further one, with jitter.
+    /// The step that follows when it is done or left out: a later one. `None`: the next one.
+    pub next: Option<StepName>,
+    /// When this holds the step is left out: when a run comes to it and before each further attempt.
+    pub skip_when: Option<Condition>,
+    /// Pause before the second attempt, and before a run comes back to the step; doubles for
+    /// each further one, with jitter.
     pub backoff: Duration,
     /// Upper bound of the pause.
     pub backoff_max: Duration,
@@ -216,6 +226,8 @@ pub enum StepKind {
         limit: Duration,
         /// How to see that it worked.
         verify: Option<Verify>,
+        /// Whether it finds out and records what it will change before it does.
+        prepare: bool,
     },
     /// Wait until a condition has held without a break for `hold`.
     Wait {
@@ -258,12 +270,15 @@ pub enum OnFailure {
     Fail,
     /// The run waits for a person.
     Park,
-    /// The run goes on with another step, earlier or later, at most `visits` times by
-    /// this way; then it has failed.
+    /// The run goes on with another step, earlier or later, as long as steps that failed
+    /// have led there less than `visits` times.
     GoTo {
         /// The step.
         step: StepName,
-        /// At most so many times in one run.
-        visits: NonZeroU32,
+        /// At most so many times in one run; 0: it goes on with `then` at once.
+        visits: u32,
+        /// Where it goes on when that is used up, and a person is told: a later step than the
+        /// one that failed. `None`: it has failed.
+        then: Option<StepName>,
     },
 }

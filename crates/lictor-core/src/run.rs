@@ -1,8 +1,9 @@
 //! One run of a remedy: where it stands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::name::{ActionName, IncidentId, RemedyName, RunId, StepName, Target};
+use crate::name::{ActionName, IncidentId, LeaseName, RemedyName, RunId, StepName, Target};
 use crate::plan::Mode;
 use crate::time::{Boot, Now};
 
@@ -34,12 +35,30 @@ pub struct Run {
     pub cancelled: Option<String>,
     /// Whether it is at the steps that a cancelled run still goes through.
     pub cleaning: bool,
-    /// How often it went back or on to another step because this one had failed.
+    /// How often it came to this step because one had failed.
     pub visits: BTreeMap<StepName, u32>,
     /// What was done at each step so far.
     pub tally: BTreeMap<StepName, Tally>,
+    /// What steps noted before they acted: what they found, what they meant to do.
+    pub notes: Notes,
     /// What it is doing.
     pub state: RunState,
+}
+
+/// The notes of a run, by the step that wrote them. Shared with who carries its orders out.
+pub type Notes = Arc<BTreeMap<StepName, Note>>;
+
+/// What a step found before it acted: which things it is about to change and how they were.
+/// It is recorded before the act, so that who comes later knows what to look for, and what
+/// to put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// As the action wrote it.
+    pub text: Arc<str>,
+    /// Whether the step was done.
+    pub done: bool,
+    /// When it was written.
+    pub at: Now,
 }
 
 /// What a run has done at one of its steps.
@@ -59,6 +78,13 @@ pub struct Tally {
 /// What a run is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunState {
+    /// The agent was asked to find out what an action would change; nothing is done yet.
+    Preparing {
+        /// The attempt, from 1.
+        attempt: u32,
+        /// When it was asked.
+        since: Boot,
+    },
     /// An action was ordered; its outcome is awaited.
     Acting {
         /// The attempt, from 1.
@@ -151,6 +177,12 @@ pub struct Order {
     /// The definition of the remedy that it was made under: what the action's name means may
     /// have changed since.
     pub definition: String,
+    /// What the node must hold while it acts.
+    pub lease: Option<LeaseName>,
+    /// What this step and others of the run noted before they acted.
+    pub notes: Notes,
+    /// When the attempt was ordered.
+    pub since: Boot,
 }
 
 impl std::fmt::Display for Order {
@@ -193,6 +225,9 @@ impl Run {
 
     /// Whether an action of it is or may be under way.
     pub fn in_flight(&self) -> bool {
-        matches!(self.state, RunState::Acting { .. } | RunState::Inspecting { .. })
+        matches!(
+            self.state,
+            RunState::Preparing { .. } | RunState::Acting { .. } | RunState::Inspecting { .. }
+        )
     }
 }

@@ -1,13 +1,15 @@
 //! What goes into the engine and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::check::{Check, Sample};
 use crate::event::Event;
 use crate::flood::Flood;
+use crate::holding::Holding;
 use crate::incident::Incident;
-use crate::name::{CheckName, IncidentId, PatternName, RemedyName, RunId, StepName};
-use crate::run::{Order, Outcome, Run};
+use crate::name::{CheckName, IncidentId, LeaseName, PatternName, RemedyName, RunId, StepName};
+use crate::run::{Notes, Order, Outcome, Run, Tally};
 
 /// One input of the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,19 @@ pub enum Input {
         /// What became of it.
         outcome: Outcome,
     },
+    /// What an action would change is known: it is recorded, then the action is carried out.
+    /// Whoever could not find out reports an [`Input::Outcome`] instead: *done* when there is
+    /// nothing to do.
+    Prepared {
+        /// The run.
+        run: RunId,
+        /// Its step.
+        step: StepName,
+        /// The attempt.
+        attempt: u32,
+        /// What was found.
+        note: String,
+    },
     /// The latest order of a run was handed over to be carried out: from now on its
     /// outcome can be overdue.
     HandedOver {
@@ -65,6 +80,44 @@ pub enum Input {
     /// What an earlier store of this node left is known: it is taken over, and a node that
     /// was withheld begins to act.
     Adopt(Adoption),
+    /// Who holds a lease.
+    Lease {
+        /// The lease.
+        lease: LeaseName,
+        /// Who has it.
+        holding: Holding,
+    },
+    /// How the work of a remedy stands according to a record that several may write, and
+    /// that another than this node wrote last.
+    TakeOver(Box<TakeOver>),
+}
+
+/// What another node or another program left for this one to go on with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakeOver {
+    /// The remedy whose work it is.
+    pub remedy: RemedyName,
+    /// Who wrote it.
+    pub from: String,
+    /// What is under way. `None`: nothing; a run of this node is then over.
+    pub run: Option<Begun>,
+}
+
+/// A run that another began, as far as it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Begun {
+    /// Why it was started.
+    pub cause: String,
+    /// The step it is at.
+    pub step: StepName,
+    /// What it noted before it acted.
+    pub notes: Notes,
+    /// What it has done so far.
+    pub tally: BTreeMap<StepName, Tally>,
+    /// How often it went to another step because one had failed.
+    pub visits: BTreeMap<StepName, u32>,
+    /// How long its next attempt has to wait yet.
+    pub pause: std::time::Duration,
 }
 
 /// What an earlier store of this node left behind.
@@ -105,6 +158,8 @@ impl fmt::Display for Command {
 /// [`Input::HandedOver`] when it does, or [`Input::Withdrawn`] when it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// Find out what an action would change and report it ([`Input::Prepared`]); change nothing.
+    Prepare(Order),
     /// Carry out an action and report its outcome.
     Act(Order),
     /// Find out what became of an attempt that may have been made and report it;

@@ -101,7 +101,16 @@ impl Engine {
             },
             Some(remedy) if !parked && harmless_from(remedy, &step) => {
                 // The copy may be behind: this step may have been done, and others after it.
-                let state = match remedy.steps.iter().find(|one| one.name == step).map(|one| &one.kind) {
+                let kind = remedy.steps.iter().find(|one| one.name == step).map(|one| &one.kind);
+                let noted = |run: &Run| run.notes.get(&step).is_some_and(|note| !note.done);
+                if matches!(kind, Some(StepKind::Act { prepare: true, .. }))
+                    && self.runs.get(&id).is_some_and(noted)
+                {
+                    // Its note says what to look for.
+                    self.inspect(id, attempt, turn.now.boot, lost, turn);
+                    return;
+                }
+                let state = match kind {
                     Some(StepKind::Act { verify: Some(_), .. }) => {
                         Some(RunState::Verifying { attempt, since: turn.now.boot, done: false })
                     }

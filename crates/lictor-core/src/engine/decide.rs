@@ -8,7 +8,7 @@ use crate::event::{Hold, What};
 use crate::flood::Flood;
 use crate::name::{CheckName, IncidentId, PatternName, RemedyName, RunId};
 use crate::plan::{Mode, Remedy, StepKind, Trigger};
-use crate::run::{Run, RunState};
+use crate::run::{Notes, Run, RunState};
 use crate::step::{Refusal, RowKey};
 use crate::time::Boot;
 
@@ -113,7 +113,8 @@ impl Engine {
         let Some(flood) = self.floods.get_mut(name) else { return };
         let first = flood.held_by.replace(hold) != Some(hold);
         // What is not known to have been done already is not forgotten either.
-        let deferred = (remedy.defer && hold != Hold::GaveUp) || hold == Hold::Unconfirmed;
+        let deferred =
+            (remedy.defer && hold != Hold::GaveUp) || matches!(hold, Hold::Unconfirmed | Hold::Lease);
         if deferred && flood.deferred.is_none() {
             flood.deferred = Some(cause.to_owned());
             turn.dirty.insert(RowKey::Flood(name.clone()));
@@ -129,7 +130,13 @@ impl Engine {
         }
         match hold {
             Hold::Budget => self.exhausted(name, remedy, incident, turn),
-            Hold::GaveUp | Hold::Guard | Hold::Cooldown | Hold::Busy | Hold::Fleet | Hold::Unconfirmed => {}
+            Hold::GaveUp
+            | Hold::Guard
+            | Hold::Cooldown
+            | Hold::Busy
+            | Hold::Fleet
+            | Hold::Unconfirmed
+            | Hold::Lease => {}
         }
         self.arm_remedy(name, remedy, turn);
     }
@@ -139,6 +146,9 @@ impl Engine {
         let flood = self.floods.get(name)?;
         if self.withheld {
             return Some(Hold::Unconfirmed);
+        }
+        if !self.may_act(remedy) {
+            return Some(Hold::Lease);
         }
         if flood.gave_up {
             return Some(Hold::GaveUp);
@@ -238,6 +248,9 @@ impl Engine {
             let why = "it is not known yet what an earlier store of this node had under way".to_owned();
             return Err(Refusal::Conflict(why));
         }
+        if let Some(name) = remedy.lease.as_ref().filter(|_| !self.may_act(remedy)) {
+            return Err(Refusal::Conflict(self.lease_is(name)));
+        }
         if let Some(run) = self.index.busy.get(&remedy.target) {
             return Err(Refusal::Conflict(format!("run {run} has the target `{}`", remedy.target)));
         }
@@ -306,6 +319,7 @@ impl Engine {
             cleaning: false,
             visits: BTreeMap::new(),
             tally: BTreeMap::new(),
+            notes: Notes::default(),
             state: RunState::Queued { attempt: 1 },
         };
         self.index.live.insert(id);
@@ -318,7 +332,7 @@ impl Engine {
 
     /// The open incident that a start belongs to: that of what was seen, or of a check
     /// that the remedy's triggers name.
-    fn incident_of(&self, remedy: &Remedy, seen: Option<&What>) -> Option<IncidentId> {
+    pub(super) fn incident_of(&self, remedy: &Remedy, seen: Option<&What>) -> Option<IncidentId> {
         let open = |check: &CheckName| self.index.open.get(check).copied();
         if let Some(id) = seen.and_then(What::check).and_then(open) {
             return Some(id);

@@ -22,6 +22,30 @@ impl Engine {
         self.enter(id, step, attempt, turn);
     }
 
+    /// Comes back to a step that was tried before, because another one failed: that is one
+    /// more try, and waits as long as one.
+    fn come_back(&mut self, id: RunId, name: &StepName, times: u32, why: String, turn: &mut Turn) {
+        let plan = Arc::clone(&self.plan);
+        let tried = self.runs.get(&id).and_then(|run| run.tally.get(name)).copied();
+        let tried = tried.filter(|tally| tally.attempt > 0);
+        let attempt = tried.map(|tally| tally.attempt);
+        let definition = self.definition(&plan, id, Some(name));
+        let (Some(attempt), Some((step, _))) = (attempt, definition) else {
+            self.come_to(id, name, turn);
+            return;
+        };
+        let unclear = tried.is_some_and(|tally| tally.unclear) && !repeatable(step);
+        if unclear || matches!(step.kind, StepKind::Wait { .. }) || step.backoff.is_zero() {
+            self.come_to(id, name, turn);
+            return;
+        }
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.step = name.clone();
+            run.tally.entry(name.clone()).or_default().tries = 1;
+        }
+        self.back_off_for(id, step, attempt, times, why, turn);
+    }
+
     /// Begins an attempt at a step.
     pub(super) fn enter(&mut self, id: RunId, step: &StepName, attempt: u32, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
@@ -44,7 +68,9 @@ impl Engine {
         let incident = run.incident;
         turn.dirty.insert(RowKey::Run(id));
         turn.advance.insert(id);
-        if unclear {
+        if !unclear && self.is_skipped(definition) {
+            self.skip(id, definition, turn);
+        } else if unclear {
             self.park(
                 id,
                 format!("nobody knows whether `{step}` was done, and doing it twice may harm"),
@@ -71,7 +97,7 @@ impl Engine {
         };
         if !run.ended() && !matches!(run.state, RunState::Parked { .. }) {
             if now >= run.deadline {
-                self.expire(id, step, turn);
+                self.expire(id, (step, remedy), turn);
                 self.arm_run(id);
                 return;
             }
@@ -86,7 +112,17 @@ impl Engine {
         let Some(run) = self.runs.get(&id) else { return };
         match run.state.clone() {
             RunState::Ended(..) | RunState::Parked { .. } => {}
-            RunState::Queued { attempt } => self.order(id, step, attempt, turn),
+            RunState::Queued { attempt } => self.order(id, (step, remedy), attempt, turn),
+            RunState::Preparing { .. } if self.is_skipped(step) && !stopping(run) => {
+                self.orders.remove(&id);
+                self.skip(id, step, turn);
+            }
+            RunState::Preparing { attempt, .. } => {
+                if self.overdue_at(id, step).is_some_and(|at| now >= at) {
+                    let detail = "nobody said in time what it would change".to_owned();
+                    self.outcome(id, &step.name, attempt, Outcome::Failed { detail }, turn);
+                }
+            }
             RunState::Acting { attempt, since } => {
                 if self.overdue_at(id, step).is_some_and(|at| now >= at) {
                     self.inspect(id, attempt, since, "its outcome is overdue", turn);
@@ -103,7 +139,9 @@ impl Engine {
                 self.verify(id, step, attempt, since, done, turn);
             }
             RunState::BackingOff { attempt, until } => {
-                if now >= until {
+                if self.is_skipped(step) {
+                    self.skip(id, step, turn);
+                } else if now >= until {
                     self.enter(id, &step.name, attempt, turn);
                 }
             }
@@ -198,13 +236,41 @@ impl Engine {
     }
 
     pub(super) fn step_done(&mut self, id: RunId, step: &Step, turn: &mut Turn) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.notes.contains_key(&step.name)
+            && let Some(note) = Arc::make_mut(&mut run.notes).get_mut(&step.name)
+        {
+            note.done = true;
+            turn.dirty.insert(RowKey::Run(id));
+        }
+        turn.note(run.incident, Some(id), What::StepDone { step: step.name.clone() });
+        self.go_on(id, step, turn);
+    }
+
+    pub(super) fn is_skipped(&self, step: &Step) -> bool {
+        step.skip_when.as_ref().is_some_and(|condition| condition.holds(self) == Some(true))
+    }
+
+    /// Leaves a step out.
+    pub(super) fn skip(&mut self, id: RunId, step: &Step, turn: &mut Turn) {
+        let why = step.skip_when.as_ref().map_or_else(String::new, ToString::to_string);
+        let incident = self.runs.get(&id).and_then(|run| run.incident);
+        turn.note(incident, Some(id), What::StepSkipped { step: step.name.clone(), why });
+        self.go_on(id, step, turn);
+    }
+
+    /// Goes on with the step after this one, or ends.
+    fn go_on(&mut self, id: RunId, step: &Step, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
         let Some((_, remedy)) = self.definition(&plan, id, None) else { return };
         let Some(run) = self.runs.get(&id) else { return };
-        let (incident, cancelled) = (run.incident, run.cancelled.clone());
-        turn.note(incident, Some(id), What::StepDone { step: step.name.clone() });
+        let cancelled = run.cancelled.clone();
         let mut rest = remedy.steps.iter().skip_while(|one| one.name != step.name).skip(1);
-        match (rest.next(), cancelled) {
+        let next = match &step.next {
+            Some(named) => rest.find(|one| one.name == *named),
+            None => rest.next(),
+        };
+        match (next, cancelled) {
             (Some(next), _) => self.come_to(id, &next.name, turn),
             (None, Some(why)) => self.end(id, Ending::Cancelled { why }, turn),
             (None, None) => self.end(id, Ending::Done, turn),
@@ -234,7 +300,20 @@ impl Engine {
     pub(super) fn back_off(&mut self, id: RunId, step: &Step, attempt: u32, why: String, turn: &mut Turn) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let tries = run.tally.entry(step.name.clone()).or_default().tries;
-        let pause = pause(id, step, attempt, tries.saturating_sub(1).max(1));
+        self.back_off_for(id, step, attempt, tries.saturating_sub(1).max(1), why, turn);
+    }
+
+    fn back_off_for(
+        &mut self,
+        id: RunId,
+        step: &Step,
+        attempt: u32,
+        times: u32,
+        why: String,
+        turn: &mut Turn,
+    ) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let pause = pause(id, step, attempt, times);
         let until = turn.now.boot.after(pause);
         run.state = RunState::BackingOff { attempt: attempt + 1, until };
         let incident = run.incident;
@@ -250,15 +329,28 @@ impl Engine {
         let name = &step.name;
         let failed = |next: String| What::StepFailed { step: name.clone(), why: why.clone(), next };
         match &step.on_failure {
-            OnFailure::GoTo { step: to, visits } => {
-                let count = run.visits.entry(name.clone()).or_insert(0);
-                if *count < visits.get() {
+            OnFailure::GoTo { step: to, visits, then } => {
+                let count = run.visits.entry(to.clone()).or_insert(0);
+                if *count < *visits {
                     *count += 1;
+                    let times = *count;
                     turn.note(incident, Some(id), failed(format!("going on with {to}")));
-                    self.come_to(id, to, turn);
+                    self.come_back(id, to, times, format!("step `{name}`: {why}"), turn);
                     return;
                 }
-                turn.note(incident, Some(id), failed(format!("{to} was tried {visits} times already")));
+                let often = format!("{to} was tried {visits} times already");
+                if let Some(then) = then {
+                    turn.note(incident, Some(id), failed(format!("{often}; going on with {then}")));
+                    let remedy = run.remedy.clone();
+                    let plan = Arc::clone(&self.plan);
+                    if let Some(definition) = plan.remedies.get(&remedy) {
+                        let why = format!("step `{name}` failed for good: {why}");
+                        self.escalate(&remedy, definition, incident, why, turn);
+                    }
+                    self.come_to(id, then, turn);
+                    return;
+                }
+                turn.note(incident, Some(id), failed(often));
             }
             OnFailure::Park => {
                 turn.note(incident, Some(id), failed("a person is asked".to_owned()));
@@ -289,10 +381,22 @@ impl Engine {
         for (id, attempt, since, stopping) in under_way {
             self.inspect(id, attempt, since, "the agent was restarted", turn);
             let plan = Arc::clone(&self.plan);
-            if let (true, Some((step, _)), Some(run)) =
+            if let (true, Some((step, remedy)), Some(run)) =
                 (stopping, self.definition(&plan, id, None), self.runs.get(&id))
             {
-                turn.effects.extend(order_of(run, step, attempt).map(Effect::Abort));
+                turn.effects.extend(order_of(run, (step, remedy), attempt, since).map(Effect::Abort));
+            }
+        }
+        // Nothing was done yet: it is looked at anew.
+        let plan = Arc::clone(&self.plan);
+        let preparing = self.live().filter_map(|run| match run.state {
+            RunState::Preparing { attempt, since } => Some((run.id, attempt, since)),
+            _ => None,
+        });
+        for (id, attempt, since) in preparing.collect::<Vec<_>>() {
+            if let (Some(at), Some(run)) = (self.definition(&plan, id, None), self.runs.get(&id)) {
+                turn.effects.extend(order_of(run, at, attempt, since).map(Effect::Prepare));
+                self.orders.entry(id).or_default();
             }
         }
         self.break_holds(turn);
@@ -369,7 +473,7 @@ impl Engine {
             let next = match &run.state {
                 RunState::Ended(..) | RunState::Parked { .. } => return None,
                 RunState::Queued { .. } => None,
-                RunState::Acting { .. } | RunState::Inspecting { .. } => {
+                RunState::Preparing { .. } | RunState::Acting { .. } | RunState::Inspecting { .. } => {
                     let overdue = self.overdue_at(id, step);
                     if self.orders.get(&id).is_some_and(|order| order.stopped.is_some()) {
                         // Past its deadline already.
@@ -396,9 +500,15 @@ impl Engine {
     }
 }
 
+/// Whether it was cancelled and what is under way is awaited.
+fn stopping(run: &Run) -> bool {
+    run.cancelled.is_some() && !run.cleaning
+}
+
 pub(super) fn attempt_of(run: &Run) -> u32 {
     match &run.state {
-        RunState::Acting { attempt, .. }
+        RunState::Preparing { attempt, .. }
+        | RunState::Acting { attempt, .. }
         | RunState::Inspecting { attempt, .. }
         | RunState::Verifying { attempt, .. }
         | RunState::BackingOff { attempt, .. }
@@ -422,13 +532,13 @@ fn window_of(verify: &Verify) -> Duration {
     verify.within.max(verify.settle)
 }
 
-/// The pause after so many tries: doubled each time, spread by up to a quarter either way
-/// from a source seeded by what identifies the attempt, and bounded.
+/// The pause after so many tries: doubled each time, up to a quarter longer, from a source
+/// seeded by what identifies the attempt, and bounded. Never shorter: a pause is a promise.
 fn pause(id: RunId, step: &Step, attempt: u32, tries: u32) -> Duration {
     let doubled = step.backoff.saturating_mul(1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
     let seed =
         step.name.as_str().bytes().fold(id.0 ^ u64::from(attempt), |seed, byte| mix(seed ^ u64::from(byte)));
-    let permille = u32::try_from(750 + mix(seed) % 501).unwrap_or(1_000);
+    let permille = u32::try_from(1_000 + mix(seed) % 251).unwrap_or(1_000);
     (doubled.min(step.backoff_max).saturating_mul(permille) / 1_000).min(step.backoff_max)
 }
 

@@ -230,10 +230,17 @@ impl Engine {
         let cause = format!("{value} of {name} changed from {from} to {to}");
         let wanted = |trigger: &Trigger| matches!(trigger, Trigger::Changed { check, value: v } if check == name && v == value);
         let told = turn.events.len();
+        let tells = plan.checks.get(name).is_some_and(|check| check.tell.contains(value));
+        if tells {
+            let (check, value) = (name.clone(), value.clone());
+            let what = What::ValueChanged { check, value, from: from.clone(), to: to.clone() };
+            turn.note(self.index.open.get(name).copied(), None, what);
+        }
         for (remedy, definition) in plan.remedies.iter().filter(|(_, one)| one.on.iter().any(wanted)) {
             let (check, value) = (name.clone(), value.clone());
             let what = What::ValueChanged { check, value, from: from.clone(), to: to.clone() };
-            self.triggered(remedy, definition, &cause, Some(what), turn);
+            let what = Some(what).filter(|_| !tells);
+            self.triggered(remedy, definition, &cause, what, turn);
         }
         if turn.events.len() > told {
             turn.dirty.insert(RowKey::Check(name.clone()));

@@ -4,6 +4,7 @@ mod adopt;
 mod decide;
 mod drive;
 mod judge;
+mod lease;
 mod orders;
 mod stop;
 #[cfg(test)]
@@ -17,8 +18,9 @@ use crate::check::{Check, Status, Value};
 use crate::condition::{Condition, Facts};
 use crate::event::{Event, What};
 use crate::flood::Flood;
+use crate::holding::Holding;
 use crate::incident::Incident;
-use crate::name::{CheckName, IncidentId, RemedyName, RunId, Target, ValueName};
+use crate::name::{CheckName, IncidentId, LeaseName, RemedyName, RunId, Target, ValueName};
 use crate::plan::{CheckSource, Plan, Remedy, StepKind, Trigger};
 use crate::run::{Order, Run, RunState};
 use crate::step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
@@ -52,6 +54,8 @@ pub struct Engine {
     closing: bool,
     /// What is known of the order that a run awaits: since this start of the agent.
     orders: BTreeMap<RunId, Ordered>,
+    /// Who holds which lease; what is not here is not known yet. Not stored.
+    leases: BTreeMap<LeaseName, Holding>,
     /// Numbers that runs and incidents of earlier stores of this node had at most.
     floors: (u64, u64),
 }
@@ -173,6 +177,7 @@ impl Engine {
             withheld: false,
             closing: false,
             orders: BTreeMap::new(),
+            leases: BTreeMap::new(),
             floors: (0, 0),
         };
         for row in rows {
@@ -215,6 +220,9 @@ impl Engine {
             Input::Outcome { run, step, attempt, outcome } => {
                 self.outcome(run, &step, attempt, outcome, &mut turn);
             }
+            Input::Prepared { run, step, attempt, note } => {
+                self.prepared(run, &step, attempt, note, &mut turn);
+            }
             Input::HandedOver { run } => self.handed_over(run, &mut turn),
             Input::Withdrawn { run, step, attempt, why } => {
                 self.withdrawn(run, &step, attempt, why, &mut turn);
@@ -223,6 +231,8 @@ impl Engine {
             Input::Tick => {}
             Input::Note(event) => turn.events.push(event),
             Input::Adopt(adoption) => self.adopt(adoption, &mut turn),
+            Input::Lease { lease, holding } => self.leased(lease, holding, &mut turn),
+            Input::TakeOver(taken) => self.take_over(*taken, &mut turn),
         }
         let mut output = self.finish(turn);
         output.answer = answer;
@@ -268,7 +278,8 @@ impl Engine {
         run.step == order.step
             && !stopping
             && !self.closing
-            && matches!(run.state, RunState::Acting { attempt, .. } if attempt == order.attempt)
+            && matches!(run.state, RunState::Preparing { attempt, .. } | RunState::Acting { attempt, .. }
+                if attempt == order.attempt)
     }
 
     /// From now on nothing is ordered: what comes to an action stays queued for the next
@@ -500,6 +511,9 @@ impl Index {
                 }
             }
         }
+        for (name, check) in plan.checks.iter().filter(|(_, check)| !check.tell.is_empty()) {
+            index.watched.entry(name.clone()).or_default().extend(check.tell.iter().cloned());
+        }
         for trigger in plan.remedies.values().flat_map(|remedy| &remedy.on) {
             if let Trigger::Changed { check, value } = trigger {
                 index.watched.entry(check.clone()).or_default().insert(value.clone());
@@ -528,6 +542,7 @@ fn named(remedy: &Remedy) -> BTreeSet<CheckName> {
     }
     remedy.guard.iter().chain(&remedy.cancel).for_each(&mut add);
     for step in &remedy.steps {
+        step.skip_when.iter().for_each(&mut add);
         match &step.kind {
             StepKind::Act { verify: Some(verify), .. } => add(&verify.condition),
             StepKind::Act { verify: None, .. } => {}

@@ -7,8 +7,8 @@ use super::drive::repeatable;
 use super::{Engine, Ordered, Turn};
 use crate::event::What;
 use crate::name::{RunId, StepName};
-use crate::plan::{Repeatability, Step, StepKind};
-use crate::run::{Ending, Order, Outcome, Run, RunState};
+use crate::plan::{Remedy, Repeatability, Step, StepKind};
+use crate::run::{Ending, Note, Order, Outcome, Run, RunState};
 use crate::step::{Effect, RowKey};
 use crate::time::Boot;
 
@@ -16,10 +16,27 @@ use crate::time::Boot;
 pub(super) const OVERDUE: Duration = Duration::from_secs(30);
 
 impl Engine {
-    pub(super) fn order(&mut self, id: RunId, step: &Step, attempt: u32, turn: &mut Turn) {
-        let StepKind::Act { action, .. } = &step.kind else { return };
+    pub(super) fn order(
+        &mut self,
+        id: RunId,
+        (step, remedy): (&Step, &Remedy),
+        attempt: u32,
+        turn: &mut Turn,
+    ) {
         if self.closing {
             return;
+        }
+        if !self.may_act(remedy) {
+            return;
+        }
+        match step.skip_when.as_ref().map(|condition| condition.holds(self)) {
+            Some(Some(true)) => {
+                self.skip(id, step, turn);
+                return;
+            }
+            // Whether it is needed cannot be told yet: nobody has looked.
+            Some(None) => return,
+            Some(Some(false)) | None => {}
         }
         if self.observes(id) {
             self.park(id, "nothing is done in observe mode".to_owned(), turn);
@@ -30,11 +47,27 @@ impl Engine {
             return;
         }
         let since = turn.now.boot;
+        let prepares = matches!(step.kind, StepKind::Act { prepare: true, .. });
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.tally.entry(step.name.clone()).or_default().attempt = attempt;
+        self.orders.insert(id, Ordered::default());
+        turn.dirty.insert(RowKey::Run(id));
+        if prepares {
+            run.state = RunState::Preparing { attempt, since };
+            turn.effects.extend(order_of(run, (step, remedy), attempt, since).map(Effect::Prepare));
+        } else {
+            self.act(id, (step, remedy), attempt, turn);
+        }
+    }
+
+    /// Orders an action whose run says what it is about to do.
+    fn act(&mut self, id: RunId, (step, remedy): (&Step, &Remedy), attempt: u32, turn: &mut Turn) {
+        let StepKind::Act { action, .. } = &step.kind else { return };
+        let since = turn.now.boot;
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Acting { attempt, since };
         self.orders.insert(id, Ordered::default());
-        run.tally.entry(step.name.clone()).or_default().attempt = attempt;
-        let (incident, order) = (run.incident, order_of(run, step, attempt));
+        let (incident, order) = (run.incident, order_of(run, (step, remedy), attempt, since));
         turn.dirty.insert(RowKey::Run(id));
         turn.note(
             incident,
@@ -44,14 +77,53 @@ impl Engine {
         turn.effects.extend(order.map(Effect::Act));
     }
 
+    /// Takes in what an action will change: from now on it is the run's to remember.
+    pub(super) fn prepared(
+        &mut self,
+        id: RunId,
+        name: &StepName,
+        attempt: u32,
+        note: String,
+        turn: &mut Turn,
+    ) {
+        let plan = Arc::clone(&self.plan);
+        let definition = self.definition(&plan, id, None);
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let awaited = matches!(run.state, RunState::Preparing { attempt: one, .. } if one == attempt);
+        if run.step != *name || !awaited {
+            return;
+        }
+        let Some((step, remedy)) = definition else {
+            let outcome = Outcome::NotStarted { detail: "its definition changed".to_owned() };
+            self.outcome(id, name, attempt, outcome, turn);
+            return;
+        };
+        let note = Note { text: note.into(), done: false, at: turn.now };
+        Arc::make_mut(&mut run.notes).insert(name.clone(), note);
+        turn.dirty.insert(RowKey::Run(id));
+        let stopping = self.closing || (run.cancelled.is_some() && !run.cleaning);
+        if self.observes(id) {
+            self.park(id, "nothing is done in observe mode".to_owned(), turn);
+        } else if stopping {
+            let detail = "nothing was begun".to_owned();
+            self.outcome(id, name, attempt, Outcome::NotStarted { detail }, turn);
+        } else if self.may_act(remedy) {
+            self.act(id, (step, remedy), attempt, turn);
+        } else {
+            // It waits for the lease, and looks again then.
+            self.orders.remove(&id);
+            self.enter(id, name, attempt + 1, turn);
+        }
+    }
+
     pub(super) fn inspect(&mut self, id: RunId, attempt: u32, since: Boot, why: &str, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
-        let Some((step, _)) = self.definition(&plan, id, None) else { return };
+        let Some((step, remedy)) = self.definition(&plan, id, None) else { return };
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Inspecting { attempt, since, asked: turn.now.boot };
         let ordered = self.orders.entry(id).or_default();
         ordered.handed_over = None;
-        let (incident, order) = (run.incident, order_of(run, step, attempt));
+        let (incident, order) = (run.incident, order_of(run, (step, remedy), attempt, since));
         turn.dirty.insert(RowKey::Run(id));
         turn.note(
             incident,
@@ -88,7 +160,8 @@ impl Engine {
     ) {
         if let Some(run) = self.runs.get_mut(&id)
             && run.step == *name
-            && let RunState::Acting { attempt: awaited, since } = run.state
+            && let RunState::Acting { attempt: awaited, since }
+            | RunState::Preparing { attempt: awaited, since } = run.state
             && awaited == attempt
         {
             // As if one had looked and seen that it was never begun.
@@ -109,7 +182,12 @@ impl Engine {
         let Some(run) = self.runs.get(&id) else { return };
         let incident = run.incident;
         let asked = match &run.state {
-            RunState::Acting { attempt: awaited, since } if *awaited == attempt => Some((false, *since)),
+            RunState::Preparing { attempt: awaited, since }
+            | RunState::Acting { attempt: awaited, since }
+                if *awaited == attempt =>
+            {
+                Some((false, *since))
+            }
             RunState::Inspecting { attempt: awaited, since, .. } if *awaited == attempt => {
                 Some((true, *since))
             }
@@ -178,7 +256,12 @@ impl Engine {
     }
 }
 
-pub(super) fn order_of(run: &Run, step: &Step, attempt: u32) -> Option<Order> {
+pub(super) fn order_of(
+    run: &Run,
+    (step, remedy): (&Step, &Remedy),
+    attempt: u32,
+    since: Boot,
+) -> Option<Order> {
     let StepKind::Act { action, .. } = &step.kind else { return None };
     Some(Order {
         run: run.id,
@@ -188,6 +271,9 @@ pub(super) fn order_of(run: &Run, step: &Step, attempt: u32) -> Option<Order> {
         target: run.target.clone(),
         remedy: run.remedy.clone(),
         definition: run.definition.clone(),
+        lease: remedy.lease.clone(),
+        notes: Arc::clone(&run.notes),
+        since,
     })
 }
 

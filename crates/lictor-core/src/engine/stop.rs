@@ -8,15 +8,20 @@ use super::orders::{OVERDUE, order_of};
 use super::{Engine, Timer, Turn};
 use crate::event::What;
 use crate::name::RunId;
-use crate::plan::Step;
+use crate::plan::{Remedy, Step};
 use crate::run::{Ending, Run, RunState};
 use crate::step::{Effect, Refusal, RowKey};
 
 impl Engine {
-    pub(super) fn expire(&mut self, id: RunId, step: &Step, turn: &mut Turn) {
+    pub(super) fn expire(&mut self, id: RunId, (step, remedy): (&Step, &Remedy), turn: &mut Turn) {
         let Some(run) = self.runs.get(&id) else { return };
-        let under_way = run.in_flight();
+        // Nothing is done yet by one that only looks.
+        let looking = matches!(run.state, RunState::Preparing { .. });
+        let under_way = run.in_flight() && !looking;
         let now = turn.now.boot;
+        if looking {
+            turn.effects.extend(order_of(run, (step, remedy), attempt_of(run), now).map(Effect::Abort));
+        }
         if under_way {
             let ordered = self.orders.entry(id).or_default();
             let begun = ordered.handed_over.is_some() || matches!(run.state, RunState::Inspecting { .. });
@@ -24,7 +29,8 @@ impl Engine {
                 // Its target is not free before the action has ended.
                 None if begun => {
                     ordered.stopped = Some(now);
-                    turn.effects.extend(order_of(run, step, attempt_of(run)).map(Effect::Abort));
+                    turn.effects
+                        .extend(order_of(run, (step, remedy), attempt_of(run), now).map(Effect::Abort));
                     return;
                 }
                 Some(at) if now < at.after(OVERDUE) => return,
@@ -83,14 +89,18 @@ impl Engine {
         let plan = Arc::clone(&self.plan);
         let definition = self.definition(&plan, id, None);
         let Some(run) = self.runs.get_mut(&id) else { return };
-        let again = run.cancelled.is_some();
+        let (again, now) = (run.cancelled.is_some(), turn.now.boot);
         run.cancelled = Some(why.to_owned());
         turn.dirty.insert(RowKey::Run(id));
-        if run.in_flight() {
-            if let Some((step, _)) = definition {
-                turn.effects.extend(order_of(run, step, attempt_of(run)).map(Effect::Abort));
-            }
-        } else if again || definition.is_none() {
+        let looking = matches!(run.state, RunState::Preparing { .. });
+        if let (true, Some(at)) = (run.in_flight(), definition) {
+            turn.effects.extend(order_of(run, at, attempt_of(run), now).map(Effect::Abort));
+        }
+        if run.in_flight() && !looking {
+            return;
+        }
+        self.orders.remove(&id);
+        if again || definition.is_none() {
             // Parked in its last steps, or nobody knows its steps any more.
             self.end(id, Ending::Cancelled { why: why.to_owned() }, turn);
         } else {

@@ -11,6 +11,8 @@ use crate::*;
 mod adopt;
 mod attempts;
 mod knowledge;
+mod leases;
+mod notes;
 mod orders;
 mod reloads;
 
@@ -42,8 +44,11 @@ fn act(name: &str) -> Step {
             repeat: Repeatability::Neither,
             limit: secs(30),
             verify: None,
+            prepare: false,
         },
         attempts: n(1),
+        next: None,
+        skip_when: None,
         backoff: secs(1),
         backoff_max: secs(60),
         on_failure: OnFailure::Fail,
@@ -68,6 +73,7 @@ fn cure(steps: Vec<Step>) -> Remedy {
         on: vec![Trigger::When(is("web", Status::Critical))],
         guard: None,
         target: Target::new("web").unwrap(),
+        lease: None,
         cooldown: secs(60),
         budget: None,
         escalate: None,
@@ -117,7 +123,7 @@ impl Play {
         self.told.extend(output.events.iter().map(|event| event.what.to_string()));
         self.effects.extend(output.effects.iter().cloned());
         for effect in output.effects.into_iter().filter(|_| !self.slow).collect::<Vec<_>>() {
-            if let Effect::Act(order) | Effect::Inspect(order) = effect {
+            if let Effect::Prepare(order) | Effect::Act(order) | Effect::Inspect(order) = effect {
                 self.step(Input::HandedOver { run: order.run });
             }
         }
@@ -173,7 +179,9 @@ impl Play {
     /// The latest order.
     fn order(&self) -> Order {
         match self.effects.last().unwrap() {
-            Effect::Act(order) | Effect::Inspect(order) | Effect::Abort(order) => order.clone(),
+            Effect::Prepare(order) | Effect::Act(order) | Effect::Inspect(order) | Effect::Abort(order) => {
+                order.clone()
+            }
         }
     }
 
@@ -204,6 +212,7 @@ impl Play {
         self.effects
             .iter()
             .map(|effect| match effect {
+                Effect::Prepare(order) => format!("prepare {order}"),
                 Effect::Act(order) => format!("act {order}"),
                 Effect::Inspect(order) => format!("inspect {order}"),
                 Effect::Abort(order) => format!("abort {order}"),
@@ -353,7 +362,7 @@ fn the_same_target_has_one_run_at_a_time() {
 fn attempts_back_off_and_then_the_next_way_is_tried() {
     let mut first = act("soft");
     first.attempts = n(3);
-    first.on_failure = OnFailure::GoTo { step: StepName::new("hard").unwrap(), visits: n(1) };
+    first.on_failure = OnFailure::GoTo { step: StepName::new("hard").unwrap(), visits: 1, then: None };
     let mut play = Play::new(vec![("cure", cure(vec![first, act("hard")]))]);
     play.fails().failed().later(2).failed().later(3).failed();
     assert_eq!(play.acts(), ["act r1/soft/1", "act r1/soft/2", "act r1/soft/3", "act r1/hard/1"]);
@@ -364,11 +373,11 @@ fn attempts_back_off_and_then_the_next_way_is_tried() {
 #[test]
 fn a_jump_back_is_counted() {
     let mut last = wait("settle", is("web", Status::Passing), 0, 10);
-    last.on_failure = OnFailure::GoTo { step: StepName::new("restart").unwrap(), visits: n(2) };
+    last.on_failure = OnFailure::GoTo { step: StepName::new("restart").unwrap(), visits: 2, then: None };
     let mut play = Play::new(vec![("cure", cure(vec![act("restart"), last]))]);
     play.fails();
     for _ in 0..3 {
-        play.done().later(11);
+        play.done().later(11).later(3);
     }
     assert_eq!(play.acts().len(), 3, "once and two visits");
     assert!(matches!(play.run().state, RunState::Ended(Ending::Failed { .. }, _)));

@@ -141,8 +141,11 @@ impl Shift {
     fn run(&self, run: &mut wire::Run) {
         self.time(&mut run.started);
         self.boot(&mut run.deadline_boot_ms);
+        run.notes.values_mut().for_each(|note| self.time(&mut note.at));
         match &mut run.state {
-            RunState::Acting { since_boot_ms, .. } | RunState::Verifying { since_boot_ms, .. } => {
+            RunState::Preparing { since_boot_ms, .. }
+            | RunState::Acting { since_boot_ms, .. }
+            | RunState::Verifying { since_boot_ms, .. } => {
                 self.boot(since_boot_ms);
             }
             RunState::Inspecting { since_boot_ms, asked_boot_ms, .. } => {

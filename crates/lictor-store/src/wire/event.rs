@@ -92,6 +92,8 @@ pub enum Hold {
     Fleet,
     /// What an earlier store left is not known yet.
     Unconfirmed,
+    /// Its lease is not this node's.
+    Lease,
 }
 
 impl From<core::Hold> for Hold {
@@ -104,6 +106,7 @@ impl From<core::Hold> for Hold {
             core::Hold::GaveUp => Self::GaveUp,
             core::Hold::Fleet => Self::Fleet,
             core::Hold::Unconfirmed => Self::Unconfirmed,
+            core::Hold::Lease => Self::Lease,
         }
     }
 }
@@ -118,6 +121,7 @@ impl From<Hold> for core::Hold {
             Hold::GaveUp => Self::GaveUp,
             Hold::Fleet => Self::Fleet,
             Hold::Unconfirmed => Self::Unconfirmed,
+            Hold::Lease => Self::Lease,
         }
     }
 }
@@ -330,6 +334,10 @@ pub enum What {
     StepDone {
         step: String,
     },
+    StepSkipped {
+        step: String,
+        why: String,
+    },
     StepFailed {
         step: String,
         why: String,
@@ -358,6 +366,52 @@ pub enum What {
     Commanded {
         command: String,
     },
+    LeaseChanged {
+        lease: String,
+        holding: Holding,
+    },
+    SharedState {
+        of: String,
+        why: String,
+    },
+    TakenOver {
+        remedy: String,
+        step: String,
+        from: String,
+    },
+}
+
+/// Who holds a lease, told apart by `by`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the members are those of the core's")]
+pub enum Holding {
+    /// This node.
+    Ours,
+    /// Another one.
+    Other { node: String },
+    /// Nobody can say.
+    Unknown { why: String },
+}
+
+impl From<core::Holding> for Holding {
+    fn from(holding: core::Holding) -> Self {
+        match holding {
+            core::Holding::Ours => Self::Ours,
+            core::Holding::Other { node } => Self::Other { node },
+            core::Holding::Unknown { why } => Self::Unknown { why },
+        }
+    }
+}
+
+impl From<Holding> for core::Holding {
+    fn from(holding: Holding) -> Self {
+        match holding {
+            Holding::Ours => Self::Ours,
+            Holding::Other { node } => Self::Other { node },
+            Holding::Unknown { why } => Self::Unknown { why },
+        }
+    }
 }
 
 impl From<&core::What> for What {
@@ -417,6 +471,14 @@ impl From<&core::What> for What {
             W::Verified { step } => Self::Verified { step: step.to_string() },
             W::Waiting { step, condition } => Self::Waiting { step: step.to_string(), condition },
             W::StepDone { step } => Self::StepDone { step: step.to_string() },
+            W::StepSkipped { step, why } => Self::StepSkipped { step: step.to_string(), why },
+            W::LeaseChanged { lease, holding } => {
+                Self::LeaseChanged { lease: lease.to_string(), holding: holding.into() }
+            }
+            W::SharedState { of, why } => Self::SharedState { of, why },
+            W::TakenOver { remedy, step, from } => {
+                Self::TakenOver { remedy: remedy.to_string(), step: step.to_string(), from }
+            }
             W::StepFailed { step, why, next } => Self::StepFailed { step: step.to_string(), why, next },
             W::Retrying { step, attempt, after, why } => {
                 Self::Retrying { step: step.to_string(), attempt, after_ms: millis(after), why }
@@ -486,6 +548,14 @@ impl TryFrom<What> for core::What {
             W::Verified { step } => Self::Verified { step: name(&step)? },
             W::Waiting { step, condition } => Self::Waiting { step: name(&step)?, condition },
             W::StepDone { step } => Self::StepDone { step: name(&step)? },
+            W::StepSkipped { step, why } => Self::StepSkipped { step: name(&step)?, why },
+            W::LeaseChanged { lease, holding } => {
+                Self::LeaseChanged { lease: name(&lease)?, holding: holding.into() }
+            }
+            W::SharedState { of, why } => Self::SharedState { of, why },
+            W::TakenOver { remedy, step, from } => {
+                Self::TakenOver { remedy: name(&remedy)?, step: name(&step)?, from }
+            }
             W::StepFailed { step, why, next } => Self::StepFailed { step: name(&step)?, why, next },
             W::Retrying { step, attempt, after_ms, why } => {
                 Self::Retrying { step: name(&step)?, attempt, after: span(after_ms), why }

@@ -7,13 +7,15 @@
 
 mod copy;
 mod event;
+mod lease;
 mod meta;
 mod row;
 
 pub use copy::{Canary, Copy, Owner};
-pub use event::{Ending, Event, Evidence, Hold, Mode, Outcome, What};
+pub use event::{Ending, Event, Evidence, Hold, Holding, Mode, Outcome, What};
+pub use lease::Lease;
 pub use meta::{Anchor, Live, Made, Position};
-pub use row::{Check, Flood, Incident, Measured, Row, Run, RunState, Seen, Status, Tally};
+pub use row::{Check, Flood, Incident, Measured, Note, Row, Run, RunState, Seen, Status, Tally};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -339,8 +339,35 @@ pub struct Run {
     /// What was done at each step so far.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tally: BTreeMap<String, Tally>,
+    /// What steps noted before they acted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, Note>,
     /// What it is doing.
     pub state: RunState,
+}
+
+/// What a step noted before it acted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// As the action wrote it.
+    pub text: String,
+    /// Whether the step was done.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub done: bool,
+    /// When it was written.
+    pub at: Time,
+}
+
+impl From<&core::Note> for Note {
+    fn from(note: &core::Note) -> Self {
+        Self { text: note.text.to_string(), done: note.done, at: note.at.into() }
+    }
+}
+
+impl From<Note> for core::Note {
+    fn from(note: Note) -> Self {
+        Self { text: note.text.into(), done: note.done, at: note.at.into() }
+    }
 }
 
 /// What a run has done at one of its steps.
@@ -372,6 +399,8 @@ impl From<Tally> for core::Tally {
 #[serde(tag = "is", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the members are those of the core's states")]
 pub enum RunState {
+    /// What an action would change is looked for.
+    Preparing { attempt: u32, since_boot_ms: u64 },
     /// An action was ordered.
     Acting { attempt: u32, since_boot_ms: u64 },
     /// What became of an attempt is looked at.
@@ -412,6 +441,7 @@ impl From<&core::Run> for Run {
             cleaning: run.cleaning,
             visits: run.visits.iter().map(|(step, count)| (step.to_string(), *count)).collect(),
             tally: run.tally.iter().map(|(step, tally)| (step.to_string(), (*tally).into())).collect(),
+            notes: run.notes.iter().map(|(step, note)| (step.to_string(), note.into())).collect(),
             state: (&run.state).into(),
         }
     }
@@ -422,6 +452,8 @@ impl TryFrom<Run> for core::Run {
     fn try_from(run: Run) -> Result<Self, WireError> {
         let visits = run.visits.iter().map(|(step, count)| Ok((name(step)?, *count)));
         let tally = run.tally.iter().map(|(step, tally)| Ok((name(step)?, (*tally).into())));
+        let notes = run.notes.into_iter().map(|(step, note)| Ok((name(&step)?, note.into())));
+        let notes = notes.collect::<Result<std::collections::BTreeMap<_, _>, WireError>>()?;
         Ok(Self {
             id: core::RunId(run.id),
             remedy: name(&run.remedy)?,
@@ -437,6 +469,7 @@ impl TryFrom<Run> for core::Run {
             cleaning: run.cleaning,
             visits: visits.collect::<Result<_, WireError>>()?,
             tally: tally.collect::<Result<_, WireError>>()?,
+            notes: std::sync::Arc::new(notes),
             state: run.state.into(),
         })
     }
@@ -445,6 +478,9 @@ impl TryFrom<Run> for core::Run {
 impl From<&core::RunState> for RunState {
     fn from(state: &core::RunState) -> Self {
         match state {
+            core::RunState::Preparing { attempt, since } => {
+                Self::Preparing { attempt: *attempt, since_boot_ms: since.as_millis() }
+            }
             core::RunState::Acting { attempt, since } => {
                 Self::Acting { attempt: *attempt, since_boot_ms: since.as_millis() }
             }
@@ -475,6 +511,9 @@ impl From<RunState> for core::RunState {
     fn from(state: RunState) -> Self {
         let boot = core::Boot::from_millis;
         match state {
+            RunState::Preparing { attempt, since_boot_ms } => {
+                Self::Preparing { attempt, since: boot(since_boot_ms) }
+            }
             RunState::Acting { attempt, since_boot_ms } => {
                 Self::Acting { attempt, since: boot(since_boot_ms) }
             }

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{
-    Basis, Boot, Check, CheckName, Ending, Event, Flood, Hold, IncidentId, Mode, Outcome, Row, RunId,
-    RunState, Sample, Status, Tally, Value, What,
+    Basis, Boot, Check, CheckName, Ending, Event, Flood, Hold, Holding, IncidentId, LeaseName, Mode, Note,
+    Outcome, Row, RunId, RunState, Sample, Status, Tally, Value, What,
 };
 use lictor_store::wire::{self, WireError};
 use serde::Serialize;
@@ -179,6 +180,12 @@ fn rows() -> Vec<Row> {
     full.tally =
         BTreeMap::from([("restart".parse().unwrap(), Tally { attempt: 3, tries: 2, unclear: true })]);
     all.push(Row::Run(full));
+    let mut noted = run(100, RunState::Preparing { attempt: 2, since: boot(8) });
+    let note = Note { text: "{\"v\":1}".into(), done: true, at: at(7) };
+    noted.notes = Arc::new(BTreeMap::from([("stop".parse().unwrap(), note)]));
+    all.push(Row::Run(noted));
+    let held_by = Some(Hold::Lease);
+    all.push(Row::Flood(name("leased"), Flood { held_by, ..Flood::default() }));
     all
 }
 
@@ -246,6 +253,12 @@ fn whats() -> Vec<What> {
     all.push(What::StateSetAside { path: "/var/lib/lictor/state.redb.unreadable-1".into(), why: why() });
     all.push(What::NameTaken { why: why() });
     all.push(What::Adopted { runs: 2, incidents: 3 });
+    all.push(What::StepSkipped { step: step.clone(), why: why() });
+    let holdings = [Holding::Ours, Holding::Other { node: "node2".into() }, Holding::Unknown { why: why() }];
+    let lease = LeaseName::new("cure").unwrap();
+    all.extend(holdings.map(|holding| What::LeaseChanged { lease: lease.clone(), holding }));
+    all.push(What::TakenOver { remedy, step, from: "node2".into() });
+    all.push(What::SharedState { of: "sp".into(), why: why() });
     let unheard: Vec<_> = all.iter().map(What::kind).filter(|kind| !What::KINDS.contains(kind)).collect();
     assert!(unheard.is_empty(), "{unheard:?} are not among the kinds");
     all

@@ -82,6 +82,7 @@ pub(crate) fn run(id: u64, state: RunState) -> Run {
         cleaning: false,
         visits: Default::default(),
         tally: Default::default(),
+        notes: Default::default(),
         state,
     }
 }

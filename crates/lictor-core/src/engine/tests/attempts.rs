@@ -7,7 +7,7 @@ fn name(text: &str) -> StepName {
 }
 
 fn goes_to(mut step: Step, to: &str, visits: u32) -> Step {
-    step.on_failure = OnFailure::GoTo { step: name(to), visits: n(visits) };
+    step.on_failure = OnFailure::GoTo { step: name(to), visits, then: None };
     step
 }
 
@@ -28,7 +28,8 @@ fn an_attempt_keeps_its_identity_when_a_run_comes_back_to_a_step() {
     let mut play = Play::new(vec![("cure", cure(vec![act("restart"), act("announce"), settle]))]);
     play.fails();
     for _ in 0..3 {
-        play.done().done().later(11);
+        // Coming back waits as long as another try does.
+        play.done().done().later(11).later(5);
     }
     assert_eq!(
         play.acts(),
@@ -65,13 +66,15 @@ fn a_person_who_retries_gets_every_try_again() {
 }
 
 #[test]
-fn each_way_to_a_step_has_its_own_visits() {
-    let soft = goes_to(act("soft"), "last", 1);
-    let early = goes_to(act("early"), "last", 1);
-    let last = goes_to(act("last"), "soft", 1);
+fn visits_of_a_step_are_counted_whichever_way_leads_there() {
+    let soft = goes_to(act("soft"), "last", 2);
+    let early = goes_to(act("early"), "last", 2);
+    let last = goes_to(act("last"), "soft", 9);
     let mut play = Play::new(vec![("cure", cure(vec![early, soft, last]))]);
-    play.fails().failed().failed().failed().failed();
-    assert_eq!(play.acts(), ["act r1/early/1", "act r1/last/1", "act r1/soft/1", "act r1/last/2"]);
+    play.fails().failed().failed().failed().later(5).failed().later(5).failed();
+    let acts = ["act r1/early/1", "act r1/last/1", "act r1/soft/1", "act r1/last/2", "act r1/soft/2"];
+    assert_eq!(play.acts(), acts);
+    assert!(play.run().ended(), "{:#?}", play.told);
 }
 
 #[test]
