@@ -25,7 +25,7 @@ pub fn until<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test kit watches real processes in real time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

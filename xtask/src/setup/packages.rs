@@ -54,6 +54,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         variable: "LICTOR_FAKETIME_BIN",
         reason: "a wall clock that a test can step without touching that of the machine",
     },
+    Package {
+        name: "qbittorrent-nox",
+        program: "qbittorrent-nox",
+        variable: "LICTOR_QBITTORRENT_BIN",
+        reason: "a real BitTorrent client for the watcher and the action that know it",
+    },
 ];
 
 /// Time to install everything on a slow line, waiting for another apt included.

@@ -12,12 +12,26 @@ const MAX_ANSWER: u64 = 1 << 20;
 
 /// Status and body of a GET.
 pub(super) fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<(u16, String)> {
+    ask(address, "GET", path, "", token)
+}
+
+/// Status and body of a request.
+pub(super) fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+    token: Option<&str>,
+) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     let token = token.map_or_else(String::new, |token| format!("X-Consul-Token: {token}\r\n"));
     // Version 1.0: no chunks, and the end of the connection is the end of the answer.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n{token}\r\n{body}"
+    );
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer)?;

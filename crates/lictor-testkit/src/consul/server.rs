@@ -253,6 +253,11 @@ impl Server {
         http::get(self.http_address(), path, self.token()).ok()
     }
 
+    /// Status and body of a PUT with full rights, by hand; `None` without an answer.
+    pub fn put(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        http::ask(self.http_address(), "PUT", path, body, self.token()).ok()
+    }
+
     /// The name of the server's node.
     #[must_use]
     pub fn name(&self) -> &str {

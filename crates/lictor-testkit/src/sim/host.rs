@@ -443,7 +443,12 @@ impl<'s> Host<'s> {
                 self.world.act(order, self.limit(order), now)?;
                 self.step(Input::HandedOver { run: order.run })
             }
-            Effect::Act(order) => {
+            Effect::Prepare(order) if self.engine.as_ref().is_some_and(|engine| engine.wants(order)) => {
+                self.report.prepares += 1;
+                self.world.prepare(order, now);
+                self.step(Input::HandedOver { run: order.run })
+            }
+            Effect::Prepare(order) | Effect::Act(order) => {
                 let (run, step, attempt) = (order.run, order.step.clone(), order.attempt);
                 let why = "it is not wanted any more".to_owned();
                 self.step(Input::Withdrawn { run, step, attempt, why })
@@ -493,6 +498,7 @@ impl<'s> Host<'s> {
 
 fn effect_text(effect: &Effect) -> String {
     match effect {
+        Effect::Prepare(order) => format!("-> prepare {order}"),
         Effect::Act(order) => format!("-> act {order}"),
         Effect::Inspect(order) => format!("-> inspect {order}"),
         Effect::Abort(order) => format!("-> abort {order}"),

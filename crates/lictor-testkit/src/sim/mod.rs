@@ -14,6 +14,7 @@
 
 mod dice;
 mod host;
+pub mod lease;
 mod operation;
 mod plans;
 mod probes;
@@ -48,6 +49,8 @@ pub struct Report {
     pub acts: u64,
     /// Attempts inspected.
     pub inspects: u64,
+    /// Looks at what an action would change.
+    pub prepares: u64,
     /// Attempts aborted.
     pub aborts: u64,
     /// Entries of the ledger by kind.
@@ -68,6 +71,7 @@ impl Report {
         self.starts += other.starts;
         self.acts += other.acts;
         self.inspects += other.inspects;
+        self.prepares += other.prepares;
         self.aborts += other.aborts;
         for (mine, theirs) in self.killed.iter_mut().zip(other.killed) {
             *mine += theirs;

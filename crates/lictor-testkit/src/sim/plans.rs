@@ -142,6 +142,7 @@ fn watched(dice: &mut Dice) -> CheckPlan {
         grace: dice.millis(&[0, 0, 1, 10_000, 30_000]),
         stale_after,
         flap: flap(dice),
+        tell: if dice.chance(20) { vec![load()] } else { Vec::new() },
     }
 }
 
@@ -180,6 +181,7 @@ fn remedy(dice: &mut Dice, checks: &[CheckName], number: usize) -> Remedy {
         on: triggers(dice, checks),
         guard: if dice.chance(25) { Some(condition(dice, checks, 1)) } else { None },
         target: name::<Target>(dice.pick(&["t0", "t0", "t1", "t2"])),
+        lease: None,
         cooldown: cooldown(dice),
         budget: budget(dice),
         escalate: if dice.chance(50) { Some(name(PAGE)) } else { None },
@@ -245,18 +247,26 @@ fn steps(dice: &mut Dice, checks: &[CheckName]) -> Vec<Step> {
 }
 
 fn step(dice: &mut Dice, checks: &[CheckName], number: u32, count: u32) -> Step {
+    let rest = u64::from(count - number - 1);
+    let later = |dice: &mut Dice, percent: u64| {
+        let step = (rest > 0 && dice.chance(percent)).then(|| u64::from(number) + 1 + dice.below(rest));
+        step.map(|step| name(&format!("s{step}")))
+    };
     let on_failure = match dice.below(10) {
         0..5 => OnFailure::Fail,
         5 => OnFailure::Park,
         _ => OnFailure::GoTo {
             step: name(&format!("s{}", dice.below(u64::from(count)))),
-            visits: n(dice.between(1, 2)),
+            visits: dice.between(0, 2),
+            then: later(dice, 30),
         },
     };
     let kind = if dice.chance(75) { act(dice, checks, number) } else { wait(dice, checks) };
     Step {
         name: name(&format!("s{number}")),
         kind,
+        next: later(dice, 20),
+        skip_when: dice.chance(20).then(|| condition(dice, checks, 1)),
         attempts: n(dice.pick(&[1, 1, 2, 3])),
         backoff: dice.millis(&[0, 1, 1_000, 5_000]),
         backoff_max: dice.millis(&[0, 1_000, 5_000, 10_000]),
@@ -277,7 +287,8 @@ fn act(dice: &mut Dice, checks: &[CheckName], number: u32) -> StepKind {
     };
     let action: ActionName = name(&format!("a{number}"));
     let limit = dice.millis(&[1_000, 5_000, 5_000, 30_000]);
-    StepKind::Act { action, repeat, limit, verify: dice.chance(50).then_some(verify) }
+    let prepare = dice.chance(30);
+    StepKind::Act { action, repeat, limit, verify: dice.chance(50).then_some(verify), prepare }
 }
 
 fn wait(dice: &mut Dice, checks: &[CheckName]) -> StepKind {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lictor_core::{
     Boot, CheckPlan, CheckSource, Condition, Engine, Event, Now, Output, Repeatability, Run, RunId, RunState,
-    Status, Step, StepKind, Trigger, What,
+    Status, Step, StepKind, StepName, Trigger, What,
 };
 
 use super::rules::demand;
@@ -19,8 +19,8 @@ const EVIDENCE: usize = 5;
 pub(super) struct Witness {
     /// Runs that wait: since when they do, and since when their condition was seen to hold.
     waits: BTreeMap<RunId, (Boot, Option<Boot>)>,
-    /// Runs that verify: since when, and whether the action is known to have been done.
-    verifies: BTreeMap<RunId, (Boot, bool)>,
+    /// Runs that verify: at which step, since when, and whether the action is known to have been done.
+    verifies: BTreeMap<RunId, (StepName, Boot, bool)>,
 }
 
 impl Witness {
@@ -40,7 +40,11 @@ impl Witness {
             let Some(run) = event.run.and_then(|id| engine.runs().get(&id)) else { continue };
             match &event.what {
                 What::StepDone { step } => self.waited(engine, run, step_of(engine, run, step), now)?,
-                What::Verified { step } => self.verified(engine, run, step_of(engine, run, step), now)?,
+                What::Verified { step } => {
+                    self.verified(engine, run, step_of(engine, run, step), now)?;
+                    // From here on another attempt is one of its own.
+                    self.verifies.remove(&run.id);
+                }
                 What::Retrying { step, .. } | What::StepFailed { step, .. } => {
                     self.refuted(engine, run, step_of(engine, run, step))?;
                 }
@@ -57,7 +61,7 @@ impl Witness {
         for run in engine.runs().values() {
             match run.state {
                 RunState::Verifying { since, done, .. } => {
-                    self.verifies.insert(run.id, (since, done));
+                    self.verifies.insert(run.id, (run.step.clone(), since, done));
                 }
                 RunState::Waiting { since, .. } => {
                     let held = before.get(&run.id).filter(|(of, _)| *of == since).and_then(|(_, held)| *held);
@@ -93,7 +97,7 @@ impl Witness {
         let Some(StepKind::Act { verify: Some(verify), .. }) = step.map(|step| &step.kind) else {
             return Err(format!("{} verified what has nothing to verify it by", run.id));
         };
-        let since = self.verifies.get(&run.id).map_or(now.boot, |(since, _)| *since);
+        let since = self.verifies.get(&run.id).map_or(now.boot, |(_, since, _)| *since);
         let proven = verify.condition.proven_since(engine, since);
         demand!(proven == Some(true), "{} is verified by {}: {proven:?}", run.id, verify.condition);
         Ok(())
@@ -101,10 +105,12 @@ impl Witness {
 
     /// An action that may not simply be repeated failed its verification only by results.
     fn refuted(&self, engine: &Engine, run: &Run, step: Option<&Step>) -> Result<(), String> {
+        let name = step.map(|step| &step.name);
         let Some(StepKind::Act { verify: Some(verify), repeat, .. }) = step.map(|step| &step.kind) else {
             return Ok(());
         };
-        let Some((since, done)) = self.verifies.get(&run.id) else { return Ok(()) };
+        let verified = self.verifies.get(&run.id).filter(|(step, ..)| Some(step) == name);
+        let Some((_, since, done)) = verified else { return Ok(()) };
         if *repeat == Repeatability::Idempotent {
             return Ok(());
         }
@@ -172,7 +178,15 @@ fn judged(engine: &Engine, event: &Event) -> Result<(), String> {
         return Ok(());
     }
     let same = evidence.iter().rev().take_while(|(_, status, _)| (*status != Status::Passing) == bad);
-    let same: Vec<_> = same.map(|(at, _, _)| at.boot).collect();
+    let same: Vec<_> = same.map(|(at, status, _)| (at.boot, *status)).collect();
+    let faults = same.iter().filter(|(_, status)| *status != Status::Unknown).count();
+    let fault = matches!(to, Status::Warning | Status::Critical) && same.len() < EVIDENCE;
+    demand!(
+        !fault || faults >= plan.fail_after.get() as usize,
+        "{name} is {to} after {faults} results that saw a fault, not {}",
+        plan.fail_after
+    );
+    let same: Vec<_> = same.into_iter().map(|(at, _)| at).collect();
     let wanted = wanted(plan, bad, evidence.len()).min(EVIDENCE);
     demand!(same.len() >= wanted, "{name} is {to} after {} such results, not {wanted}", same.len());
     if let (true, true, Some(first)) = (bad, same.len() < EVIDENCE, same.last()) {

@@ -172,6 +172,23 @@ impl World {
         self.queue.add(now.after(service.every.max(service.took)), Due::Look(index, self.life));
     }
 
+    /// Says what an action would change, sooner or later, or that there is nothing to do.
+    pub(super) fn prepare(&mut self, order: &Order, now: Boot) {
+        let mut dice = Dice::of(self.seed, &format!("prepare {order} {}", self.life));
+        let (run, step, attempt) = (order.run, order.step.clone(), order.attempt);
+        let detail = "looked".to_owned();
+        let said = match dice.below(100) {
+            0..70 => Input::Prepared { run, step, attempt, note: format!("{order} {}", self.life) },
+            70..80 => Input::Outcome { run, step, attempt, outcome: Outcome::Done { detail } },
+            80..92 => Input::Outcome { run, step, attempt, outcome: Outcome::Failed { detail } },
+            92..95 => Input::Outcome { run, step, attempt, outcome: Outcome::NotStarted { detail } },
+            // Nobody ever answers.
+            _ => return,
+        };
+        let after = Duration::from_millis(dice.pick(&[0, 0, 1, 500, 3_000]));
+        self.queue.add(now.after(after), Due::Say(self.life, said));
+    }
+
     /// Carries an action out.
     pub(super) fn act(&mut self, order: &Order, limit: Duration, now: Boot) -> Result<(), String> {
         let identity = order.to_string();

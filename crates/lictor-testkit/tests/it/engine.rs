@@ -67,6 +67,7 @@ fn the_engine_keeps_its_promises_under_kills_faults_and_reloads() {
         "run_ended",
         "step_done",
         "step_failed",
+        "step_skipped",
         "suppressed",
         "transition",
         "value_changed",
@@ -79,6 +80,7 @@ fn the_engine_keeps_its_promises_under_kills_faults_and_reloads() {
     }
     assert!(report.killed.iter().all(|kills| kills * 20 >= report.plays), "{:?}", report.killed);
     assert!(report.aborts * 20 >= report.plays && report.inspects * 20 >= report.plays);
+    assert!(report.prepares * 5 >= report.plays);
 }
 
 #[test]

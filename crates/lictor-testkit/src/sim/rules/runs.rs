@@ -16,6 +16,8 @@ pub(in crate::sim) struct Runs {
     of: BTreeMap<RunId, Told>,
     busy: BTreeMap<Target, RunId>,
     acts: BTreeSet<(RunId, StepName, u32)>,
+    /// Attempts that were prepared.
+    prepared: BTreeSet<(RunId, StepName, u32)>,
     /// Until when what was given up at a step may still be applied.
     pub(in crate::sim) landing: BTreeMap<(RunId, StepName), Boot>,
 }
@@ -33,6 +35,8 @@ struct Told {
     parked: bool,
     visits: BTreeMap<StepName, u32>,
     attempts: BTreeMap<StepName, Attempt>,
+    /// Steps that wrote a note.
+    notes: BTreeSet<StepName>,
 }
 
 /// Where a run has to be.
@@ -83,6 +87,12 @@ impl Runs {
             demand!(event.incident == told.incident, "`{}` of {id} is in another timeline", event.what);
             let over = told.at == At::Over;
             demand!(!over || matches!(event.what, What::Outcome { .. }), "{id} is over, but: {}", event.what);
+            if let What::Outcome { step, attempt, outcome } = &event.what
+                && self.prepared.contains(&(id, step.clone(), *attempt))
+                && !self.acts.contains(&(id, step.clone(), *attempt))
+            {
+                told.looked(step, *attempt, outcome);
+            }
             told.take(id, &event.what, row, entry, landing).map_err(|why| format!("{id}: {why}"))?;
             if let What::Intent { step, attempt, .. } = &event.what {
                 intents.insert((id, step.clone(), *attempt));
@@ -91,7 +101,7 @@ impl Runs {
                 self.busy.remove(&told.target);
             }
         }
-        self.ordered(entry, &intents)?;
+        self.ordered(entry, &intents, rows)?;
         for key in &entry.output.gone {
             if let RowKey::Run(id) = key {
                 demand!(self.of.get(id).is_some_and(|told| told.at == At::Over), "{id} is forgotten alive");
@@ -162,13 +172,19 @@ impl Runs {
             parked: false,
             visits: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            notes: BTreeSet::new(),
         };
         self.of.insert(id, told);
         Ok(())
     }
 
     /// Each act has its intent in the same commit, and its identity once for ever.
-    fn ordered(&mut self, entry: &Entry, intents: &BTreeSet<(RunId, StepName, u32)>) -> Result<(), String> {
+    fn ordered(
+        &mut self,
+        entry: &Entry,
+        intents: &BTreeSet<(RunId, StepName, u32)>,
+        rows: &BTreeMap<RowKey, Row>,
+    ) -> Result<(), String> {
         let key = |order: &Order| (order.run, order.step.clone(), order.attempt);
         let mut acts = BTreeSet::new();
         for effect in &entry.output.effects {
@@ -176,8 +192,14 @@ impl Runs {
                 Effect::Act(order) => {
                     demand!(self.acts.insert(key(order)), "{order} is ordered twice");
                     demand!(intents.contains(&key(order)), "{order} is ordered without an intent");
+                    self.noted(order, rows)?;
                     acts.insert(key(order));
                 }
+                Effect::Prepare(order) => {
+                    demand!(!self.acts.contains(&key(order)), "{order} is prepared after it was ordered");
+                    self.prepared.insert(key(order));
+                }
+                Effect::Abort(order) if self.prepared.contains(&key(order)) => {}
                 Effect::Inspect(order) | Effect::Abort(order) => {
                     demand!(self.acts.contains(&key(order)), "{order} was never ordered: {effect:?}");
                 }
@@ -188,7 +210,37 @@ impl Runs {
     }
 }
 
+impl Runs {
+    /// What an act goes by is in the row that is recorded with its order, and what a run
+    /// noted once it keeps.
+    fn noted(&mut self, order: &Order, rows: &BTreeMap<RowKey, Row>) -> Result<(), String> {
+        let Some(Row::Run(run)) = rows.get(&RowKey::Run(order.run)) else {
+            return Err(format!("{order} is ordered by a run that has no row"));
+        };
+        demand!(run.notes == order.notes, "{order} goes by notes that are not recorded");
+        let Some(told) = self.of.get_mut(&order.run) else { return Ok(()) };
+        let step = told.steps.iter().find(|step| step.name == order.step);
+        if let Some(StepKind::Act { prepare: true, .. }) = step.map(|step| &step.kind) {
+            let note = order.notes.get(&order.step);
+            let own = note.is_some_and(|note| note.text.starts_with(&format!("{order} ")) && !note.done);
+            demand!(own, "{order} is ordered by a note that is not its own: {note:?}");
+        }
+        let kept = told.notes.iter().all(|step| order.notes.contains_key(step));
+        demand!(kept, "{order} has lost a note: {:?}, {:?}", told.notes, order.notes);
+        told.notes.extend(order.notes.keys().cloned());
+        Ok(())
+    }
+}
+
 impl Told {
+    /// An attempt that was only looked at has an outcome.
+    fn looked(&mut self, step: &StepName, number: u32, outcome: &Outcome) {
+        if self.attempts.get(step).is_none_or(|last| last.number < number) {
+            let known = if matches!(outcome, Outcome::Done { .. }) { Known::Done } else { Known::NotDone };
+            self.attempts.insert(step.clone(), Attempt { number, known });
+        }
+    }
+
     fn step(&self) -> Option<&Step> {
         match self.at {
             At::Step(at) => self.steps.get(at),
@@ -208,6 +260,13 @@ impl Told {
         entry: &Entry,
         landing: &BTreeMap<(RunId, StepName), Boot>,
     ) -> Result<(), String> {
+        if let What::StepSkipped { step, .. }
+        | What::StepDone { step }
+        | What::StepFailed { step, .. }
+        | What::Retrying { step, .. } = what
+        {
+            self.cleans(step, row);
+        }
         match what {
             What::Intent { step, attempt, .. } => {
                 self.comes_to(step, row)?;
@@ -231,6 +290,7 @@ impl Told {
                 }
             }
             What::StepDone { step } => self.done(step)?,
+            What::StepSkipped { step, .. } => self.skipped(step)?,
             What::StepFailed { step, .. } => self.failed(step)?,
             What::Retrying { step, attempt, .. } => {
                 demand!(self.step().is_some_and(|now| now.name == *step), "{step} is retried out of turn");
@@ -255,14 +315,24 @@ impl Told {
     fn comes_to(&mut self, step: &StepName, row: Option<&Run>) -> Result<(), String> {
         demand!(!self.parked, "it goes on with {step} although it is parked");
         let here = self.step().is_some_and(|now| now.name == *step);
-        let cleans = row.is_some_and(|run| run.cleaning) && !self.cleaning;
-        if cleans && self.on_cancel.as_ref() == Some(step) {
-            self.cleaning = true;
-            self.at = self.index(step).map_or(At::Failed, At::Step);
+        if self.cleans(step, row) {
             return Ok(());
         }
         demand!(here, "it comes to {step} but is at {:?} of {:?}", self.at, self.steps);
         Ok(())
+    }
+
+    /// Whether it comes with this step to what a cancelled run still goes through.
+    fn cleans(&mut self, step: &StepName, row: Option<&Run>) -> bool {
+        let cleans = row.is_some_and(|run| run.cleaning) && !self.cleaning;
+        // What is here already may be from before the cancelling, in the same commit.
+        let here = self.step().is_some_and(|now| now.name == *step);
+        let named = cleans && !here && self.on_cancel.as_ref() == Some(step);
+        if named {
+            self.cleaning = true;
+            self.at = self.index(step).map_or(At::Failed, At::Step);
+        }
+        named
     }
 
     /// Whether a new attempt may be made.
@@ -314,9 +384,24 @@ impl Told {
             let wanted = if verify.is_some() { Known::Verified } else { Known::Done };
             demand!(known == Some(wanted), "{name} counts as done, but it is {known:?}");
         }
-        let next = self.index(name).map_or(0, |at| at + 1);
-        self.at = if next < self.steps.len() { At::Step(next) } else { At::Through };
+        self.goes_on(name);
         Ok(())
+    }
+
+    fn skipped(&mut self, name: &StepName) -> Result<(), String> {
+        let here = self.step().filter(|step| step.name == *name);
+        demand!(here.is_some_and(|step| step.skip_when.is_some()), "{name} is left out at {:?}", self.at);
+        self.goes_on(name);
+        Ok(())
+    }
+
+    fn goes_on(&mut self, name: &StepName) {
+        let named = self.steps.iter().find(|step| step.name == *name).and_then(|step| step.next.clone());
+        let next = match named {
+            Some(next) => self.index(&next).unwrap_or(usize::MAX),
+            None => self.index(name).map_or(0, |at| at + 1),
+        };
+        self.at = if next < self.steps.len() { At::Step(next) } else { At::Through };
     }
 
     fn failed(&mut self, name: &StepName) -> Result<(), String> {
@@ -324,14 +409,11 @@ impl Told {
             return Err(format!("{name} failed out of turn, at {:?}", self.at));
         };
         match &step.on_failure {
-            OnFailure::GoTo { step: to, visits } => {
-                let count = self.visits.entry(name.clone()).or_default();
-                if *count < visits.get() {
-                    *count += 1;
-                    self.at = self.index(to).map_or(At::Failed, At::Step);
-                } else {
-                    self.at = At::Failed;
-                }
+            OnFailure::GoTo { step: to, visits, then } => {
+                let count = self.visits.entry(to.clone()).or_default();
+                let goes = (*count < *visits).then_some(to).or(then.as_ref());
+                *count += u32::from(goes == Some(to) && *count < *visits);
+                self.at = goes.and_then(|to| self.index(to)).map_or(At::Failed, At::Step);
             }
             OnFailure::Fail => self.at = At::Failed,
             // It stays there until a person decides.
@@ -363,7 +445,9 @@ impl Told {
         demand!(!self.cleaning || run.cleaning, "it does not clean up any more");
         if run.cleaning && !self.cleaning && self.at != At::Over {
             self.cleaning = true;
-            self.at = self.on_cancel.clone().and_then(|to| self.index(&to)).map_or(At::Failed, At::Step);
+            if self.step().is_none_or(|now| now.name != run.step) {
+                self.at = self.on_cancel.clone().and_then(|to| self.index(&to)).map_or(At::Failed, At::Step);
+            }
         }
         let over = matches!(run.state, RunState::Ended(..));
         demand!(over == (self.at == At::Over), "its row and the ledger do not agree that it is over");
