@@ -10,6 +10,7 @@ mod code;
 mod condition;
 mod diff;
 mod env;
+mod expand;
 mod failure;
 mod load;
 mod model;
@@ -35,8 +36,10 @@ pub use env::{Env, ProcessEnv};
 pub use failure::Failure;
 pub use load::{Loaded, load, parse, parse_in};
 pub use model::{
-    Action, Command, Config, Consul, Disk, Dns, DnsRecord, Family, Heartbeat, Http, HttpAction, JsonExpect,
-    KvAction, Listen, Node, Pattern, Process, ProcessBy, Tcp, Tls, Watch, WatchKind,
+    Action, Command, Config, Consul, Control, Disk, Dns, DnsRecord, Family, Heartbeat, Http, HttpAction,
+    IpRange, IpSource, JsonExpect, KvAction, Listen, Monitor, Node, NomadAction, NomadApi, NomadHow,
+    NomadTarget, Pattern, Phase, Process, ProcessBy, PublicIp, Qbittorrent, QbittorrentAction,
+    QbittorrentApi, Tcp, Tls, TorrentWork, Vpn, VpnAction, VpnSource, Watch, WatchKind,
 };
 pub use problem::Problem;
 pub use reference::{errors, reference};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::block;
 use crate::code::Code;
 use crate::env::Env;
+use crate::expand;
 use crate::failure::Failure;
 use crate::model::Config;
 use crate::problem::{Draft, Problem};
@@ -161,7 +162,7 @@ impl Reading {
     }
 
     fn finish(self, env: &dyn Env) -> Result<Loaded, Failure> {
-        let Self { sources, files, report } = self;
+        let Self { mut sources, files, report } = self;
         let mut whole = Body::default();
         for (file, source) in sources.iter().enumerate() {
             let mut problems = Vec::new();
@@ -186,9 +187,12 @@ impl Reading {
             ));
             None
         } else {
+            let mut problems = Vec::new();
+            let monitors = expand::expand(&mut whole, &mut sources, env, &mut problems);
+            problems.into_iter().for_each(|problem| report.add(problem));
             let scope = Scope::of(&whole, &report);
             let decoder = Decoder { sources: &sources, env, report: &report, scope: &scope };
-            block::decode(&decoder, &whole)
+            block::decode(&decoder, &whole).map(|config| Config { monitors, ..config })
         };
         if config.is_none() && !report.has_errors() {
             // A part that is missing without a word would be our mistake; never run on it.

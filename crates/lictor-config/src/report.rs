@@ -30,6 +30,11 @@ impl Report {
     pub(crate) fn add(&self, draft: Draft) {
         let list = if draft.is_warning() { &self.warnings } else { &self.errors };
         let mut list = list.borrow_mut();
+        // What is read in several places deserves one warning.
+        let same = |other: &Draft| other.span() == draft.span() && other.code() == draft.code();
+        if draft.is_warning() && list.iter().any(same) {
+            return;
+        }
         if list.len() < SHOWN {
             list.push(draft);
         } else if !draft.is_warning() {

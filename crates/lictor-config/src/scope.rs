@@ -13,6 +13,10 @@ use crate::syntax::tree::{Body, Text};
 pub(crate) struct Scope {
     /// Watchers and checks.
     pub(crate) checks: BTreeMap<String, Checked>,
+    /// The connection monitors: each has a lease.
+    pub(crate) monitors: std::collections::BTreeSet<String>,
+    /// Whether there is a `consul` block.
+    pub(crate) consul: bool,
     /// Rules and remedies.
     pub(crate) remedies: BTreeMap<String, Span>,
 }
@@ -49,6 +53,10 @@ impl Scope {
                 ("check", [name]) => {
                     let checked = Checked { kind: None, patterns: BTreeMap::new(), span: name.span };
                     insert(&mut scope.checks, name, checked, |checked| checked.span, report);
+                }
+                ("consul", []) => scope.consul = true,
+                ("connection_monitor", [name]) => {
+                    scope.monitors.insert(name.is.clone());
                 }
                 ("rule" | "remedy", [name]) => {
                     insert(&mut scope.remedies, name, name.span, |span| *span, report);

@@ -2,7 +2,7 @@
 
 use lictor_core::Repeatability;
 
-use super::{act_exec, act_http, act_kv};
+use super::{act_exec, act_http, act_kv, act_nomad, qbittorrent, watch_vpn};
 use crate::code::Code;
 use crate::model::Action;
 use crate::problem::Draft;
@@ -11,10 +11,13 @@ use crate::schema::{BlockType, Bodies, Schema};
 use crate::syntax::tree::Block;
 
 /// The kinds of actions, each in a file of its own.
-const KINDS: [(&str, &Schema, Decode); 3] = [
+const KINDS: [(&str, &Schema, Decode); 6] = [
     ("exec", &act_exec::SCHEMA, act_exec::decode),
     ("http", &act_http::SCHEMA, act_http::decode),
     ("kv", &act_kv::SCHEMA, act_kv::decode),
+    ("qbittorrent", &qbittorrent::ACT, qbittorrent::act),
+    ("nomad", &act_nomad::SCHEMA, act_nomad::decode),
+    ("vpn", &watch_vpn::ACT, watch_vpn::act),
 ];
 
 /// Reads one kind of action, and what may be done when its outcome is not known.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lictor_core::{CheckPlan, CheckSource, Flap};
+use lictor_core::{CheckPlan, CheckSource, Flap, ValueName};
 
 use crate::code::Code;
 use crate::problem::Draft;
@@ -47,6 +47,11 @@ pub(super) const WATCHED: &[Attribute] = &[
         "So many passing results in a row change a check that is not passing.",
     )
     .default("1"),
+    Attribute::new(
+        "tell_changes",
+        Kind::Texts,
+        "Values whose change is an event and a warning in the log, such as `[\"ip\"]`.",
+    ),
 ];
 
 /// When a watcher counts as silent.
@@ -75,8 +80,22 @@ pub(super) fn watched(reader: &Reader<'_>, silent: Option<Duration>) -> CheckPla
         fail_after: reader.count_or_default("fail_after"),
         pass_after: reader.count_or_default("pass_after"),
         stale_after,
+        tell: tell(reader),
         ..composed(reader, CheckSource::Watcher)
     }
+}
+
+fn tell(reader: &Reader<'_>) -> Vec<ValueName> {
+    let known = |name: &str| reader.schema.reports(name);
+    let values = reader.texts("tell_changes").into_iter().filter_map(|text| {
+        if !known(&text.is) {
+            let message = format!("this watcher reports no value `{}`", text.is);
+            let draft = Draft::new(Code::UnknownReference, text.span, message);
+            reader.decoder.add_near(draft, &text.is, reader.schema.values.iter().map(|(name, _)| *name));
+        }
+        ValueName::new(&text.is).ok()
+    });
+    values.collect()
 }
 
 /// The judgement over other checks.

@@ -4,13 +4,17 @@ mod act;
 mod act_exec;
 mod act_http;
 mod act_kv;
+mod act_nomad;
 mod agent;
 mod check;
+pub(crate) mod connection_monitor;
 mod consul;
+mod control;
 mod judgement;
 mod listen;
 mod node;
 mod plan;
+mod qbittorrent;
 mod remedy;
 mod rule;
 mod secret;
@@ -24,7 +28,9 @@ mod watch_exec;
 mod watch_heartbeat;
 mod watch_http;
 mod watch_process;
+mod watch_public_ip;
 mod watch_tcp;
+mod watch_vpn;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -47,6 +53,7 @@ pub(crate) static TOP: Schema = Schema {
         &check::BLOCK,
         &rule::BLOCK,
         &remedy::BLOCK,
+        &connection_monitor::BLOCK,
     ],
     values: &[],
     example: "",

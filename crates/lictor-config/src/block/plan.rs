@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lictor_core::{CheckName, CheckSource, Plan, RemedyName};
 
-use super::{TOP, agent, check, consul, listen, node, remedy, rule, watch};
+use super::{TOP, agent, check, connection_monitor, consul, listen, node, remedy, rule, watch};
 use crate::code::Code;
 use crate::model::Config;
 use crate::problem::Draft;
@@ -33,6 +33,7 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         consul: None,
         watches: BTreeMap::new(),
         actions: BTreeMap::new(),
+        monitors: Vec::new(),
         plan: Arc::default(),
         blocks: digests(body),
     };
@@ -60,6 +61,14 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     for (name, remedy, actions) in rules.chain(remedies).flatten() {
         plan.remedies.insert(name, remedy);
         config.actions.extend(actions);
+    }
+    for block in top.blocks("connection_monitor") {
+        if let Some(label) = block.labels.first() {
+            connection_monitor::check(
+                &Reader::new(decoder, block, schema(&connection_monitor::BLOCK)),
+                label,
+            );
+        }
     }
     if top.blocks("watch").is_empty() && !decoder.report.is_partial() {
         let draft = Draft::warning(Code::NothingWatched, start, "nothing is watched");

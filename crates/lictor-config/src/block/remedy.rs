@@ -167,8 +167,8 @@ mod tests {
         let StepKind::Wait { condition, hold, deadline } = &found.steps[1].kind else { panic!() };
         assert_eq!(condition.to_string(), "(check.w == \"passing\" && value.w.load < 5)");
         assert_eq!((hold.as_secs(), deadline.as_secs()), (3_600, 7_200));
-        let OnFailure::GoTo { step, visits } = &found.steps[1].on_failure else { panic!() };
-        assert_eq!((step.as_str(), visits.get()), ("stop", 2));
+        let OnFailure::GoTo { step, visits, .. } = &found.steps[1].on_failure else { panic!() };
+        assert_eq!((step.as_str(), *visits), ("stop", 2));
         let StepKind::Act { repeat, .. } = found.steps[2].kind else { panic!() };
         assert_eq!((repeat, &found.steps[2].on_failure), (Repeatability::Idempotent, &OnFailure::Park));
         assert!(found.deadline.as_secs() > 7_200, "the steps need longer than an hour");
@@ -239,7 +239,6 @@ remedy "b" {
         23:3: `step "none"` does nothing (add an `act` block or `wait_for`) [LIC0203]
         24:25: `on_failure_visits` needs `on_failure` to name a step [LIC0207]
         30:18: `hold` needs `wait_for` [LIC0207]
-        31:18: `backoff` needs `attempts` [LIC0207]
         32:18: `on_failure` cannot be `stop` (write "fail", "park" or step.NAME) [LIC0306]
         34:8: the step `ende` is defined twice in this remedy (first here: x.hcl:26:8) [LIC0204]
         38:18: `check.w` is not step.NAME [LIC0206]

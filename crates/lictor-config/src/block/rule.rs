@@ -66,7 +66,16 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<Decoded> {
     let particular = acted.zip(on_failure).and_then(|((kind, named), on_failure)| {
         action = Some(named);
         let name = StepName::new(STEP).ok()?;
-        let steps = vec![Step { name, kind, attempts, backoff, backoff_max, on_failure }];
+        let steps = vec![Step {
+            name,
+            kind,
+            attempts,
+            next: None,
+            skip_when: None,
+            backoff,
+            backoff_max,
+            on_failure,
+        }];
         Some(starting::Particular { steps, on_cancel: None, definition: canonical::digest(block) })
     });
     let (name, remedy) = starting::decode(&reader, name, particular)?;
@@ -106,7 +115,7 @@ mod tests {
         );
         assert_eq!((found.defer, found.give_up_after.unwrap().get()), (true, 3));
         assert_eq!((found.budget, found.escalate, found.guard, found.cancel), (None, None, None, None));
-        let StepKind::Act { action, repeat, limit, verify } = &found.steps[0].kind else { panic!() };
+        let StepKind::Act { action, repeat, limit, verify, .. } = &found.steps[0].kind else { panic!() };
         assert_eq!((action.as_str(), *repeat, limit.as_secs()), ("r/act", Repeatability::Neither, 30));
         assert!(verify.is_none() && found.steps[0].on_failure == OnFailure::Fail);
         assert_eq!(found.definition.len(), 64);

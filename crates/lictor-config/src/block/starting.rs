@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lictor_core::{Remedy, RemedyName, Step, StepKind, StepName, Target, Trigger};
+use lictor_core::{LeaseName, Remedy, RemedyName, Step, StepKind, StepName, Target, Trigger};
 
 use super::{agent, step};
 use crate::code::Code;
@@ -51,6 +51,12 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
          false or a person starts it (`lictor remedy start`). 0: never.",
     )
     .default("3"),
+    Attribute::new(
+        "lease",
+        Kind::Text,
+        "Only while this node holds the lease of a connection monitor, `connection_monitor/NAME`, are runs started \
+         and acts made.",
+    ),
     agent::MODE,
     Attribute::new(
         "deadline",
@@ -97,6 +103,7 @@ pub(super) fn decode(
     let cancel = reader.value("cancel_when").map(|value| decoder.condition(value));
     let target = target(reader, name.as_ref());
     let escalate = escalate(reader);
+    let lease = lease(reader);
     let (cooldown, budget) = (reader.duration("cooldown"), reader.budget("budget"));
     let deferred = reader.flag_if("defer");
     let give_up_after =
@@ -114,6 +121,7 @@ pub(super) fn decode(
         on,
         guard: flatten(guard)?,
         target: target?,
+        lease: lease?,
         cooldown,
         budget,
         escalate,
@@ -145,6 +153,32 @@ fn target(reader: &Reader<'_>, name: Option<&RemedyName>) -> Option<Target> {
     };
     match Target::new(&text.is) {
         Ok(target) => Some(target),
+        Err(error) => {
+            reader.decoder.add(Draft::new(Code::Name, text.span, error.to_string()));
+            None
+        }
+    }
+}
+
+/// The lease, if one is named.
+#[expect(clippy::option_option, reason = "not written and written wrongly differ")]
+fn lease(reader: &Reader<'_>) -> Option<Option<LeaseName>> {
+    if reader.value("lease").is_none() {
+        return Some(None);
+    }
+    let text = reader.text_at("lease")?;
+    if !reader.decoder.scope.consul && !reader.decoder.report.is_partial() {
+        let draft = Draft::new(Code::Combination, text.span, "a lease is held in Consul");
+        reader.decoder.add(draft.help("add a `consul` block"));
+    }
+    let held = text.is.strip_prefix("connection_monitor/");
+    if !held.is_some_and(|monitor| reader.decoder.scope.monitors.contains(monitor)) {
+        let message = format!("nobody holds a lease `{}`", text.is);
+        let draft = Draft::new(Code::UnknownReference, text.span, message);
+        reader.decoder.add(draft.help("a connection monitor holds connection_monitor/NAME"));
+    }
+    match LeaseName::new(&text.is) {
+        Ok(name) => Some(Some(name)),
         Err(error) => {
             reader.decoder.add(Draft::new(Code::Name, text.span, error.to_string()));
             None

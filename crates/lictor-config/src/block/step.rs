@@ -88,10 +88,24 @@ static SCHEMA: Schema = Schema {
             .default("fail"),
             Attribute::new(
                 "on_failure_visits",
-                Kind::Whole(1, 1_000),
-                "At most so many times does a run go on with the step of `on_failure`; then it has failed.",
+                Kind::Whole(0, 1_000),
+                "At most so many times does a run go on with the step of `on_failure`, whichever step sends it \
+                 there; then it has failed.",
             )
             .default("3"),
+            Attribute::new(
+                "on_failure_then",
+                Kind::Step,
+                "The step it goes on with when those times are used up, a later one; a person is told.",
+            )
+            .default_words("none: the run has failed"),
+            Attribute::new("next", Kind::Step, "The step that follows when it is done: a later one.")
+                .default_words("the next one"),
+            Attribute::new(
+                "skip_when",
+                Kind::Condition,
+                "When this holds the step is left out: when a run comes to it, and before each further attempt.",
+            ),
         ],
         TRYING,
         ACTING,
@@ -155,7 +169,8 @@ pub(super) fn decode(reader: &Reader<'_>, remedy: &str, name: &Text, steps: &[Te
             }
         }
     }
-    let (on_failure, attempts) = (on_failure(reader, steps), attempts(reader));
+    let (on_failure, attempts) = (on_failure(reader, name, steps), attempts(reader));
+    let skip_when = reader.value("skip_when").map(|value| reader.decoder.condition(value));
     let waiting = wait(reader);
     let acted = act.map(|_| acting(reader, remedy, &name.is));
     let (kind, action) = match (acted, waiting) {
@@ -174,8 +189,30 @@ pub(super) fn decode(reader: &Reader<'_>, remedy: &str, name: &Text, steps: &[Te
             "add repeat = \"idempotent\" if twice does no harm, or verify = … to see whether it was done",
         ));
     }
-    let step = Step { name: named?, kind, attempts, backoff, backoff_max, on_failure: on_failure? };
+    let skip_when = match skip_when {
+        Some(condition) => Some(condition?),
+        None => None,
+    };
+    let on_failure = on_failure?;
+    let next = match reader.value("next") {
+        Some(_) => Some(later(reader, "next", name, steps)?),
+        None => None,
+    };
+    let step = Step { name: named?, kind, attempts, next, skip_when, backoff, backoff_max, on_failure };
     Some(Decoded { step, action })
+}
+
+/// The step that an attribute names, which must come after this one: or a run might never end.
+fn later(reader: &Reader<'_>, attribute: &str, name: &Text, steps: &[Text]) -> Option<StepName> {
+    let next = named_step(reader, attribute, steps)?;
+    let place = |wanted: &str| steps.iter().position(|step| step.is == wanted);
+    if place(next.as_str()) <= place(&name.is) {
+        let message = format!("`{attribute}` of a step is a later one, and `{next}` is not");
+        let draft = Draft::new(Code::Combination, reader.span(attribute), message);
+        reader.decoder.add(draft.help("only `on_failure` leads back, as often as `on_failure_visits` says"));
+        return None;
+    }
+    Some(next)
 }
 
 fn step_name(reader: &Reader<'_>, name: &Text) -> Option<StepName> {
@@ -239,7 +276,8 @@ pub(super) fn acting(
         None => None,
     };
     let name = ActionName::new(&format!("{remedy}/{step}")).ok()?;
-    Some((StepKind::Act { action: name.clone(), repeat, limit, verify }, (name, action)))
+    let prepare = action.prepares();
+    Some((StepKind::Act { action: name.clone(), repeat, limit, verify, prepare }, (name, action)))
 }
 
 /// How often a step is tried.
@@ -255,32 +293,29 @@ pub(super) fn attempts(reader: &Reader<'_>) -> Attempts {
         let message = format!("`backoff_max` is shorter than `backoff`, {}", crate::units::Written(backoff));
         reader.decoder.add(Draft::new(Code::Combination, reader.span("backoff_max"), message));
     }
-    for name in ["backoff", "backoff_max"] {
-        reader.needs(name, "attempts");
-    }
     Attempts { attempts: reader.count_or_default("attempts"), backoff, backoff_max: most.max(backoff) }
 }
 
 /// What happens when a step has failed; `steps` are those it may name.
-fn on_failure(reader: &Reader<'_>, steps: &[Text]) -> Option<OnFailure> {
-    let visits = reader.count_or_default("on_failure_visits");
-    let lone = |visits: &str| {
-        if reader.is_set(visits) {
-            let message = format!("`{visits}` needs `on_failure` to name a step");
-            reader.decoder.add(Draft::new(Code::Combination, reader.span(visits), message));
+fn on_failure(reader: &Reader<'_>, name: &Text, steps: &[Text]) -> Option<OnFailure> {
+    let visits = reader.whole("on_failure_visits").and_then(|n| u32::try_from(n).ok()).unwrap_or(3);
+    let lone = || {
+        for name in ["on_failure_visits", "on_failure_then"].into_iter().filter(|name| reader.is_set(name)) {
+            let message = format!("`{name}` needs `on_failure` to name a step");
+            reader.decoder.add(Draft::new(Code::Combination, reader.span(name), message));
         }
     };
     let Some(value) = reader.value("on_failure") else {
-        lone("on_failure_visits");
+        lone();
         return Some(OnFailure::Fail);
     };
     match &value.is {
         Is::Text(text) if text == "fail" => {
-            lone("on_failure_visits");
+            lone();
             Some(OnFailure::Fail)
         }
         Is::Text(text) if text == "park" => {
-            lone("on_failure_visits");
+            lone();
             Some(OnFailure::Park)
         }
         Is::Text(text) if !reader.decoder.is_json(value.span) || !text.starts_with("step") => {
@@ -289,7 +324,13 @@ fn on_failure(reader: &Reader<'_>, steps: &[Text]) -> Option<OnFailure> {
             reader.decoder.add(draft.help("write \"fail\", \"park\" or step.NAME"));
             None
         }
-        _ => named_step(reader, "on_failure", steps).map(|step| OnFailure::GoTo { step, visits }),
+        _ => {
+            let then = match reader.value("on_failure_then") {
+                Some(_) => Some(later(reader, "on_failure_then", name, steps)?),
+                None => None,
+            };
+            named_step(reader, "on_failure", steps).map(|step| OnFailure::GoTo { step, visits, then })
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use lictor_core::{CheckName, CheckPlan, PatternName};
 use regex::Regex;
 
 use super::{
-    judgement, watch_disk, watch_dns, watch_exec, watch_heartbeat, watch_http, watch_process, watch_tcp,
+    judgement, qbittorrent, watch_disk, watch_dns, watch_exec, watch_heartbeat, watch_http, watch_process,
+    watch_public_ip, watch_tcp, watch_vpn,
 };
 use crate::code::Code;
 use crate::model::{Pattern, Watch, WatchKind};
@@ -16,7 +17,7 @@ use crate::schema::{Attribute, BlockType, Bodies, Kind, Schema};
 use crate::syntax::tree::Block;
 
 /// The kinds of watchers, each in a file of its own.
-const KINDS: [(&str, &Schema, Decode); 7] = [
+const KINDS: [(&str, &Schema, Decode); 10] = [
     ("http", &watch_http::SCHEMA, watch_http::decode),
     ("tcp", &watch_tcp::SCHEMA, watch_tcp::decode),
     ("dns", &watch_dns::SCHEMA, watch_dns::decode),
@@ -24,6 +25,9 @@ const KINDS: [(&str, &Schema, Decode); 7] = [
     ("disk", &watch_disk::SCHEMA, watch_disk::decode),
     ("process", &watch_process::SCHEMA, watch_process::decode),
     ("heartbeat", &watch_heartbeat::SCHEMA, watch_heartbeat::decode),
+    ("qbittorrent", &qbittorrent::WATCH, qbittorrent::watch),
+    ("vpn", &watch_vpn::SCHEMA, watch_vpn::decode),
+    ("public_ip", &watch_public_ip::SCHEMA, watch_public_ip::decode),
 ];
 
 /// Reads what is particular to one kind.

@@ -39,7 +39,7 @@ pub(super) const REQUEST: &[Attribute] = &[
     Attribute::new("bearer", Kind::Secret, "The token to show as `Authorization: Bearer …`."),
 ];
 
-static BASIC_AUTH: Schema = Schema {
+pub(super) static BASIC_AUTH: Schema = Schema {
     doc: "User and password of HTTP basic authentication.",
     groups: &[&[
         Attribute::new("user", Kind::Text, "The user.").required(),
@@ -201,7 +201,7 @@ pub(super) fn request(reader: &Reader<'_>, headers: &[(String, Secret)]) -> Requ
     Request { url, basic_auth, bearer }
 }
 
-fn basic_auth(reader: &Reader<'_>) -> Option<(String, Secret)> {
+pub(super) fn basic_auth(reader: &Reader<'_>) -> Option<(String, Secret)> {
     let value = reader.value("basic_auth")?;
     let Some(body) = as_body(value) else {
         reader.decoder.report.hide(value.span);

@@ -1,5 +1,8 @@
 //! The configuration as typed values: what the agent is built from.
 
+mod monitor;
+mod torrent;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +12,12 @@ use std::time::Duration;
 use lictor_core::{ActionName, CheckName, PatternName, Plan};
 use regex::Regex;
 use url::Url;
+
+pub use monitor::{Monitor, Phase};
+pub use torrent::{
+    Control, IpRange, IpSource, NomadAction, NomadApi, NomadHow, NomadTarget, PublicIp, Qbittorrent,
+    QbittorrentAction, QbittorrentApi, TorrentWork, Vpn, VpnAction, VpnSource,
+};
 
 use crate::secret::Secret;
 
@@ -26,6 +35,8 @@ pub struct Config {
     pub watches: BTreeMap<CheckName, Arc<Watch>>,
     /// What the steps of remedies do, by the name the plan has for it.
     pub actions: BTreeMap<ActionName, Action>,
+    /// The connection monitors. What they stand for is among the watchers and in the plan.
+    pub monitors: Vec<Monitor>,
     /// What the engine judges and decides by.
     pub plan: Arc<Plan>,
     /// The digest of each block by what it defines, such as `watch shop` or `node`: the
@@ -129,6 +140,12 @@ pub enum WatchKind {
     Process(Process),
     /// Something that must call in (`POST /v1/heartbeat/NAME`).
     Heartbeat(Heartbeat),
+    /// A qBittorrent: whether it is reached, and reaches others.
+    Qbittorrent(Box<Qbittorrent>),
+    /// A tunnel.
+    Vpn(Box<Vpn>),
+    /// The address under which others see us.
+    PublicIp(Box<PublicIp>),
 }
 
 impl WatchKind {
@@ -142,6 +159,9 @@ impl WatchKind {
             Self::Disk(_) => "disk",
             Self::Process(_) => "process",
             Self::Heartbeat(_) => "heartbeat",
+            Self::Qbittorrent(_) => "qbittorrent",
+            Self::Vpn(_) => "vpn",
+            Self::PublicIp(_) => "public_ip",
         }
     }
 }
@@ -337,15 +357,32 @@ pub enum Action {
     Http(Box<HttpAction>),
     /// Write or delete a key.
     Kv(KvAction),
+    /// Stop or start torrents, or have the ports opened anew.
+    Qbittorrent(Box<QbittorrentAction>),
+    /// Restart an allocation or tasks of it.
+    Nomad(Box<NomadAction>),
+    /// Restart a tunnel.
+    Vpn(Box<VpnAction>),
 }
 
 impl Action {
+    /// Whether it finds out and has recorded what it will change before it does.
+    pub const fn prepares(&self) -> bool {
+        match self {
+            Self::Qbittorrent(_) | Self::Nomad(_) => true,
+            Self::Exec(_) | Self::Http(_) | Self::Kv(_) | Self::Vpn(_) => false,
+        }
+    }
+
     /// The word for it in the configuration.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Exec(_) => "exec",
             Self::Http(_) => "http",
             Self::Kv(_) => "kv",
+            Self::Qbittorrent(_) => "qbittorrent",
+            Self::Nomad(_) => "nomad",
+            Self::Vpn(_) => "vpn",
         }
     }
 }
