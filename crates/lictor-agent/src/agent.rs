@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use lictor_config::{Config, Consul};
 use lictor_consul::Client;
-use lictor_core::{Effect, Engine, Event, RunId, What};
+use lictor_core::{Effect, Engine, Event, Order, RunId, What};
 use lictor_store::{Kv, Mirror, NodeStore, OpenError, Options, Start, Warning};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -17,13 +18,15 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::act::{self, Actions, Actors};
+use crate::act::{self, Actions, Actors, Gate};
 use crate::clock::{Anchor, Clock, boot_id};
 use crate::consul;
 use crate::copies;
 use crate::decide::{Hands, Loop, Recorded};
 use crate::inbox::{INBOX, Inbox, NoAnswer};
+use crate::monitor::{self, Monitors};
 use crate::notify::ServiceManager;
+use crate::qbittorrent::Sessions;
 use crate::task::{OnEnd, Tasks};
 use crate::watch::Watchers;
 use crate::web;
@@ -167,7 +170,25 @@ impl Agent {
         let (dir, lineage) = (&config.node.state_dir, opened.store.lineage());
         let how = act::Settings { shim, ..act::Settings::new(dir, &config.node.name, lineage) };
         let actions = Actions::of(&config);
-        let actors = Actors::new(how, actions, hands.clone(), inbox.clone(), clock.clone(), keys)
+        let sessions = Sessions::new(Some(config.node.state_dir.clone()));
+        let means = config.consul.as_ref().zip(shared.clone()).map(|(settings, client)| monitor::Means {
+            client,
+            prefix: settings.prefix.clone(),
+            store: opened.store.clone(),
+            inbox: inbox.clone(),
+            clock: clock.clone(),
+            node: config.node.name.clone(),
+            live: live.clone(),
+            tasks: tasks.clone(),
+        });
+        let monitors = Monitors::new(means, Kv::embedded(opened.store.clone()));
+        let means = act::Means {
+            keys,
+            qbittorrent: sessions.clone(),
+            consul: shared.clone(),
+            gate: Arc::new(monitors.clone()),
+        };
+        let actors = Actors::new(how, actions, hands.clone(), inbox.clone(), clock.clone(), means)
             .map_err(system("make the directory for the traces of programs"))?;
         let open: Vec<RunId> = engine.runs().values().filter(|run| !run.ended()).map(|run| run.id).collect();
         if let Err(error) = actors.sweep(&open).await {
@@ -198,7 +219,10 @@ impl Agent {
             done.store(true, Ordering::Release);
         });
 
-        let watchers = Watchers::start(&config.watches, &tasks, inbox.clone(), clock.clone(), &mut registry);
+        let watchers =
+            Watchers::start(&config.watches, &tasks, inbox.clone(), clock.clone(), &mut registry, sessions);
+        monitors.apply(&config.monitors).await;
+        tasks.spawn("monitors", OnEnd::Fine, monitors.clone().expire());
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -214,6 +238,7 @@ impl Agent {
             reload: reloads.clone(),
             heartbeats: Arc::new(watchers.clone()),
             ready,
+            monitors: Arc::new(monitors.clone()),
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);
@@ -235,6 +260,7 @@ impl Agent {
             clock,
             watchers,
             actors,
+            monitors,
             consul: shared,
             manager: Arc::clone(&manager),
         };
@@ -308,6 +334,17 @@ impl Agent {
     }
 }
 
+impl Gate for Monitors {
+    fn may<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            match &order.lease {
+                Some(lease) => Self::may(self, lease, order).await,
+                None => Ok(()),
+            }
+        })
+    }
+}
+
 impl Hands for Actors {
     fn carry_out(&self, effect: Effect, limit: Duration) {
         self.run(effect, limit);
@@ -326,6 +363,7 @@ struct Reloader {
     clock: Clock,
     watchers: Watchers,
     actors: Actors,
+    monitors: Monitors,
     /// The client that everything shares.
     consul: Option<Client>,
     manager: Arc<ServiceManager>,
@@ -379,6 +417,7 @@ impl Reloader {
         if let Err(why) = self.watchers.apply(&config.watches).await {
             told.push(format!("the watchers are those of before: {why}"));
         }
+        self.monitors.apply(&config.monitors).await;
         if let (Some(client), Some(settings)) = (&self.consul, &config.consul)
             && let Err(why) = consul::renew(client, settings)
         {
@@ -472,6 +511,7 @@ mod tests {
             incidents,
             cannot_record,
             withheld: false,
+            leases: BTreeMap::new(),
             copies: None,
         })
     }
@@ -486,11 +526,14 @@ mod tests {
         let actors =
             Actors::new(how, Actions::default(), tasks.clone(), inbox.clone(), clock.clone(), keys).unwrap();
         let mut registry = Registry::default();
-        let watchers = Watchers::start(&config.watches, tasks, inbox.clone(), clock.clone(), &mut registry);
+        let sessions = Sessions::new(None);
+        let watchers =
+            Watchers::start(&config.watches, tasks, inbox.clone(), clock.clone(), &mut registry, sessions);
         let loader: Loader = Arc::new(|| Ok(self::config("new")));
         let manager = Arc::new(ServiceManager::from_env());
         let consul = None;
-        let reloader = Reloader { config, loader, inbox, clock, watchers, actors, consul, manager };
+        let monitors = Monitors::new(None, Kv::memory());
+        let reloader = Reloader { config, loader, inbox, clock, watchers, actors, monitors, consul, manager };
         (reloader, messages, dir)
     }
 

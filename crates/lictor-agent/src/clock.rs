@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use lictor_core::lease::Stamp;
 use lictor_core::{Boot, Now, Wall};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -68,6 +69,18 @@ impl Clock {
         Boot::from_millis(boot_millis().saturating_add_signed(self.0.offset))
     }
 
+    /// The present time on two axes that no setting and no slewing of a clock touches: for what
+    /// other machines rely on. One of them stands while the machine sleeps.
+    pub fn stamp(&self) -> Stamp {
+        // In this order: if the machine is stopped between two of these, the sum is still that of
+        // some instant since the first.
+        let boot = read(ClockId::Boottime);
+        let monotonic = read(ClockId::Monotonic);
+        let awake = read(ClockId::MonotonicRaw);
+        // These two are slewed alike and differ by the time asleep.
+        Stamp { awake, whole: awake + boot.saturating_sub(monotonic) }
+    }
+
     /// Where the axis stands, to be stored.
     pub fn anchor(&self, boot_id: &str) -> Anchor {
         let boot_millis = boot_millis();
@@ -98,10 +111,13 @@ pub fn boot_id() -> std::io::Result<String> {
 }
 
 fn boot_millis() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
-    seconds * 1_000 + millis
+    u64::try_from(read(ClockId::Boottime).as_millis()).unwrap_or(u64::MAX)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos)
 }
 
 /// Read anew each time, so that what is recorded after the clock was set has the right
@@ -138,6 +154,17 @@ mod tests {
         };
         let clock = Clock::resume(Some(&anchor), "two");
         assert!(clock.boot() >= anchor.axis);
+    }
+
+    #[test]
+    fn both_axes_of_a_stamp_run() {
+        let clock = Clock::fresh();
+        let before = clock.stamp();
+        let started = clock.boot();
+        while clock.boot().since(started) < Duration::from_millis(20) {}
+        let after = clock.stamp();
+        assert!(after.shortest_since(before) >= Duration::from_millis(15), "{before:?} {after:?}");
+        assert!(after.longest_since(before) < Duration::from_secs(10), "{before:?} {after:?}");
     }
 
     #[test]

@@ -253,6 +253,7 @@ impl<H: Hands> Loop<H> {
             incidents: self.engine.incidents().clone(),
             cannot_record: turns.cannot_record.clone(),
             withheld: self.engine.withheld(),
+            leases: self.engine.leases().clone(),
             copies: self.copies.as_ref().map(|copies| copies.borrow().clone()),
         });
         turns.view = Some((Instant::now(), Arc::clone(&view)));
@@ -357,8 +358,10 @@ impl<H: Hands> Loop<H> {
         }
         for effect in pending.effects {
             let said = match &effect {
-                Effect::Act(order) if !self.engine.wants(order) => withdrawn(order),
-                Effect::Act(Order { run, .. }) | Effect::Inspect(Order { run, .. }) => {
+                Effect::Prepare(order) | Effect::Act(order) if !self.engine.wants(order) => withdrawn(order),
+                Effect::Prepare(Order { run, .. })
+                | Effect::Act(Order { run, .. })
+                | Effect::Inspect(Order { run, .. }) => {
                     let said = Input::HandedOver { run: *run };
                     let limit = self.limit(&effect);
                     self.hands.carry_out(effect, limit);
@@ -376,7 +379,8 @@ impl<H: Hands> Loop<H> {
     }
 
     fn limit(&self, effect: &Effect) -> Duration {
-        let (Effect::Act(Order { remedy, step, .. })
+        let (Effect::Prepare(Order { remedy, step, .. })
+        | Effect::Act(Order { remedy, step, .. })
         | Effect::Inspect(Order { remedy, step, .. })
         | Effect::Abort(Order { remedy, step, .. })) = effect;
         let remedy = self.engine.plan().remedies.get(remedy);
@@ -400,7 +404,7 @@ impl<H: Hands> Loop<H> {
         }
         for effect in std::mem::take(&mut turns.pending.effects) {
             // An inspection is asked for anew at the next start.
-            if let Effect::Act(order) = effect {
+            if let Effect::Prepare(order) | Effect::Act(order) = effect {
                 let output = self.engine.step(withdrawn(&order), self.clock.now());
                 self.gather(output, &mut turns);
             }
@@ -448,7 +452,10 @@ fn log(event: &Event) {
         What::Parked { .. }
         | What::Escalated { .. }
         | What::RecordingFailed { .. }
-        | What::ReloadRefused { .. } => {
+        | What::ReloadRefused { .. }
+        | What::LeaseChanged { .. }
+        | What::SharedState { .. }
+        | What::ValueChanged { .. } => {
             warn!(target: "lictor::event", kind, incident, run, "{what}");
         }
         _ => info!(target: "lictor::event", kind, incident, run, "{what}"),

@@ -45,3 +45,32 @@ pub(crate) fn pulse() -> Pulse {
 pub(crate) fn pulse() -> Pulse {
     Pulse::default()
 }
+
+/// The times of a lease: with `LICTOR_LEASE` in milliseconds, that length and all others in
+/// proportion to it.
+#[cfg(feature = "test-faults")]
+pub(crate) fn lease() -> lictor_core::lease::Params {
+    use std::time::Duration;
+
+    let Ok(wanted) = std::env::var("LICTOR_LEASE") else { return lictor_core::lease::Params::STEADY };
+    let Ok(length) = wanted.parse::<u64>() else { panic!("LICTOR_LEASE is {wanted}") };
+    let part = |percent: u64| Duration::from_millis(length * percent / 100);
+    let timing = lictor_core::lease::Timing {
+        renew: part(15),
+        request: part(12),
+        belief: part(75),
+        margin: part(6),
+        length: part(100),
+        drift_ppm: 5_000,
+    };
+    match lictor_core::lease::Params::new(timing) {
+        Ok(params) => params,
+        Err(why) => panic!("LICTOR_LEASE is {wanted}: {why}"),
+    }
+}
+
+/// The times of a lease.
+#[cfg(not(feature = "test-faults"))]
+pub(crate) fn lease() -> lictor_core::lease::Params {
+    lictor_core::lease::Params::STEADY
+}

@@ -1,8 +1,8 @@
 //! The way into the decide loop: everything that happens is a message.
 
 use lictor_core::{
-    Adoption, Check, CheckName, Command, Event, Flood, Incident, IncidentId, Input, Now, Outcome,
-    PatternName, Plan, Refusal, RemedyName, Run, RunId, Sample, StepName,
+    Adoption, Check, CheckName, Command, Event, Flood, Holding, Incident, IncidentId, Input, LeaseName, Now,
+    Outcome, PatternName, Plan, Refusal, RemedyName, Run, RunId, Sample, StepName, TakeOver,
 };
 use lictor_store::MirrorState;
 use std::collections::BTreeMap;
@@ -116,6 +116,30 @@ impl Inbox {
         self.input(Input::Outcome { run, step, attempt, outcome }).await
     }
 
+    /// Hands in what an action will change.
+    ///
+    /// # Errors
+    /// When the agent stops.
+    pub async fn prepared(&self, run: RunId, step: StepName, attempt: u32, note: String) -> Result<(), Gone> {
+        self.input(Input::Prepared { run, step, attempt, note }).await
+    }
+
+    /// Says who holds a lease.
+    ///
+    /// # Errors
+    /// When the agent stops.
+    pub async fn lease(&self, lease: LeaseName, holding: Holding) -> Result<(), Gone> {
+        self.input(Input::Lease { lease, holding }).await
+    }
+
+    /// Hands in what another node or another program left for this one to go on with.
+    ///
+    /// # Errors
+    /// When the agent stops.
+    pub async fn take_over(&self, taken: TakeOver) -> Result<(), Gone> {
+        self.input(Input::TakeOver(Box::new(taken))).await
+    }
+
     /// Has something recorded.
     ///
     /// # Errors
@@ -198,6 +222,8 @@ pub struct View {
     /// Whether nothing is done because it is not known yet what an earlier store of this
     /// node had under way.
     pub withheld: bool,
+    /// Who holds the leases, as far as is known.
+    pub leases: BTreeMap<LeaseName, Holding>,
     /// How the copies in Consul stand, on a node that has them.
     pub copies: Option<MirrorState>,
 }

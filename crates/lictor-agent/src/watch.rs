@@ -14,6 +14,8 @@ mod limits;
 mod look;
 mod metrics;
 mod process;
+mod public_ip;
+mod qbittorrent;
 mod resolve;
 mod same;
 mod schedule;
@@ -22,6 +24,7 @@ mod stream;
 mod tcp;
 mod tls;
 mod value;
+mod vpn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ pub use schedule::Difference;
 use metrics::Metrics;
 use schedule::{ORDERS, Order, Scheduler, real_looks};
 
+use crate::qbittorrent::Sessions;
 use crate::{Clock, Gone, Inbox, OnEnd, Tasks};
 
 /// The running watchers. Cheap to clone; clones share them.
@@ -62,8 +66,9 @@ impl Watchers {
         inbox: Inbox,
         clock: Clock,
         registry: &mut Registry,
+        qbittorrent: Sessions,
     ) -> Self {
-        let world = World::new(tasks.clone(), clock);
+        let world = World::sharing(tasks.clone(), clock, qbittorrent);
         let metrics = Arc::new(Metrics::register(registry));
         let room = world.files.looks();
         let mut scheduler =

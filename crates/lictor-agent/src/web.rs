@@ -38,7 +38,9 @@ use tokio_util::sync::CancellationToken;
 pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
-pub use source::{Caller, Heartbeats, Source};
+pub use source::{Caller, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source};
+
+pub(crate) use text::rfc3339;
 
 use crate::{OnEnd, Tasks};
 use connection::Load;
@@ -74,6 +76,8 @@ pub struct State {
     pub reload: mpsc::Sender<Reload>,
     /// Takes the calls of what must call in.
     pub heartbeats: Arc<dyn Heartbeats>,
+    /// The connection monitors and what is kept of them.
+    pub monitors: Arc<dyn Kept>,
     /// Whether start-up is over.
     pub ready: Arc<AtomicBool>,
     /// Bounds.

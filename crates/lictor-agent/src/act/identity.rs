@@ -62,6 +62,9 @@ mod tests {
             target: Target::new("t").unwrap(),
             remedy: RemedyName::new("r").unwrap(),
             definition: "d".to_owned(),
+            lease: None,
+            notes: lictor_core::Notes::default(),
+            since: lictor_core::Boot::default(),
         }
     }
 

@@ -22,11 +22,14 @@ mod http;
 mod identity;
 mod job;
 mod kv;
+mod nomad;
 mod output;
 mod process;
+mod qbittorrent;
 pub mod shim;
 mod signals;
 mod text;
+mod vpn;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -45,6 +48,7 @@ use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;
+use crate::qbittorrent::Sessions;
 use crate::task::{OnEnd, Tasks};
 use actions::Known;
 use claim::Claim;
@@ -71,6 +75,18 @@ const KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1_000;
 pub trait Outcomes: Send + Sync + 'static {
     /// Hands an outcome in; waits while there is no room for it.
     fn report(&self, run: RunId, step: StepName, attempt: u32, outcome: Outcome) -> BoxFuture<'_, ()>;
+
+    /// Hands in what an action will change; waits while there is no room for it.
+    fn prepared(&self, run: RunId, step: StepName, attempt: u32, note: String) -> BoxFuture<'_, ()>;
+}
+
+/// What an action found before it changed anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Prepared {
+    /// What it will change, as its own note says it: recorded before it does.
+    Note(String),
+    /// The attempt is over without anything being done: *done* when there is nothing to do.
+    Over(Outcome),
 }
 
 impl Outcomes for Inbox {
@@ -79,6 +95,14 @@ impl Outcomes for Inbox {
             if let Err(gone) = self.outcome(run, step, attempt, outcome).await {
                 // It is looked for again when the agent is back.
                 debug!(%run, attempt, error = %gone, "outcome not reported");
+            }
+        })
+    }
+
+    fn prepared(&self, run: RunId, step: StepName, attempt: u32, note: String) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(gone) = Self::prepared(self, run, step, attempt, note).await {
+                debug!(%run, attempt, error = %gone, "what an action would change is not reported");
             }
         })
     }
@@ -125,9 +149,45 @@ struct Shared {
     tasks: Tasks,
     outcomes: Arc<dyn Outcomes>,
     clock: Clock,
-    keys: Arc<dyn Keys>,
+    means: Means,
+    nomad: nomad::Env,
     /// What is under way in this process, with the way to stop it.
     under_way: Mutex<UnderWay>,
+}
+
+/// What actions work with, besides their settings.
+#[derive(Clone)]
+pub struct Means {
+    /// Where `act "kv"` writes.
+    pub keys: Arc<dyn Keys>,
+    /// The sessions with qBittorrent, shared with the watchers.
+    pub qbittorrent: Sessions,
+    /// Where the allocation behind a service is looked up.
+    pub consul: Option<lictor_consul::Client>,
+    /// Says whether an order of a leased remedy may be carried out now.
+    pub gate: Arc<dyn Gate>,
+}
+
+impl<K: Keys + 'static> From<Arc<K>> for Means {
+    /// These keys, sessions of its own, no Consul, and every order may be carried out.
+    fn from(keys: Arc<K>) -> Self {
+        Self { keys, qbittorrent: Sessions::new(None), consul: None, gate: Arc::new(Open) }
+    }
+}
+
+/// Says whether an order may be carried out now; asked right before it is.
+pub trait Gate: Send + Sync {
+    /// Why it may not, if so.
+    fn may<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// Lets everything through.
+struct Open;
+
+impl Gate for Open {
+    fn may<'a>(&'a self, _order: &'a Order) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 #[derive(Default)]
@@ -157,8 +217,9 @@ impl Actors {
         tasks: Tasks,
         outcomes: impl Outcomes,
         clock: Clock,
-        keys: Arc<dyn Keys>,
+        means: impl Into<Means>,
     ) -> io::Result<Self> {
+        let means: Means = means.into();
         let root = std::path::absolute(&settings.state_dir)?.join("children").join(&settings.lineage);
         claim::make_root(&root)?;
         let namer = Namer::new(&settings.node, &settings.lineage);
@@ -168,8 +229,9 @@ impl Actors {
             launcher: Arc::new(launcher),
             tasks,
             outcomes: Arc::new(outcomes),
+            nomad: nomad::Env::new(means.consul.clone(), clock.clone()),
             clock,
-            keys,
+            means,
             under_way: Mutex::default(),
         })))
     }
@@ -197,12 +259,16 @@ impl Actors {
     pub fn run(&self, effect: Effect, limit: Duration) {
         let actors = self.clone();
         let limit = limit.min(FOREVER);
+        let over = |outcome: Option<Outcome>| outcome.map(Prepared::Over);
         match effect {
+            Effect::Prepare(order) => self.spawn(order, move |order, abort| {
+                async move { actors.prepare(order, limit, abort).await }.boxed()
+            }),
             Effect::Act(order) => self.spawn(order, move |order, abort| {
-                async move { actors.act(order, limit, abort).await }.boxed()
+                async move { actors.act(order, limit, abort).await }.map(over).boxed()
             }),
             Effect::Inspect(order) => self.spawn(order, move |order, abort| {
-                async move { actors.inspect(order, limit, abort).await }.boxed()
+                async move { actors.inspect(order, limit, abort).await }.map(over).boxed()
             }),
             Effect::Abort(order) => self.abort(order, limit),
         }
@@ -249,7 +315,7 @@ impl Actors {
     fn spawn(
         &self,
         order: Order,
-        work: impl FnOnce(Order, CancellationToken) -> BoxFuture<'static, Option<Outcome>> + Send + 'static,
+        work: impl FnOnce(Order, CancellationToken) -> BoxFuture<'static, Option<Prepared>> + Send + 'static,
     ) {
         let entry = Entry::new(Arc::clone(&self.0), &order);
         let outcomes = Arc::clone(&self.0.outcomes);
@@ -262,14 +328,45 @@ impl Actors {
                 }
                 work(order, entry.abort.clone()).await
             });
-            let outcome = work.catch_unwind().await.unwrap_or_else(|panic| Some(panicked(&*panic)));
+            let ended = work.catch_unwind().await;
+            let ended = ended.unwrap_or_else(|panic| Some(Prepared::Over(panicked(&*panic))));
             // No longer under way: from here on there is nothing to stop.
             drop(entry);
-            if let Some(outcome) = outcome {
-                outcomes.report(run, step, attempt, outcome).await;
+            match ended {
+                Some(Prepared::Over(outcome)) => outcomes.report(run, step, attempt, outcome).await,
+                Some(Prepared::Note(note)) => outcomes.prepared(run, step, attempt, note).await,
+                None => {}
             }
         };
         self.0.tasks.spawn_draining(name, OnEnd::Fine, task);
+    }
+
+    /// Finds out what an order would change; `None` when the agent stops before that is known.
+    async fn prepare(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Prepared> {
+        let Some(action) = self.action(&order) else {
+            let name = &order.action;
+            let why = format!("the configuration has no action `{name}` as it was when ordered");
+            return Some(Prepared::Over(never(why)));
+        };
+        debug!(step = %order, action = %order.action, "looking at what it would change");
+        let work = async {
+            match &action {
+                Action::Qbittorrent(action) => {
+                    qbittorrent::prepare(action, &order, &self.0.means.qbittorrent, limit).await
+                }
+                Action::Nomad(action) => nomad::prepare(action, &order, &self.0.nomad, limit).await,
+                // They note nothing.
+                Action::Exec(_) | Action::Http(_) | Action::Kv(_) | Action::Vpn(_) => {
+                    Prepared::Note(String::new())
+                }
+            }
+        };
+        let stop = self.0.tasks.stopping();
+        tokio::select! {
+            prepared = work => Some(prepared),
+            () = abort.cancelled() => Some(Prepared::Over(never(CALLED_OFF.to_owned()))),
+            () = stop.cancelled() => None,
+        }
     }
 
     /// Carries out an order; `None` when the agent stops before it is over.
@@ -285,6 +382,18 @@ impl Actors {
             self.attempt(order, limit, abort).refuse("the agent was stopping").await;
             return None;
         }
+        if order.lease.is_some() {
+            let stop = self.0.tasks.stopping();
+            let may = tokio::select! {
+                biased;
+                () = abort.cancelled() => Err(CALLED_OFF.to_owned()),
+                () = stop.cancelled() => Err("the agent was stopping".to_owned()),
+                may = self.0.means.gate.may(&order) => may,
+            };
+            if let Err(why) = may {
+                return Some(never(why));
+            }
+        }
         debug!(step = %order, action = %order.action, "acting");
         match action {
             Action::Exec(command) => {
@@ -297,8 +406,19 @@ impl Actors {
                 self.unless_stopping(LAST, sent).await
             }
             Action::Kv(kv) => {
-                let written = stoppable(abort, kv::write(&kv, &*self.0.keys, limit));
+                let written = stoppable(abort, kv::write(&kv, &*self.0.means.keys, limit));
                 self.unless_stopping(LAST, written).await
+            }
+            Action::Qbittorrent(action) => {
+                let done = qbittorrent::act(&action, &order, &self.0.means.qbittorrent, limit);
+                self.unless_stopping(LAST, stoppable(abort, done)).await
+            }
+            Action::Nomad(action) => {
+                let done = nomad::act(&action, &order, &self.0.nomad, limit);
+                self.unless_stopping(LAST, stoppable(abort, done)).await
+            }
+            Action::Vpn(action) => {
+                self.unless_stopping(LAST, stoppable(abort, vpn::act(&action, limit))).await
             }
         }
     }
@@ -306,19 +426,31 @@ impl Actors {
     /// Looks what became of an order; `None` when the agent stops before that is known.
     async fn inspect(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Outcome> {
         let action = self.action(&order);
-        let attempt = self.attempt(order, limit, abort.clone());
+        let attempt = self.attempt(order.clone(), limit, abort.clone());
         // A trace says more than a configuration that may have changed since.
         if matches!(action, Some(Action::Exec(_))) || attempt.exists().await {
             return self.unless_stopping(Duration::ZERO, attempt.inspect()).await;
         }
         match action {
             Some(Action::Kv(kv)) => {
-                let read = stoppable(abort, within(limit, kv::inspect(&kv, &*self.0.keys)));
+                let read = stoppable(abort, within(limit, kv::inspect(&kv, &*self.0.means.keys)));
                 self.unless_stopping(LAST, read).await
             }
             Some(Action::Http(_)) => Some(unknown(
                 "HTTP cannot be looked at: nobody can tell whether the request was carried out".to_owned(),
             )),
+            Some(Action::Qbittorrent(action)) => {
+                let looked = qbittorrent::inspect(&action, &order, &self.0.means.qbittorrent, limit);
+                self.unless_stopping(LAST, stoppable(abort, looked)).await
+            }
+            Some(Action::Nomad(action)) => {
+                let looked = nomad::inspect(&action, &order, &self.0.nomad, limit);
+                self.unless_stopping(LAST, stoppable(abort, looked)).await
+            }
+            // Doing it again does no harm.
+            Some(Action::Vpn(_)) => {
+                Some(unknown("whether the tunnel was restarted cannot be seen".to_owned()))
+            }
             Some(Action::Exec(_)) | None => {
                 Some(unknown("the configuration has no such action any more".to_owned()))
             }

@@ -4,7 +4,7 @@
 //! the summary; what stands after `|` are values ("performance data").
 
 mod perfdata;
-mod program;
+pub(super) mod program;
 
 use std::process::ExitStatus;
 use std::time::Duration;

@@ -11,7 +11,8 @@ use super::heartbeat::{self, Beats, Heart};
 use super::limits::OpenFiles;
 use super::process::ProcessTable;
 use super::resolve::Resolver;
-use super::{disk, dns, exec, http, process, tcp, tls};
+use super::{disk, dns, exec, http, process, public_ip, qbittorrent, tcp, tls, vpn};
+use crate::qbittorrent::Sessions;
 use crate::{Clock, Tasks};
 
 /// Programs that watchers run at once; further ones wait within their time limit.
@@ -62,6 +63,8 @@ pub struct Memory {
     pub(super) connection: Option<Box<http::Kept>>,
     pub(super) statvfs: Option<Box<disk::Pending>>,
     pub(super) pid: Option<Box<process::Sighting>>,
+    pub(super) qbittorrent: Option<Box<qbittorrent::Past>>,
+    pub(super) tunnel: Option<Box<vpn::Past>>,
 }
 
 /// What all watchers of an agent share.
@@ -74,13 +77,20 @@ pub struct World {
     pub(super) processes: ProcessTable,
     pub(super) programs: Semaphore,
     pub(super) files: OpenFiles,
+    pub(super) qbittorrent: Sessions,
     hearts: Mutex<BTreeMap<CheckName, Arc<Heart>>>,
 }
 
 impl World {
     /// Raises this process's limit of open files to the hard limit.
     pub fn new(tasks: Tasks, clock: Clock) -> Arc<Self> {
+        Self::sharing(tasks, clock, Sessions::new(None))
+    }
+
+    /// The same, with sessions that others share.
+    pub fn sharing(tasks: Tasks, clock: Clock, qbittorrent: Sessions) -> Arc<Self> {
         Arc::new(Self {
+            qbittorrent,
             clock,
             resolver: Resolver::new(tasks.clone()),
             tls: tls::Profiles::new(tasks.clone()),
@@ -117,6 +127,9 @@ pub async fn look(check: &CheckName, watch: &Watch, memory: &mut Memory, world: 
         WatchKind::Disk(disk) => disk::look(disk, watch.timeout, memory, world).await,
         WatchKind::Process(process) => process::look(process, watch.timeout, memory, world).await,
         WatchKind::Heartbeat(_) => heartbeat::look(check, world).await,
+        WatchKind::Qbittorrent(settings) => qbittorrent::look(settings, watch, memory, world).await,
+        WatchKind::Vpn(vpn) => vpn::look(vpn, watch, memory, world).await,
+        WatchKind::PublicIp(public_ip) => public_ip::look(public_ip, watch).await,
     }
 }
 

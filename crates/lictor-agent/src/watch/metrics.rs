@@ -17,7 +17,8 @@ const DURATION: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 const LATENESS: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 10.0, 60.0];
 
 /// The kinds, in the order of [`kind_index`].
-const KINDS: [&str; 7] = ["http", "tcp", "dns", "exec", "disk", "process", "heartbeat"];
+const KINDS: [&str; 10] =
+    ["http", "tcp", "dns", "exec", "disk", "process", "heartbeat", "qbittorrent", "vpn", "public_ip"];
 
 /// The place of a kind among the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,9 @@ impl Kind {
             WatchKind::Disk(_) => 4,
             WatchKind::Process(_) => 5,
             WatchKind::Heartbeat(_) => 6,
+            WatchKind::Qbittorrent(_) => 7,
+            WatchKind::Vpn(_) => 8,
+            WatchKind::PublicIp(_) => 9,
         })
     }
 }

@@ -2,7 +2,8 @@
 //! taken apart whole: a field added to the configuration does not compile until it is compared.
 
 use lictor_config::{
-    Command, Disk, Dns, Heartbeat, Http, Pattern, Process, ProcessBy, Tcp, Watch, WatchKind,
+    Command, Disk, Dns, Heartbeat, Http, IpSource, Pattern, Process, ProcessBy, PublicIp, Qbittorrent, Tcp,
+    Vpn, VpnSource, Watch, WatchKind,
 };
 use regex::Regex;
 
@@ -21,6 +22,9 @@ pub(super) fn same(a: &Watch, b: &Watch) -> bool {
             (WatchKind::Disk(a), WatchKind::Disk(b)) => disk(a, b),
             (WatchKind::Process(a), WatchKind::Process(b)) => process(a, b),
             (WatchKind::Heartbeat(a), WatchKind::Heartbeat(b)) => heartbeat(a, b),
+            (WatchKind::Qbittorrent(a), WatchKind::Qbittorrent(b)) => qbittorrent(a, b),
+            (WatchKind::Vpn(a), WatchKind::Vpn(b)) => vpn(a, b),
+            (WatchKind::PublicIp(a), WatchKind::PublicIp(b)) => public_ip(a, b),
             (
                 WatchKind::Http(_)
                 | WatchKind::Tcp(_)
@@ -28,9 +32,58 @@ pub(super) fn same(a: &Watch, b: &Watch) -> bool {
                 | WatchKind::Exec(_)
                 | WatchKind::Disk(_)
                 | WatchKind::Process(_)
-                | WatchKind::Heartbeat(_),
+                | WatchKind::Heartbeat(_)
+                | WatchKind::Qbittorrent(_)
+                | WatchKind::Vpn(_)
+                | WatchKind::PublicIp(_),
                 _,
             ) => false,
+        }
+}
+
+fn qbittorrent(a: &Qbittorrent, b: &Qbittorrent) -> bool {
+    let Qbittorrent { api, tracker, tracker_critical, strict, grace, forbidden } = a;
+    *api == b.api
+        && *tracker == b.tracker
+        && *tracker_critical == b.tracker_critical
+        && *strict == b.strict
+        && *grace == b.grace
+        && *forbidden == b.forbidden
+}
+
+fn vpn(a: &Vpn, b: &Vpn) -> bool {
+    let Vpn { source, grace } = a;
+    *grace == b.grace
+        && match (source, &b.source) {
+            (VpnSource::Gluetun(a), VpnSource::Gluetun(b)) => a == b,
+            (
+                VpnSource::Json { control, pointer, up },
+                VpnSource::Json { control: other, pointer: to, up: when },
+            ) => control == other && pointer == to && up == when,
+            (
+                VpnSource::WireGuard { command, interface, handshake },
+                VpnSource::WireGuard { command: other, interface: of, handshake: within },
+            ) => command == other && interface == of && handshake == within,
+            (VpnSource::Tailscale { command }, VpnSource::Tailscale { command: other }) => command == other,
+            (
+                VpnSource::Gluetun(_)
+                | VpnSource::Json { .. }
+                | VpnSource::WireGuard { .. }
+                | VpnSource::Tailscale { .. },
+                _,
+            ) => false,
+        }
+}
+
+fn public_ip(a: &PublicIp, b: &PublicIp) -> bool {
+    let PublicIp { source, forbidden } = a;
+    *forbidden == b.forbidden
+        && match (source, &b.source) {
+            (IpSource::Gluetun(a), IpSource::Gluetun(b)) => a == b,
+            (IpSource::Json { control, pointer }, IpSource::Json { control: other, pointer: to }) => {
+                control == other && pointer == to
+            }
+            (IpSource::Gluetun(_) | IpSource::Json { .. }, _) => false,
         }
 }
 

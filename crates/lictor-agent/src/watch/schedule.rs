@@ -246,7 +246,10 @@ impl Scheduler {
             | WatchKind::Dns(_)
             | WatchKind::Exec(_)
             | WatchKind::Disk(_)
-            | WatchKind::Process(_) => None,
+            | WatchKind::Process(_)
+            | WatchKind::Qbittorrent(_)
+            | WatchKind::Vpn(_)
+            | WatchKind::PublicIp(_) => None,
         };
         self.world.set_heart(&check, heart.clone());
         let slot = Slot {

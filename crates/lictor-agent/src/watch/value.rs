@@ -16,21 +16,50 @@ names! {
     AVAILABLE_BYTES = "available_bytes";
     BODY_BYTES = "body_bytes";
     CERTIFICATE_DAYS = "certificate_days";
+    CITY = "city";
+    CONNECTED = "connected";
+    CONNECTION = "connection";
     CONNECT_SECONDS = "connect_seconds";
     COUNT = "count";
+    COUNTRY = "country";
+    DHT_NODES = "dht_nodes";
     DNS_SECONDS = "dns_seconds";
     EXIT_STATUS = "exit_status";
+    FIREWALLED = "firewalled";
     FIRST_BYTE_SECONDS = "first_byte_seconds";
+    HANDSHAKE_AGE_SECONDS = "handshake_age_seconds";
+    HOSTNAME = "hostname";
     INODES_USED_PERCENT = "inodes_used_percent";
+    IP = "ip";
+    LEAK = "leak";
+    LISTENING = "listening";
+    LOCATION = "location";
     MEMORY_BYTES = "memory_bytes";
     MOUNT = "mount";
+    OK = "ok";
+    ORGANIZATION = "organization";
     PID = "pid";
+    POSTAL_CODE = "postal_code";
+    RAW = "raw";
+    REGION = "region";
+    RUNNING = "running";
+    RX_BYTES = "rx_bytes";
     SERIAL = "serial";
     SILENT_SECONDS = "silent_seconds";
+    STABLE = "stable";
     STATUS = "status";
+    TIMEZONE = "timezone";
     TLS_SECONDS = "tls_seconds";
+    TORRENTS = "torrents";
     TOTAL_SECONDS = "total_seconds";
+    TRACKERS_FAILING = "trackers_failing";
+    TRACKER_FAILING = "tracker_failing";
+    TRACKER_TORRENTS = "tracker_torrents";
+    TRACKER_WORKING = "tracker_working";
+    TX_BYTES = "tx_bytes";
+    UP = "up";
     USED_PERCENT = "used_percent";
+    VERSION = "version";
 }
 
 fn known(text: &str) -> ValueName {
@@ -49,6 +78,12 @@ pub(super) trait Measured {
     fn number(&mut self, name: &LazyLock<ValueName>, number: f64);
     /// Adds a whole number; exact below 2^53.
     fn count(&mut self, name: &LazyLock<ValueName>, count: u64);
+    /// Adds a text.
+    fn text(&mut self, name: &LazyLock<ValueName>, text: impl Into<String>);
+    /// Adds 1 for yes and 0 for no.
+    fn flag(&mut self, name: &LazyLock<ValueName>, is: bool) {
+        self.number(name, if is { 1.0 } else { 0.0 });
+    }
     /// Adds a duration in seconds.
     fn seconds(&mut self, name: &LazyLock<ValueName>, time: Duration) {
         self.number(name, time.as_secs_f64());
@@ -62,6 +97,10 @@ impl Measured for Sample {
 
     fn count(&mut self, name: &LazyLock<ValueName>, count: u64) {
         self.number(name, float(count));
+    }
+
+    fn text(&mut self, name: &LazyLock<ValueName>, text: impl Into<String>) {
+        self.values.push((LazyLock::force(name).clone(), Value::Text(text.into())));
     }
 }
 

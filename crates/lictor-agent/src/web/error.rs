@@ -48,6 +48,10 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "not_found", what)
     }
 
+    pub(super) fn unavailable(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", why)
+    }
+
     pub(super) fn bad_request(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", why)
     }

@@ -76,6 +76,7 @@ mod tests {
             incidents: BTreeMap::new(),
             cannot_record: None,
             withheld: false,
+            leases: BTreeMap::new(),
             copies: None,
         }
     }

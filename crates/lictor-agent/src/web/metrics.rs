@@ -182,6 +182,10 @@ impl Metrics {
             | What::Verified { .. }
             | What::Waiting { .. }
             | What::StepDone { .. }
+            | What::StepSkipped { .. }
+            | What::LeaseChanged { .. }
+            | What::TakenOver { .. }
+            | What::SharedState { .. }
             | What::StepFailed { .. }
             | What::Retrying { .. }
             | What::Commanded { .. } => {}
@@ -227,6 +231,7 @@ pub(super) fn hold(by: Hold) -> &'static str {
         Hold::GaveUp => "gave_up",
         Hold::Fleet => "fleet",
         Hold::Unconfirmed => "unconfirmed",
+        Hold::Lease => "lease",
     }
 }
 
@@ -245,6 +250,7 @@ const RUN_STATES: [&str; 7] =
 /// The label of a run's state; `None` when it has ended.
 fn run_state(state: &RunState) -> Option<&'static str> {
     Some(match state {
+        RunState::Preparing { .. } => "preparing",
         RunState::Acting { .. } => "acting",
         RunState::Inspecting { .. } => "inspecting",
         RunState::Verifying { .. } => "verifying",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use axum::{Json, Router, middleware};
 use http::{HeaderValue, Method, StatusCode, header};
 use lictor_core::{CheckName, Command, IncidentId, RemedyName, RunId, Status, What};
@@ -19,7 +19,7 @@ use super::facts::{open_incident, open_incidents};
 use super::guard::{accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
-use super::{Site, api, asset, beat, explain, metrics, page, stream};
+use super::{Forgotten, KeptState, Site, api, asset, beat, explain, metrics, page, stream};
 use crate::NoAnswer;
 
 type Answer<T> = Result<Json<T>, Failure>;
@@ -50,6 +50,8 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/runs/{id}/retry", post(retry))
         .route("/v1/runs/{id}/cancel", post(cancel))
         .route("/v1/heartbeat/{*check}", post(beat::beat).put(beat::beat))
+        .route("/v1/state", get(kept))
+        .route("/v1/state/{name}", delete(forget))
         .route("/v1/explain/{*subject}", get(explain_subject))
         .fallback(any(nothing))
         .method_not_allowed_fallback(wrong_method)
@@ -71,6 +73,25 @@ async fn wrong_method(method: Method, request: Request) -> Failure {
 async fn status(State(site): State<Arc<Site>>) -> Answer<api::Status> {
     let view = site.source.view().await?;
     Ok(Json(api::Status::new(&site, &view)))
+}
+
+#[derive(Serialize)]
+struct KeptStates {
+    states: Vec<KeptState>,
+}
+
+async fn kept(State(site): State<Arc<Site>>) -> Answer<KeptStates> {
+    let states = site.monitors.list().await.map_err(Failure::unavailable)?;
+    Ok(Json(KeptStates { states }))
+}
+
+async fn forget(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Answer<Done> {
+    match site.monitors.forget(&visible(&name, 130)).await {
+        Forgotten::Done(done) => Ok(Json(Done { message: done })),
+        Forgotten::Unknown(why) => Err(Failure::not_found(why).help("GET /v1/state lists what is kept")),
+        Forgotten::InUse(why) => Err(Failure::new(StatusCode::CONFLICT, "conflict", why)),
+        Forgotten::Failed(why) => Err(Failure::unavailable(why)),
+    }
 }
 
 #[derive(Deserialize)]

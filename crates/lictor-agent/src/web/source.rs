@@ -1,10 +1,12 @@
 //! Where the present comes from and where commands go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use lictor_config::Secret;
 use lictor_core::{CheckName, Command, Refusal, Sample};
+use serde::Serialize;
 
 use crate::watch::HeartbeatError;
 use crate::{Inbox, NoAnswer, View};
@@ -53,4 +55,98 @@ pub enum Caller {
     Any,
     /// Whoever shows this token, or that of the listener.
     Holder(Secret),
+}
+
+/// The connection monitors of the agent, and the state that is kept of those it ever had.
+pub trait Kept: Send + Sync {
+    /// How each monitor stands.
+    fn monitors(&self) -> Vec<MonitorState>;
+
+    /// Whose state is kept, here and in Consul.
+    ///
+    /// # Errors
+    /// Why that cannot be said.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<KeptState>, String>>;
+
+    /// Removes the state of a monitor that is not configured any more.
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Forgotten>;
+}
+
+/// What became of a wish to forget something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is gone; what was removed, in words.
+    Done(String),
+    /// There is no such thing.
+    Unknown(String),
+    /// It is still in use.
+    InUse(String),
+    /// It could not be done.
+    Failed(String),
+}
+
+/// How a connection monitor stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MonitorState {
+    /// Its name.
+    pub name: String,
+    /// `stable` or `unstable`; none as long as nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<&'static str>,
+    /// The phase of the cure; `None` when nothing is under way.
+    pub phase: &'static str,
+    /// Whether it gave up, and only waits for the connection or a person.
+    pub given_up: bool,
+    /// `ours`, `other` or `unknown`: who may act.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acts: Option<&'static str>,
+    /// The same in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acts_text: Option<String>,
+    /// Why its state is not in Consul as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
+    /// Torrents that it has stopped.
+    pub stopped_torrents: usize,
+    /// `running`, `stopped`, `error` or `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpn: Option<String>,
+    /// The public address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_ip: Option<String>,
+    /// Where that is and whose.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub place: BTreeMap<String, String>,
+}
+
+/// State that is kept of a monitor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KeptState {
+    /// The monitor.
+    pub name: String,
+    /// Where its keys lie in Consul.
+    pub prefix: String,
+    /// Whether it is in the configuration.
+    pub configured: bool,
+    /// When it is removed, if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// How many keys there are; none when Consul cannot say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<usize>,
+}
+
+/// For an agent that has none.
+impl Kept for () {
+    fn monitors(&self) -> Vec<MonitorState> {
+        Vec::new()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<KeptState>, String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Forgotten> {
+        Box::pin(async move { Forgotten::Unknown(format!("no state of a monitor `{name}` is kept here")) })
+    }
 }

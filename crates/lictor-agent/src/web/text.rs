@@ -9,7 +9,7 @@ pub(super) use crate::text::visible;
 
 /// An instant as RFC 3339 in UTC with milliseconds; one outside the calendar (years
 /// -9999 to 9999) is shown as its nearest end.
-pub(super) fn rfc3339(at: Wall) -> String {
+pub(crate) fn rfc3339(at: Wall) -> String {
     format!("{:.3}", timestamp(at))
 }
 

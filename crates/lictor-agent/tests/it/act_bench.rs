@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use lictor_agent::act::{Actions, Actors, Keys, KeysError, Outcomes, Settings};
+use lictor_agent::act::{Actions, Actors, Keys, KeysError, Means, Outcomes, Prepared, Settings};
 use lictor_agent::{Clock, Tasks};
 use lictor_config::{Action, Command, Secret};
 use lictor_core::{ActionName, Effect, Order, Outcome, RemedyName, RunId, StepName, Target};
@@ -33,7 +33,7 @@ pub(crate) struct Bench {
     /// Removes the directory at the end, when it is the bench's own.
     keep: Option<TempDir>,
     pub(crate) actors: Actors,
-    outcomes: mpsc::Receiver<(String, Outcome)>,
+    outcomes: mpsc::Receiver<(String, Prepared)>,
     tasks: Tasks,
     deletions: Arc<AtomicUsize>,
 }
@@ -52,6 +52,17 @@ impl Bench {
 
     /// An agent on a state directory that another may have used.
     pub(crate) fn at(dir: &Path, action: Action) -> Self {
+        Self::begin(dir, action, None)
+    }
+
+    /// An agent whose only action is this one, with this Consul.
+    pub(crate) fn with_consul(action: Action, consul: lictor_consul::Client) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Self::begin(dir.path(), action, Some(consul));
+        Self { keep: Some(dir), ..bench }
+    }
+
+    fn begin(dir: &Path, action: Action, consul: Option<lictor_consul::Client>) -> Self {
         let (told, outcomes) = mpsc::channel(64);
         let tasks = Tasks::new();
         let settings = Settings {
@@ -64,7 +75,9 @@ impl Bench {
         let actions = actions("definition", action);
         let deletions = Arc::<AtomicUsize>::default();
         let keys = Arc::new(PanickingKeys(Arc::clone(&deletions)));
-        let actors = Actors::new(settings, actions, tasks.clone(), Told(told), Clock::fresh(), keys).unwrap();
+        let means = Means { consul, ..Means::from(keys) };
+        let actors =
+            Actors::new(settings, actions, tasks.clone(), Told(told), Clock::fresh(), means).unwrap();
         Self { dir: dir.to_owned(), keep: None, actors, outcomes, tasks, deletions }
     }
 
@@ -87,12 +100,25 @@ impl Bench {
         self.outcome(order).await
     }
 
+    /// Asks what the order would change and waits for the answer.
+    pub(crate) async fn prepare(&mut self, order: &Order, limit: Duration) -> Prepared {
+        self.actors.run(Effect::Prepare(order.clone()), limit);
+        self.next(order).await
+    }
+
     /// The next outcome, which must be of that order.
     pub(crate) async fn outcome(&mut self, order: &Order) -> Outcome {
+        match self.next(order).await {
+            Prepared::Over(outcome) => outcome,
+            Prepared::Note(note) => panic!("a note in place of an outcome: {note}"),
+        }
+    }
+
+    async fn next(&mut self, order: &Order) -> Prepared {
         let next = tokio::time::timeout(PATIENCE, self.outcomes.recv()).await;
-        let (of, outcome) = next.expect("no outcome was reported").expect("the actors are gone");
+        let (of, told) = next.expect("no outcome was reported").expect("the actors are gone");
         assert_eq!(of, order.to_string());
-        outcome
+        told
     }
 
     /// How often the deletion of a key was begun; none ends.
@@ -132,6 +158,9 @@ pub(crate) fn order() -> Order {
         target: Target::new("target").unwrap(),
         remedy: RemedyName::new("remedy").unwrap(),
         definition: "definition".to_owned(),
+        lease: None,
+        notes: lictor_core::Notes::default(),
+        since: lictor_core::Boot::default(),
     }
 }
 
@@ -217,12 +246,18 @@ pub(crate) fn unknown(outcome: &Outcome) -> &str {
     detail
 }
 
-struct Told(mpsc::Sender<(String, Outcome)>);
+struct Told(mpsc::Sender<(String, Prepared)>);
 
 impl Outcomes for Told {
+    fn prepared(&self, run: RunId, step: StepName, attempt: u32, note: String) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.0.send((format!("{run}/{step}/{attempt}"), Prepared::Note(note))).await.ok();
+        })
+    }
+
     fn report(&self, run: RunId, step: StepName, attempt: u32, outcome: Outcome) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.0.send((format!("{run}/{step}/{attempt}"), outcome)).await.ok();
+            self.0.send((format!("{run}/{step}/{attempt}"), Prepared::Over(outcome))).await.ok();
         })
     }
 }

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use lictor_agent::act::{Actions, Actors, Keys, KeysError, Outcomes, Settings, shim};
 use lictor_agent::{Clock, Tasks};
 use lictor_config::{Action, Command};
-use lictor_core::{ActionName, Effect, Order, Outcome, RemedyName, RunId, StepName, Target};
+use lictor_core::{ActionName, Boot, Effect, Notes, Order, Outcome, RemedyName, RunId, StepName, Target};
 use tokio::sync::mpsc;
 
 /// `shim DIR`, or `agent STATE_DIR LIMIT_MILLIS PROGRAM [ARG]…`, which runs the program as
@@ -39,6 +39,9 @@ fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
         target: Target::new("target").ok()?,
         remedy: RemedyName::new("remedy").ok()?,
         definition: "definition".to_owned(),
+        lease: None,
+        notes: Notes::default(),
+        since: Boot::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let outcome = runtime.block_on(async {
@@ -57,6 +60,11 @@ fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
 struct Told(mpsc::Sender<Outcome>);
 
 impl Outcomes for Told {
+    fn prepared(&self, _run: RunId, _step: StepName, _attempt: u32, _note: String) -> BoxFuture<'_, ()> {
+        // A program notes nothing.
+        Box::pin(async {})
+    }
+
     fn report(&self, _run: RunId, _step: StepName, _attempt: u32, outcome: Outcome) -> BoxFuture<'_, ()> {
         Box::pin(async {
             self.0.send(outcome).await.ok();

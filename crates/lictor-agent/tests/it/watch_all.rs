@@ -26,7 +26,10 @@ impl Agent {
         let tasks = Tasks::new();
         let (inbox, inputs) = Inbox::detached();
         let mut registry = Registry::default();
-        let watchers = Watchers::start(watches, &tasks, inbox, Clock::fresh(), &mut registry);
+        let watchers = {
+            let sessions = lictor_agent::qbittorrent::Sessions::new(None);
+            Watchers::start(watches, &tasks, inbox, Clock::fresh(), &mut registry, sessions)
+        };
         Self { tasks, watchers, inputs, registry }
     }
 

@@ -19,7 +19,7 @@ fn every_route_is_in_the_manual() {
                 "{id}" => "ID".to_owned(),
                 "{*check}" => "CHECK".to_owned(),
                 "{*subject}" => "SUBJECT".to_owned(),
-                "{*name}" => "NAME".to_owned(),
+                "{name}" | "{*name}" => "NAME".to_owned(),
                 other => other.to_owned(),
             })
             .collect();

@@ -73,6 +73,7 @@ impl World {
             metrics,
             reload: self.reload.clone(),
             heartbeats: Arc::<Self>::clone(self),
+            monitors: Arc::new(()),
             ready: Arc::clone(&self.ready),
             limits,
         }
@@ -192,6 +193,7 @@ pub(crate) fn empty(now: Now) -> View {
         incidents: BTreeMap::new(),
         cannot_record: None,
         withheld: false,
+        leases: BTreeMap::new(),
         copies: None,
     }
 }
@@ -224,6 +226,8 @@ fn step(step: &str, kind: StepKind) -> Step {
         name: name(step),
         kind,
         attempts: NonZeroU32::new(3).unwrap(),
+        next: None,
+        skip_when: None,
         backoff: Duration::from_secs(5),
         backoff_max: Duration::from_secs(60),
         on_failure: OnFailure::Park,
@@ -236,6 +240,7 @@ fn act(action: &str) -> StepKind {
         repeat: Repeatability::Idempotent,
         limit: Duration::from_secs(30),
         verify: None,
+        prepare: false,
     }
 }
 
@@ -245,6 +250,7 @@ pub(crate) fn remedy(on: &str, target: &str, steps: Vec<Step>) -> Remedy {
         on: vec![Trigger::When(is(on, Status::Critical))],
         guard: None,
         target: name(target),
+        lease: None,
         cooldown: Duration::from_secs(300),
         budget: Some(Budget { runs: NonZeroU32::new(3).unwrap(), per: Duration::from_secs(3_600) }),
         escalate: None,
@@ -284,6 +290,7 @@ fn run(now: Now, id: u64, remedy: &str, target: &str, at: &str, seconds: u64, st
         cleaning: false,
         visits: BTreeMap::new(),
         tally: BTreeMap::new(),
+        notes: lictor_core::Notes::default(),
         state,
     }
 }
@@ -352,7 +359,7 @@ pub(crate) fn bad_day(now: Now) -> (View, Vec<Event>) {
     let vpn = Arc::make_mut(view.checks.get_mut(&name::<CheckName>("vpn")).unwrap());
     vpn.flapping = true;
     let worker = Arc::make_mut(view.checks.get_mut(&name::<CheckName>("worker")).unwrap());
-    worker.streak = Some(Streak { to: Warning, count: 1, since: now.boot });
+    worker.streak = Some(Streak { to: Warning, count: 1, bad: (1, Warning), since: now.boot });
     for recent in worker.recent.iter_mut().skip(4) {
         recent.1 = Warning;
     }
@@ -372,6 +379,7 @@ pub(crate) fn bad_day(now: Now) -> (View, Vec<Event>) {
             within: Duration::from_secs(60),
             settle: Duration::from_secs(10),
         }),
+        prepare: false,
     };
     let resync = vec![
         step("fence", act("fence-replica")),

@@ -30,20 +30,30 @@ const DRAIN: Duration = Duration::from_millis(200);
 
 /// What the program printed; what is not UTF-8 is replaced.
 #[derive(Debug, Default)]
-pub(super) struct Output {
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(in crate::watch) struct Output {
+    pub(in crate::watch) stdout: String,
+    pub(in crate::watch) stderr: String,
 }
 
 /// A program that has ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(in crate::watch) struct Ended {
     /// `None` when its time was over.
-    pub(super) status: Option<ExitStatus>,
-    pub(super) output: Output,
+    pub(in crate::watch) status: Option<ExitStatus>,
+    pub(in crate::watch) output: Output,
 }
 
 pub(super) async fn run(command: &Command, limit: Duration, world: &World) -> Result<Ended, Fault> {
+    run_reading(command, limit, OUTPUT, world).await
+}
+
+/// As [`run`], keeping at most `most` bytes of each output.
+pub(in crate::watch) async fn run_reading(
+    command: &Command,
+    limit: Duration,
+    most: usize,
+    world: &World,
+) -> Result<Ended, Fault> {
     let deadline = Instant::now() + limit;
     let name = command.argv.first().map_or("", String::as_str);
     let place = timeout_at(deadline, world.programs.acquire()).await;
@@ -55,7 +65,8 @@ pub(super) async fn run(command: &Command, limit: Duration, world: &World) -> Re
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) = (child.stdout.take(), child.stderr.take());
 
-    let mut reading = Box::pin(async { tokio::join!(drain(out, &mut stdout), drain(err, &mut stderr)) });
+    let mut reading =
+        Box::pin(async { tokio::join!(drain(out, &mut stdout, most), drain(err, &mut stderr, most)) });
     let mut read_all = false;
     let exited = timeout_at(deadline, async {
         loop {
@@ -140,14 +151,14 @@ async fn end(child: &mut Child, group: Group) {
     group.done();
 }
 
-async fn drain(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+async fn drain(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>, most: usize) {
     let Some(mut pipe) = pipe else { return };
     let mut piece = [0; 4_096];
     while let Ok(count) = pipe.read(&mut piece).await {
         if count == 0 {
             return;
         }
-        let room = OUTPUT.saturating_sub(kept.len()).min(count);
+        let room = most.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(piece.get(..room).unwrap_or_default());
     }
 }

@@ -1,6 +1,6 @@
 //! Entries of the ledger as JSON.
 
-use lictor_core::{Ending, Mode, Outcome, What};
+use lictor_core::{Ending, Holding, Mode, Outcome, What};
 use serde::Serialize;
 
 use super::Result;
@@ -108,6 +108,14 @@ pub(in crate::web) const fn mode_word(mode: Mode) -> &'static str {
     }
 }
 
+const fn holding_word(holding: &Holding) -> &'static str {
+    match holding {
+        Holding::Ours => "ours",
+        Holding::Other { .. } => "other",
+        Holding::Unknown { .. } => "unknown",
+    }
+}
+
 impl Detail {
     fn new(what: &What) -> Self {
         let none = Self::default();
@@ -177,6 +185,14 @@ impl Detail {
                 Self { step: text(step), attempt: Some(*attempt), why: text(why), ..none }
             }
             What::Verified { step } | What::StepDone { step } => Self { step: text(step), ..none },
+            What::StepSkipped { step, why } => Self { step: text(step), why: text(why), ..none },
+            What::LeaseChanged { lease, holding } => {
+                Self { target: text(lease), result: Some(holding_word(holding)), why: text(holding), ..none }
+            }
+            What::SharedState { of, why } => Self { target: text(of), why: text(why), ..none },
+            What::TakenOver { remedy, step, from } => {
+                Self { remedy: text(remedy), step: text(step), from: text(from), ..none }
+            }
             What::Waiting { step, condition } => Self { step: text(step), why: text(condition), ..none },
             What::StepFailed { step, why, next } => {
                 Self { step: text(step), why: text(why), to: text(next), ..none }

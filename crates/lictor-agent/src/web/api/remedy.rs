@@ -49,6 +49,9 @@ pub(in crate::web) struct Remedy {
     pub(in crate::web) deferred: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) give_up_after: Option<u32>,
+    /// What the node must hold to act, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) lease: Option<String>,
     /// Runs in a row that did not help.
     pub(in crate::web) unhelpful: u32,
     pub(in crate::web) gave_up: bool,
@@ -87,6 +90,12 @@ pub(in crate::web) struct Step {
     pub(in crate::web) attempts: u32,
     /// `fail`, `park` or the step that is gone to.
     pub(in crate::web) on_failure: String,
+    /// The step that follows, when it is not the next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) next: Option<String>,
+    /// When it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) skip_when: Option<String>,
 }
 
 impl Remedy {
@@ -117,6 +126,7 @@ impl Remedy {
             defer: remedy.defer,
             deferred: flood.deferred.clone(),
             give_up_after: remedy.give_up_after.map(std::num::NonZeroU32::get),
+            lease: remedy.lease.as_ref().map(ToString::to_string),
             unhelpful: flood.unhelpful,
             gave_up: flood.gave_up,
             escalate: remedy.escalate.as_ref().map(ToString::to_string),
@@ -175,9 +185,11 @@ impl Step {
             limit_ms: millis(limit),
             attempts: step.attempts.get(),
             on_failure,
+            next: step.next.as_ref().map(ToString::to_string),
+            skip_when: step.skip_when.as_ref().map(ToString::to_string),
         };
         match &step.kind {
-            StepKind::Act { action, repeat, limit, verify } => Self {
+            StepKind::Act { action, repeat, limit, verify, .. } => Self {
                 action: Some(action.to_string()),
                 repeat: Some(match repeat {
                     Repeatability::Idempotent => "idempotent",

@@ -89,6 +89,7 @@ impl Run {
 /// The word for a run's state.
 pub(in crate::web) const fn state(state: &RunState) -> &'static str {
     match state {
+        RunState::Preparing { .. } => "preparing",
         RunState::Acting { .. } => "acting",
         RunState::Inspecting { .. } => "inspecting",
         RunState::Verifying { .. } => "verifying",
@@ -104,7 +105,8 @@ pub(in crate::web) const fn state(state: &RunState) -> &'static str {
 
 const fn attempt(state: &RunState) -> Option<u32> {
     match state {
-        RunState::Acting { attempt, .. }
+        RunState::Preparing { attempt, .. }
+        | RunState::Acting { attempt, .. }
         | RunState::Inspecting { attempt, .. }
         | RunState::Verifying { attempt, .. }
         | RunState::BackingOff { attempt, .. }
@@ -122,6 +124,9 @@ pub(in crate::web) fn describe(run: &lictor_core::Run, view: &View) -> String {
     let step = &run.step;
     let again = |attempt: u32| if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
     match &run.state {
+        RunState::Preparing { attempt, .. } => {
+            format!("step {step}: looking at what attempt {attempt} would change")
+        }
         RunState::Acting { attempt, since } => {
             format!("step {step}: acting for {}{}", for_long(*since), again(*attempt))
         }

@@ -31,6 +31,9 @@ pub(in crate::web) struct Status {
     /// How the copies in Consul stand, on a node that has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) copies: Option<Copies>,
+    /// The connection monitors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::web) monitors: Vec<crate::web::MonitorState>,
 }
 
 /// How many checks have which status.
@@ -156,6 +159,7 @@ impl Status {
             }),
             withheld: Withheld::of(view),
             copies: Copies::of(view),
+            monitors: state.monitors.monitors(),
         }
     }
 }

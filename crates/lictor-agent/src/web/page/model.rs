@@ -347,12 +347,16 @@ fn tone(what: &What) -> &'static str {
             Outcome::NotStarted { .. } | Outcome::Unknown { .. } => "warn",
         },
         What::Flapping { .. }
+        | What::LeaseChanged { .. }
+        | What::SharedState { .. }
         | What::WatcherRestarted { .. }
         | What::Retrying { .. }
         | What::Inspecting { .. } => "warn",
-        What::RunStarted { .. } | What::Intent { .. } | What::WouldAct { .. } | What::Commanded { .. } => {
-            "act"
-        }
+        What::RunStarted { .. }
+        | What::TakenOver { .. }
+        | What::Intent { .. }
+        | What::WouldAct { .. }
+        | What::Commanded { .. } => "act",
         What::AgentStarted { .. }
         | What::AgentStopped
         | What::Adopted { .. }
@@ -361,6 +365,7 @@ fn tone(what: &What) -> &'static str {
         | What::ValueChanged { .. }
         | What::Suppressed { .. }
         | What::Waiting { .. }
+        | What::StepSkipped { .. }
         | What::StepDone { .. } => "plain",
     }
 }
