@@ -55,12 +55,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  lictor events --limit 100\n  lictor events --follow\n  lictor events --incident i5 --format json"
     )]
     Events(Events),
-    /// Explain an incident or a check: what it is judged by and why remedies did or did not start
-    #[command(after_help = "Examples:\n  lictor explain i5\n  lictor explain shop")]
+    /// Explain an incident or a check: what it is judged by and why remedies did or did not start.
+    /// With a configuration: what a connection monitor in it stands for
+    #[command(
+        after_help = "Examples:\n  lictor explain i5\n  lictor explain shop\n  lictor explain torrents --config /etc/lictor.d"
+    )]
     Explain(Explain),
     /// Show and steer remedies and their runs
     #[command(subcommand)]
     Remedy(Remedy),
+    /// Show or remove what is kept of connection monitors, here and in Consul
+    #[command(subcommand)]
+    State(State),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  lictor completions bash > /etc/bash_completion.d/lictor")]
     Completions {
@@ -184,11 +190,30 @@ pub(crate) struct Events {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A check, or an incident such as i5
-    #[arg(value_name = "INCIDENT|CHECK")]
+    /// A check, or an incident such as i5; with --config a connection monitor
+    #[arg(value_name = "INCIDENT|CHECK|MONITOR")]
     pub(crate) what: String,
+    /// Write out a connection monitor of this configuration (can be repeated); no agent is asked
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) config: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) agent: Agent,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum State {
+    /// List the connection monitors whose state is kept
+    List {
+        #[command(flatten)]
+        agent: Agent,
+    },
+    /// Remove the state of a connection monitor that is not configured any more
+    Forget {
+        /// The monitor
+        name: String,
+        #[command(flatten)]
+        agent: Agent,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -57,6 +57,11 @@ impl Client {
         self.ask(Method::POST, path, &[]).await
     }
 
+    /// Asks for something to be removed.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::DELETE, path, &[]).await
+    }
+
     /// Begins to read server-sent events, which have no end: those after `last`, if given.
     pub(crate) async fn stream(
         &self,
@@ -156,6 +161,7 @@ fn way_out(refused: &Reason, path: &str) -> Option<String> {
         ("not_found", _) if refused.help.as_ref().is_some_and(|help| help.contains("`lictor ")) => {
             return refused.help.as_deref().map(escaped);
         }
+        ("not_found", path) if path.starts_with("/v1/state") => "`lictor state list` shows what is kept",
         ("not_found", path) if path.starts_with("/v1/incidents") => "`lictor incidents` lists them",
         ("not_found", path) if path.starts_with("/v1/re") || path.starts_with("/v1/runs") => {
             "`lictor remedy list` lists them"

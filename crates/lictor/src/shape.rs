@@ -15,6 +15,24 @@ pub(crate) struct Status {
     pub(crate) cannot_record: Option<CannotRecord>,
     pub(crate) withheld: Option<Withheld>,
     pub(crate) copies: Option<Copies>,
+    #[serde(default)]
+    pub(crate) monitors: Vec<Monitor>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Monitor {
+    pub(crate) name: String,
+    pub(crate) connection: Option<String>,
+    pub(crate) phase: String,
+    pub(crate) given_up: bool,
+    pub(crate) acts: Option<String>,
+    pub(crate) acts_text: Option<String>,
+    pub(crate) behind: Option<String>,
+    pub(crate) stopped_torrents: usize,
+    pub(crate) vpn: Option<String>,
+    pub(crate) public_ip: Option<String>,
+    #[serde(default)]
+    pub(crate) place: std::collections::BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]

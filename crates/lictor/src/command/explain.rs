@@ -6,12 +6,30 @@ use super::events::localized;
 use super::incidents::encoded;
 use crate::cli::Explain as Args;
 use crate::client::{Client, unless_json};
-use crate::exit::Failure;
-use crate::output::Terminal;
+use crate::exit::{Exit, Failure};
+use crate::output::{Format, Terminal};
 
 #[derive(Deserialize)]
 struct Explained {
     text: String,
+}
+
+/// Writes out what a monitor of a configuration stands for.
+pub(crate) fn monitor(args: &Args) -> Result<(), Failure> {
+    let loaded = lictor_config::load(&args.config, &lictor_config::ProcessEnv)
+        .map_err(|failure| Failure::Config(Box::new(failure)))?;
+    let monitors = &loaded.config.monitors;
+    let Some(found) = monitors.iter().find(|monitor| monitor.name == args.what) else {
+        let names: Vec<&str> = monitors.iter().map(|monitor| monitor.name.as_str()).collect();
+        let known =
+            if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+        let message = format!("the configuration has no connection monitor `{}`", args.what);
+        return Err(Failure::new(Exit::NotFound, message).help(known));
+    };
+    match args.agent.format {
+        Format::Json => Terminal::json(&serde_json::json!({ "name": found.name, "text": found.expansion })),
+        Format::Text => Terminal::data(found.expansion.trim_end()),
+    }
 }
 
 pub(crate) async fn run(args: &Args, _terminal: &Terminal) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ mod follow;
 mod incidents;
 mod remedy;
 mod run;
+mod state;
 mod status;
 mod validate;
 
@@ -25,8 +26,10 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Status(args) => waiting(status::run(&args, terminal)),
         Command::Incidents(args) => waiting(incidents::run(&args, terminal)),
         Command::Events(args) => waiting(events::run(&args, terminal)),
+        Command::Explain(args) if !args.config.is_empty() => explain::monitor(&args),
         Command::Explain(args) => waiting(explain::run(&args, terminal)),
         Command::Remedy(command) => waiting(remedy::run(&command, terminal)),
+        Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lictor", &mut script);

@@ -12,7 +12,7 @@ use crate::command::events::{LIST, local};
 use crate::command::follow::Follow;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, table};
-use crate::shape::{Check, Checks, Copies, Incident, Incidents, Status};
+use crate::shape::{Check, Checks, Copies, Incident, Incidents, Monitor, Status};
 
 /// Passing checks shown without `--all`.
 const FEW: usize = 20;
@@ -121,7 +121,38 @@ fn headline(status: &Status, terminal: &Terminal) -> Vec<String> {
     }
     lines.push(terminal.heading(&format!("{place}: {judged}")));
     lines.push(format!("{}; lictor {}", more.join(", "), status.version));
+    lines.extend(status.monitors.iter().map(|monitor| connection(monitor, terminal)));
     lines
+}
+
+/// A connection monitor in one line.
+fn connection(monitor: &Monitor, terminal: &Terminal) -> String {
+    let mut told = vec![match monitor.connection.as_deref() {
+        Some("stable") => terminal.status("passing").replace("passing", "stable"),
+        Some("unstable") => terminal.status("critical").replace("critical", "unstable"),
+        _ => "not known yet".to_owned(),
+    }];
+    if monitor.phase != "None" {
+        told.push(monitor.phase.clone());
+    }
+    if monitor.given_up {
+        told.push("gave up; it waits for the connection, or for a person".to_owned());
+    }
+    if monitor.stopped_torrents > 0 {
+        told.push(format!("{} stopped", count(monitor.stopped_torrents, "torrent", "torrents")));
+    }
+    told.extend(monitor.vpn.as_ref().map(|vpn| format!("vpn {vpn}")));
+    if let Some(ip) = &monitor.public_ip {
+        let place =
+            ["city", "country", "organization"].into_iter().filter_map(|name| monitor.place.get(name));
+        let place: Vec<&str> = place.map(String::as_str).collect();
+        told.push(if place.is_empty() { ip.clone() } else { format!("{ip} ({})", place.join(", ")) });
+    }
+    if monitor.acts.as_deref() != Some("ours") {
+        told.extend(monitor.acts_text.as_ref().map(|text| format!("this node does not act: {text}")));
+    }
+    told.extend(monitor.behind.as_ref().map(|why| format!("its state is not in Consul: {why}")));
+    format!("{}: {}", monitor.name, told.join("; "))
 }
 
 /// `1 check`, `2 checks`.

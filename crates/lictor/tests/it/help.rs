@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["dev"],
         &["run"],
@@ -18,6 +18,9 @@ fn every_command_explains_itself() {
         &["remedy", "show"],
         &["remedy", "start"],
         &["remedy", "cancel"],
+        &["state"],
+        &["state", "list"],
+        &["state", "forget"],
         &["completions"],
     ];
     let mut shown = String::new();

@@ -15,6 +15,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A node and its agent.
 pub(crate) struct Node {
+    name: String,
     dir: TempDir,
     pub(crate) port: u16,
     agent: Option<Child>,
@@ -25,8 +26,13 @@ impl Node {
     /// A node with this configuration besides its `node` and `http` blocks. `@DIR@` in it
     /// stands for a directory of this test.
     pub(crate) fn new(blocks: &str) -> Self {
+        Self::named("test", blocks)
+    }
+
+    /// The same with a name of its own.
+    pub(crate) fn named(name: &str, blocks: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let node = Self { port: ports::free(), dir, agent: None, starts: 0 };
+        let node = Self { name: name.to_owned(), port: ports::free(), dir, agent: None, starts: 0 };
         node.configure(blocks);
         node
     }
@@ -38,8 +44,8 @@ impl Node {
     pub(crate) fn text(&self, blocks: &str) -> String {
         let dir = self.path("").display().to_string();
         let head = format!(
-            "node {{\n  name = \"test\"\n  state_dir = \"{dir}state\"\n}}\nhttp {{\n  address = \"127.0.0.1:{}\"\n}}\n",
-            self.port
+            "node {{\n  name = \"{}\"\n  state_dir = \"{dir}state\"\n}}\nhttp {{\n  address = \"127.0.0.1:{}\"\n}}\n",
+            self.name, self.port
         );
         format!("{head}{}", blocks.replace("@DIR@", dir.trim_end_matches('/')))
     }
