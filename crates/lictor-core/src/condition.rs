@@ -30,6 +30,15 @@ pub enum Condition {
         /// The number on its right side.
         number: f64,
     },
+    /// A value of a check is this text; a number is compared as it is written.
+    Text {
+        /// The check.
+        check: CheckName,
+        /// Its value.
+        value: ValueName,
+        /// The text.
+        text: String,
+    },
     /// All of them hold.
     All(Vec<Self>),
     /// At least one of them holds.
@@ -65,6 +74,8 @@ pub trait Facts {
     }
     /// The last reported number, unless the last result was no data.
     fn value(&self, check: &CheckName, value: &ValueName) -> Option<f64>;
+    /// The same in words, be it a number or a text.
+    fn text(&self, check: &CheckName, value: &ValueName) -> Option<String>;
     /// When the look began that gave the check its last result.
     fn seen(&self, check: &CheckName) -> Option<Boot>;
 }
@@ -107,7 +118,7 @@ impl Condition {
             if unsure { None } else { Some(!deciding) }
         };
         match self {
-            Self::Is { .. } | Self::Value { .. } => leaf(self),
+            Self::Is { .. } | Self::Value { .. } | Self::Text { .. } => leaf(self),
             Self::All(parts) => until(parts, false),
             Self::Any(parts) => until(parts, true),
             Self::Not(inner) => inner.decide(leaf).map(|held| !held),
@@ -121,12 +132,15 @@ impl Condition {
             Self::Value { check, value, op, number } => {
                 facts.value(check, value).map(|found| op.compare(found, *number))
             }
+            Self::Text { check, value, text } => facts.text(check, value).map(|found| found == *text),
             Self::All(_) | Self::Any(_) | Self::Not(_) => None,
         }
     }
 
     fn fresh(&self, facts: &dyn Facts, since: Boot) -> Option<bool> {
-        let (Self::Is { check, .. } | Self::Value { check, .. }) = self else { return None };
+        let (Self::Is { check, .. } | Self::Value { check, .. } | Self::Text { check, .. }) = self else {
+            return None;
+        };
         if facts.seen(check).is_some_and(|at| at >= since) { self.alone(facts) } else { None }
     }
 
@@ -139,7 +153,7 @@ impl Condition {
 
     fn collect(&self, into: &mut BTreeSet<CheckName>) {
         match self {
-            Self::Is { check, .. } | Self::Value { check, .. } => {
+            Self::Is { check, .. } | Self::Value { check, .. } | Self::Text { check, .. } => {
                 into.insert(check.clone());
             }
             Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.collect(into)),
@@ -192,10 +206,12 @@ impl fmt::Display for Condition {
             Self::Value { check, value, op, number } => {
                 write!(f, "value.{check}.{value} {} {number}", op.as_str())
             }
+            Self::Text { check, value, text } => write!(f, "value.{check}.{value} == {text:?}"),
             Self::All(parts) => joined(f, parts, "&&"),
             Self::Any(parts) => joined(f, parts, "||"),
             Self::Not(inner) => match &**inner {
                 Self::Is { check, status } => write!(f, "check.{check} != \"{status}\""),
+                Self::Text { check, value, text } => write!(f, "value.{check}.{value} != {text:?}"),
                 other @ Self::Value { .. } => write!(f, "!({other})"),
                 other => write!(f, "!{other}"),
             },

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::event::Hold;
 use crate::plan::{Mode, Remedy};
+use crate::reading::Captures;
 use crate::time::Boot;
 
 /// Starts that are kept whatever the budget is.
@@ -16,6 +17,8 @@ pub struct Flood {
     pub held: bool,
     /// A trigger waits for what holds it back to be over; why it was triggered.
     pub deferred: Option<String>,
+    /// What the line of that trigger was taken apart into.
+    pub captures: Captures,
     /// Starts that cooldown and budget still look at, oldest first.
     pub starts: VecDeque<Boot>,
     /// Starts since its condition was last false: those that did not help.
@@ -46,12 +49,6 @@ pub struct Basis {
 }
 
 impl Flood {
-    /// Until when the cooldown holds a start back.
-    pub fn cooling_until(&self, remedy: &Remedy, now: Boot) -> Option<Boot> {
-        let until = self.starts.back()?.after(remedy.cooldown);
-        (until > now).then_some(until)
-    }
-
     /// Until when the budget holds a start back.
     pub fn spent_until(&self, remedy: &Remedy, now: Boot) -> Option<Boot> {
         let budget = remedy.budget?;
@@ -65,6 +62,7 @@ impl Flood {
     pub fn ready(&mut self) {
         self.held = false;
         self.deferred = None;
+        self.captures = Captures::default();
         self.unhelpful = 0;
         self.gave_up = false;
         self.told = false;
@@ -99,4 +97,16 @@ impl Flood {
             self.starts.pop_front();
         }
     }
+}
+
+/// Until when its cooldown holds a start of a remedy back, by the starts of the remedies that share
+/// its target (it is one of them).
+pub fn cooling_until<'a>(
+    remedy: &Remedy,
+    sharing: impl IntoIterator<Item = &'a Flood>,
+    now: Boot,
+) -> Option<Boot> {
+    let last = sharing.into_iter().filter_map(|flood| flood.starts.back()).max()?;
+    let until = last.after(remedy.cooldown);
+    (until > now).then_some(until)
 }

@@ -14,6 +14,8 @@ mod incident;
 pub mod lease;
 mod name;
 mod plan;
+mod rate;
+mod reading;
 mod run;
 mod step;
 mod time;
@@ -22,7 +24,7 @@ pub use check::{Check, Sample, Status, Streak, Transition, Value};
 pub use condition::{Compare, Condition, Facts};
 pub use engine::Engine;
 pub use event::{Event, Hold, What};
-pub use flood::{Basis, Flood};
+pub use flood::{Basis, Flood, cooling_until};
 pub use holding::Holding;
 pub use incident::Incident;
 pub use name::{
@@ -30,9 +32,10 @@ pub use name::{
     Target, ValueName,
 };
 pub use plan::{
-    Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Remedy, Repeatability, Step,
+    Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Rate, Remedy, Repeatability, Step,
     StepKind, Trigger, Verify,
 };
+pub use reading::{Captures, Counting, Match, Reading};
 pub use run::{Ending, Note, Notes, Order, Outcome, Run, RunState, Tally};
 pub use step::{Adoption, Begun, Command, Effect, Input, Output, Refusal, Row, RowKey, TakeOver};
 pub use time::{Boot, Now, Span, Wall};

@@ -6,8 +6,10 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::check::Value;
 use crate::condition::Condition;
 use crate::name::{ActionName, CheckName, LeaseName, PatternName, RemedyName, StepName, Target, ValueName};
+use crate::reading::Counting;
 
 /// Everything the engine decides by.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,6 +71,21 @@ pub struct CheckPlan {
     pub flap: Option<Flap>,
     /// Values whose change is an event of its own (their first sight is no change).
     pub tell: Vec<ValueName>,
+    /// Rates of its values, which are values themselves.
+    pub rates: Vec<Rate>,
+    /// Its patterns whose matches are counted or missed.
+    pub patterns: BTreeMap<PatternName, Counting>,
+}
+
+/// How fast a value changes: a value of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Its name.
+    pub name: ValueName,
+    /// The value whose change it is, per second.
+    pub of: ValueName,
+    /// Over this time: from the oldest result that is not older to the latest.
+    pub within: Duration,
 }
 
 impl CheckPlan {
@@ -83,6 +100,8 @@ impl CheckPlan {
             stale_after: None,
             flap: None,
             tell: Vec::new(),
+            rates: Vec::new(),
+            patterns: BTreeMap::new(),
         }
     }
 }
@@ -118,13 +137,16 @@ pub struct Flap {
 pub struct Remedy {
     /// What starts it; any of these.
     pub on: Vec<Trigger>,
+    /// Once its conditions have held they count as holding until this does: a threshold to
+    /// start at and another to be content with.
+    pub until: Option<Condition>,
     /// Must hold when a run starts.
     pub guard: Option<Condition>,
     /// What it works on.
     pub target: Target,
     /// Only the node that holds this starts runs and acts for them.
     pub lease: Option<LeaseName>,
-    /// Time from the start of one run to the next start, per target (default 1 min).
+    /// Time from the last start of any remedy with this target to a start of this one (default 1 min).
     pub cooldown: Duration,
     /// At most so many runs in such a time.
     pub budget: Option<Budget>,
@@ -177,6 +199,10 @@ pub enum Trigger {
         check: CheckName,
         /// Its value.
         value: ValueName,
+        /// Only when it was this.
+        from: Option<Value>,
+        /// Only when it is this now.
+        to: Option<Value>,
     },
 }
 
@@ -186,7 +212,16 @@ impl fmt::Display for Trigger {
         match self {
             Self::When(condition) => condition.fmt(f),
             Self::Match { source, pattern } => write!(f, "match.{source}.{pattern}"),
-            Self::Changed { check, value } => write!(f, "changed(value.{check}.{value})"),
+            Self::Changed { check, value, from, to } => {
+                write!(f, "changed(value.{check}.{value}")?;
+                for value in from.iter().chain(to) {
+                    match value {
+                        Value::Number(number) => write!(f, ", {number}")?,
+                        Value::Text(text) => write!(f, ", {text:?}")?,
+                    }
+                }
+                f.write_str(")")
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::name::{ActionName, IncidentId, LeaseName, RemedyName, RunId, StepName, Target};
 use crate::plan::Mode;
+use crate::reading::Captures;
 use crate::time::{Boot, Now};
 
 /// One run of a remedy: a row of the store. What is committed here before an act is
@@ -21,6 +22,8 @@ pub struct Run {
     pub target: Target,
     /// Why it was started, in words.
     pub cause: String,
+    /// What the line that started it was taken apart into.
+    pub captures: Captures,
     /// The incident it belongs to.
     pub incident: Option<IncidentId>,
     /// When it was started.
@@ -181,6 +184,8 @@ pub struct Order {
     pub lease: Option<LeaseName>,
     /// What this step and others of the run noted before they acted.
     pub notes: Notes,
+    /// What the line that started the run was taken apart into.
+    pub captures: Captures,
     /// When the attempt was ordered.
     pub since: Boot,
 }

@@ -8,7 +8,8 @@ use crate::event::Event;
 use crate::flood::Flood;
 use crate::holding::Holding;
 use crate::incident::Incident;
-use crate::name::{CheckName, IncidentId, LeaseName, PatternName, RemedyName, RunId, StepName};
+use crate::name::{CheckName, IncidentId, LeaseName, RemedyName, RunId, StepName};
+use crate::reading::{Match, Reading};
 use crate::run::{Notes, Order, Outcome, Run, Tally};
 
 /// One input of the engine.
@@ -21,14 +22,14 @@ pub enum Input {
         /// The result.
         sample: Sample,
     },
-    /// A pattern of a watcher matched a line.
-    Matched {
+    /// A watcher read on.
+    Read {
         /// The watcher.
         source: CheckName,
-        /// Its pattern.
-        pattern: PatternName,
-        /// The line.
-        line: String,
+        /// The lines that matched one of its patterns, in order.
+        matches: Vec<Match>,
+        /// How far it has read, in its own words: recorded together with what the matches cause.
+        position: Option<String>,
     },
     /// An action ended, or was looked at.
     Outcome {
@@ -180,6 +181,8 @@ pub enum Row {
     Run(Run),
     /// An incident.
     Incident(Incident),
+    /// How far a watcher has read.
+    Reading(CheckName, Reading),
 }
 
 /// The key of a row.
@@ -193,6 +196,8 @@ pub enum RowKey {
     Run(RunId),
     /// An incident.
     Incident(IncidentId),
+    /// How far a watcher has read.
+    Reading(CheckName),
 }
 
 impl Row {
@@ -203,6 +208,7 @@ impl Row {
             Self::Flood(name, _) => RowKey::Flood(name.clone()),
             Self::Run(run) => RowKey::Run(run.id),
             Self::Incident(incident) => RowKey::Incident(incident.id),
+            Self::Reading(name, _) => RowKey::Reading(name.clone()),
         }
     }
 }

@@ -5,32 +5,15 @@ use std::sync::Arc;
 
 use super::{Engine, Timer, Turn};
 use crate::event::{Hold, What};
-use crate::flood::Flood;
-use crate::name::{CheckName, IncidentId, PatternName, RemedyName, RunId};
+use crate::flood::{self, Flood};
+use crate::name::{CheckName, IncidentId, RemedyName, RunId};
 use crate::plan::{Mode, Remedy, StepKind, Trigger};
+use crate::reading::Captures;
 use crate::run::{Notes, Run, RunState};
 use crate::step::{Refusal, RowKey};
 use crate::time::Boot;
 
-/// A line kept in the ledger is cut to this many bytes.
-const LINE: usize = 4_096;
-
 impl Engine {
-    pub(super) fn matched(&mut self, source: &CheckName, pattern: &PatternName, line: &str, turn: &mut Turn) {
-        let plan = Arc::clone(&self.plan);
-        for (name, remedy) in &plan.remedies {
-            let wanted = |trigger: &Trigger| matches!(trigger, Trigger::Match { source: s, pattern: p } if s == source && p == pattern);
-            if !remedy.on.iter().any(wanted) {
-                continue;
-            }
-            let line = line.get(..line.floor_char_boundary(LINE)).unwrap_or_default();
-            let cause = format!("{source} matched {pattern}");
-            let what =
-                What::Matched { source: source.clone(), pattern: pattern.clone(), line: line.to_owned() };
-            self.triggered(name, remedy, &cause, Some(what), turn);
-        }
-    }
-
     /// Looks whether a remedy's condition has become true or false, and whether what
     /// held a deferred trigger back is over.
     pub(super) fn look(&mut self, name: &RemedyName, turn: &mut Turn) {
@@ -50,6 +33,7 @@ impl Engine {
         } else {
             Some(false)
         };
+        let content = remedy.until.as_ref().is_none_or(|until| until.holds(self) == Some(true));
         let Some(flood) = self.floods.get_mut(name) else { return };
         let conditional = !truths.is_empty();
         match holds {
@@ -62,7 +46,7 @@ impl Engine {
                 let cause = shown.map_or_else(String::new, ToString::to_string);
                 self.triggered(name, remedy, &cause, None, turn);
             }
-            Some(false) if flood.held => {
+            Some(false) if flood.held && content => {
                 flood.ready();
                 turn.dirty.insert(RowKey::Flood(name.clone()));
                 if plan.limits.hold_above_percent.is_some() {
@@ -99,15 +83,20 @@ impl Engine {
         name: &RemedyName,
         remedy: &Remedy,
         cause: &str,
-        seen: Option<What>,
+        seen: Option<(What, &Captures)>,
         turn: &mut Turn,
     ) {
-        let incident = self.incident_of(remedy, seen.as_ref());
+        let incident = self.incident_of(remedy, seen.as_ref().map(|(what, _)| what));
         let Some(hold) = self.held_back(name, remedy, turn) else {
-            if let Some(what) = seen {
+            let deferred = || self.floods.get(name).map(|flood| Captures::clone(&flood.captures));
+            let captures = match &seen {
+                Some((_, captures)) => Captures::clone(captures),
+                None => deferred().unwrap_or_default(),
+            };
+            if let Some((what, _)) = seen {
                 turn.note(incident, None, what);
             }
-            self.start(name, remedy, cause, incident, turn);
+            self.start(name, remedy, (cause, captures), incident, turn);
             return;
         };
         let Some(flood) = self.floods.get_mut(name) else { return };
@@ -117,12 +106,13 @@ impl Engine {
             (remedy.defer && hold != Hold::GaveUp) || matches!(hold, Hold::Unconfirmed | Hold::Lease);
         if deferred && flood.deferred.is_none() {
             flood.deferred = Some(cause.to_owned());
+            flood.captures = seen.as_ref().map(|(_, captures)| Captures::clone(captures)).unwrap_or_default();
             turn.dirty.insert(RowKey::Flood(name.clone()));
         }
         flood.suppressed = flood.suppressed.saturating_add(1);
         if first {
             turn.dirty.insert(RowKey::Flood(name.clone()));
-            if let Some(what) = seen {
+            if let Some((what, _)) = seen {
                 turn.note(incident, None, what);
             }
             let (remedy, target) = (name.clone(), remedy.target.clone());
@@ -162,7 +152,7 @@ impl Engine {
         if remedy.guard.as_ref().is_some_and(|guard| guard.holds(self) != Some(true)) {
             return Some(Hold::Guard);
         }
-        if flood.cooling_until(remedy, now).is_some() {
+        if self.cooling_until(remedy, now).is_some() {
             return Some(Hold::Cooldown);
         }
         if flood.held && remedy.give_up_after.is_some_and(|most| flood.unhelpful >= most.get()) {
@@ -181,6 +171,13 @@ impl Engine {
             return Some(Hold::Budget);
         }
         None
+    }
+
+    /// Until when the cooldown holds a start back: what was started for the same target counts,
+    /// whichever remedy did it.
+    fn cooling_until(&self, remedy: &Remedy, now: Boot) -> Option<Boot> {
+        let sharing = self.index.sharing.get(&remedy.target).into_iter().flatten();
+        flood::cooling_until(remedy, sharing.filter_map(|name| self.floods.get(name)), now)
     }
 
     /// Whether more targets are bad at once than the plan allows.
@@ -260,7 +257,8 @@ impl Engine {
             flood.told = false;
         }
         let incident = self.incident_of(remedy, None);
-        Ok(match self.start(name, remedy, "a person asked for it", incident, turn) {
+        let cause = ("a person asked for it", Captures::default());
+        Ok(match self.start(name, remedy, cause, incident, turn) {
             Some(run) => format!("{name} started as {run}"),
             None => format!("{name} is in observe mode: what it would do was recorded"),
         })
@@ -270,13 +268,14 @@ impl Engine {
         &mut self,
         name: &RemedyName,
         remedy: &Remedy,
-        cause: &str,
+        (cause, captures): (&str, Captures),
         incident: Option<IncidentId>,
         turn: &mut Turn,
     ) -> Option<RunId> {
         let flood = self.floods.entry(name.clone()).or_default();
         flood.start(remedy, turn.now.boot);
         flood.deferred = None;
+        flood.captures = Captures::default();
         flood.held_by = None;
         flood.suppressed = 0;
         if flood.held {
@@ -310,6 +309,7 @@ impl Engine {
             definition: remedy.definition.clone(),
             target: remedy.target.clone(),
             cause: cause.to_owned(),
+            captures,
             incident,
             started: turn.now,
             deadline: turn.now.boot.after(remedy.deadline),
@@ -349,7 +349,7 @@ impl Engine {
         let now = turn.now.boot;
         let at = self.floods.get(name).filter(|flood| flood.deferred.is_some()).and_then(|flood: &Flood| {
             // When the cooldown is over it is time to say that the budget is used up.
-            flood.cooling_until(remedy, now).or_else(|| flood.spent_until(remedy, now))
+            self.cooling_until(remedy, now).or_else(|| flood.spent_until(remedy, now))
         });
         self.timers.set(Timer::Remedy(name.clone()), at);
     }

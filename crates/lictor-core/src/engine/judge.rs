@@ -8,10 +8,11 @@ use crate::event::What;
 use crate::incident::Incident;
 use crate::name::{CheckName, IncidentId, ValueName};
 use crate::plan::{CheckSource, Trigger};
+use crate::reading::Captures;
 use crate::step::RowKey;
 
 impl Engine {
-    pub(super) fn observed(&mut self, name: &CheckName, sample: Sample, turn: &mut Turn) {
+    pub(super) fn observed(&mut self, name: &CheckName, mut sample: Sample, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
         // A result of a watcher that a reload has just removed.
         let Some(check_plan) = plan.checks.get(name) else { return };
@@ -19,10 +20,22 @@ impl Engine {
         if check_plan.source != CheckSource::Watcher {
             return;
         }
+        for rate in &check_plan.rates {
+            let Some(Value::Number(number)) = sample.value(&rate.of).cloned() else { continue };
+            let points = self.rates.entry((name.clone(), rate.name.clone())).or_default();
+            if let Some(found) = points.add(number, rate.within, turn.now.boot) {
+                sample.values.push((rate.name.clone(), Value::Number(found)));
+            }
+        }
+        let unknown = |sample: &Sample| sample.status == Status::Unknown;
+        let blind = unknown(&sample) || check.last.as_ref().is_some_and(|(_, before)| unknown(before));
         let transition = Arc::make_mut(check).observe(check_plan, sample, turn.now);
         self.arm_check(name);
         if let Some(transition) = transition {
             self.changed(name, transition, turn);
+        }
+        if blind {
+            self.wait_anew(name, turn.now.boot);
         }
         self.value_changes(name, turn);
         self.tell_readers(name, turn);
@@ -228,7 +241,14 @@ impl Engine {
         let plan = Arc::clone(&self.plan);
         let (from, to) = (before.to_string(), after.to_string());
         let cause = format!("{value} of {name} changed from {from} to {to}");
-        let wanted = |trigger: &Trigger| matches!(trigger, Trigger::Changed { check, value: v } if check == name && v == value);
+        let wanted = |trigger: &Trigger| match trigger {
+            Trigger::Changed { check, value: of, from, to } => {
+                (check, of) == (name, value)
+                    && from.as_ref().is_none_or(|from| from == before)
+                    && to.as_ref().is_none_or(|to| to == after)
+            }
+            Trigger::When(_) | Trigger::Match { .. } => false,
+        };
         let told = turn.events.len();
         let tells = plan.checks.get(name).is_some_and(|check| check.tell.contains(value));
         if tells {
@@ -239,8 +259,9 @@ impl Engine {
         for (remedy, definition) in plan.remedies.iter().filter(|(_, one)| one.on.iter().any(wanted)) {
             let (check, value) = (name.clone(), value.clone());
             let what = What::ValueChanged { check, value, from: from.clone(), to: to.clone() };
-            let what = Some(what).filter(|_| !tells);
-            self.triggered(remedy, definition, &cause, what, turn);
+            let none = Captures::default();
+            let seen = (!tells).then_some((what, &none));
+            self.triggered(remedy, definition, &cause, seen, turn);
         }
         if turn.events.len() > told {
             turn.dirty.insert(RowKey::Check(name.clone()));

@@ -8,6 +8,7 @@ use crate::event::What;
 use crate::holding::Holding;
 use crate::name::{LeaseName, RunId};
 use crate::plan::{Remedy, StepKind};
+use crate::reading::Captures;
 use crate::run::{Ending, Run, RunState};
 use crate::step::{Effect, RowKey, TakeOver};
 
@@ -88,6 +89,7 @@ impl Engine {
             definition: remedy.definition.clone(),
             target: remedy.target.clone(),
             cause: begun.cause,
+            captures: Captures::default(),
             incident,
             started: turn.now,
             deadline: turn.now.boot.after(remedy.deadline),

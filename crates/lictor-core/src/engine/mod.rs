@@ -6,6 +6,7 @@ mod drive;
 mod judge;
 mod lease;
 mod orders;
+mod read;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,8 @@ use crate::holding::Holding;
 use crate::incident::Incident;
 use crate::name::{CheckName, IncidentId, LeaseName, RemedyName, RunId, Target, ValueName};
 use crate::plan::{CheckSource, Plan, Remedy, StepKind, Trigger};
+use crate::rate::Points;
+use crate::reading::Reading;
 use crate::run::{Order, Run, RunState};
 use crate::step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
 use crate::time::{Boot, Now};
@@ -44,8 +47,12 @@ pub struct Engine {
     floods: BTreeMap<RemedyName, Flood>,
     runs: BTreeMap<RunId, Run>,
     incidents: BTreeMap<IncidentId, Incident>,
+    /// How far watchers have read, and what of it counts.
+    readings: BTreeMap<CheckName, Reading>,
     /// The last known values that a trigger looks at. As of a restart: those of the rows.
     known: BTreeMap<(CheckName, ValueName), Value>,
+    /// What rates are made of. Not stored: after a restart a rate is not known at first.
+    rates: BTreeMap<(CheckName, ValueName), Points>,
     index: Index,
     timers: Timers,
     /// Nothing is started: it is not known yet what an earlier store of this node left.
@@ -85,6 +92,8 @@ struct Index {
     live: BTreeSet<RunId>,
     /// The unfinished run that has a target.
     busy: BTreeMap<Target, RunId>,
+    /// The remedies of each target.
+    sharing: BTreeMap<Target, Vec<RemedyName>>,
 }
 
 /// Whose time comes when.
@@ -99,6 +108,7 @@ enum Timer {
     Check(CheckName),
     Remedy(RemedyName),
     Run(RunId),
+    Reading(CheckName),
 }
 
 impl Timers {
@@ -171,7 +181,9 @@ impl Engine {
             floods: BTreeMap::new(),
             runs: BTreeMap::new(),
             incidents: BTreeMap::new(),
+            readings: BTreeMap::new(),
             known: BTreeMap::new(),
+            rates: BTreeMap::new(),
             index: Index::default(),
             timers: Timers::default(),
             withheld: false,
@@ -199,10 +211,14 @@ impl Engine {
                 Row::Incident(incident) => {
                     engine.incidents.insert(incident.id, incident);
                 }
+                Row::Reading(name, reading) => {
+                    engine.readings.insert(name, reading);
+                }
             }
         }
         let mut turn = Turn::new(now);
         engine.take_up(&mut turn);
+        engine.forgive_silence(&turn);
         engine.resume_runs(&mut turn);
         let output = engine.finish(turn);
         (engine, output)
@@ -216,7 +232,7 @@ impl Engine {
         self.wake_checks(&input, &mut turn);
         match input {
             Input::Observed { check, sample } => self.observed(&check, sample, &mut turn),
-            Input::Matched { source, pattern, line } => self.matched(&source, &pattern, &line, &mut turn),
+            Input::Read { source, matches, position } => self.read(&source, matches, position, &mut turn),
             Input::Outcome { run, step, attempt, outcome } => {
                 self.outcome(run, &step, attempt, outcome, &mut turn);
             }
@@ -313,6 +329,11 @@ impl Engine {
         &self.runs
     }
 
+    /// How far watchers have read.
+    pub fn readings(&self) -> &BTreeMap<CheckName, Reading> {
+        &self.readings
+    }
+
     /// Incidents: the open ones and the latest closed ones.
     pub fn incidents(&self) -> &BTreeMap<IncidentId, Incident> {
         &self.incidents
@@ -350,7 +371,7 @@ impl Engine {
             .take_while(|(at, _)| *at <= turn.now.boot)
             .filter_map(|(_, timer)| match timer {
                 Timer::Check(name) => Some(name.clone()),
-                Timer::Remedy(_) | Timer::Run(_) => None,
+                Timer::Remedy(_) | Timer::Run(_) | Timer::Reading(_) => None,
             })
             .filter(|name| !matches!(input, Input::Observed { check, .. } if check == name))
             .collect();
@@ -374,6 +395,7 @@ impl Engine {
         for name in self.plan.clone().checks.keys() {
             self.arm_check(name);
         }
+        self.forgive_silence(turn);
         self.compose_all(turn);
         self.break_holds(turn);
     }
@@ -409,6 +431,10 @@ impl Engine {
         let watched = &self.index.watched;
         self.known
             .retain(|(check, value), _| watched.get(check).is_some_and(|values| values.contains(value)));
+        self.take_up_readings(turn);
+        self.rates.retain(|(check, rate), _| {
+            plan.checks.get(check).is_some_and(|check| check.rates.iter().any(|one| one.name == *rate))
+        });
         self.close_orphans(turn);
         for name in plan.checks.keys() {
             self.arm_check(name);
@@ -434,6 +460,7 @@ impl Engine {
                     Timer::Run(run) => {
                         turn.advance.insert(run);
                     }
+                    Timer::Reading(source) => self.wake_reading(&source, &mut turn),
                 }
             } else {
                 break;
@@ -461,6 +488,7 @@ impl Engine {
             RowKey::Flood(name) => Some(Row::Flood(name.clone(), self.floods.get(name)?.clone())),
             RowKey::Run(id) => Some(Row::Run(self.runs.get(id)?.clone())),
             RowKey::Incident(id) => Some(Row::Incident(self.incidents.get(id)?.clone())),
+            RowKey::Reading(name) => Some(Row::Reading(name.clone(), self.readings.get(name)?.clone())),
         }
     }
 
@@ -501,6 +529,7 @@ impl Index {
             }
         }
         for (name, remedy) in &plan.remedies {
+            index.sharing.entry(remedy.target.clone()).or_default().push(name.clone());
             for check in named(remedy) {
                 // A composite moves when a member does, also in its freshness.
                 for basis in bases(plan, &check) {
@@ -515,7 +544,7 @@ impl Index {
             index.watched.entry(name.clone()).or_default().extend(check.tell.iter().cloned());
         }
         for trigger in plan.remedies.values().flat_map(|remedy| &remedy.on) {
-            if let Trigger::Changed { check, value } = trigger {
+            if let Trigger::Changed { check, value, .. } = trigger {
                 index.watched.entry(check.clone()).or_default().insert(value.clone());
             }
         }
@@ -540,7 +569,7 @@ fn named(remedy: &Remedy) -> BTreeSet<CheckName> {
             Trigger::Changed { .. } | Trigger::Match { .. } => {}
         }
     }
-    remedy.guard.iter().chain(&remedy.cancel).for_each(&mut add);
+    remedy.guard.iter().chain(&remedy.cancel).chain(&remedy.until).for_each(&mut add);
     for step in &remedy.steps {
         step.skip_when.iter().for_each(&mut add);
         match &step.kind {
@@ -569,6 +598,19 @@ fn bases(plan: &Plan, check: &CheckName) -> BTreeSet<CheckName> {
     found
 }
 
+impl Engine {
+    /// The last reported value, unless the last result was no data.
+    fn measured(&self, check: &CheckName, value: &ValueName) -> Option<&Value> {
+        let check = self.checks.get(check)?;
+        let (at, sample) = check.last.as_ref()?;
+        // What the rows remember was seen when the status last changed, long ago perhaps.
+        if sample.status == Status::Unknown || at.boot < check.watched_since {
+            return None;
+        }
+        sample.value(value)
+    }
+}
+
 impl Facts for Engine {
     fn status(&self, check: &CheckName) -> Status {
         self.checks.get(check).map_or(Status::Unknown, |check| check.status)
@@ -579,16 +621,14 @@ impl Facts for Engine {
     }
 
     fn value(&self, check: &CheckName, value: &ValueName) -> Option<f64> {
-        let check = self.checks.get(check)?;
-        let (at, sample) = check.last.as_ref()?;
-        // What the rows remember was seen when the status last changed, long ago perhaps.
-        if sample.status == Status::Unknown || at.boot < check.watched_since {
-            return None;
-        }
-        match sample.value(value)? {
+        match self.measured(check, value)? {
             Value::Number(number) => Some(*number).filter(|number| !number.is_nan()),
             Value::Text(_) => None,
         }
+    }
+
+    fn text(&self, check: &CheckName, value: &ValueName) -> Option<String> {
+        self.measured(check, value).map(ToString::to_string)
     }
 
     fn seen(&self, check: &CheckName) -> Option<Boot> {

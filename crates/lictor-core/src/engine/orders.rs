@@ -273,6 +273,7 @@ pub(super) fn order_of(
         definition: run.definition.clone(),
         lease: remedy.lease.clone(),
         notes: Arc::clone(&run.notes),
+        captures: Arc::clone(&run.captures),
         since,
     })
 }

@@ -14,6 +14,7 @@ mod knowledge;
 mod leases;
 mod notes;
 mod orders;
+mod read;
 mod reloads;
 
 const fn secs(seconds: u64) -> Duration {
@@ -71,6 +72,7 @@ fn verified(mut step: Step, within: u64) -> Step {
 fn cure(steps: Vec<Step>) -> Remedy {
     Remedy {
         on: vec![Trigger::When(is("web", Status::Critical))],
+        until: None,
         guard: None,
         target: Target::new("web").unwrap(),
         lease: None,
@@ -322,7 +324,11 @@ fn a_flood_of_matches_is_not_a_flood_of_records() {
     let mut play = Play::new(vec![("cure", definition)]);
     for _ in 0..10_000 {
         let pattern = PatternName::new("oom").unwrap();
-        play.step(Input::Matched { source: check("web"), pattern, line: "out of memory".into() });
+        play.step(Input::Read {
+            source: check("web"),
+            matches: vec![Match::new(pattern, "out of memory")],
+            position: None,
+        });
     }
     assert!(play.told.len() < 10, "{}", play.told.len());
     assert_eq!(play.engine.floods()[&remedy("cure")].suppressed, 9_999);
@@ -334,7 +340,11 @@ fn a_match_of_another_source_triggers_nothing() {
     let on = vec![Trigger::Match { source: check("web"), pattern: PatternName::new("oom").unwrap() }];
     let mut play = Play::new(vec![("cure", Remedy { on, ..cure(vec![act("restart")]) })]);
     let pattern = PatternName::new("oom").unwrap();
-    play.step(Input::Matched { source: check("db"), pattern, line: "out of memory".into() });
+    play.step(Input::Read {
+        source: check("db"),
+        matches: vec![Match::new(pattern, "out of memory")],
+        position: None,
+    });
     assert!(play.told.is_empty() && play.acts().is_empty());
 }
 
@@ -350,11 +360,14 @@ fn an_unknown_check_is_neither_fine_nor_a_reason_to_act() {
 
 #[test]
 fn the_same_target_has_one_run_at_a_time() {
-    let other = Remedy { on: vec![Trigger::When(is("db", Status::Critical))], ..cure(vec![act("reboot")]) };
+    let on = vec![Trigger::When(is("db", Status::Critical))];
+    let other = Remedy { on, cooldown: secs(10), ..cure(vec![act("reboot")]) };
     let mut play = Play::new(vec![("cure", cure(vec![act("restart")])), ("other", other)]);
     play.fails().sees("db", Status::Critical);
     assert_eq!(play.acts(), ["act r1/restart/1"]);
     play.later(1).done().later(1).sees("db", Status::Critical);
+    assert_eq!(play.acts(), ["act r1/restart/1"], "what was done to the target cools down, whoever did it");
+    play.later(8).sees("db", Status::Critical);
     assert_eq!(play.acts(), ["act r1/restart/1", "act r2/reboot/1"]);
 }
 

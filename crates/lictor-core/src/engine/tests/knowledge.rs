@@ -193,7 +193,7 @@ fn no_data_and_no_number_are_not_values() {
 
 #[test]
 fn a_change_is_seen_across_a_gap_and_across_a_restart() {
-    let on = vec![Trigger::Changed { check: check("db"), value: value("used") }];
+    let on = vec![Trigger::Changed { check: check("db"), value: value("used"), from: None, to: None }];
     let definition = Remedy { on, cooldown: Duration::ZERO, ..cure(vec![act("tell")]) };
     let mut play = Play::new(vec![("told", definition)]);
     play.measures(Status::Passing, 1.0).sees("db", Status::Unknown);
@@ -232,7 +232,8 @@ fn a_match_that_was_deferred_needs_no_condition() {
     let mut definition = cure(vec![act("restart")]);
     definition.on.push(Trigger::Match { source: check("db"), pattern: pattern() });
     let mut play = Play::new(vec![("cure", definition)]);
-    let oom = || Input::Matched { source: check("db"), pattern: pattern(), line: "oom".into() };
+    let oom =
+        || Input::Read { source: check("db"), matches: vec![Match::new(pattern(), "oom")], position: None };
     play.passes().step(oom()).done().later(5).step(oom()).later(60);
     assert_eq!(play.acts().len(), 2, "{:#?}", play.told);
     assert_eq!(play.engine.floods()[&remedy("cure")].deferred, None);
@@ -247,7 +248,11 @@ fn a_budget_that_is_used_up_anew_is_told_anew() {
     let mut play = Play::new(vec![("cure", definition)]);
     for _ in 0..2 {
         for _ in 0..3 {
-            play.step(Input::Matched { source: check("web"), pattern: pattern(), line: "oom".into() });
+            play.step(Input::Read {
+                source: check("web"),
+                matches: vec![Match::new(pattern(), "oom")],
+                position: None,
+            });
             if play.run().in_flight() {
                 play.done();
             }
