@@ -9,12 +9,14 @@ mod copy;
 mod event;
 mod lease;
 mod meta;
+mod reading;
 mod row;
 
 pub use copy::{Canary, Copy, Owner};
 pub use event::{Ending, Event, Evidence, Hold, Holding, Mode, Outcome, What};
 pub use lease::Lease;
 pub use meta::{Anchor, Live, Made, Position};
+pub use reading::Reading;
 pub use row::{Check, Flood, Incident, Measured, Note, Row, Run, RunState, Seen, Status, Tally};
 
 use serde::de::DeserializeOwned;

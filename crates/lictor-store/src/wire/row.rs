@@ -1,6 +1,7 @@
 //! Rows: the present.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core as core;
@@ -21,6 +22,8 @@ pub enum Row {
     Run(Run),
     /// An incident.
     Incident(Incident),
+    /// How far a watcher has read.
+    Reading(super::Reading),
 }
 
 impl From<&core::Row> for Row {
@@ -30,6 +33,7 @@ impl From<&core::Row> for Row {
             core::Row::Flood(remedy, flood) => Self::Flood(Flood::new(remedy, flood)),
             core::Row::Run(run) => Self::Run(run.into()),
             core::Row::Incident(incident) => Self::Incident(incident.into()),
+            core::Row::Reading(name, reading) => Self::Reading(super::Reading::new(name, reading)),
         }
     }
 }
@@ -42,6 +46,7 @@ impl TryFrom<Row> for core::Row {
             Row::Flood(flood) => flood.try_into(),
             Row::Run(run) => Ok(Self::Run(run.try_into()?)),
             Row::Incident(incident) => Ok(Self::Incident(incident.try_into()?)),
+            Row::Reading(reading) => reading.try_into(),
         }
     }
 }
@@ -233,6 +238,9 @@ pub struct Flood {
     /// Why it was triggered, when the trigger waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred: Option<String>,
+    /// What the line of that trigger was taken apart into.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub captures: BTreeMap<String, String>,
     /// Starts that cooldown and budget still look at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts_boot_ms: Vec<u64>,
@@ -272,6 +280,7 @@ impl Flood {
             remedy: remedy.to_string(),
             held: flood.held,
             deferred: flood.deferred.clone(),
+            captures: BTreeMap::clone(&flood.captures),
             starts_boot_ms: flood.starts.iter().map(|at| at.as_millis()).collect(),
             unhelpful: flood.unhelpful,
             gave_up: flood.gave_up,
@@ -290,6 +299,7 @@ impl TryFrom<Flood> for core::Row {
         let stands = core::Flood {
             held: flood.held,
             deferred: flood.deferred,
+            captures: Arc::new(flood.captures),
             starts: flood.starts_boot_ms.into_iter().map(core::Boot::from_millis).collect(),
             unhelpful: flood.unhelpful,
             gave_up: flood.gave_up,
@@ -316,6 +326,9 @@ pub struct Run {
     pub target: String,
     /// Why it was started.
     pub cause: String,
+    /// What the line that started it was taken apart into.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub captures: BTreeMap<String, String>,
     /// The number of the incident it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<u64>,
@@ -432,6 +445,7 @@ impl From<&core::Run> for Run {
             definition: run.definition.clone(),
             target: run.target.to_string(),
             cause: run.cause.clone(),
+            captures: BTreeMap::clone(&run.captures),
             incident: run.incident.map(|id| id.0),
             started: run.started.into(),
             deadline_boot_ms: run.deadline.as_millis(),
@@ -460,6 +474,7 @@ impl TryFrom<Run> for core::Run {
             definition: run.definition,
             target: name(&run.target)?,
             cause: run.cause,
+            captures: Arc::new(run.captures),
             incident: run.incident.map(core::IncidentId),
             started: run.started.into(),
             deadline: core::Boot::from_millis(run.deadline_boot_ms),

@@ -145,6 +145,7 @@ fn rows() -> Vec<Row> {
     let flood = Flood {
         held: true,
         deferred: Some("again".into()),
+        captures: Default::default(),
         starts: [boot(1), boot(2)].into(),
         unhelpful: 3,
         gave_up: true,
@@ -185,6 +186,23 @@ fn rows() -> Vec<Row> {
     noted.notes = Arc::new(BTreeMap::from([("stop".parse().unwrap(), note)]));
     all.push(Row::Run(noted));
     let held_by = Some(Hold::Lease);
+    let pattern = |text: &str| text.parse::<lictor_core::PatternName>().unwrap();
+    let watcher = |text: &str| text.parse::<CheckName>().unwrap();
+    all.push(Row::Reading(watcher("log"), lictor_core::Reading::default()));
+    let reading = lictor_core::Reading {
+        position: Some("{\"v\":1,\"cursor\":\"s=1;i=2\"}".into()),
+        counted: BTreeMap::from([(pattern("oom"), [boot(5), boot(6)].into())]),
+        silent_since: BTreeMap::from([(pattern("beat"), Some(boot(7))), (pattern("told"), None)]),
+    };
+    all.push(Row::Reading(watcher("journal"), reading));
+    let captures = Arc::new(BTreeMap::from([("address".to_owned(), "192.0.2.1".to_owned())]));
+    let captured = || Arc::clone(&captures);
+    all.push(Row::Run(lictor_core::Run {
+        captures: captured(),
+        ..run(101, RunState::Queued { attempt: 1 })
+    }));
+    let waits = Flood { deferred: Some("log matched oom".into()), captures: captured(), ..Flood::default() };
+    all.push(Row::Flood(name("waits"), waits));
     all.push(Row::Flood(name("leased"), Flood { held_by, ..Flood::default() }));
     all
 }

@@ -73,6 +73,7 @@ pub(crate) fn run(id: u64, state: RunState) -> Run {
         definition: "d1".into(),
         target: "web".parse().unwrap(),
         cause: "web is critical".into(),
+        captures: Default::default(),
         incident: None,
         started: at(1),
         deadline: Boot::from_millis(9_000_000),
