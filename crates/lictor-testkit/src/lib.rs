@@ -1,11 +1,17 @@
 //! Real servers, stand-ins and the simulator. For tests only: nothing here is part of the program.
 
+pub mod alertmanager;
 pub mod consul;
+mod daemon;
 pub mod gluetun;
+pub mod host;
+pub mod journal;
 pub mod nomad;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod qbittorrent;
+pub mod redis;
 pub mod sim;
 mod standin;
 pub mod torrent;

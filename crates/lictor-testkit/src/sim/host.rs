@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{
-    Boot, Command, Effect, Engine, Input, Now, Order, Outcome, Output, Plan, RemedyName, Row, RowKey, RunId,
-    StepKind, Wall, What,
+    Boot, Command, Effect, Engine, Input, Match, Now, Order, Outcome, Output, Plan, RemedyName, Row, RowKey,
+    RunId, StepKind, Wall, What,
 };
 
 use super::operation::{Operation, Script, Stage};
@@ -135,8 +135,8 @@ impl<'s> Host<'s> {
                 Ok(())
             }
             Operation::Line(service) if up => {
-                let line = "out of memory".to_owned();
-                self.step(Input::Matched { source: plans::check(service), pattern: plans::pattern(), line })
+                let matches = vec![Match::new(plans::pattern(), "out of memory")];
+                self.step(Input::Read { source: plans::check(service), matches, position: None })
             }
             Operation::Retry(run) if up => match self.unfinished(run) {
                 Some(run) => self.step(Input::Command(Command::Retry(run))),

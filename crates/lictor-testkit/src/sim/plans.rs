@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lictor_core::{
-    ActionName, Budget, CheckName, CheckPlan, CheckSource, Compare, Condition, Flap, Limits, Mode, OnFailure,
-    PatternName, Plan, Remedy, RemedyName, Repeatability, Status, Step, StepKind, StepName, Target, Trigger,
-    ValueName, Verify,
+    ActionName, Budget, CheckName, CheckPlan, CheckSource, Compare, Condition, Counting, Flap, Limits, Mode,
+    OnFailure, PatternName, Plan, Remedy, RemedyName, Repeatability, Status, Step, StepKind, StepName,
+    Target, Trigger, ValueName, Verify,
 };
 
 use super::dice::Dice;
@@ -143,6 +143,17 @@ fn watched(dice: &mut Dice) -> CheckPlan {
         stale_after,
         flap: flap(dice),
         tell: if dice.chance(20) { vec![load()] } else { Vec::new() },
+        rates: Vec::new(),
+        patterns: counting(dice).map(|counting| (pattern(), counting)).into_iter().collect(),
+    }
+}
+
+fn counting(dice: &mut Dice) -> Option<Counting> {
+    let within = dice.millis(&[1_000, 10_000, 60_000]);
+    match dice.index(8) {
+        0 => Some(Counting::AtLeast { lines: n(dice.between(1, 3)), within }),
+        1 => Some(Counting::AbsentFor(within)),
+        _ => None,
     }
 }
 
@@ -179,6 +190,7 @@ fn remedy(dice: &mut Dice, checks: &[CheckName], number: usize) -> Remedy {
     let steps = steps(dice, checks);
     let mut remedy = Remedy {
         on: triggers(dice, checks),
+        until: if dice.chance(10) { Some(condition(dice, checks, 1)) } else { None },
         guard: if dice.chance(25) { Some(condition(dice, checks, 1)) } else { None },
         target: name::<Target>(dice.pick(&["t0", "t0", "t1", "t2"])),
         lease: None,
@@ -214,7 +226,7 @@ fn on_cancel(dice: &mut Dice, steps: &[Step]) -> Option<StepName> {
 fn triggers(dice: &mut Dice, checks: &[CheckName]) -> Vec<Trigger> {
     let one = |dice: &mut Dice| match dice.below(10) {
         0 => Trigger::Match { source: check(dice.index(2)), pattern: pattern() },
-        1 => Trigger::Changed { check: check(dice.index(2)), value: load() },
+        1 => Trigger::Changed { check: check(dice.index(2)), value: load(), from: None, to: None },
         _ => Trigger::When(condition(dice, checks, 2)),
     };
     let mut on = vec![one(dice)];

@@ -47,7 +47,7 @@ pub(super) fn nothing_waits(engine: &Engine, now: Now, observed: bool) -> Result
         let acts = plan.mode.max(remedy.mode) == Mode::Act && !observed;
         if flood.deferred.is_none() {
             let runs = engine.runs().values().any(|run| run.remedy == *name && !run.ended());
-            let due = flood.held && remedy.defer && !flood.gave_up && acts && !runs;
+            let due = flood.held && remedy.until.is_none() && remedy.defer && !flood.gave_up && acts && !runs;
             demand!(!due, "the condition of {name} holds, and nothing of it waits or runs");
             continue;
         }
@@ -55,13 +55,20 @@ pub(super) fn nothing_waits(engine: &Engine, now: Now, observed: bool) -> Result
         let held_back = flood.gave_up
             || busy.contains(&remedy.target)
             || guarded
-            || flood.cooling_until(remedy, now.boot).is_some()
+            || cooling(engine, remedy, now)
             || flood.spent_until(remedy, now.boot).is_some()
             || too_many_bad(engine);
         let ready = !flood.held || !conditional(remedy) || fresh(engine, name, remedy);
         demand!(held_back || !ready, "{name} waits although nothing holds it back: {flood:?}");
     }
     Ok(())
+}
+
+/// Whether something was started for its target lately, by whichever remedy.
+fn cooling(engine: &Engine, remedy: &Remedy, now: Now) -> bool {
+    let sharing = engine.plan().remedies.iter().filter(|(_, other)| other.target == remedy.target);
+    let floods = sharing.filter_map(|(name, _)| engine.floods().get(name));
+    lictor_core::cooling_until(remedy, floods, now.boot).is_some()
 }
 
 fn conditional(remedy: &Remedy) -> bool {
@@ -129,7 +136,7 @@ pub(super) fn nothing_is_missed(engine: &Engine, now: Now) -> Result<(), String>
             let (held_by, suppressed) = (now.held_by, now.suppressed);
             lictor_core::Flood { held_by, suppressed, ..flood.clone() } == *now
         }),
-        Row::Check(..) | Row::Run(_) | Row::Incident(_) => false,
+        Row::Check(..) | Row::Run(_) | Row::Incident(_) | Row::Reading(..) => false,
     });
     let nothing = told && same && output.gone.is_empty() && output.effects.is_empty();
     demand!(nothing, "a look at everything at {now:?} gives {output:?}");
