@@ -169,6 +169,10 @@ codes! {
         "After a time limit or an answer such as 503 nobody knows whether the action was done. One that \
          must not be done twice is then left to a person, however many attempts there are. Say \
          `repeat = \"idempotent\"` if twice does no harm, or how one sees that it was done with `verify`.";
+    /// Warning: anybody on this machine may have it restarted.
+    OpenReboot = "0909", "anybody on this machine may have it restarted",
+        "Who reaches the listener may start remedies, also those that restart the machine; without a token \
+         that is every program on it. Set `token_file` in the block `http`.";
 }
 
 impl fmt::Display for Code {

@@ -1,8 +1,11 @@
 //! Expressions: conditions over checks and values, and the events that start remedies.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use lictor_core::{CheckName, Compare, Condition, PatternName, Status, Trigger, ValueName};
+use lictor_core::{
+    CheckName, Compare, Condition, PatternName, Status, Trigger, Value as Measured, ValueName,
+};
 
 use crate::block::TOP;
 use crate::code::Code;
@@ -40,6 +43,12 @@ impl Decoder<'_> {
             }
             Is::Call(name, _) if name.is == "changed" => {
                 self.misplaced("a change of a value is an event", value.span)
+            }
+            Is::Call(name, _) if name.is == "rate" => {
+                let draft = Draft::new(Code::Condition, value.span, "a rate alone is not a condition");
+                self.none(
+                    draft.help("compare it: rate(value.CHECK.VALUE, \"5m\") > 3, in changes per second"),
+                )
             }
             Is::Call(name, _) => self.unknown_function(name),
             Is::Path(names) => self.bare(names, value.span),
@@ -145,7 +154,7 @@ impl Decoder<'_> {
 
     fn unknown_function<T>(&self, name: &Text) -> Option<T> {
         let draft = Draft::new(Code::Condition, name.span, format!("unknown function `{}`", name.is));
-        self.near(draft, &name.is, ["no_data", "changed"])
+        self.near(draft, &name.is, ["no_data", "changed", "rate"])
     }
 
     /// An expression that is a text of the file, as JSON has it.
@@ -207,6 +216,18 @@ impl Decoder<'_> {
             return self.none(draft.help(format!("write a comparison, {FORMS}")));
         };
         match (&left.is, &right.is) {
+            (Is::Path(names), Is::Text(text)) if names.first().is_some_and(|root| root.is == "value") => {
+                self.worded(names, text, compare, span)
+            }
+            (Is::Text(text), Is::Path(names)) if names.first().is_some_and(|root| root.is == "value") => {
+                self.worded(names, text, compare, span)
+            }
+            (Is::Call(name, arguments), Is::Number(number)) if name.is == "rate" => {
+                self.rate(arguments, *number, compare, left.span)
+            }
+            (Is::Number(number), Is::Call(name, arguments)) if name.is == "rate" => {
+                self.rate(arguments, *number, flip(compare), right.span)
+            }
             (Is::Path(names), Is::Text(status)) => self.is(names, status, right.span, compare, span),
             (Is::Text(status), Is::Path(names)) => self.is(names, status, left.span, flip(compare), span),
             (Is::Path(names), Is::Number(number)) => self.measured(names, *number, compare, span),
@@ -252,6 +273,48 @@ impl Decoder<'_> {
         }
     }
 
+    fn worded(&self, names: &[Text], text: &str, compare: Compare, span: Span) -> Option<Condition> {
+        let [_, check, value] = names else { return self.odd_side(names, span, "a text") };
+        let (check, value) = (self.check_name(check), self.value_name(check, value));
+        let is = Condition::Text { check: check?, value: value?, text: text.to_owned() };
+        match compare {
+            Compare::Equal => Some(is),
+            Compare::NotEqual => Some(Condition::Not(Box::new(is))),
+            Compare::Less | Compare::LessOrEqual | Compare::GreaterOrEqual | Compare::Greater => {
+                let draft = Draft::new(Code::Comparison, span, "texts have no order here");
+                self.none(draft.help("use `==` or `!=`, or compare with a number"))
+            }
+        }
+    }
+
+    /// `rate(value.CHECK.VALUE, "5m")`: a value of its own, which the engine keeps.
+    fn rate(&self, arguments: &[Value], number: f64, op: Compare, span: Span) -> Option<Condition> {
+        let form = "write rate(value.CHECK.VALUE, \"5m\")";
+        let [Value { is: Is::Path(names), .. }, Value { is: Is::Text(text), span: at }] = arguments else {
+            let message = "`rate` needs a value and a time";
+            return self.none(Draft::new(Code::Condition, span, message).help(form));
+        };
+        let [root, check, value] = names.as_slice() else { return self.odd_side(names, span, "a number") };
+        if root.is != "value" {
+            return self.odd_side(names, span, "a number");
+        }
+        let within = match crate::units::duration(text) {
+            Some(within) if (1..=86_400).contains(&within.as_secs()) => within,
+            Some(_) => {
+                let message = format!("`{text}` is not between 1s and 1d");
+                return self.none(Draft::new(Code::Range, *at, message));
+            }
+            None => {
+                let message = format!("`{text}` is not a duration");
+                return self.none(Draft::new(Code::WrongType, *at, message).help(form));
+            }
+        };
+        let (check, of) = (self.check_name(check)?, self.value_name(check, value)?);
+        let value = rate_name(&of, within)?;
+        self.rates.borrow_mut().insert((check.clone(), of, within));
+        Some(Condition::Value { check, value, op, number })
+    }
+
     /// Something is compared with what it cannot be compared with.
     fn odd_side<T>(&self, names: &[Text], span: Span, with: &str) -> Option<T> {
         let written = dotted(names);
@@ -289,18 +352,38 @@ impl Decoder<'_> {
     }
 
     fn changed(&self, arguments: &[Value], span: Span) -> Option<Trigger> {
-        let names = match arguments {
-            [Value { is: Is::Path(names), .. }] => names.as_slice(),
-            _ => &[],
+        let (names, states) = match arguments {
+            [Value { is: Is::Path(names), .. }, states @ ..] => (names.as_slice(), states),
+            _ => (&[][..], &[][..]),
+        };
+        let mut states = states.iter().map(|state| match &state.is {
+            Is::Text(text) => Some(Measured::Text(text.clone())),
+            Is::Number(number) => Some(Measured::Number(*number)),
+            other => {
+                let message = format!("a value changes to a number or a text, not to {}", other.describe());
+                self.none(Draft::new(Code::Condition, state.span, message))
+            }
+        });
+        let (from, to) = match (states.next(), states.next(), states.next()) {
+            (None, _, _) => (None, None),
+            (Some(to), None, _) => (None, Some(to?)),
+            (Some(from), Some(to), None) => (Some(from?), Some(to?)),
+            (Some(_), Some(_), Some(_)) => {
+                let draft = Draft::new(Code::Condition, span, "`changed` has too many arguments");
+                return self.none(draft.help("write changed(value.CHECK.VALUE, FROM, TO)"));
+            }
         };
         match names {
             [root, check, value] if root.is == "value" => {
                 let (check, value) = (self.check_name(check), self.value_name(check, value));
-                Some(Trigger::Changed { check: check?, value: value? })
+                Some(Trigger::Changed { check: check?, value: value?, from, to })
             }
             _ => {
                 let draft = Draft::new(Code::Condition, span, "`changed` needs a value");
-                self.none(draft.help("write changed(value.CHECK.VALUE)"))
+                self.none(
+                    draft
+                        .help("write changed(value.CHECK.VALUE), or with what it changes to, or from and to"),
+                )
             }
         }
     }
@@ -371,6 +454,11 @@ impl Decoder<'_> {
     }
 }
 
+/// The name under which the engine keeps a rate.
+pub(crate) fn rate_name(of: &ValueName, within: Duration) -> Option<ValueName> {
+    ValueName::new(&format!("{of}.per_second.{}s", within.as_secs())).ok()
+}
+
 /// Two conditions of one operator in a flat list.
 fn joined(left: Condition, right: Condition, all: bool) -> Vec<Condition> {
     let flat = |condition| match condition {
@@ -393,7 +481,7 @@ fn has_event(value: &Value) -> bool {
 }
 
 fn near_root(root: &str) -> Option<String> {
-    let known = ["check", "value", "match", "no_data", "changed"];
+    let known = ["check", "value", "match", "no_data", "changed", "rate"];
     suggestion(root, known)
         .filter(|text| text.starts_with("did"))
         .or_else(|| Some(format!("write a comparison, {FORMS}")))

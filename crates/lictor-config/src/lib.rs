@@ -20,6 +20,7 @@ mod reader;
 mod redact;
 mod reference;
 mod report;
+mod rule_test;
 mod schema;
 mod scope;
 mod secret;
@@ -36,11 +37,17 @@ pub use env::{Env, ProcessEnv};
 pub use failure::Failure;
 pub use load::{Loaded, load, parse, parse_in};
 pub use model::{
-    Action, Command, Config, Consul, Control, Disk, Dns, DnsRecord, Family, Heartbeat, Http, HttpAction,
-    IpRange, IpSource, JsonExpect, KvAction, Listen, Monitor, Node, NomadAction, NomadApi, NomadHow,
-    NomadTarget, Pattern, Phase, Process, ProcessBy, PublicIp, Qbittorrent, QbittorrentAction,
-    QbittorrentApi, Tcp, Tls, TorrentWork, Vpn, VpnAction, VpnSource, Watch, WatchKind,
+    Action, ClockSource, Command, Config, Consul, Control, Disk, Dns, DnsRecord, Family, File, Heartbeat,
+    HostClock, HostMemory, Http, HttpAction, IpRange, IpSource, Joined, Journal, JournalFrom, JsonExpect,
+    KvAction, Limit, Limits, Listen, Load, LoadMinutes, Missing, Monitor, Multiline, Node, NomadAction,
+    NomadApi, NomadHow, NomadTarget, Pattern, Phase, Pressure, Process, ProcessBy, Prometheus, PublicIp,
+    Qbittorrent, QbittorrentAction, QbittorrentApi, Reboot, Redis, RedisAction, RedisPlace, RedisQuestion,
+    RedisServer, Restart, SignalAction, SignalTo, Stream, Swap, SwapAction, SystemdAction, SystemdBus, Tcp,
+    Temperature, Tls, TorrentWork, Unit, UnitExpect, UnitName, UnitNameError, UnitVerb, Vpn, VpnAction,
+    VpnSource, Watch, WatchKind, Webhook, WebhookFormat,
 };
 pub use problem::Problem;
-pub use reference::{errors, reference};
+pub use reference::{errors, reference, rule_test_reference};
+pub use rule_test::{Expected, Given, Happening, Moment, RuleTest, RuleTests};
 pub use secret::{Secret, SecretError};
+pub use units::duration;

@@ -39,7 +39,8 @@ pub struct Loaded {
 }
 
 /// Reads files, and all files of directories whose names end in `.hcl` or `.json`, in
-/// lexical order; together they are one configuration.
+/// lexical order; together they are one configuration. Tests of rules, `*.test.hcl`, are left out
+/// of directories.
 ///
 /// # Errors
 /// Every mistake in any of the files.
@@ -73,6 +74,12 @@ pub fn parse_in(name: &str, text: &str, env: &dyn Env) -> Result<Loaded, Failure
     reading.finish(env)
 }
 
+/// Whether a file holds tests of rules, which lie beside them and are no part of a configuration.
+fn is_test(path: &Path) -> bool {
+    let name = path.file_stem().map(Path::new);
+    name.and_then(Path::extension).is_some_and(|end| end == "test")
+}
+
 #[derive(Default)]
 struct Reading {
     sources: Vec<Source>,
@@ -104,7 +111,7 @@ impl Reading {
         let wanted = |path: &PathBuf| {
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
             let ending = path.extension().is_some_and(|end| end == "hcl" || end == "json");
-            ending && !hidden && !path.is_dir()
+            ending && !hidden && !is_test(path) && !path.is_dir()
         };
         let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(wanted).collect();
         files.sort();
@@ -191,7 +198,7 @@ impl Reading {
             let monitors = expand::expand(&mut whole, &mut sources, env, &mut problems);
             problems.into_iter().for_each(|problem| report.add(problem));
             let scope = Scope::of(&whole, &report);
-            let decoder = Decoder { sources: &sources, env, report: &report, scope: &scope };
+            let decoder = Decoder::new(&sources, env, &report, &scope);
             block::decode(&decoder, &whole).map(|config| Config { monitors, ..config })
         };
         if config.is_none() && !report.has_errors() {

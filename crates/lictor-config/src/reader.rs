@@ -1,8 +1,11 @@
 //! Reading the attributes of one block by what the schema says of them. A reader reports
 //! what is wrong and goes on, so that all mistakes are found at once.
 
-use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lictor_core::{CheckName, ValueName};
 
 use crate::code::Code;
 use crate::env::Env;
@@ -19,9 +22,17 @@ pub(crate) struct Decoder<'a> {
     pub(crate) env: &'a dyn Env,
     pub(crate) report: &'a Report,
     pub(crate) scope: &'a Scope,
+    /// The rates that conditions look at: of which value of which check, over which time.
+    pub(crate) rates: RefCell<BTreeSet<(CheckName, ValueName, Duration)>>,
+    /// The groups that the acts of the present rule or remedy take from a line.
+    pub(crate) captured: RefCell<Vec<Text>>,
 }
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
+    pub(crate) fn new(sources: &'a [Source], env: &'a dyn Env, report: &'a Report, scope: &'a Scope) -> Self {
+        Self { sources, env, report, scope, rates: RefCell::default(), captured: RefCell::default() }
+    }
+
     pub(crate) fn add(&self, draft: Draft) {
         self.report.add(draft);
     }

@@ -18,6 +18,41 @@ pub fn reference() -> String {
     out
 }
 
+/// The reference of tests of rules: `docs/reference/rule-tests.md`.
+pub fn rule_test_reference() -> String {
+    let mut out = format!("{NOTE}\n# Tests of rules\n\n");
+    write_schema(&crate::rule_test::TOP, 1, &mut out);
+    out.push_str(RULE_TEST);
+    out
+}
+
+const RULE_TEST: &str = r#"
+## Example
+
+```hcl test
+config = "lictor.hcl"
+
+test "the shop is restarted when it is down for three looks, and only then" {
+  at "0s" {
+    observe "web" {}
+  }
+  at "30s" {
+    observe "web" {
+      status = "critical"
+      values = { status = 503 }
+    }
+  }
+  expect "49s" {
+    ran = []
+  }
+  expect "50s" {
+    ran    = ["restart-web"]
+    checks = { web = "critical" }
+  }
+}
+```
+"#;
+
 /// The reference of all mistakes: `docs/reference/errors.md`.
 pub fn errors() -> String {
     let mut out = format!(
@@ -46,6 +81,7 @@ In JSON the labels of a block are nested objects, repeated blocks are lists or f
 | duration | `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"7d"`, `"1w"`, `"1h 30m"`; at most ten years |
 | size | bytes, or `"10GiB"`, `"512MB"` and the like |
 | percentage | `"85%"` or `85` |
+| comparison | one of `<`, `<=`, `==`, `!=`, `>=`, `>` and a number: `"> 90"` |
 | pattern | a regular expression without look-around and back-references; in a text each backslash is written twice |
 | word | one of a few texts, which are listed |
 | statuses | `200`, `"200-299"`, `"2xx"`, or a list of those |
@@ -70,6 +106,8 @@ variable, and `X` is the secret itself, which is told as a warning. In a map of 
 | `check.NAME == "critical"` | the check has that status: `passing`, `warning`, `critical` or `unknown`; also `!=` |
 | `no_data(check.NAME)` | the check is `unknown` |
 | `value.CHECK.VALUE > 90` | the last value that the check's watcher reported compares so; also `<`, `<=`, `>=`, `==`, `!=` |
+| `value.CHECK.VALUE == "text"` | the same for a text; also `!=` |
+| `rate(value.CHECK.VALUE, "5m") > 3` | the value has changed so fast over that time, per second |
 | `a && b`, `a \|\| b`, `!a`, `(a)` | both, one, not |
 
 A condition over a value that nobody has reported can not be told, and does not hold. Two more expressions are events. They start
@@ -79,6 +117,9 @@ something, in `on`, but never hold: alone, in a list `[a, b]`, or joined by `||`
 |---|---|
 | `match.CHECK.PATTERN`, `match.KIND.CHECK.PATTERN` | the watcher read a line that its `match` block of that name describes |
 | `changed(value.CHECK.VALUE)` | the value is another than before |
+| `changed(value.CHECK.VALUE, 1)`, `changed(value.CHECK.VALUE, 0, 1)` | it is this now, or was the one and is the other; a text may stand for a number |
+
+In the `command` of `act "exec"`, `capture.NAME` is what the named group of the pattern captured in the line that started it.
 "#;
 
 fn write_block(block: &BlockType, level: usize, out: &mut String) {
@@ -146,6 +187,7 @@ fn write_attribute(attribute: &Attribute, name: &str, out: &mut String) {
     };
     let range = match attribute.kind {
         Kind::Whole(low, high) => format!(" From {low} to {high}."),
+        Kind::Number(low, high) => format!(" From {low} to {high}."),
         Kind::Duration(low, high) if !low.is_zero() || high != crate::schema::LONGEST => {
             let high = if high == crate::schema::LONGEST {
                 String::new()
@@ -187,6 +229,10 @@ mod tests {
                         units::size(text).is_some_and(|found| (low..=high).contains(&found))
                     }
                     Kind::Percent => units::percent(text).is_some(),
+                    Kind::Number(low, high) => {
+                        text.parse().is_ok_and(|number: f64| (low..=high).contains(&number))
+                    }
+                    Kind::Comparison => units::comparison(text).is_some(),
                     Kind::Statuses => units::statuses(text).is_some(),
                     Kind::Address => text.parse::<std::net::SocketAddr>().is_ok(),
                     Kind::Word(words) => words.contains(&text),

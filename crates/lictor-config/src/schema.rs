@@ -131,12 +131,16 @@ pub(crate) enum Kind {
     Flag,
     /// A whole number from and to.
     Whole(u64, u64),
+    /// Any number from and to.
+    Number(f64, f64),
     /// A duration from and to.
     Duration(Duration, Duration),
     /// A size in bytes, from and to.
     Size(u64, u64),
     /// `85%`
     Percent,
+    /// `> 90`
+    Comparison,
     Url,
     /// An IP address and a port.
     Address,
@@ -226,10 +230,11 @@ impl Kind {
         match self {
             Self::Text => "text",
             Self::Flag => "true or false",
-            Self::Whole(..) => "number",
+            Self::Whole(..) | Self::Number(..) => "number",
             Self::Duration(..) => "duration",
             Self::Size(..) => "size",
             Self::Percent => "percentage",
+            Self::Comparison => "comparison",
             Self::Url => "URL",
             Self::Address => "address",
             Self::HostPort => "host and port",
@@ -261,9 +266,11 @@ impl Kind {
             Self::Text => "text in quotes",
             Self::Flag => "true or false",
             Self::Whole(..) => "a whole number",
+            Self::Number(..) => "a number",
             Self::Duration(..) => "a duration such as \"10s\"",
             Self::Size(..) => "a size such as \"10GiB\"",
             Self::Percent => "a percentage such as \"85%\"",
+            Self::Comparison => "a comparison such as \"> 90\"",
             Self::Url => "a URL such as \"https://host/path\"",
             Self::Address => "an address such as \"127.0.0.1:8510\"",
             Self::HostPort => "host and port such as \"db.example:5432\"",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lictor_core::Budget;
+use lictor_core::{Budget, Compare};
 
 /// Nanoseconds in each unit of a duration, longest name first.
 const DURATION_UNITS: [(&str, u128); 6] = [
@@ -31,7 +31,7 @@ const SIZE_UNITS: [(&str, u128); 10] = [
 ];
 
 /// Reads `10s`, `1h 30m`, `1.5s`, `500ms`; units are ms, s, m, h, d and w (24-hour days).
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest == "0" {
         return Some(Duration::ZERO);
@@ -73,6 +73,24 @@ pub(crate) fn budget(text: &str) -> Option<Budget> {
     let (runs, per) = text.split_once(" in ")?;
     let runs: NonZeroU32 = runs.trim().parse().ok()?;
     duration(per).filter(|per| !per.is_zero()).map(|per| Budget { runs, per })
+}
+
+/// Reads `> 90`, `<= -1.5`, `== 0`.
+pub(crate) fn comparison(text: &str) -> Option<(Compare, f64)> {
+    const SIGNS: [(&str, Compare); 6] = [
+        ("<=", Compare::LessOrEqual),
+        (">=", Compare::GreaterOrEqual),
+        ("==", Compare::Equal),
+        ("!=", Compare::NotEqual),
+        ("<", Compare::Less),
+        (">", Compare::Greater),
+    ];
+    let text = text.trim();
+    let found = SIGNS.iter().find_map(|(sign, how)| text.strip_prefix(sign).map(|rest| (*how, rest.trim())));
+    let (how, digits) = found?;
+    // Neither `inf` nor `nan`: nothing compares with those as people expect.
+    let number: f64 = digits.parse().ok().filter(|number: &f64| number.is_finite())?;
+    digits.ends_with(|c: char| c.is_ascii_digit()).then_some((how, number))
 }
 
 /// Reads `200`, `200-299` or `2xx`.
@@ -198,6 +216,18 @@ mod tests {
         assert_eq!(statuses("404"), Some((404, 404)));
         for wrong in ["", "99", "600", "300-200", "6xx", "2x", "20-0"] {
             assert_eq!(statuses(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn comparisons_have_a_sign_and_a_number() {
+        assert_eq!(comparison("> 90"), Some((Compare::Greater, 90.0)));
+        assert_eq!(comparison("<=-1.5"), Some((Compare::LessOrEqual, -1.5)));
+        assert_eq!(comparison(" == 0 "), Some((Compare::Equal, 0.0)));
+        assert_eq!(comparison(">= 1e6"), Some((Compare::GreaterOrEqual, 1_000_000.0)));
+        for wrong in ["", "90", ">", "> ", "> x", "> inf", "< NaN", "=> 3", "= 3", "> 3%", "> 1e999", ">> 3"]
+        {
+            assert_eq!(comparison(wrong), None, "{wrong}");
         }
     }
 

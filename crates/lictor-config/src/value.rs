@@ -11,6 +11,7 @@ use regex::{Regex, RegexBuilder};
 use url::Url;
 
 use crate::code::Code;
+use crate::model::Limit;
 use crate::problem::Draft;
 use crate::reader::Reader;
 use crate::schema::Kind;
@@ -20,6 +21,9 @@ use crate::units::{self, Written};
 
 /// A compiled pattern may use at most this much memory, bytes.
 const REGEX_SIZE: usize = 1 << 20;
+
+/// Arguments by their place, and the groups of which they are what was captured.
+type Captured = Vec<(usize, String)>;
 
 impl Reader<'_> {
     fn error<T>(&self, code: Code, span: Span, message: impl Into<String>, help: &str) -> Option<T> {
@@ -176,6 +180,33 @@ impl Reader<'_> {
                 self.error(Code::Amount, value.span, format!("`{name}` is not a percentage"), "write \"85%\"")
             }
         }
+    }
+
+    /// A number, if it is set or has a default.
+    pub(crate) fn number(&self, name: &str) -> Option<f64> {
+        let Kind::Number(low, high) = self.attribute(name).kind else { return None };
+        let Some(value) = self.value(name) else {
+            return self.default(name).and_then(|text| text.parse().ok());
+        };
+        match value.is {
+            Is::Number(number) if (low..=high).contains(&number) => Some(number),
+            Is::Number(number) => {
+                let message = format!("`{name}` is between {low} and {high}, not {number}");
+                self.error(Code::Range, value.span, message, "")
+            }
+            _ => self.wrong(name, value),
+        }
+    }
+
+    /// `> 90`, if it is set.
+    pub(crate) fn comparison(&self, name: &str) -> Option<Limit> {
+        let text = self.text_at(name)?;
+        let Some((how, than)) = units::comparison(&text.is) else {
+            let help = "write one of <, <=, ==, !=, >=, > and a number, such as \"> 90\"";
+            let message = format!("`{}` is not a comparison", text.is);
+            return self.error(Code::Amount, text.span, message, help);
+        };
+        Some(Limit { how, than })
     }
 
     /// One of a few words, if it is set or has a default.
@@ -343,8 +374,41 @@ impl Reader<'_> {
         if argv.len() < items.len() {
             return None;
         }
+        self.program(argv, value.span)
+    }
+
+    /// The same for an act: an argument may be what a line was captured as, `capture.NAME`.
+    pub(crate) fn capturing_command(&self, name: &str) -> Option<(Vec<String>, Captured)> {
+        let Some(Is::List(items)) = self.value(name).map(|value| &value.is) else {
+            return Some((self.command(name)?, Vec::new()));
+        };
+        let mut groups = Vec::new();
+        let mut argv = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            match &item.is {
+                Is::Text(text) => argv.push(Text { is: text.clone(), span: item.span }),
+                Is::Path(names) => {
+                    let [root, group] = names.as_slice() else { return self.wrong(name, item) };
+                    if root.is != "capture" {
+                        return self.wrong(name, item);
+                    }
+                    if at == 0 {
+                        let message = "the program cannot come from a line";
+                        return self.error(Code::WrongType, item.span, message, "name a program");
+                    }
+                    self.decoder.captured.borrow_mut().push(group.clone());
+                    groups.push((at, group.is.clone()));
+                    argv.push(Text { is: String::new(), span: item.span });
+                }
+                _ => return self.wrong(name, item),
+            }
+        }
+        Some((self.program(argv, self.span(name))?, groups))
+    }
+
+    fn program(&self, argv: Vec<Text>, span: Span) -> Option<Vec<String>> {
         let Some(program) = argv.first() else {
-            return self.error(Code::Missing, value.span, format!("`{name}` is empty"), "name a program");
+            return self.error(Code::Missing, span, "this list is empty", "name a program");
         };
         if program.is.is_empty() {
             return self.error(Code::Missing, program.span, "the program has no name", "");

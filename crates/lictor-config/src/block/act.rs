@@ -2,7 +2,9 @@
 
 use lictor_core::Repeatability;
 
-use super::{act_exec, act_http, act_kv, act_nomad, qbittorrent, watch_vpn};
+use super::{
+    act_exec, act_host, act_http, act_kv, act_nomad, act_signal, qbittorrent, redis, systemd, watch_vpn,
+};
 use crate::code::Code;
 use crate::model::Action;
 use crate::problem::Draft;
@@ -11,13 +13,19 @@ use crate::schema::{BlockType, Bodies, Schema};
 use crate::syntax::tree::Block;
 
 /// The kinds of actions, each in a file of its own.
-const KINDS: [(&str, &Schema, Decode); 6] = [
+const KINDS: &[(&str, &Schema, Decode)] = &[
     ("exec", &act_exec::SCHEMA, act_exec::decode),
     ("http", &act_http::SCHEMA, act_http::decode),
     ("kv", &act_kv::SCHEMA, act_kv::decode),
     ("qbittorrent", &qbittorrent::ACT, qbittorrent::act),
     ("nomad", &act_nomad::SCHEMA, act_nomad::decode),
     ("vpn", &watch_vpn::ACT, watch_vpn::act),
+    ("redis", &redis::ACT, redis::act),
+    ("systemd", &systemd::ACT, systemd::act),
+    ("signal", &act_signal::SCHEMA, act_signal::decode),
+    ("journal_vacuum", &act_host::JOURNAL_VACUUM, act_host::journal_vacuum),
+    ("swap", &act_host::SWAP, act_host::swap),
+    ("reboot", &act_host::REBOOT, act_host::reboot),
 ];
 
 /// Reads one kind of action, and what may be done when its outcome is not known.

@@ -9,7 +9,9 @@ use crate::schema::Schema;
 
 pub(super) static SCHEMA: Schema = Schema {
     doc: "Runs a program: done when it exits with status 0. It runs in a process group of its own, which \
-          is ended when the time limit is over.",
+          is ended when the time limit is over. An argument may be what a named group of the pattern captured in the \
+          line that started it: `command = [\"ban\", capture.address]`. It is always one whole argument, and one that \
+          begins with `-` is refused. The program also has it as `LICTOR_CAPTURE_ADDRESS`.",
     groups: &[watch_exec::COMMAND],
     blocks: &[],
     values: &[],
@@ -26,6 +28,6 @@ rule "job" {
 };
 
 pub(super) fn decode(reader: &Reader<'_>) -> Option<(Action, Repeatability)> {
-    let command = watch_exec::command(reader)?;
+    let command = watch_exec::capturing(reader)?;
     Some((Action::Exec(command), Repeatability::Neither))
 }

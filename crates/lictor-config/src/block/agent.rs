@@ -2,6 +2,8 @@
 
 use lictor_core::{Limits, Mode};
 
+use crate::code::Code;
+use crate::problem::Draft;
 use crate::reader::Reader;
 use crate::schema::{Attribute, BlockType, Bodies, Kind, Schema};
 
@@ -28,6 +30,8 @@ static SCHEMA: Schema = Schema {
             "While more than this share of all targets is bad at once, no new run starts: the fault is \
              then elsewhere.",
         ),
+        Attribute::new("allow_reboot", Kind::Flag, "Whether `act \"reboot\"` may restart this machine.")
+            .default("false"),
     ]],
     blocks: &[],
     values: &[],
@@ -45,6 +49,12 @@ pub(super) fn decode(reader: &Reader<'_>) -> (Mode, Limits) {
     let hold = reader.percent("hold_above").and_then(|percent| {
         crate::value::exact(percent.round()).and_then(|percent| u8::try_from(percent).ok())
     });
+    let scope = &reader.decoder.scope;
+    if scope.reboot && !scope.token {
+        let message = "anybody on this machine may have it restarted: the listener asks for no token";
+        let draft = Draft::warning(Code::OpenReboot, reader.span("allow_reboot"), message);
+        reader.decoder.add(draft.help("set token_file in the block http"));
+    }
     let limits = Limits { in_flight: reader.count_or_default("max_in_flight"), hold_above_percent: hold };
     (mode(reader), limits)
 }
@@ -66,6 +76,17 @@ mod tests {
             .plan;
         assert_eq!(plan.mode, Mode::Observe);
         assert_eq!((plan.limits.in_flight.get(), plan.limits.hold_above_percent), (2, Some(33)));
+    }
+
+    #[test]
+    fn who_may_restart_the_machine_shows_a_token() {
+        let warned = |http: &str| {
+            let loaded = parsed(&format!("agent {{\n allow_reboot = true\n}}\n{http}"));
+            loaded.warnings.iter().map(crate::Problem::one_line).find(|line| line.contains("LIC0909"))
+        };
+        assert_snapshot!(warned("").unwrap(), @"x.hcl:2:17: anybody on this machine may have it restarted: the listener asks for no token (set token_file in the block http) [LIC0909]");
+        assert!(warned("http {\n port = 1\n}").is_some());
+        assert_eq!(warned("http {\n token_file = \"/t\"\n}"), None);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lictor_core::{CheckName, CheckSource, Plan, RemedyName};
+use lictor_core::{CheckName, CheckSource, Plan, Rate, RemedyName};
 
 use super::{TOP, agent, check, connection_monitor, consul, listen, node, remedy, rule, watch};
 use crate::code::Code;
+use crate::condition::rate_name;
 use crate::model::Config;
 use crate::problem::Draft;
 use crate::reader::{Decoder, Reader};
@@ -75,6 +76,11 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         decoder.add(draft.help("add a block such as watch \"http\" \"NAME\" { url = \"…\" }"));
     }
     check_circles(decoder, &plan);
+    for (check, of, within) in decoder.rates.take() {
+        if let (Some(check), Some(name)) = (plan.checks.get_mut(&check), rate_name(&of, within)) {
+            check.rates.push(Rate { name, of, within });
+        }
+    }
     config.plan = Arc::new(plan);
     config.consul = match consul {
         None => None,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::rule::Decoded;
 use super::{starting, step};
 use crate::code::Code;
+use crate::model::{Action, Reboot};
 use crate::problem::Draft;
 use crate::reader::{Decoder, Reader};
 use crate::schema::{Attribute, BlockType, Bodies, Kind, Schema};
@@ -91,7 +92,9 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<Decoded> {
             steps.push(one.step);
             actions.extend(one.action);
         }
-        starting::Particular { steps, on_cancel, definition: canonical::digest(block) }
+        let reboots = actions.iter().any(|(_, action)| matches!(action, Action::Reboot(_)));
+        let target = reboots.then(|| Reboot::TARGET.to_owned());
+        starting::Particular { steps, on_cancel, definition: canonical::digest(block), target, reboots }
     });
     let (name, remedy) = starting::decode(&reader, name, particular)?;
     Some((name, remedy, actions))

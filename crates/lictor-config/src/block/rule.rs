@@ -66,6 +66,7 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<Decoded> {
     let particular = acted.zip(on_failure).and_then(|((kind, named), on_failure)| {
         action = Some(named);
         let name = StepName::new(STEP).ok()?;
+        let target = action.as_ref().and_then(|(_, action)| action.target()).map(str::to_owned);
         let steps = vec![Step {
             name,
             kind,
@@ -76,7 +77,15 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<Decoded> {
             backoff_max,
             on_failure,
         }];
-        Some(starting::Particular { steps, on_cancel: None, definition: canonical::digest(block) })
+        step::not_restarted_twice(&reader, action.as_ref(), attempts);
+        let reboots = matches!(action, Some((_, Action::Reboot(_))));
+        Some(starting::Particular {
+            steps,
+            on_cancel: None,
+            definition: canonical::digest(block),
+            target,
+            reboots,
+        })
     });
     let (name, remedy) = starting::decode(&reader, name, particular)?;
     Some((name, remedy, action.into_iter().collect()))
@@ -233,5 +242,29 @@ rule "c" {
         };
         assert_snapshot!(mistakes(&format!("{WATCH}{}{}", rule("a", "b"), rule("b", "a"))), @"7:6: these escalate to each other in a circle: a → b → a [LIC0402]");
         assert_snapshot!(mistakes(&format!("{WATCH}{}", rule("a", "a"))), @"7:6: these escalate to each other in a circle: a → a [LIC0402]");
+    }
+
+    #[test]
+    fn an_argument_may_come_from_the_line_that_starts_it() {
+        let text = |regex: &str, on: &str, command: &str| {
+            format!(
+                "watch \"exec\" \"w\" {{\n command = [\"true\"]\n match \"refused\" {{\n regex = \"{regex}\"\n }}\n}}\n\
+                 rule \"ban\" {{\n on = {on}\n act \"exec\" {{\n command = {command}\n }}\n}}"
+            )
+        };
+        let (regex, on) = ("refused (?P<address>[0-9.]+)", "match.w.refused");
+        let config = parsed(&text(regex, on, "[\"ban\", \"--\", capture.address]")).config;
+        let Some(Action::Exec(command)) = config.actions.values().next() else { panic!() };
+        assert_eq!((command.argv.len(), command.captured.as_slice()), (3, &[(2, "address".to_owned())][..]));
+        assert_snapshot!(mistakes(&text(regex, on, "[\"ban\", capture.adress]")), @"10:28: the pattern `refused` of `w` has no group `adress` (did you mean `address`?) [LIC0401]");
+        assert_snapshot!(mistakes(&text(regex, on, "[capture.address]")), @"10:13: the program cannot come from a line (name a program) [LIC0206]");
+        assert_snapshot!(mistakes(&text(regex, "check.w == \"critical\"", "[\"ban\", capture.address]")), @"10:28: no line starts this, so nothing is captured as `address` (let a match start it: on = match.WATCHER.PATTERN) [LIC0401]");
+        assert_snapshot!(mistakes(&text(regex, on, "[\"ban\", match.address]")), @r#"10:20: `command` is a list of program and arguments such as ["systemctl", "restart", "x"], not a reference [LIC0206]"#);
+    }
+
+    #[test]
+    fn a_condition_may_end_elsewhere_than_it_begins() {
+        let found = rule("on = value.w.x > 90\n until = value.w.x < 80");
+        assert_eq!(found.until.unwrap().to_string(), "value.w.x < 80");
     }
 }

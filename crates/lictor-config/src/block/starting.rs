@@ -7,6 +7,7 @@ use lictor_core::{LeaseName, Remedy, RemedyName, Step, StepKind, StepName, Targe
 
 use super::{agent, step};
 use crate::code::Code;
+use crate::model::Reboot;
 use crate::problem::Draft;
 use crate::reader::Reader;
 use crate::schema::{Attribute, Kind, LONGEST};
@@ -23,13 +24,21 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
         "What starts it: a condition that becomes true, or an event; any of a list.",
     )
     .default_words("required, unless another one escalates to it"),
+    Attribute::new(
+        "until",
+        Kind::Condition,
+        "Once its condition has held it counts as holding until this does: a threshold to start at, and another to \
+         be content with.",
+    ),
     Attribute::new("guard", Kind::Condition, "Must hold when it starts."),
     Attribute::new("target", Kind::Text, "What it works on: at most one run at a time has a target.")
-        .default_words("its own name"),
+        .default_words(
+            "what its action works on if that has a name, such as a unit (a rule only); else its own name",
+        ),
     Attribute::new(
         "cooldown",
         Kind::Duration(Duration::ZERO, LONGEST),
-        "Time from the start of one run to the next, per target.",
+        "Time from the last start of whatever has the same target to the next start of this one.",
     )
     .default("1m"),
     Attribute::new("budget", Kind::Budget, "At most so many runs in such a time."),
@@ -72,6 +81,10 @@ pub(super) struct Particular {
     pub(super) steps: Vec<Step>,
     pub(super) on_cancel: Option<StepName>,
     pub(super) definition: String,
+    /// What its action works on, if that has a name.
+    pub(super) target: Option<String>,
+    /// Whether it restarts this machine.
+    pub(super) reboots: bool,
 }
 
 /// The name of a rule or remedy.
@@ -99,12 +112,15 @@ pub(super) fn decode(
         // It is started by hand, or by one that escalates to it.
         None => Some(Vec::new()),
     };
+    let until = reader.value("until").map(|value| decoder.condition(value));
     let guard = reader.value("guard").map(|value| decoder.condition(value));
     let cancel = reader.value("cancel_when").map(|value| decoder.condition(value));
-    let target = target(reader, name.as_ref());
+    let natural = particular.as_ref().and_then(|particular| particular.target.as_deref());
+    let target = target(reader, natural.or(name.as_ref().map(RemedyName::as_str)));
     let escalate = escalate(reader);
     let lease = lease(reader);
-    let (cooldown, budget) = (reader.duration("cooldown"), reader.budget("budget"));
+    let reboots = particular.as_ref().is_some_and(|particular| particular.reboots);
+    let (cooldown, budget) = (cooldown(reader, reboots), reader.budget("budget"));
     let deferred = reader.flag_if("defer");
     let give_up_after =
         reader.whole("give_up_after").and_then(|n| u32::try_from(n).ok()).and_then(NonZeroU32::new);
@@ -112,6 +128,7 @@ pub(super) fn decode(
     if let (Some(deadline), Some(particular)) = (deadline, &particular) {
         check_deadline(reader, deadline, &particular.steps);
     }
+    captured(reader, on.as_deref());
     let (on, particular) = (on?, particular?);
     let conditional = on.iter().any(|trigger| matches!(trigger, Trigger::When(_)));
     let longest = particular.steps.iter().fold(Duration::ZERO, |sum, step| sum.saturating_add(longest(step)));
@@ -119,6 +136,7 @@ pub(super) fn decode(
         // An escalation must not be lost because another one was just before it.
         defer: deferred.unwrap_or(conditional || on.is_empty()),
         on,
+        until: flatten(until)?,
         guard: flatten(guard)?,
         target: target?,
         lease: lease?,
@@ -146,10 +164,58 @@ fn flatten<T>(written: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-fn target(reader: &Reader<'_>, name: Option<&RemedyName>) -> Option<Target> {
+/// What the acts take from a line must be a group of each pattern that starts them.
+fn captured(reader: &Reader<'_>, on: Option<&[Trigger]>) {
+    let decoder = reader.decoder;
+    let used = decoder.captured.take();
+    let matches = on.unwrap_or_default().iter().filter_map(|trigger| match trigger {
+        Trigger::Match { source, pattern } => Some((source.as_str(), pattern.as_str())),
+        Trigger::When(_) | Trigger::Changed { .. } => None,
+    });
+    let matches: Vec<(&str, &str)> = matches.collect();
+    for name in used {
+        if matches.is_empty() && on.is_some() {
+            let message = format!("no line starts this, so nothing is captured as `{}`", name.is);
+            let draft = Draft::new(Code::UnknownReference, name.span, message);
+            decoder.add(draft.help("let a match start it: on = match.WATCHER.PATTERN"));
+            continue;
+        }
+        for (source, pattern) in &matches {
+            let known = decoder.scope.checks.get(*source).and_then(|source| source.patterns.get(*pattern));
+            let Some(known) = known.filter(|known| !known.groups.contains(&name.is)) else { continue };
+            let message = format!("the pattern `{pattern}` of `{source}` has no group `{}`", name.is);
+            let draft = Draft::new(Code::UnknownReference, name.span, message);
+            decoder.add_near(draft, &name.is, known.groups.iter().map(String::as_str));
+        }
+    }
+}
+
+/// What restarts this machine does so once a day at most, whichever rule it is.
+fn cooldown(reader: &Reader<'_>, reboots: bool) -> Duration {
+    let cooldown = reader.duration("cooldown");
+    if !reboots {
+        return cooldown;
+    }
+    if reader.value("target").is_some() {
+        let message = format!("what restarts this machine has the target `{}`", Reboot::TARGET);
+        let draft = Draft::new(Code::Combination, reader.span("target"), message);
+        reader.decoder.add(draft.help("leave `target` out"));
+    }
+    if !reader.is_set("cooldown") {
+        return Reboot::ONCE_IN;
+    }
+    if cooldown < Reboot::ONCE_IN {
+        let message = format!("this machine is restarted once in {} at most", Written(Reboot::ONCE_IN));
+        let draft = Draft::new(Code::Range, reader.span("cooldown"), message);
+        reader.decoder.add(draft.help("leave `cooldown` out, or make it longer"));
+    }
+    cooldown
+}
+
+fn target(reader: &Reader<'_>, natural: Option<&str>) -> Option<Target> {
     let text = match reader.value("target") {
         Some(_) => reader.text_at("target")?,
-        None => return Target::new(name?.as_str()).ok(),
+        None => return Target::new(natural?).ok(),
     };
     match Target::new(&text.is) {
         Ok(target) => Some(target),

@@ -7,7 +7,7 @@ use lictor_core::{ActionName, OnFailure, Repeatability, Step, StepKind, StepName
 
 use super::act;
 use crate::code::Code;
-use crate::model::Action;
+use crate::model::{Action, Reboot};
 use crate::problem::Draft;
 use crate::reader::Reader;
 use crate::schema::{Attribute, BlockType, Bodies, Kind, LONGEST, Schema};
@@ -181,6 +181,7 @@ pub(super) fn decode(reader: &Reader<'_>, remedy: &str, name: &Text, steps: &[Te
         (None, waiting) => (waiting?, None),
     };
     let Attempts { attempts, backoff, backoff_max } = attempts;
+    not_restarted_twice(reader, action.as_ref(), attempts);
     let once = matches!(kind, StepKind::Act { repeat: Repeatability::Neither, .. });
     if once && attempts.get() > 1 && matches!(action, Some((_, Action::Http(_)))) {
         let message = "a request whose answer is unclear is not made again";
@@ -294,6 +295,20 @@ pub(super) fn attempts(reader: &Reader<'_>) -> Attempts {
         reader.decoder.add(Draft::new(Code::Combination, reader.span("backoff_max"), message));
     }
     Attempts { attempts: reader.count_or_default("attempts"), backoff, backoff_max: most.max(backoff) }
+}
+
+/// A restart of this machine has one attempt: what is refused for a day is not worth a second one.
+pub(super) fn not_restarted_twice(
+    reader: &Reader<'_>,
+    action: Option<&(ActionName, Action)>,
+    attempts: NonZeroU32,
+) {
+    if attempts.get() > 1 && matches!(action, Some((_, Action::Reboot(_)))) {
+        let once = crate::units::Written(Reboot::ONCE_IN);
+        let message = format!("this machine is restarted once in {once} at most, so there is one attempt");
+        let draft = Draft::new(Code::Combination, reader.span("attempts"), message);
+        reader.decoder.add(draft.help("leave `attempts` out"));
+    }
 }
 
 /// What happens when a step has failed; `steps` are those it may name.

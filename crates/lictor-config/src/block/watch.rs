@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use lictor_core::{CheckName, CheckPlan, PatternName};
+use lictor_core::{CheckName, CheckPlan, Counting, PatternName};
 use regex::Regex;
 
 use super::{
-    judgement, qbittorrent, watch_disk, watch_dns, watch_exec, watch_heartbeat, watch_http, watch_process,
-    watch_public_ip, watch_tcp, watch_vpn,
+    judgement, qbittorrent, redis, systemd, watch_clock, watch_disk, watch_dns, watch_exec, watch_file,
+    watch_heartbeat, watch_http, watch_journal, watch_load, watch_memory, watch_process, watch_prometheus,
+    watch_public_ip, watch_stream, watch_swap, watch_tcp, watch_temperature, watch_vpn, watch_webhook,
 };
 use crate::code::Code;
 use crate::model::{Pattern, Watch, WatchKind};
 use crate::problem::Draft;
 use crate::reader::{Decoder, Reader};
-use crate::schema::{Attribute, BlockType, Bodies, Kind, Schema};
+use crate::schema::{Attribute, BlockType, Bodies, Kind, LONGEST, Schema};
 use crate::syntax::tree::Block;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The kinds of watchers, each in a file of its own.
-const KINDS: [(&str, &Schema, Decode); 10] = [
+const KINDS: &[(&str, &Schema, Decode)] = &[
     ("http", &watch_http::SCHEMA, watch_http::decode),
     ("tcp", &watch_tcp::SCHEMA, watch_tcp::decode),
     ("dns", &watch_dns::SCHEMA, watch_dns::decode),
@@ -28,6 +31,18 @@ const KINDS: [(&str, &Schema, Decode); 10] = [
     ("qbittorrent", &qbittorrent::WATCH, qbittorrent::watch),
     ("vpn", &watch_vpn::SCHEMA, watch_vpn::decode),
     ("public_ip", &watch_public_ip::SCHEMA, watch_public_ip::decode),
+    ("prometheus", &watch_prometheus::SCHEMA, watch_prometheus::decode),
+    ("redis", &redis::WATCH, redis::watch),
+    ("webhook", &watch_webhook::SCHEMA, watch_webhook::decode),
+    ("memory", &watch_memory::SCHEMA, watch_memory::decode),
+    ("swap", &watch_swap::SCHEMA, watch_swap::decode),
+    ("load", &watch_load::SCHEMA, watch_load::decode),
+    ("temperature", &watch_temperature::SCHEMA, watch_temperature::decode),
+    ("clock", &watch_clock::SCHEMA, watch_clock::decode),
+    ("file", &watch_file::SCHEMA, watch_file::decode),
+    ("stream", &watch_stream::SCHEMA, watch_stream::decode),
+    ("journal", &watch_journal::SCHEMA, watch_journal::decode),
+    ("unit", &systemd::WATCH, systemd::watch),
 ];
 
 /// Reads what is particular to one kind.
@@ -73,6 +88,17 @@ static MATCH_SCHEMA: Schema = Schema {
     groups: &[&[
         Attribute::new("regex", Kind::Regex, "What a line must match."),
         Attribute::new("contains", Kind::Text, "What a line must contain, as it is."),
+        Attribute::new("at_least", Kind::Whole(2, 10_000), "So many lines are one event."),
+        Attribute::new(
+            "within",
+            Kind::Duration(SECOND, LONGEST),
+            "Within which time `at_least` lines must come.",
+        ),
+        Attribute::new(
+            "absent_for",
+            Kind::Duration(SECOND, LONGEST),
+            "That no line matched for so long is the event, not that one did.",
+        ),
     ]],
     blocks: &[],
     values: &[],
@@ -98,10 +124,15 @@ pub(super) fn decode(decoder: &Decoder<'_>, block: &Block) -> Option<(CheckName,
         }
     };
     let (every, timeout) = schedule(&reader);
-    let beats = kind.is == "heartbeat";
+    let beats = matches!(kind.is.as_str(), "heartbeat" | "webhook");
     let silent = every.saturating_mul(3).saturating_add(timeout);
     let plan = judgement::watched(&reader, if beats { None } else { Some(silent) });
-    let patterns = reader.blocks("match").into_iter().filter_map(|block| pattern(decoder, block)).collect();
+    let found = reader.blocks("match").into_iter().filter_map(|block| pattern(decoder, block));
+    let (mut patterns, mut plan) = (Vec::new(), plan);
+    for (pattern, counting) in found {
+        plan.patterns.extend(counting.map(|counting| (pattern.name.clone(), counting)));
+        patterns.push(pattern);
+    }
     let kind = decode(&reader);
     Some((name?, Watch { kind: kind?, every, timeout, patterns }, plan))
 }
@@ -122,7 +153,7 @@ fn schedule(reader: &Reader<'_>) -> (Duration, Duration) {
     (every, timeout.min(every))
 }
 
-fn pattern(decoder: &Decoder<'_>, block: &Block) -> Option<Pattern> {
+fn pattern(decoder: &Decoder<'_>, block: &Block) -> Option<(Pattern, Option<Counting>)> {
     let reader = Reader::new(decoder, block, &MATCH_SCHEMA);
     let label = block.labels.first()?;
     let name = PatternName::new(&label.is);
@@ -141,11 +172,27 @@ fn pattern(decoder: &Decoder<'_>, block: &Block) -> Option<Pattern> {
             None
         }
     };
-    Some(Pattern { name: name.ok()?, regex: regex? })
+    let counting = counting(&reader);
+    Some((Pattern { name: name.ok()?, regex: regex? }, counting))
+}
+
+/// When the matches of a pattern are an event.
+fn counting(reader: &Reader<'_>) -> Option<Counting> {
+    for other in ["at_least", "within"] {
+        reader.exclude(other, "absent_for");
+    }
+    reader.needs("at_least", "within");
+    reader.needs("within", "at_least");
+    if let Some(silent) = reader.duration_if("absent_for") {
+        return Some(Counting::AbsentFor(silent));
+    }
+    Some(Counting::AtLeast { lines: reader.count("at_least")?, within: reader.duration_if("within")? })
 }
 
 #[cfg(test)]
 mod tests {
+    use lictor_core::{Counting, PatternName};
+
     use crate::testing::{mistakes, parsed};
     use insta::assert_snapshot;
     use lictor_core::CheckName;
@@ -236,6 +283,48 @@ watch "exec" "e" {
         27:16: `regex` and `contains` exclude each other (the other one: x.hcl:26:16) [LIC0207]
         29:9: the name `p` is used twice (first here: x.hcl:23:9) [LIC0204]
         30:15: not a regular expression: unclosed group [LIC0304]
+        "#);
+    }
+
+    #[test]
+    fn lines_may_have_to_be_many_or_to_be_missing() {
+        let text = r#"watch "exec" "log" {
+  command = ["x"]
+  match "oom" {
+    contains = "out of memory"
+    at_least = 5
+    within   = "1m"
+  }
+  match "beat" {
+    regex      = "^beat"
+    absent_for = "10m"
+  }
+  match "plain" {
+    contains = "x"
+  }
+}"#;
+        let plan = parsed(text).config.plan;
+        let patterns = &plan.checks[&CheckName::new("log").unwrap()].patterns;
+        let counting = |name: &str| patterns.get(&PatternName::new(name).unwrap()).copied();
+        let within = Duration::from_secs(60);
+        assert_eq!(counting("oom"), Some(Counting::AtLeast { lines: 5.try_into().unwrap(), within }));
+        assert_eq!(counting("beat"), Some(Counting::AbsentFor(Duration::from_secs(600))));
+        assert_eq!(counting("plain"), None);
+    }
+
+    #[test]
+    fn mistakes_in_counting() {
+        let of = |lines: &str| {
+            mistakes(&format!(
+                "watch \"exec\" \"log\" {{\n command = [\"x\"]\n match \"m\" {{\n contains = \"x\"\n{lines}\n }}\n}}"
+            ))
+        };
+        assert_snapshot!(of("at_least = 5"), @"5:12: `at_least` needs `within` [LIC0207]");
+        assert_snapshot!(of("within = \"1m\""), @"5:10: `within` needs `at_least` [LIC0207]");
+        assert_snapshot!(of("at_least = 1\n within = \"1m\""), @"5:12: `at_least` is a whole number from 2 to 10000, not 1 [LIC0302]");
+        assert_snapshot!(of("at_least = 2\n within = \"1m\"\n absent_for = \"1m\""), @r#"
+        7:15: `at_least` and `absent_for` exclude each other (the other one: x.hcl:5:12) [LIC0207]
+        7:15: `within` and `absent_for` exclude each other (the other one: x.hcl:6:11) [LIC0207]
         "#);
     }
 }

@@ -44,7 +44,14 @@ pub(super) fn decode(reader: &Reader<'_>) -> Option<WatchKind> {
 /// Reads program, environment and directory.
 pub(super) fn command(reader: &Reader<'_>) -> Option<Command> {
     let (argv, env, cwd) = (reader.command("command"), env(reader), directory(reader));
-    Some(Command { argv: argv?, env, cwd })
+    Some(Command { argv: argv?, captured: Vec::new(), env, cwd })
+}
+
+/// The same of an act, which may take arguments from the line that started it.
+pub(super) fn capturing(reader: &Reader<'_>) -> Option<Command> {
+    let (command, env, cwd) = (reader.capturing_command("command"), env(reader), directory(reader));
+    let (argv, captured) = command?;
+    Some(Command { argv, captured, env, cwd })
 }
 
 fn directory(reader: &Reader<'_>) -> Option<PathBuf> {
@@ -114,7 +121,7 @@ watch "exec" "d" {
 }
 "#), @r#"
         3:13: `command` is a list of program and arguments: there is no shell to take it apart (write ["check_raid", "-w", "5"]) [LIC0206]
-        6:13: `command` is empty (name a program) [LIC0203]
+        6:13: this list is empty (name a program) [LIC0203]
         7:13: `cwd` must be an absolute path (begin it with `/`) [LIC0305]
         10:19: `command` is a list of program and arguments such as ["systemctl", "restart", "x"], not a number [LIC0206]
         11:15: `A=B` is not the name of a variable [LIC0303]

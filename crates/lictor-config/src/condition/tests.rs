@@ -49,6 +49,7 @@ fn operators_bind_as_in_hcl() {
         Condition::Not(_) => "not".to_owned(),
         Condition::Is { .. } => "is".to_owned(),
         Condition::Value { .. } => "value".to_owned(),
+        Condition::Text { .. } => "text".to_owned(),
     };
     let a = "check.w == \"critical\"";
     assert_eq!(shape(a), "is");
@@ -60,6 +61,9 @@ fn operators_bind_as_in_hcl() {
     assert_eq!(shape(&format!("({a} || {a}) && {a}")), "all 2");
     assert_eq!(shape(&format!("!({a} || {a})")), "not");
     assert_eq!(shape("value.w.load >= -1.5"), "value");
+    assert_eq!(shape("value.w.state == \"up\""), "text");
+    assert_eq!(shape("\"up\" != value.w.state"), "not");
+    assert_eq!(shape("rate(value.w.errors, \"5m\") > 0.5"), "value");
     assert_eq!(shape("check[\"odd.name\"] == \"warning\""), "is");
     assert_eq!(shape("check.5 == \"unknown\""), "is");
     assert_eq!(shape("check.all == \"warning\""), "is");
@@ -142,10 +146,47 @@ fn events_that_cannot_be_say_why() {
     assert_snapshot!(wrong("match.tcp.w.odd"), @"`w` is a watcher of kind `exec`, not `tcp` [LIC0401]");
     assert_snapshot!(wrong("match.exec.all.odd"), @"`all` is a check, not a watcher of kind `exec` [LIC0401]");
     assert_snapshot!(wrong("match.w"), @"`match.w` is not a reference (a match is match.CHECK.PATTERN) [LIC0501]");
-    assert_snapshot!(wrong("changed(check.w)"), @"`changed` needs a value (write changed(value.CHECK.VALUE)) [LIC0501]");
+    assert_snapshot!(wrong("changed(check.w)"), @"`changed` needs a value (write changed(value.CHECK.VALUE), or with what it changes to, or from and to) [LIC0501]");
     assert_snapshot!(wrong("match.w.odd && check.w == \"critical\""), @"a match is an event and never holds, so it cannot be a condition or part of one (events can only start something: put it into `on`, alone, in a list, or joined by `||`) [LIC0502]");
     assert_snapshot!(wrong("!changed(value.w.x)"), @"a change of a value is an event and never holds, so it cannot be a condition or part of one (events can only start something: put it into `on`, alone, in a list, or joined by `||`) [LIC0502]");
     assert_snapshot!(mistakes(&rule("match.w.odd", "changed(value.w.x)")), @"19:11: a change of a value is an event and never holds, so it cannot be a condition or part of one (events can only start something: put it into `on`, alone, in a list, or joined by `||`) [LIC0502]");
+}
+
+#[test]
+fn a_rate_is_kept_by_the_check_whose_value_it_is_of() {
+    let rule = rule("rate(value.w.errors, \"5m\") > 3 || 1 < rate(value.w.errors, \"1m\")", "");
+    let plan = &parsed(&rule).config.plan;
+    let rates = plan.checks.iter().flat_map(|(check, plan)| plan.rates.iter().map(move |rate| (check, rate)));
+    let rates: Vec<String> = rates
+        .map(|(check, rate)| format!("{check} {} of {} in {:?}", rate.name, rate.of, rate.within))
+        .collect();
+    let wanted = ["w errors.per_second.60s of errors in 60s", "w errors.per_second.300s of errors in 300s"];
+    assert_eq!(rates, wanted);
+    let on = plan.remedies.values().next().unwrap().on[0].to_string();
+    assert_eq!(on, "(value.w.errors.per_second.300s > 3 || value.w.errors.per_second.60s > 1)");
+}
+
+#[test]
+fn a_change_may_be_one_from_something_to_something() {
+    let shown = |on: &str| triggers(on)[0].to_string();
+    for written in
+        ["changed(value.w.x)", "changed(value.w.x, 1)", "changed(value.w.x, \"active\", \"failed\")"]
+    {
+        assert_eq!(shown(written), written);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_rates_changes_and_texts() {
+    let wrong = |on: &str| mistakes(&rule(on, "")).split_once(": ").unwrap().1.to_owned();
+    assert_snapshot!(wrong("rate(value.w.x, \"5m\")"), @r#"a rate alone is not a condition (compare it: rate(value.CHECK.VALUE, "5m") > 3, in changes per second) [LIC0501]"#);
+    assert_snapshot!(wrong("rate(value.w.x) > 3"), @r#"`rate` needs a value and a time (write rate(value.CHECK.VALUE, "5m")) [LIC0501]"#);
+    assert_snapshot!(wrong("rate(check.w, \"5m\") > 3"), @r#"`check.w` cannot be compared with a number (a check is check.NAME and has a status: check.NAME == "critical") [LIC0503]"#);
+    assert_snapshot!(wrong("rate(value.w.x, \"soon\") > 3"), @r#"`soon` is not a duration (write rate(value.CHECK.VALUE, "5m")) [LIC0206]"#);
+    assert_snapshot!(wrong("rate(value.w.x, \"2d\") > 3"), @"`2d` is not between 1s and 1d [LIC0302]");
+    assert_snapshot!(wrong("changed(value.w.x, 1, 2, 3)"), @"`changed` has too many arguments (write changed(value.CHECK.VALUE, FROM, TO)) [LIC0501]");
+    assert_snapshot!(wrong("changed(value.w.x, [1])"), @"a value changes to a number or a text, not to a list [LIC0501]");
+    assert_snapshot!(wrong("value.w.state < \"up\""), @"texts have no order here (use `==` or `!=`, or compare with a number) [LIC0503]");
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) fn expand(
         let scratch = Report::default();
         let scope = Scope { consul, ..Scope::default() };
         let expansion = {
-            let decoder = Decoder { sources, env, report: &scratch, scope: &scope };
+            let decoder = Decoder::new(sources, env, &scratch, &scope);
             let reader = Reader::new(&decoder, block, &connection_monitor::SCHEMA);
             connection_monitor::check(&reader, label);
             if scratch.has_errors() {

@@ -1,6 +1,11 @@
 //! The configuration as typed values: what the agent is built from.
 
+mod host;
+mod journal;
+mod lines;
+mod metrics;
 mod monitor;
+mod systemd;
 mod torrent;
 
 use std::collections::BTreeMap;
@@ -13,7 +18,18 @@ use lictor_core::{ActionName, CheckName, PatternName, Plan};
 use regex::Regex;
 use url::Url;
 
+pub use host::{ClockSource, HostClock, HostMemory, Load, LoadMinutes, Pressure, Swap, Temperature};
+pub use journal::{Journal, JournalFrom};
+pub use lines::{File, Joined, Missing, Multiline, Restart, Stream};
+pub use metrics::{
+    Limit, Limits, Prometheus, Redis, RedisAction, RedisPlace, RedisQuestion, RedisServer, Webhook,
+    WebhookFormat,
+};
 pub use monitor::{Monitor, Phase};
+pub use systemd::{
+    Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
+    UnitNameError, UnitVerb,
+};
 pub use torrent::{
     Control, IpRange, IpSource, NomadAction, NomadApi, NomadHow, NomadTarget, PublicIp, Qbittorrent,
     QbittorrentAction, QbittorrentApi, TorrentWork, Vpn, VpnAction, VpnSource,
@@ -146,9 +162,58 @@ pub enum WatchKind {
     Vpn(Box<Vpn>),
     /// The address under which others see us.
     PublicIp(Box<PublicIp>),
+    /// A query of a Prometheus.
+    Prometheus(Box<Prometheus>),
+    /// A Redis, or a key of it.
+    Redis(Box<Redis>),
+    /// Others say what is wrong (`POST /v1/webhook/NAME`).
+    Webhook(Box<Webhook>),
+    /// The memory of this machine.
+    Memory(HostMemory),
+    /// Its swap.
+    Swap(Swap),
+    /// Its load.
+    Load(Load),
+    /// Its temperatures.
+    Temperature(Temperature),
+    /// Its clock.
+    Clock(HostClock),
+    /// Lines appended to files.
+    File(File),
+    /// Lines that a program prints.
+    Stream(Stream),
+    /// The systemd journal.
+    Journal(Box<Journal>),
+    /// A unit of systemd.
+    Unit(Box<Unit>),
 }
 
 impl WatchKind {
+    /// Whether it follows something all the time; a look then only asks how that stands.
+    pub const fn follows(&self) -> bool {
+        match self {
+            Self::Http(_)
+            | Self::Tcp(_)
+            | Self::Dns(_)
+            | Self::Exec(_)
+            | Self::Disk(_)
+            | Self::Process(_)
+            | Self::Heartbeat(_)
+            | Self::Qbittorrent(_)
+            | Self::Vpn(_)
+            | Self::PublicIp(_)
+            | Self::Prometheus(_)
+            | Self::Redis(_)
+            | Self::Webhook(_)
+            | Self::Memory(_)
+            | Self::Swap(_)
+            | Self::Load(_)
+            | Self::Temperature(_)
+            | Self::Clock(_) => false,
+            Self::Journal(_) | Self::File(_) | Self::Stream(_) | Self::Unit(_) => true,
+        }
+    }
+
     /// The word for it in the configuration.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -162,6 +227,18 @@ impl WatchKind {
             Self::Qbittorrent(_) => "qbittorrent",
             Self::Vpn(_) => "vpn",
             Self::PublicIp(_) => "public_ip",
+            Self::Prometheus(_) => "prometheus",
+            Self::Redis(_) => "redis",
+            Self::Webhook(_) => "webhook",
+            Self::Memory(_) => "memory",
+            Self::Swap(_) => "swap",
+            Self::Load(_) => "load",
+            Self::Temperature(_) => "temperature",
+            Self::Clock(_) => "clock",
+            Self::File(_) => "file",
+            Self::Stream(_) => "stream",
+            Self::Journal(_) => "journal",
+            Self::Unit(_) => "unit",
         }
     }
 }
@@ -294,6 +371,9 @@ pub enum DnsRecord {
 pub struct Command {
     /// Program and arguments; not empty.
     pub argv: Vec<String>,
+    /// Arguments (by their place, never the program) that are what a named group captured in the line
+    /// that started the remedy. Empty for a watcher.
+    pub captured: Vec<(usize, String)>,
     /// Environment added to the agent's own few (PATH, HOME, LANG).
     pub env: Vec<(String, Secret)>,
     /// Working directory.
@@ -363,14 +443,50 @@ pub enum Action {
     Nomad(Box<NomadAction>),
     /// Restart a tunnel.
     Vpn(Box<VpnAction>),
+    /// Write to a Redis.
+    Redis(Box<RedisAction>),
+    /// Do something to a unit of systemd.
+    Systemd(Box<SystemdAction>),
+    /// Send a signal to a process.
+    Signal(Box<SignalAction>),
+    /// Have a swap file in use.
+    Swap(SwapAction),
+    /// Restart this machine.
+    Reboot(Reboot),
 }
 
 impl Action {
     /// Whether it finds out and has recorded what it will change before it does.
     pub const fn prepares(&self) -> bool {
         match self {
-            Self::Qbittorrent(_) | Self::Nomad(_) => true,
-            Self::Exec(_) | Self::Http(_) | Self::Kv(_) | Self::Vpn(_) => false,
+            Self::Qbittorrent(_) | Self::Nomad(_) | Self::Systemd(_) | Self::Reboot(_) => true,
+            Self::Exec(_)
+            | Self::Http(_)
+            | Self::Kv(_)
+            | Self::Vpn(_)
+            | Self::Redis(_)
+            | Self::Signal(_)
+            | Self::Swap(_) => false,
+        }
+    }
+
+    /// What it works on, where that has a name: the target of a rule that says none.
+    pub fn target(&self) -> Option<&str> {
+        match self {
+            Self::Exec(_)
+            | Self::Http(_)
+            | Self::Kv(_)
+            | Self::Qbittorrent(_)
+            | Self::Nomad(_)
+            | Self::Vpn(_)
+            | Self::Redis(_)
+            | Self::Swap(_) => None,
+            Self::Systemd(action) => Some(action.unit.as_str()),
+            Self::Signal(action) => match &action.to {
+                SignalTo::Unit(unit, _) => Some(unit.as_str()),
+                SignalTo::PidFile(_) | SignalTo::Name(_) => None,
+            },
+            Self::Reboot(_) => Some(Reboot::TARGET),
         }
     }
 
@@ -383,6 +499,11 @@ impl Action {
             Self::Qbittorrent(_) => "qbittorrent",
             Self::Nomad(_) => "nomad",
             Self::Vpn(_) => "vpn",
+            Self::Redis(_) => "redis",
+            Self::Systemd(_) => "systemd",
+            Self::Signal(_) => "signal",
+            Self::Swap(_) => "swap",
+            Self::Reboot(_) => "reboot",
         }
     }
 }

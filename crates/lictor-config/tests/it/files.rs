@@ -60,6 +60,14 @@ fn a_directory_is_one_configuration_in_lexical_order() {
 }
 
 #[test]
+fn tests_of_rules_lie_beside_them_and_are_no_part_of_them() {
+    let dir =
+        directory(&[("a.hcl", "node {}"), ("a.test.hcl", "this is not read"), ("b.test.json", "nor this")]);
+    let loaded = load(&[dir.path().to_owned()], &BTreeMap::new()).unwrap();
+    assert_eq!(loaded.files.len(), 1);
+}
+
+#[test]
 fn files_and_directories_may_be_mixed() {
     let (one, two) = (directory(&[("a.hcl", &beat("a"))]), directory(&[("any.name", &beat("b"))]));
     let loaded = read(&[one.path(), &two.path().join("any.name")]).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lictor_config::{Loaded, errors, parse_in, reference};
+use lictor_config::{Loaded, RuleTests, errors, parse_in, reference, rule_test_reference};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -50,11 +50,20 @@ fn the_list_of_mistakes_is_what_the_codes_say() {
 }
 
 #[test]
+fn the_reference_of_rule_tests_is_what_the_schema_says() {
+    is_generated("docs/reference/rule-tests.md", &rule_test_reference());
+}
+
+#[test]
 fn every_example_is_good_and_warns_of_nothing() {
     let mut seen = 0;
     for entry in fs::read_dir(root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|end| end == "hcl" || end == "json") {
+        if path.to_string_lossy().ends_with(".test.hcl") {
+            if let Err(failure) = RuleTests::load(&path, &environment()) {
+                panic!("{}:\n{}", path.display(), failure.lines().collect::<Vec<_>>().join("\n"));
+            }
+        } else if path.extension().is_some_and(|end| end == "hcl" || end == "json") {
             let loaded = good(&path.display().to_string(), &fs::read_to_string(&path).unwrap());
             let warnings: Vec<_> = loaded.warnings.iter().map(lictor_config::Problem::one_line).collect();
             assert!(warnings.is_empty(), "{warnings:?}");
