@@ -28,7 +28,7 @@ use crate::monitor::{self, Monitors};
 use crate::notify::ServiceManager;
 use crate::qbittorrent::Sessions;
 use crate::task::{OnEnd, Tasks};
-use crate::watch::Watchers;
+use crate::watch::{Positions, Watchers};
 use crate::web;
 
 /// Entries that a live reader may be behind before it has to read the ledger.
@@ -146,6 +146,9 @@ impl Agent {
         } else if let Err(error) = opened.store.confirm().await {
             warn!(%error, "cannot record that this store is the node's");
         }
+        let positions = engine.readings().iter();
+        let positions = positions.filter_map(|(name, one)| Some((name.clone(), one.position.clone()?)));
+        let positions = Positions::new(positions);
         let clean = opened.start != Start::Recovered;
         let started = What::AgentStarted { version: version.clone(), clean };
         let aside = opened.warnings.iter().filter_map(|warning| match warning {
@@ -219,8 +222,15 @@ impl Agent {
             done.store(true, Ordering::Release);
         });
 
-        let watchers =
-            Watchers::start(&config.watches, &tasks, inbox.clone(), clock.clone(), &mut registry, sessions);
+        let watchers = Watchers::start(
+            &config.watches,
+            &tasks,
+            inbox.clone(),
+            clock.clone(),
+            &mut registry,
+            sessions,
+            positions,
+        );
         monitors.apply(&config.monitors).await;
         tasks.spawn("monitors", OnEnd::Fine, monitors.clone().expire());
         let (reloads, asked) = mpsc::channel(RELOADS);
@@ -237,6 +247,7 @@ impl Agent {
             metrics,
             reload: reloads.clone(),
             heartbeats: Arc::new(watchers.clone()),
+            webhooks: Arc::new(watchers.clone()),
             ready,
             monitors: Arc::new(monitors.clone()),
             limits: web::Limits::default(),
@@ -527,8 +538,16 @@ mod tests {
             Actors::new(how, Actions::default(), tasks.clone(), inbox.clone(), clock.clone(), keys).unwrap();
         let mut registry = Registry::default();
         let sessions = Sessions::new(None);
-        let watchers =
-            Watchers::start(&config.watches, tasks, inbox.clone(), clock.clone(), &mut registry, sessions);
+        let positions = crate::watch::Positions::default();
+        let watchers = Watchers::start(
+            &config.watches,
+            tasks,
+            inbox.clone(),
+            clock.clone(),
+            &mut registry,
+            sessions,
+            positions,
+        );
         let loader: Loader = Arc::new(|| Ok(self::config("new")));
         let manager = Arc::new(ServiceManager::from_env());
         let consul = None;

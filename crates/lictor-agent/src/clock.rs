@@ -110,6 +110,12 @@ pub fn boot_id() -> std::io::Result<String> {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
 }
 
+/// How long this boot has lasted, and so much of it the machine slept.
+pub(crate) fn since_boot() -> (Duration, Duration) {
+    let awake = read(ClockId::Monotonic);
+    (awake, read(ClockId::Boottime).saturating_sub(awake))
+}
+
 fn boot_millis() -> u64 {
     u64::try_from(read(ClockId::Boottime).as_millis()).unwrap_or(u64::MAX)
 }

@@ -215,6 +215,7 @@ impl<H: Hands> Loop<H> {
                 turns.pending.waiting.push(sender);
                 self.gather(output, turns);
             }
+            Message::Recorded(sender) => turns.pending.waiting.push(sender),
             Message::View(sender) => {
                 let view = self.view(turns);
                 // A reader that left wants no answer.

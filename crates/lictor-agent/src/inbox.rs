@@ -1,8 +1,8 @@
 //! The way into the decide loop: everything that happens is a message.
 
 use lictor_core::{
-    Adoption, Check, CheckName, Command, Event, Flood, Holding, Incident, IncidentId, Input, LeaseName, Now,
-    Outcome, PatternName, Plan, Refusal, RemedyName, Run, RunId, Sample, StepName, TakeOver,
+    Adoption, Boot, Check, CheckName, Command, Event, Flood, Holding, Incident, IncidentId, Input, LeaseName,
+    Match, Now, Outcome, Plan, Refusal, Remedy, RemedyName, Run, RunId, Sample, StepName, TakeOver,
 };
 use lictor_store::MirrorState;
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub(crate) enum Message {
     Reload(Arc<Plan>, Event, oneshot::Sender<()>),
     /// What an earlier store of this node left; answered when it is durable.
     Adopt(Adoption, oneshot::Sender<()>),
+    /// Answered when all that came before it is recorded.
+    Recorded(oneshot::Sender<()>),
     /// A reader wants to see the present state.
     View(oneshot::Sender<Arc<View>>),
 }
@@ -79,6 +81,15 @@ impl Inputs {
     }
 }
 
+impl View {
+    /// Until when the cooldown of a remedy holds a start back.
+    pub(crate) fn cooling_until(&self, remedy: &Remedy) -> Option<Boot> {
+        let sharing = self.plan.remedies.iter().filter(|(_, other)| other.target == remedy.target);
+        let floods = sharing.filter_map(|(name, _)| self.floods.get(name));
+        lictor_core::cooling_until(remedy, floods, self.at.boot)
+    }
+}
+
 impl Inbox {
     /// An inbox without a loop, whose inputs the caller takes: to try out what feeds one.
     pub fn detached() -> (Self, Inputs) {
@@ -94,12 +105,18 @@ impl Inbox {
         self.input(Input::Observed { check, sample }).await
     }
 
-    /// Hands a match in.
+    /// Hands in what a watcher read: the lines that matched, and how far it came. Waits while the
+    /// loop is busy, so that the source is read no faster than it is judged.
     ///
     /// # Errors
     /// When the agent stops.
-    pub async fn matched(&self, source: CheckName, pattern: PatternName, line: String) -> Result<(), Gone> {
-        self.input(Input::Matched { source, pattern, line }).await
+    pub async fn read(
+        &self,
+        source: CheckName,
+        matches: Vec<Match>,
+        position: Option<String>,
+    ) -> Result<(), Gone> {
+        self.input(Input::Read { source, matches, position }).await
     }
 
     /// Hands the outcome of an action in.
@@ -155,6 +172,15 @@ impl Inbox {
     pub async fn command(&self, command: Command) -> Result<Result<String, Refusal>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         self.ask(Message::Command(command, answer), answered).await
+    }
+
+    /// Returns when all that was handed in before is recorded.
+    ///
+    /// # Errors
+    /// When the agent stops, or it is not within 10 s: it takes effect all the same.
+    pub async fn recorded(&self) -> Result<(), NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Message::Recorded(answer), answered).await
     }
 
     /// The present state; at most 250 ms old.

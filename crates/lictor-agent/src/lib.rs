@@ -2,6 +2,7 @@
 
 pub mod act;
 mod agent;
+pub mod backtest;
 mod clock;
 mod consul;
 mod control;
@@ -10,13 +11,17 @@ mod decide;
 mod fault;
 mod hearts;
 mod inbox;
+pub mod journal;
 mod keys;
 mod lease;
 mod ledger;
+pub mod lines;
 mod monitor;
 mod notify;
 pub mod qbittorrent;
+mod redis;
 mod remote;
+mod systemd;
 mod task;
 pub mod text;
 pub mod watch;

@@ -4,27 +4,41 @@
 //! there, no files left, no permission) is `unknown` with the reason. No data is never taken
 //! for fine.
 
+mod clock;
 mod disk;
 mod dns;
 mod exec;
 mod fault;
+mod file;
+mod follow;
 mod heartbeat;
 mod http;
+mod journal;
 mod limits;
+mod load;
 mod look;
+mod memory;
 mod metrics;
+mod pressure;
 mod process;
+mod program;
+mod prometheus;
 mod public_ip;
 mod qbittorrent;
+mod redis;
 mod resolve;
 mod same;
 mod schedule;
 mod spread;
 mod stream;
+mod swap;
 mod tcp;
+mod temperature;
 mod tls;
+mod unit;
 mod value;
 mod vpn;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,10 +48,15 @@ use lictor_core::{CheckName, Status};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 
+pub use follow::Positions;
 pub use heartbeat::HeartbeatError;
 pub use look::{Look, Memory, World, look};
 pub use metrics::Stats;
+pub(crate) use process::pid_in_file;
+pub(crate) use prometheus::past;
 pub use schedule::Difference;
+pub(crate) use tls::secured;
+pub use webhook::{WebhookError, WebhookTaken};
 
 use metrics::Metrics;
 use schedule::{ORDERS, Order, Scheduler, real_looks};
@@ -67,8 +86,9 @@ impl Watchers {
         clock: Clock,
         registry: &mut Registry,
         qbittorrent: Sessions,
+        positions: Positions,
     ) -> Self {
-        let world = World::sharing(tasks.clone(), clock, qbittorrent);
+        let world = World::of_agent(tasks.clone(), clock, qbittorrent, inbox.clone(), positions);
         let metrics = Arc::new(Metrics::register(registry));
         let room = world.files.looks();
         let mut scheduler =
@@ -110,6 +130,26 @@ impl Watchers {
     /// `Some(None)`: it wants none.
     pub fn heartbeat_token(&self, check: &CheckName) -> Option<Option<Secret>> {
         self.world.heart(check).map(|heart| heart.token().cloned())
+    }
+
+    /// Takes what others say is wrong, as the watcher is told to understand it. Whether the caller may is
+    /// for whoever hands the call in to find out, see [`Self::webhook_token`].
+    ///
+    /// # Errors
+    /// When there is no such webhook, the body is not understood, the agent cannot take the call within
+    /// 5 s (then nothing of it was taken), or it is not recorded within 10 s more.
+    pub async fn webhook(&self, check: &CheckName, body: &[u8]) -> Result<WebhookTaken, WebhookError> {
+        let hook = self.world.hook(check).ok_or_else(|| WebhookError::NotFound(check.clone()))?;
+        let taken = hook.call(check, body, &self.world.clock, &self.inbox, &self.world.positions).await?;
+        // Whoever is told that it was taken does not say it again.
+        let recorded = self.inbox.recorded().await;
+        recorded.map(|()| taken).map_err(|_late| WebhookError::NotRecorded(check.clone()))
+    }
+
+    /// The token that a webhook is configured to want of its callers. `None`: there is no such webhook;
+    /// `Some(None)`: it wants none.
+    pub fn webhook_token(&self, check: &CheckName) -> Option<Option<Secret>> {
+        self.world.hook(check).map(|hook| hook.token().cloned())
     }
 
     /// What they have done so far.

@@ -8,6 +8,7 @@
 mod api;
 mod asset;
 mod beat;
+mod caller;
 mod connection;
 mod error;
 mod explain;
@@ -15,6 +16,7 @@ mod facts;
 mod follow;
 mod guard;
 mod history;
+mod hook;
 mod listen;
 mod metrics;
 mod page;
@@ -38,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
-pub use source::{Caller, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source};
+pub use source::{Caller, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks};
 
 pub(crate) use text::rfc3339;
 
@@ -76,6 +78,8 @@ pub struct State {
     pub reload: mpsc::Sender<Reload>,
     /// Takes the calls of what must call in.
     pub heartbeats: Arc<dyn Heartbeats>,
+    /// Takes what others say is wrong.
+    pub webhooks: Arc<dyn Webhooks>,
     /// The connection monitors and what is kept of them.
     pub monitors: Arc<dyn Kept>,
     /// Whether start-up is over.

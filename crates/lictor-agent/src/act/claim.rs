@@ -244,15 +244,18 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+/// Has it on the disk which files are in a directory.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn encode<T: Serialize>(value: T) -> io::Result<Vec<u8>> {
+/// As it is kept in a file.
+pub(super) fn encode<T: Serialize>(value: T) -> io::Result<Vec<u8>> {
     serde_json::to_vec(&Saved::V1(value)).map_err(io::Error::other)
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+/// What is kept in a file; `None` when there is none.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -282,6 +285,7 @@ mod tests {
             definition: "d".to_owned(),
             lease: None,
             notes: lictor_core::Notes::default(),
+            captures: Default::default(),
             since: lictor_core::Boot::default(),
         }
     }

@@ -64,6 +64,7 @@ mod tests {
             definition: "d".to_owned(),
             lease: None,
             notes: lictor_core::Notes::default(),
+            captures: lictor_core::Captures::default(),
             since: lictor_core::Boot::default(),
         }
     }

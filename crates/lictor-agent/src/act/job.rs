@@ -42,20 +42,24 @@ impl Job {
     /// front of others.
     ///
     /// # Errors
-    /// When a secret cannot be read.
+    /// When a secret cannot be read, or what was captured cannot be an argument.
     pub(super) fn new(
         order: &Order,
         identity: String,
         command: &Command,
         limit: Duration,
         grace: Duration,
-    ) -> Result<Self, SecretError> {
+    ) -> Result<Self, JobError> {
+        let argv = filled(order, command)?;
         let mut env = kept();
         let mut secrets = Vec::with_capacity(command.env.len());
         for (name, value) in &command.env {
             let value = value.reveal()?;
             secrets.push(value.clone());
             env.insert(name.clone(), value);
+        }
+        for (name, value) in order.captures.iter().filter(|(_, value)| !value.contains('\0')) {
+            env.insert(format!("LICTOR_CAPTURE_{}", name.to_ascii_uppercase()), value.clone());
         }
         // Last: nothing takes the place of what identifies the step.
         for (name, value) in [
@@ -67,7 +71,7 @@ impl Job {
             env.insert(name.to_owned(), value);
         }
         Ok(Self {
-            argv: command.argv.clone(),
+            argv,
             env,
             secrets,
             cwd: command.cwd.clone().unwrap_or_else(|| PathBuf::from("/")),
@@ -75,6 +79,46 @@ impl Job {
             grace_millis: millis(grace),
         })
     }
+}
+
+/// Why there is no job.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobError {
+    /// A secret cannot be read.
+    #[error("{0}")]
+    Secret(#[from] SecretError),
+    /// It was not started by a line, or by one without this group.
+    #[error("nothing was captured as `{0}`: no line started this run")]
+    Nothing(String),
+    /// What was captured would be taken for an option, or is no argument.
+    #[error("what was captured as `{name}` cannot be an argument: it {why}")]
+    Unfit {
+        /// The group.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// The arguments with what was captured in their places, each one whole argument.
+fn filled(order: &Order, command: &Command) -> Result<Vec<String>, JobError> {
+    let mut argv = command.argv.clone();
+    for (at, name) in &command.captured {
+        let value = order.captures.get(name).ok_or_else(|| JobError::Nothing(name.clone()))?;
+        let why = match value.as_str() {
+            "" => Some("is empty"),
+            value if value.starts_with('-') => Some("begins with `-`, which programs take for an option"),
+            value if value.contains('\0') => Some("has a zero byte"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            return Err(JobError::Unfit { name: name.clone(), why });
+        }
+        if let Some(argument) = argv.get_mut(*at) {
+            argument.clone_from(value);
+        }
+    }
+    Ok(argv)
 }
 
 /// PATH, HOME and LANG as the agent has them.
@@ -87,4 +131,65 @@ pub(super) fn kept() -> BTreeMap<String, String> {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lictor_core::{ActionName, Boot, Notes, RemedyName, RunId, StepName, Target};
+
+    use super::*;
+
+    /// The job of `restart FIXED {unit}` after a line with these groups.
+    fn job(captures: &[(&str, &str)]) -> Result<Job, String> {
+        let captures = captures.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let order = Order {
+            run: RunId(1),
+            step: StepName::new("s").unwrap(),
+            attempt: 1,
+            action: ActionName::new("a").unwrap(),
+            target: Target::new("t").unwrap(),
+            remedy: RemedyName::new("r").unwrap(),
+            definition: "d".to_owned(),
+            lease: None,
+            notes: Notes::default(),
+            captures: Arc::new(captures.collect()),
+            since: Boot::default(),
+        };
+        let command = Command {
+            argv: ["restart", "FIXED", ""].map(str::to_owned).to_vec(),
+            captured: vec![(2, "unit".to_owned())],
+            env: Vec::new(),
+            cwd: None,
+        };
+        let (limit, grace) = (Duration::from_secs(60), Duration::from_secs(5));
+        Job::new(&order, "node.1/r1/s/1".to_owned(), &command, limit, grace)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_line_says_is_one_whole_argument_whatever_it_says() {
+        for hostile in ["a; reboot", "$(reboot)", "a\nb", "%s%n", "a b", "\u{1b}[2J", "'\"`"] {
+            let job = job(&[("unit", hostile)]).unwrap();
+            assert_eq!(job.argv, ["restart", "FIXED", hostile]);
+            assert_eq!(job.env["LICTOR_CAPTURE_UNIT"], hostile);
+        }
+    }
+
+    #[test]
+    fn what_a_line_says_cannot_become_an_option_or_nothing() {
+        for unfit in ["--now", "-", "", "a\0b"] {
+            let why = job(&[("unit", unfit)]).err().unwrap();
+            assert!(why.starts_with("what was captured as `unit` cannot be an argument: it "), "{why}");
+        }
+        let why = job(&[("other", "x")]).err().unwrap();
+        assert_eq!(why, "nothing was captured as `unit`: no line started this run");
+    }
+
+    #[test]
+    fn a_line_cannot_name_itself_another_step() {
+        let job = job(&[("unit", "x"), ("step", "other")]).unwrap();
+        assert_eq!(job.env["LICTOR_STEP"], "node.1/r1/s/1");
+    }
 }

@@ -26,8 +26,13 @@ mod nomad;
 mod output;
 mod process;
 mod qbittorrent;
+mod reboot;
+mod redis;
 pub mod shim;
+mod signal;
 mod signals;
+mod swap;
+mod systemd;
 mod text;
 mod vpn;
 
@@ -146,11 +151,15 @@ pub struct Actors(Arc<Shared>);
 struct Shared {
     actions: Mutex<Known>,
     launcher: Arc<Launcher>,
+    /// The agent's state directory.
+    state_dir: PathBuf,
     tasks: Tasks,
     outcomes: Arc<dyn Outcomes>,
     clock: Clock,
     means: Means,
     nomad: nomad::Env,
+    /// What systemd may still be doing for a step.
+    late: systemd::Late,
     /// What is under way in this process, with the way to stop it.
     under_way: Mutex<UnderWay>,
 }
@@ -220,16 +229,19 @@ impl Actors {
         means: impl Into<Means>,
     ) -> io::Result<Self> {
         let means: Means = means.into();
-        let root = std::path::absolute(&settings.state_dir)?.join("children").join(&settings.lineage);
+        let state_dir = std::path::absolute(&settings.state_dir)?;
+        let root = state_dir.join("children").join(&settings.lineage);
         claim::make_root(&root)?;
         let namer = Namer::new(&settings.node, &settings.lineage);
         let launcher = Launcher { shim: settings.shim, root, grace: settings.grace, namer };
         Ok(Self(Arc::new(Shared {
             actions: Mutex::new(Known::new(actions)),
             launcher: Arc::new(launcher),
+            state_dir,
             tasks,
             outcomes: Arc::new(outcomes),
             nomad: nomad::Env::new(means.consul.clone(), clock.clone()),
+            late: systemd::Late::default(),
             clock,
             means,
             under_way: Mutex::default(),
@@ -276,6 +288,7 @@ impl Actors {
 
     /// Removes the traces of a run that is over.
     pub fn forget(&self, run: RunId) {
+        self.0.late.forget(run);
         let root = self.0.launcher.root.clone();
         let work = async move {
             let removed = blocking(move || remove(&root, |claim| claim.belongs_to(run))).await;
@@ -355,10 +368,18 @@ impl Actors {
                     qbittorrent::prepare(action, &order, &self.0.means.qbittorrent, limit).await
                 }
                 Action::Nomad(action) => nomad::prepare(action, &order, &self.0.nomad, limit).await,
-                // They note nothing.
-                Action::Exec(_) | Action::Http(_) | Action::Kv(_) | Action::Vpn(_) => {
-                    Prepared::Note(String::new())
+                Action::Systemd(action) => {
+                    Box::pin(systemd::prepare(action, &order, &self.0.late, limit)).await
                 }
+                Action::Reboot(_) => reboot::prepare(),
+                // They note nothing.
+                Action::Exec(_)
+                | Action::Http(_)
+                | Action::Kv(_)
+                | Action::Vpn(_)
+                | Action::Redis(_)
+                | Action::Signal(_)
+                | Action::Swap(_) => Prepared::Note(String::new()),
             }
         };
         let stop = self.0.tasks.stopping();
@@ -420,6 +441,26 @@ impl Actors {
             Action::Vpn(action) => {
                 self.unless_stopping(LAST, stoppable(abort, vpn::act(&action, limit))).await
             }
+            Action::Redis(action) => {
+                let done = Box::pin(redis::act(&action, limit, &self.0.tasks));
+                self.unless_stopping(LAST, stoppable(abort, done)).await
+            }
+            Action::Systemd(action) => {
+                let done = Box::pin(systemd::act(&action, &order, &self.0.late, limit));
+                self.unless_stopping(LAST, stoppable(abort, done)).await
+            }
+            Action::Signal(action) => {
+                let done = Box::pin(signal::act(&action, limit));
+                self.unless_stopping(LAST, stoppable(abort, done)).await
+            }
+            Action::Swap(action) => {
+                self.unless_stopping(LAST, stoppable(abort, swap::act(&action, limit))).await
+            }
+            Action::Reboot(action) => {
+                let books = self.books(&order);
+                let done = Box::pin(reboot::act(action, &books, limit));
+                self.unless_stopping(LAST, stoppable(abort, done)).await
+            }
         }
     }
 
@@ -451,6 +492,24 @@ impl Actors {
             Some(Action::Vpn(_)) => {
                 Some(unknown("whether the tunnel was restarted cannot be seen".to_owned()))
             }
+            Some(Action::Redis(_)) => {
+                Some(unknown("nobody can tell whether the Redis took the command".to_owned()))
+            }
+            Some(Action::Systemd(action)) => {
+                let looked = Box::pin(systemd::inspect(&action, &order, &self.0.late, limit));
+                self.unless_stopping(LAST, soon(abort, looked)).await
+            }
+            Some(Action::Signal(_)) => {
+                Some(unknown("nobody can tell whether the signal was sent".to_owned()))
+            }
+            Some(Action::Swap(action)) => {
+                self.unless_stopping(LAST, soon(abort, within(limit, swap::inspect(&action)))).await
+            }
+            Some(Action::Reboot(_)) => {
+                let books = self.books(&order);
+                let looked = Box::pin(reboot::inspect(&order, &books, limit));
+                self.unless_stopping(LAST, soon(abort, looked)).await
+            }
             Some(Action::Exec(_)) | None => {
                 Some(unknown("the configuration has no such action any more".to_owned()))
             }
@@ -479,6 +538,11 @@ impl Actors {
 
     fn action(&self, order: &Order) -> Option<Action> {
         lock(&self.0.actions).find(order)
+    }
+
+    fn books(&self, order: &Order) -> reboot::Books {
+        let order = self.0.launcher.namer.name(order);
+        reboot::Books { state_dir: self.0.state_dir.clone(), clock: self.0.clock.clone(), order }
     }
 
     fn attempt(&self, order: Order, limit: Duration, abort: CancellationToken) -> Attempt {
@@ -546,6 +610,18 @@ async fn stoppable(abort: CancellationToken, work: impl Future<Output = Outcome>
         biased;
         () = abort.cancelled() => unknown("given up on request before there was an answer".to_owned()),
         outcome = work => outcome,
+    }
+}
+
+/// A look that changes nothing and takes a moment: one that is overdue, because a restart of the machine took
+/// its time, gets that moment all the same.
+async fn soon(abort: CancellationToken, look: impl Future<Output = Outcome>) -> Outcome {
+    tokio::select! {
+        biased;
+        outcome = look => outcome,
+        () = async { abort.cancelled().await; tokio::time::sleep(LAST).await } => {
+            unknown("given up on request before there was an answer".to_owned())
+        }
     }
 }
 

@@ -31,6 +31,15 @@ impl ProcessId {
         Ok(Self { pid: stat.pid, started: stat.started })
     }
 
+    /// The process that has this number now; `None` when none has.
+    pub(super) fn of(pid: u32) -> io::Result<Option<Self>> {
+        match Stat::read(&format!("/proc/{pid}/stat")) {
+            Ok(stat) => Ok(stat.living().then_some(Self { pid: stat.pid, started: stat.started })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether it is still there; one that has ended but was not waited for is not.
     pub(super) fn alive(self) -> bool {
         Stat::read(&format!("/proc/{}/stat", self.pid))

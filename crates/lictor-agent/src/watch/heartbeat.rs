@@ -116,5 +116,5 @@ pub(super) async fn look(check: &CheckName, world: &World) -> Look {
         sample.seconds(&value::SILENT_SECONDS, silent);
         sample
     });
-    Look { sample, matches: Vec::new(), turn: Some(beats) }
+    Look { sample, matches: Vec::new(), turn: Some(Box::new(beats)) }
 }

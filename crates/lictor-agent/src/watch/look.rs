@@ -1,19 +1,25 @@
 //! One look: what goes in, what comes out, and what all watchers of an agent share.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lictor_config::{Pattern, Watch, WatchKind};
-use lictor_core::{CheckName, PatternName, Sample, Status};
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use lictor_core::{Captures, CheckName, Match, Sample, Status};
+use tokio::sync::Semaphore;
 
-use super::heartbeat::{self, Beats, Heart};
+use super::follow::{Follower, Positions};
+use super::heartbeat::{self, Heart};
 use super::limits::OpenFiles;
 use super::process::ProcessTable;
 use super::resolve::Resolver;
-use super::{disk, dns, exec, http, process, public_ip, qbittorrent, tcp, tls, vpn};
+use super::webhook::{self, Hook};
+use super::{
+    clock, disk, dns, exec, file, http, journal, load, memory, process, program, prometheus, public_ip,
+    qbittorrent, redis, swap, tcp, temperature, tls, unit, vpn,
+};
 use crate::qbittorrent::Sessions;
-use crate::{Clock, Tasks};
+use crate::{Clock, Inbox, Tasks};
 
 /// Programs that watchers run at once; further ones wait within their time limit.
 const PROGRAMS: usize = 256;
@@ -24,15 +30,21 @@ const MATCHES: usize = 64;
 /// Of a line that matched, bytes that are passed on.
 const LINE: usize = 4 * 1024;
 
+/// Of what a group captured, bytes that are passed on.
+const CAPTURE: usize = 1_024;
+
+/// What keeps others from handing in a result of the same check: a lock that is let go when it is dropped.
+pub(super) type Turn = Box<dyn Any + Send>;
+
 /// What one look brought.
 #[derive(Debug)]
 pub struct Look {
     /// The result; `None` when there is nothing to say yet (a heartbeat before its first call).
     pub sample: Option<Sample>,
     /// Lines that matched a pattern of the watcher, in order; at most 64.
-    pub matches: Vec<(PatternName, String)>,
+    pub matches: Vec<Match>,
     /// Held until the result is handed in, so that no later one overtakes it.
-    pub(super) turn: Option<OwnedMutexGuard<Beats>>,
+    pub(super) turn: Option<Turn>,
 }
 
 impl Look {
@@ -50,7 +62,9 @@ impl Look {
                 if self.matches.len() == MATCHES {
                     return self;
                 }
-                self.matches.push((pattern.name.clone(), cut(line, LINE).to_owned()));
+                let captures = captured(&pattern.regex, line);
+                let line = cut(line, LINE);
+                self.matches.push(Match { captures, ..Match::new(pattern.name.clone(), line) });
             }
         }
         self
@@ -65,6 +79,8 @@ pub struct Memory {
     pub(super) pid: Option<Box<process::Sighting>>,
     pub(super) qbittorrent: Option<Box<qbittorrent::Past>>,
     pub(super) tunnel: Option<Box<vpn::Past>>,
+    pub(super) sensors: Option<Box<temperature::Reading>>,
+    pub(super) follower: Option<Box<Follower>>,
 }
 
 /// What all watchers of an agent share.
@@ -78,7 +94,11 @@ pub struct World {
     pub(super) programs: Semaphore,
     pub(super) files: OpenFiles,
     pub(super) qbittorrent: Sessions,
+    /// Where those that follow something hand in what they read.
+    pub(super) inbox: Inbox,
+    pub(super) positions: Positions,
     hearts: Mutex<BTreeMap<CheckName, Arc<Heart>>>,
+    hooks: Mutex<BTreeMap<CheckName, Arc<Hook>>>,
 }
 
 impl World {
@@ -89,8 +109,26 @@ impl World {
 
     /// The same, with sessions that others share.
     pub fn sharing(tasks: Tasks, clock: Clock, qbittorrent: Sessions) -> Arc<Self> {
+        Self::of_agent(tasks, clock, qbittorrent, Inbox::detached().0, Positions::default())
+    }
+
+    /// The same, for watchers that follow something.
+    pub fn feeding(tasks: Tasks, clock: Clock, inbox: Inbox, positions: Positions) -> Arc<Self> {
+        Self::of_agent(tasks, clock, Sessions::new(None), inbox, positions)
+    }
+
+    /// What the watchers of an agent share.
+    pub(super) fn of_agent(
+        tasks: Tasks,
+        clock: Clock,
+        qbittorrent: Sessions,
+        inbox: Inbox,
+        positions: Positions,
+    ) -> Arc<Self> {
         Arc::new(Self {
             qbittorrent,
+            inbox,
+            positions,
             clock,
             resolver: Resolver::new(tasks.clone()),
             tls: tls::Profiles::new(tasks.clone()),
@@ -98,6 +136,7 @@ impl World {
             programs: Semaphore::new(PROGRAMS),
             files: OpenFiles::raise(),
             hearts: Mutex::default(),
+            hooks: Mutex::default(),
             tasks,
         })
     }
@@ -108,11 +147,24 @@ impl World {
     }
 
     pub(super) fn set_heart(&self, check: &CheckName, heart: Option<Arc<Heart>>) {
-        let mut hearts = self.hearts.lock().unwrap_or_else(PoisonError::into_inner);
-        match heart {
-            Some(heart) => drop(hearts.insert(check.clone(), heart)),
-            None => drop(hearts.remove(check)),
-        }
+        set(&self.hearts, check, heart);
+    }
+
+    /// The hook of a webhook watcher that is running.
+    pub(super) fn hook(&self, check: &CheckName) -> Option<Arc<Hook>> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned()
+    }
+
+    pub(super) fn set_hook(&self, check: &CheckName, hook: Option<Arc<Hook>>) {
+        set(&self.hooks, check, hook);
+    }
+}
+
+fn set<T>(of: &Mutex<BTreeMap<CheckName, T>>, check: &CheckName, to: Option<T>) {
+    let mut of = of.lock().unwrap_or_else(PoisonError::into_inner);
+    match to {
+        Some(to) => drop(of.insert(check.clone(), to)),
+        None => drop(of.remove(check)),
     }
 }
 
@@ -130,7 +182,30 @@ pub async fn look(check: &CheckName, watch: &Watch, memory: &mut Memory, world: 
         WatchKind::Qbittorrent(settings) => qbittorrent::look(settings, watch, memory, world).await,
         WatchKind::Vpn(vpn) => vpn::look(vpn, watch, memory, world).await,
         WatchKind::PublicIp(public_ip) => public_ip::look(public_ip, watch).await,
+        WatchKind::Prometheus(settings) => prometheus::look(settings, watch, world).await,
+        WatchKind::Redis(settings) => redis::look(settings, watch.timeout, world).await,
+        WatchKind::Webhook(_) => webhook::look(check, world).await,
+        WatchKind::Memory(settings) => memory::look(settings),
+        WatchKind::Swap(settings) => swap::look(settings),
+        WatchKind::Load(settings) => load::look(settings),
+        WatchKind::Temperature(settings) => temperature::look(settings, watch.timeout, memory, world).await,
+        WatchKind::Clock(settings) => clock::look(settings, watch.timeout, world).await,
+        WatchKind::File(settings) => file::look(check, settings, watch, memory, world),
+        WatchKind::Stream(settings) => program::look(check, settings, watch, memory, world),
+        WatchKind::Journal(settings) => journal::look(check, settings, watch, memory, world),
+        WatchKind::Unit(settings) => unit::look(settings, check, memory, world),
     }
+}
+
+/// What the named groups of a pattern captured; a long value is cut.
+fn captured(regex: &regex::Regex, line: &str) -> Captures {
+    let names = || regex.capture_names().flatten();
+    if names().next().is_none() {
+        return Captures::default();
+    }
+    let Some(found) = regex.captures(line) else { return Captures::default() };
+    let value = |name: &str| Some((name.to_owned(), cut(found.name(name)?.as_str(), CAPTURE).to_owned()));
+    Arc::new(names().filter_map(value).collect())
 }
 
 /// The start of a text, at most `limit` bytes, ending at a character's end.
@@ -156,7 +231,7 @@ mod tests {
         };
         let patterns = [pattern("error", "ERROR"), pattern("any-digit", "[0-9]")];
         let look = Look::new(Sample::new(Status::Passing, "")).matching(&patterns, text);
-        look.matches.into_iter().map(|(name, line)| (name.to_string(), line)).collect()
+        look.matches.into_iter().map(|found| (found.pattern.to_string(), found.line)).collect()
     }
 
     #[test]

@@ -16,9 +16,31 @@ use prometheus_client::registry::Registry;
 const DURATION: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const LATENESS: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 10.0, 60.0];
 
-/// The kinds, in the order of [`kind_index`].
-const KINDS: [&str; 10] =
-    ["http", "tcp", "dns", "exec", "disk", "process", "heartbeat", "qbittorrent", "vpn", "public_ip"];
+/// The kinds, in the order of [`Kind`].
+const KINDS: [&str; 22] = [
+    "http",
+    "tcp",
+    "dns",
+    "exec",
+    "disk",
+    "process",
+    "heartbeat",
+    "qbittorrent",
+    "vpn",
+    "public_ip",
+    "prometheus",
+    "redis",
+    "webhook",
+    "memory",
+    "swap",
+    "load",
+    "temperature",
+    "clock",
+    "file",
+    "stream",
+    "journal",
+    "unit",
+];
 
 /// The place of a kind among the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +59,18 @@ impl Kind {
             WatchKind::Qbittorrent(_) => 7,
             WatchKind::Vpn(_) => 8,
             WatchKind::PublicIp(_) => 9,
+            WatchKind::Prometheus(_) => 10,
+            WatchKind::Redis(_) => 11,
+            WatchKind::Webhook(_) => 12,
+            WatchKind::Memory(_) => 13,
+            WatchKind::Swap(_) => 14,
+            WatchKind::Load(_) => 15,
+            WatchKind::Temperature(_) => 16,
+            WatchKind::Clock(_) => 17,
+            WatchKind::File(_) => 18,
+            WatchKind::Stream(_) => 19,
+            WatchKind::Journal(_) => 20,
+            WatchKind::Unit(_) => 21,
         })
     }
 }

@@ -10,6 +10,7 @@ use lictor_core::{Sample, Status};
 use tokio::time::timeout;
 
 pub(super) use pidfile::Sighting;
+pub(crate) use pidfile::pid_in_file;
 pub(super) use table::ProcessTable;
 use table::Running;
 

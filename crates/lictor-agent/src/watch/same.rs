@@ -2,8 +2,9 @@
 //! taken apart whole: a field added to the configuration does not compile until it is compared.
 
 use lictor_config::{
-    Command, Disk, Dns, Heartbeat, Http, IpSource, Pattern, Process, ProcessBy, PublicIp, Qbittorrent, Tcp,
-    Vpn, VpnSource, Watch, WatchKind,
+    Command, Disk, Dns, File, Heartbeat, Http, IpSource, Joined, Multiline, Pattern, Process, ProcessBy,
+    PublicIp, Qbittorrent, Stream, Tcp, Temperature, Vpn, VpnSource, Watch, WatchKind, Webhook,
+    WebhookFormat,
 };
 use regex::Regex;
 
@@ -25,6 +26,18 @@ pub(super) fn same(a: &Watch, b: &Watch) -> bool {
             (WatchKind::Qbittorrent(a), WatchKind::Qbittorrent(b)) => qbittorrent(a, b),
             (WatchKind::Vpn(a), WatchKind::Vpn(b)) => vpn(a, b),
             (WatchKind::PublicIp(a), WatchKind::PublicIp(b)) => public_ip(a, b),
+            (WatchKind::Prometheus(a), WatchKind::Prometheus(b)) => a == b,
+            (WatchKind::Redis(a), WatchKind::Redis(b)) => a == b,
+            (WatchKind::Webhook(a), WatchKind::Webhook(b)) => webhook(a, b),
+            (WatchKind::Memory(a), WatchKind::Memory(b)) => a == b,
+            (WatchKind::Swap(a), WatchKind::Swap(b)) => a == b,
+            (WatchKind::Load(a), WatchKind::Load(b)) => a == b,
+            (WatchKind::Temperature(a), WatchKind::Temperature(b)) => temperature(a, b),
+            (WatchKind::Clock(a), WatchKind::Clock(b)) => a == b,
+            (WatchKind::File(a), WatchKind::File(b)) => file(a, b),
+            (WatchKind::Stream(a), WatchKind::Stream(b)) => stream(a, b),
+            (WatchKind::Journal(a), WatchKind::Journal(b)) => a == b,
+            (WatchKind::Unit(a), WatchKind::Unit(b)) => a == b,
             (
                 WatchKind::Http(_)
                 | WatchKind::Tcp(_)
@@ -35,10 +48,88 @@ pub(super) fn same(a: &Watch, b: &Watch) -> bool {
                 | WatchKind::Heartbeat(_)
                 | WatchKind::Qbittorrent(_)
                 | WatchKind::Vpn(_)
-                | WatchKind::PublicIp(_),
+                | WatchKind::PublicIp(_)
+                | WatchKind::Prometheus(_)
+                | WatchKind::Redis(_)
+                | WatchKind::Webhook(_)
+                | WatchKind::Memory(_)
+                | WatchKind::Swap(_)
+                | WatchKind::Load(_)
+                | WatchKind::Temperature(_)
+                | WatchKind::Clock(_)
+                | WatchKind::File(_)
+                | WatchKind::Stream(_)
+                | WatchKind::Journal(_)
+                | WatchKind::Unit(_),
                 _,
             ) => false,
         }
+}
+
+fn webhook(a: &Webhook, b: &Webhook) -> bool {
+    let Webhook { token, format, expire } = a;
+    *token == b.token
+        && *expire == b.expire
+        && match (format, &b.format) {
+            (
+                WebhookFormat::Alertmanager { matchers, severity, warning },
+                WebhookFormat::Alertmanager { matchers: others, severity: label, warning: words },
+            ) => {
+                severity == label
+                    && warning == words
+                    && matchers.len() == others.len()
+                    && matchers.iter().zip(others).all(|(a, b)| a.0 == b.0 && regex(&a.1, &b.1))
+            }
+            (
+                WebhookFormat::Json { pointer, critical, warning, passing, lines },
+                WebhookFormat::Json {
+                    pointer: at,
+                    critical: bad,
+                    warning: worse,
+                    passing: good,
+                    lines: texts,
+                },
+            ) => pointer == at && critical == bad && warning == worse && passing == good && lines == texts,
+            (WebhookFormat::Alertmanager { .. } | WebhookFormat::Json { .. }, _) => false,
+        }
+}
+
+fn temperature(a: &Temperature, b: &Temperature) -> bool {
+    let Temperature { sensors, warn_celsius, critical_celsius } = a;
+    regexes(sensors.as_ref(), b.sensors.as_ref())
+        && warn_celsius.total_cmp(&b.warn_celsius).is_eq()
+        && critical_celsius.total_cmp(&b.critical_celsius).is_eq()
+}
+
+fn file(a: &File, b: &File) -> bool {
+    let File { paths, from_start, missing, multiline } = a;
+    *paths == b.paths
+        && *from_start == b.from_start
+        && *missing == b.missing
+        && multilines(multiline.as_ref(), b.multiline.as_ref())
+}
+
+fn stream(a: &Stream, b: &Stream) -> bool {
+    let Stream { command, restart, multiline } = a;
+    exec(command, &b.command) && *restart == b.restart && multilines(multiline.as_ref(), b.multiline.as_ref())
+}
+
+fn multilines(a: Option<&Multiline>, b: Option<&Multiline>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => {
+            let Multiline { by, max_lines, flush_after } = a;
+            *max_lines == b.max_lines
+                && *flush_after == b.flush_after
+                && match (by, &b.by) {
+                    (Joined::Start(a), Joined::Start(b)) | (Joined::Continue(a), Joined::Continue(b)) => {
+                        regex(a, b)
+                    }
+                    (Joined::Start(_) | Joined::Continue(_), _) => false,
+                }
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }
 
 fn qbittorrent(a: &Qbittorrent, b: &Qbittorrent) -> bool {
@@ -166,8 +257,8 @@ fn dns(a: &Dns, b: &Dns) -> bool {
 }
 
 fn exec(a: &Command, b: &Command) -> bool {
-    let Command { argv, env, cwd } = a;
-    *argv == b.argv && *env == b.env && *cwd == b.cwd
+    let Command { argv, captured, env, cwd } = a;
+    *argv == b.argv && *captured == b.captured && *env == b.env && *cwd == b.cwd
 }
 
 fn disk(a: &Disk, b: &Disk) -> bool {
@@ -231,7 +322,12 @@ mod tests {
 
     #[test]
     fn another_kind_is_a_change() {
-        let exec = WatchKind::Exec(Command { argv: vec!["true".into()], env: Vec::new(), cwd: None });
+        let exec = WatchKind::Exec(Command {
+            argv: vec!["true".into()],
+            captured: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+        });
         let other = Watch { kind: exec, ..heart("a") };
         assert!(!same(&heart("a"), &other));
         assert!(same(&other, &other.clone()));

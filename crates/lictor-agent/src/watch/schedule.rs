@@ -36,6 +36,7 @@ use super::look::{Look, Memory, World, look};
 use super::metrics::{Kind, Metrics};
 use super::same::same;
 use super::spread::Spread;
+use super::webhook::Hook;
 use crate::{Inbox, OnEnd, Tasks};
 
 /// A look that is silent for so much longer than its time limit has gone wrong.
@@ -239,27 +240,24 @@ impl Scheduler {
 
     fn add(&mut self, check: CheckName, watch: Arc<Watch>, now: Instant) {
         let spread = Spread::of(check.as_str(), watch.every);
-        let heart = match &watch.kind {
-            WatchKind::Heartbeat(heartbeat) => Some(Arc::new(Heart::new(heartbeat))),
-            WatchKind::Http(_)
-            | WatchKind::Tcp(_)
-            | WatchKind::Dns(_)
-            | WatchKind::Exec(_)
-            | WatchKind::Disk(_)
-            | WatchKind::Process(_)
-            | WatchKind::Qbittorrent(_)
-            | WatchKind::Vpn(_)
-            | WatchKind::PublicIp(_) => None,
+        let heart = if let WatchKind::Heartbeat(heartbeat) = &watch.kind {
+            Some(Arc::new(Heart::new(heartbeat)))
+        } else {
+            None
         };
         self.world.set_heart(&check, heart.clone());
+        if let WatchKind::Webhook(settings) = &watch.kind {
+            let hook = Hook::new(&check, settings, &watch.patterns, &self.world.positions);
+            self.world.set_hook(&check, Some(Arc::new(hook)));
+        }
         let slot = Slot {
             check: check.clone(),
             kind: Kind::of(&watch.kind),
-            watch,
             state: State::Resting(Memory::default()),
             heart,
-            next: now + spread.first,
+            next: now + if watch.kind.follows() { Duration::ZERO } else { spread.first },
             gap: spread.second,
+            watch,
             failures: 0,
         };
         let first = slot.next;
@@ -282,6 +280,7 @@ impl Scheduler {
         place.generation = place.generation.wrapping_add(1);
         self.free.push(at);
         self.world.set_heart(check, None);
+        self.world.set_hook(check, None);
     }
 
     fn slot(&mut self, (at, generation): Id) -> Option<&mut Slot> {
@@ -465,10 +464,8 @@ impl Slot {
 
 /// Hands in what a look brought. When the agent stops, it is of no use any more.
 async fn report(inbox: &Inbox, check: CheckName, look: Look) {
-    for (pattern, line) in look.matches {
-        if inbox.matched(check.clone(), pattern, line).await.is_err() {
-            return;
-        }
+    if !look.matches.is_empty() && inbox.read(check.clone(), look.matches, None).await.is_err() {
+        return;
     }
     if let Some(sample) = look.sample {
         inbox.observed(check, sample).await.ok();
@@ -497,7 +494,7 @@ impl Drop for Guard {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

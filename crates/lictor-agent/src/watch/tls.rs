@@ -185,6 +185,20 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
         .map_err(|error| Fault::unknown(format!("cannot read `{}`: {}", path.display(), Plain(&error))))
 }
 
+/// Secures a connection that is no watcher's.
+///
+/// # Errors
+/// In words.
+pub(crate) async fn secured(
+    tasks: &Tasks,
+    profile: &Tls,
+    host: &str,
+    tcp: TcpStream,
+) -> Result<TlsStream<TcpStream>, String> {
+    let secured = Profiles::new(tasks.clone()).secure(profile, host, tcp).await;
+    secured.map(|secured| secured.stream).map_err(|failed| failed.fault.message)
+}
+
 /// What the peer said when it ended a session, in words. With TLS 1.3 it may refuse our
 /// certificate only after the handshake.
 pub(super) fn alert(error: &io::Error) -> Option<String> {

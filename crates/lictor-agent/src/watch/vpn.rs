@@ -131,7 +131,7 @@ async fn find(source: &VpnSource, limit: Duration, past: &mut Past, world: &Worl
 }
 
 async fn run(argv: &[String], limit: Duration, world: &World) -> Result<Ended, Fault> {
-    let command = Command { argv: argv.to_vec(), env: Vec::new(), cwd: None };
+    let command = Command { argv: argv.to_vec(), captured: Vec::new(), env: Vec::new(), cwd: None };
     let ended = program::run_reading(&command, limit, OUTPUT, world).await?;
     if ended.status.is_none() {
         let name = argv.first().map_or("", String::as_str);

@@ -11,11 +11,10 @@ use lictor_core::{CheckName, Sample, Status};
 use serde::{Deserialize, Serialize};
 
 use super::Site;
+use super::caller::admit;
 use super::error::Failure;
 use super::guard::Proof;
-use super::source::Caller;
 use super::text::visible;
-use super::token;
 
 /// What a caller may say: in the body as JSON, or in the query.
 #[derive(Debug, Default, Deserialize)]
@@ -52,27 +51,7 @@ pub(super) async fn beat(
     };
     let check = CheckName::new(&name).ok();
     let caller = check.as_ref().and_then(|check| site.heartbeats.expects(check));
-    let allowed = match &caller {
-        // Names are not told to those who may not see them.
-        None | Some(Caller::Any) => proof.holds(),
-        Some(Caller::Holder(own)) => {
-            proof == Proof::Shown
-                || match token::shown(&headers) {
-                    None => false,
-                    Some(shown) => {
-                        let own = token::reveal(own.clone()).await;
-                        let own = own.map_err(|why| {
-                            Failure::new(http::StatusCode::SERVICE_UNAVAILABLE, "token_unavailable", why)
-                        })?;
-                        token::same(&shown, &own)
-                    }
-                }
-        }
-    };
-    if !allowed {
-        let proof = if token::shown(&headers).is_some() { Proof::Wrong } else { Proof::Missing };
-        return Err(proof.refusal(&headers));
-    }
+    admit(caller.as_ref(), proof, &headers).await?;
     let (Some(check), Some(_)) = (check, caller) else { return Err(unknown()) };
 
     let query = query.map_err(|error| Failure::bad_request(error.body_text()))?.0;

@@ -7,7 +7,7 @@ use lictor_core::{NameError, Refusal};
 use serde::Serialize;
 
 use crate::NoAnswer;
-use crate::watch::HeartbeatError;
+use crate::watch::{HeartbeatError, WebhookError};
 
 /// An answer that is not what was asked for: `{"error": {"code", "message", "help"}}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +80,19 @@ impl From<HeartbeatError> for Failure {
         match error {
             HeartbeatError::NotFound(_) => Self::not_found(message),
             HeartbeatError::Busy(_) | HeartbeatError::Gone => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            }
+        }
+    }
+}
+
+impl From<WebhookError> for Failure {
+    fn from(error: WebhookError) -> Self {
+        let message = error.to_string();
+        match error {
+            WebhookError::NotFound(_) => Self::not_found(message),
+            WebhookError::NotUnderstood(..) => Self::bad_request(message),
+            WebhookError::Busy(_) | WebhookError::NotRecorded(_) | WebhookError::Gone => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }
         }

@@ -39,6 +39,9 @@ struct Reason {
     state: &'static str,
     /// What would start it, and whether that holds now.
     triggers: Vec<Held>,
+    /// Until when a condition that has held counts as holding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Held>,
     #[serde(skip_serializing_if = "Option::is_none")]
     guard: Option<Held>,
     /// What a start would be held back by now.
@@ -187,6 +190,7 @@ impl Reason {
             remedy: name.to_string(),
             state,
             triggers: triggers.collect(),
+            until: remedy.until.as_ref().map(held),
             guard: remedy.guard.as_ref().map(held),
             held_by: held_by(name, remedy, view),
             decisions: decisions.into_iter().skip(skip).collect(),
@@ -228,7 +232,7 @@ fn held_by(name: &RemedyName, remedy: &Remedy, view: &View) -> Vec<String> {
     if let Some(until) = flood.spent_until(remedy, now) {
         held.push(format!("its budget is used up for {}", span(until.since(now))));
     }
-    if let Some(until) = flood.cooling_until(remedy, now) {
+    if let Some(until) = view.cooling_until(remedy) {
         held.push(format!("it is cooling down for {}", span(until.since(now))));
     }
     if remedy.mode.max(view.plan.mode) == Mode::Observe {
@@ -291,6 +295,13 @@ impl Explanation {
             for held in &reason.triggers {
                 let now = held.now.map_or("", |_| "; now it ");
                 line(format!("  starts on {}{now}{}", held.condition, held.now.unwrap_or("")));
+            }
+            if let Some(until) = &reason.until {
+                line(format!(
+                    "  counts as holding until {}; now it {}",
+                    until.condition,
+                    until.now.unwrap_or("")
+                ));
             }
             if let Some(guard) = &reason.guard {
                 line(format!("  only while {}; now it {}", guard.condition, guard.now.unwrap_or("")));

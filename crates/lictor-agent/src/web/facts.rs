@@ -21,6 +21,11 @@ impl Facts for View {
         }
     }
 
+    fn text(&self, check: &CheckName, value: &ValueName) -> Option<String> {
+        let (_, sample) = self.checks.get(check)?.last.as_ref()?;
+        sample.value(value).filter(|_| sample.status != Status::Unknown).map(ToString::to_string)
+    }
+
     fn seen(&self, check: &CheckName) -> Option<Boot> {
         Some(self.checks.get(check)?.last.as_ref()?.0.boot)
     }

@@ -6,9 +6,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -16,10 +18,11 @@ use hyper::body::Body as _;
 use lictor_config::Listen;
 
 use super::Site;
+use super::caller;
 use super::error::Failure;
 use super::token::{self, Guarded};
 
-/// The largest body of a request, bytes.
+/// The largest body of a request, bytes; webhooks take larger ones.
 const BODY: usize = 64 * 1024;
 
 /// How long the body of a request may take to arrive.
@@ -228,9 +231,11 @@ async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response
         site.rules.check_host(&request)?;
     }
     site.rules.check_site(request.method(), request.headers())?;
-    // A heartbeat may have a token of its own, which its handler looks at.
-    let beat = request.uri().path().starts_with("/v1/heartbeat/");
-    if !probe && !beat && !proof.holds() {
+    let (own, webhook) = {
+        let path = request.uri().path();
+        (caller::has_own_token(path), caller::is_webhook(path))
+    };
+    if !probe && !own && !proof.holds() {
         return Err(proof.refusal(request.headers()));
     }
     if !probe && site.load.bytes() > site.limits.answers {
@@ -238,25 +243,33 @@ async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).help("ask again in 30s"));
     }
     request.extensions_mut().insert(proof);
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
+    if webhook || matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
-    let large = || Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body has more than 64 KiB");
+    let body = gather(body, BODY).await?;
+    Ok(next.run(Request::from_parts(parts, body.into())).await)
+}
+
+/// The whole body of a request, when it is no larger than this and comes in time.
+pub(super) async fn gather(body: Body, most: usize) -> Result<Bytes, Failure> {
+    let large = || {
+        let message = format!("the body has more than {} KiB", most / 1_024);
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    };
     // One that says so itself need not be waited for.
-    if body.size_hint().lower() > BODY as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Err(large());
     }
-    let body = match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, BODY).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(large()),
-        Ok(Err(_broken)) => return Err(Failure::bad_request("the body ended too soon")),
+    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(large()),
+        Ok(Err(_broken)) => Err(Failure::bad_request("the body ended too soon")),
         Err(_late) => {
             let message = "the body took longer than 10s";
-            return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "slow_body", message));
+            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "slow_body", message))
         }
-    };
-    Ok(next.run(Request::from_parts(parts, body.into())).await)
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::facts::{open_incident, open_incidents};
 use super::guard::{accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
-use super::{Forgotten, KeptState, Site, api, asset, beat, explain, metrics, page, stream};
+use super::{Forgotten, KeptState, Site, api, asset, beat, explain, hook, metrics, page, stream};
 use crate::NoAnswer;
 
 type Answer<T> = Result<Json<T>, Failure>;
@@ -50,6 +50,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/runs/{id}/retry", post(retry))
         .route("/v1/runs/{id}/cancel", post(cancel))
         .route("/v1/heartbeat/{*check}", post(beat::beat).put(beat::beat))
+        .route("/v1/webhook/{*check}", post(hook::call).put(hook::call))
         .route("/v1/state", get(kept))
         .route("/v1/state/{name}", delete(forget))
         .route("/v1/explain/{*subject}", get(explain_subject))

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use lictor_config::Secret;
 use lictor_core::{CheckName, Command, Refusal, Sample};
 use serde::Serialize;
 
-use crate::watch::HeartbeatError;
+use crate::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use crate::{Inbox, NoAnswer, View};
 
 /// The decide loop as the web sees it. [`Inbox`] is one; tests make their own.
@@ -48,7 +49,20 @@ pub trait Heartbeats: Send + Sync {
     fn beat(&self, check: CheckName, sample: Sample) -> BoxFuture<'_, Result<(), HeartbeatError>>;
 }
 
-/// Who may call in for a heartbeat check.
+/// Takes in what others say is wrong.
+pub trait Webhooks: Send + Sync {
+    /// What a caller for this check must show. `None`: no webhook watcher has the name.
+    fn expects(&self, check: &CheckName) -> Option<Caller>;
+
+    /// A call came in, of one who may call.
+    ///
+    /// # Errors
+    /// When it is not understood, the agent stops or is too busy, or the watcher is gone since it was
+    /// asked for.
+    fn call(&self, check: CheckName, body: Bytes) -> BoxFuture<'_, Result<WebhookTaken, WebhookError>>;
+}
+
+/// Who may call in for a heartbeat or webhook check.
 #[derive(Clone, Debug)]
 pub enum Caller {
     /// Whoever may use the API.

@@ -160,6 +160,7 @@ pub(crate) fn order() -> Order {
         definition: "definition".to_owned(),
         lease: None,
         notes: lictor_core::Notes::default(),
+        captures: Default::default(),
         since: lictor_core::Boot::default(),
     }
 }
@@ -176,14 +177,14 @@ fn name(text: &str) -> ActionName {
 /// A program with its arguments.
 pub(crate) fn program(argv: &[&str]) -> Action {
     let argv = argv.iter().map(|arg| (*arg).to_owned()).collect();
-    Action::Exec(Command { argv, env: Vec::new(), cwd: None })
+    Action::Exec(Command { argv, captured: Vec::new(), env: Vec::new(), cwd: None })
 }
 
 /// A script, with a directory it finds as `$DIR`.
 pub(crate) fn script(dir: &Path, text: &str) -> Action {
     let argv = ["/bin/sh", "-c", text].map(str::to_owned).to_vec();
     let env = vec![("DIR".to_owned(), Secret::value(dir.to_str().unwrap()))];
-    Action::Exec(Command { argv, env, cwd: None })
+    Action::Exec(Command { argv, captured: Vec::new(), env, cwd: None })
 }
 
 /// Waits until a file is there and gives what is in it.

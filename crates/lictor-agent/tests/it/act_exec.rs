@@ -68,7 +68,8 @@ async fn a_program_that_cannot_be_run_has_failed_with_the_reason() {
         (vec!["true".to_owned(), "x".repeat(200_000)], None, "`true` cannot be run: Argument list too long"),
     ];
     for (argv, cwd, reason) in cases {
-        let mut bench = Bench::new(Action::Exec(Command { argv, env: Vec::new(), cwd }));
+        let mut bench =
+            Bench::new(Action::Exec(Command { argv, captured: Vec::new(), env: Vec::new(), cwd }));
         let outcome = bench.act(&order(), LONG).await;
         let detail = failed(&outcome);
         assert!(detail.starts_with("was never started: ") && detail.contains(reason), "{detail}");
@@ -78,7 +79,7 @@ async fn a_program_that_cannot_be_run_has_failed_with_the_reason() {
 #[tokio::test]
 async fn a_secret_that_cannot_be_read_starts_nothing() {
     let env = vec![("TOKEN".to_owned(), Secret::file("/nonexistent/token"))];
-    let action = Action::Exec(Command { argv: vec!["true".into()], env, cwd: None });
+    let action = Action::Exec(Command { argv: vec!["true".into()], captured: Vec::new(), env, cwd: None });
     let mut bench = Bench::new(action);
     for _ in 0..2 {
         let outcome = bench.act(&order(), LONG).await;
@@ -93,7 +94,8 @@ async fn a_program_gets_the_few_variables_it_was_promised_and_no_others() {
         ("GREETING".to_owned(), Secret::value("hello")),
         ("LICTOR_STEP".to_owned(), Secret::value("forged")),
     ];
-    let command = Command { argv: vec!["/usr/bin/env".into()], env, cwd: Some("/".into()) };
+    let command =
+        Command { argv: vec!["/usr/bin/env".into()], captured: Vec::new(), env, cwd: Some("/".into()) };
     let outcome = Bench::new(Action::Exec(command)).act(&order(), LONG).await;
     let (_, said) = done(&outcome).split_once('\n').unwrap();
     let mut names: Vec<&str> = said.lines().map(|line| line.split_once('=').unwrap().0).collect();

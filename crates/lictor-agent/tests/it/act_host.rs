@@ -29,7 +29,7 @@ fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
     let state_dir = args.next()?;
     let limit = Duration::from_millis(args.next()?.into_string().ok()?.parse().ok()?);
     let argv = args.map(OsString::into_string).collect::<Result<Vec<_>, _>>().ok()?;
-    let action = Action::Exec(Command { argv, env: Vec::new(), cwd: None });
+    let action = Action::Exec(Command { argv, captured: Vec::new(), env: Vec::new(), cwd: None });
     let name = ActionName::new("act").ok()?;
     let order = Order {
         run: RunId(1),
@@ -41,6 +41,7 @@ fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
         definition: "definition".to_owned(),
         lease: None,
         notes: Notes::default(),
+        captures: Default::default(),
         since: Boot::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

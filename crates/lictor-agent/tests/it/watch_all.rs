@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_agent::watch::{HeartbeatError, Watchers};
+use lictor_agent::watch::{HeartbeatError, Positions, Watchers};
 use lictor_agent::{Clock, Inbox, Inputs, OnEnd, Tasks};
 use lictor_config::{Command, Family, Heartbeat, Pattern, Tcp, Watch, WatchKind};
-use lictor_core::{CheckName, Input, Sample, Status};
+use lictor_core::{CheckName, Input, Match, Sample, Status};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
@@ -28,7 +28,15 @@ impl Agent {
         let mut registry = Registry::default();
         let watchers = {
             let sessions = lictor_agent::qbittorrent::Sessions::new(None);
-            Watchers::start(watches, &tasks, inbox, Clock::fresh(), &mut registry, sessions)
+            Watchers::start(
+                watches,
+                &tasks,
+                inbox,
+                Clock::fresh(),
+                &mut registry,
+                sessions,
+                Positions::default(),
+            )
         };
         Self { tasks, watchers, inputs, registry }
     }
@@ -57,7 +65,7 @@ impl Agent {
 
 fn shell(script: &str) -> Arc<Watch> {
     let argv = ["/bin/sh", "-c", script].map(str::to_owned).into();
-    let kind = WatchKind::Exec(Command { argv, env: Vec::new(), cwd: None });
+    let kind = WatchKind::Exec(Command { argv, captured: Vec::new(), env: Vec::new(), cwd: None });
     Arc::new(Watch { every: Duration::from_millis(200), ..watch(kind, LONG) })
 }
 
@@ -109,8 +117,9 @@ async fn every_watcher_hands_in_results_and_is_counted() {
                 assert_eq!((sample.status, sample.summary.as_str()), (Status::Warning, "fine"));
                 warning += 1;
             }
-            Input::Matched { source, pattern, line } => {
-                assert_eq!((source.as_str(), pattern.as_str(), line.as_str()), ("script", "seen", "a line"));
+            Input::Read { source, matches, position: None } => {
+                assert_eq!(source.as_str(), "script");
+                assert_eq!(matches, [Match::new("seen".parse().unwrap(), "a line")]);
                 matched += 1;
             }
             other => panic!("{other:?}"),

@@ -5,14 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use lictor_config::{Command, Pattern, Secret, Watch, WatchKind};
-use lictor_core::Status;
+use lictor_core::{Match, Status};
 use lictor_testkit::wait;
 use regex::Regex;
 
 use crate::watch_rig::{LONG, Rig, SHORT, number, watch};
 
 fn command(argv: &[&str]) -> Command {
-    Command { argv: argv.iter().map(|word| (*word).to_owned()).collect(), env: Vec::new(), cwd: None }
+    Command {
+        argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        captured: Vec::new(),
+        env: Vec::new(),
+        cwd: None,
+    }
 }
 
 fn of(command: Command) -> Watch {
@@ -172,7 +177,7 @@ async fn patterns_are_found_in_the_output() {
     let pattern = Pattern { name: "failed".parse().unwrap(), regex: Regex::new("failed$").unwrap() };
     let watch = Watch { patterns: vec![pattern], ..shell("echo ok; echo job 7 failed; exit 1") };
     let look = rig.look(&watch).await;
-    assert_eq!(look.matches, [("failed".parse().unwrap(), "job 7 failed".to_owned())]);
+    assert_eq!(look.matches, [Match::new("failed".parse().unwrap(), "job 7 failed")]);
 }
 
 #[tokio::test]

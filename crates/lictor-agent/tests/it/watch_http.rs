@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lictor_agent::watch::Memory;
 use lictor_config::{Http, JsonExpect, Pattern, Secret, Watch};
-use lictor_core::Status;
+use lictor_core::{Match, Status};
 use regex::Regex;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
@@ -470,7 +470,7 @@ async fn patterns_are_found_in_the_lines_of_the_body() {
     let pattern = Pattern { name: "done".parse().unwrap(), regex: regex("^job .: done$") };
     let watch = Watch { patterns: vec![pattern], ..http_watch(http(&url)) };
     let look = rig.look(&watch).await;
-    assert_eq!(look.matches, [("done".parse().unwrap(), "job a: done".to_owned())]);
+    assert_eq!(look.matches, [Match::new("done".parse().unwrap(), "job a: done")]);
 }
 
 #[tokio::test]

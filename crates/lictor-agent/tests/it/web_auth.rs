@@ -10,7 +10,7 @@ use crate::web_world::{World, bad_day, noon};
 const TOKEN: &str = "a-token-of-the-listener";
 
 /// What is closed without the token: every route but the two for health.
-const CLOSED: [(&str, &str); 15] = [
+const CLOSED: [(&str, &str); 16] = [
     ("GET", "/"),
     ("GET", "/fragment"),
     ("GET", "/incidents/i7"),
@@ -24,6 +24,7 @@ const CLOSED: [(&str, &str); 15] = [
     ("POST", "/v1/runs/r16/retry"),
     ("POST", "/v1/remedies/prune-logs/start"),
     ("POST", "/v1/heartbeat/backup"),
+    ("POST", "/v1/webhook/backup"),
     ("GET", "/nothing"),
     ("DELETE", "/v1/status"),
 ];
@@ -95,6 +96,24 @@ async fn a_heartbeat_takes_its_own_token_or_the_listeners() {
     assert_eq!(status(&open, "POST", nightly, &[]).await, 401);
     assert_eq!(status(&open, "POST", nightly, &[("Authorization", "Bearer other")]).await, 401);
     assert_eq!(status(&open, "POST", nightly, &own).await, 200);
+}
+
+#[tokio::test]
+async fn a_webhook_takes_its_own_token_or_the_listeners_as_bearer_or_password() {
+    let guarded = serve_guarded(TOKEN).await;
+    let call = async |path: &str, authorization: &str| {
+        guarded.ask("POST", path, &[("Authorization", authorization)], "{}").await.status
+    };
+    let nightly = "/v1/webhook/jobs/nightly";
+    assert_eq!(call(nightly, "Bearer nightly-secret").await, 200);
+    assert_eq!(call(nightly, &basic("alertmanager", "nightly-secret")).await, 200);
+    assert_eq!(call(nightly, &format!("Bearer {TOKEN}")).await, 200);
+    assert_eq!(call(nightly, "Bearer nightly-secre").await, 401);
+    assert_eq!(call(nightly, &basic("nightly-secret", "")).await, 401);
+    assert_eq!(call("/v1/webhook/backup", "Bearer nightly-secret").await, 401, "it is another's");
+    assert_eq!(call("/v1/webhook/shop", "Bearer nightly-secret").await, 401, "names are not told");
+    assert_eq!(call("/v1/webhook/shop", &format!("Bearer {TOKEN}")).await, 404);
+    assert_eq!(guarded.world.said().len(), 3, "what is refused is not taken");
 }
 
 #[tokio::test]

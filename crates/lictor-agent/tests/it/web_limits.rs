@@ -208,3 +208,24 @@ async fn a_stop_closes_connections_that_wait() {
     tokio::time::timeout(PATIENCE, idle.read_to_end(&mut end)).await.unwrap().unwrap();
     assert!(end.is_empty());
 }
+
+#[tokio::test]
+async fn a_webhook_takes_a_larger_body_but_of_nobody_who_may_not_call() {
+    let server = serve().await;
+    let fits = "x".repeat(1024 * 1024);
+    let taken = server.post("/v1/webhook/backup", &fits).await;
+    assert_eq!(
+        (taken.status, taken.body.as_str()),
+        (200, r#"{"check":"backup","status":"critical","firing":2}"#)
+    );
+    let large = server.post("/v1/webhook/backup", &format!("{fits}x")).await;
+    assert_eq!((large.status, large.error().as_str()), (413, "too_large"));
+    let refused = server.post("/v1/webhook/backup", "").await;
+    assert_eq!((refused.status, refused.error().as_str()), (400, "bad_request"));
+    assert_eq!(server.ask("GET", "/v1/webhook/backup", &[], "").await.status, 405);
+    assert_eq!(server.world.said(), [("backup".parse().unwrap(), 1024 * 1024)]);
+    // The answer comes though the body never does: none of it is waited for.
+    let unknown = b"POST /v1/webhook/jobs/nightly HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n";
+    let answer = tokio::time::timeout(PATIENCE / 3, server.raw(unknown)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 401"), "{}", String::from_utf8_lossy(&answer));
+}

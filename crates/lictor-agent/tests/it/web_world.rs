@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use lictor_agent::watch::HeartbeatError;
-use lictor_agent::web::{self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State};
+use lictor_agent::watch::{HeartbeatError, WebhookError, WebhookTaken};
+use lictor_agent::web::{
+    self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
+};
 use lictor_agent::{NoAnswer, View};
 use lictor_config::{Listen, Secret};
 use lictor_core::{
@@ -25,6 +28,8 @@ pub(crate) struct World {
     events: broadcast::Sender<Arc<(u64, Event)>>,
     commands: Mutex<Vec<Command>>,
     beats: Mutex<Vec<(CheckName, Sample)>>,
+    /// What was said to webhooks.
+    said: Mutex<Vec<(CheckName, usize)>>,
     callers: BTreeMap<CheckName, Caller>,
     reload: mpsc::Sender<Reload>,
     reloads: Mutex<Option<mpsc::Receiver<Reload>>>,
@@ -48,6 +53,7 @@ impl World {
             events: broadcast::Sender::new(16),
             commands: Mutex::default(),
             beats: Mutex::default(),
+            said: Mutex::default(),
             callers: callers.into_iter().map(|(check, caller)| (name(check), caller)).collect(),
             reload,
             reloads: Mutex::new(Some(reloads)),
@@ -73,6 +79,7 @@ impl World {
             metrics,
             reload: self.reload.clone(),
             heartbeats: Arc::<Self>::clone(self),
+            webhooks: Arc::<Self>::clone(self),
             monitors: Arc::new(()),
             ready: Arc::clone(&self.ready),
             limits,
@@ -100,6 +107,11 @@ impl World {
 
     pub(crate) fn beats(&self) -> Vec<(CheckName, Sample)> {
         self.beats.lock().unwrap().clone()
+    }
+
+    /// The calls of webhooks, and how many bytes were said.
+    pub(crate) fn said(&self) -> Vec<(CheckName, usize)> {
+        self.said.lock().unwrap().clone()
     }
 
     /// The requests to reload, once.
@@ -160,6 +172,22 @@ impl Heartbeats for World {
     fn beat(&self, check: CheckName, sample: Sample) -> BoxFuture<'_, Result<(), HeartbeatError>> {
         self.beats.lock().unwrap().push((check, sample));
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// The same names are webhooks, too. What is said must not be empty.
+impl Webhooks for World {
+    fn expects(&self, check: &CheckName) -> Option<Caller> {
+        self.callers.get(check).cloned()
+    }
+
+    fn call(&self, check: CheckName, body: Bytes) -> BoxFuture<'_, Result<WebhookTaken, WebhookError>> {
+        if body.is_empty() {
+            let why = "there is nothing in it".to_owned();
+            return Box::pin(async { Err(WebhookError::NotUnderstood(check, why)) });
+        }
+        self.said.lock().unwrap().push((check, body.len()));
+        Box::pin(async { Ok(WebhookTaken { status: Status::Critical, firing: 2 }) })
     }
 }
 
@@ -249,6 +277,7 @@ pub(crate) fn remedy(on: &str, target: &str, steps: Vec<Step>) -> Remedy {
     Remedy {
         on: vec![Trigger::When(is(on, Status::Critical))],
         guard: None,
+        until: None,
         target: name(target),
         lease: None,
         cooldown: Duration::from_secs(300),
@@ -291,6 +320,7 @@ fn run(now: Now, id: u64, remedy: &str, target: &str, at: &str, seconds: u64, st
         visits: BTreeMap::new(),
         tally: BTreeMap::new(),
         notes: lictor_core::Notes::default(),
+        captures: Default::default(),
         state,
     }
 }

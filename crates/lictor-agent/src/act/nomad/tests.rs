@@ -45,6 +45,7 @@ fn order(notes: &[(&str, &str)], since: Boot) -> Order {
         definition: "definition".to_owned(),
         lease: None,
         notes: Arc::new(notes),
+        captures: Default::default(),
         since,
     }
 }

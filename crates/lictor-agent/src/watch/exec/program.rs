@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use lictor_config::Command;
-use rustix::process::{Pid, Resource, Signal, kill_process_group, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -60,7 +60,7 @@ pub(in crate::watch) async fn run_reading(
     let Ok(Ok(_place)) = place else {
         return Err(Fault::start(name, "too many programs are running already"));
     };
-    let mut child = start(command, world)?;
+    let mut child = start(command, world.files.original)?;
     let group = Group::of(&child);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -97,7 +97,8 @@ pub(in crate::watch) async fn run_reading(
     Ok(Ended { status, output: Output { stdout: text(&stdout), stderr: text(&stderr) } })
 }
 
-fn start(command: &Command, world: &World) -> Result<Child, Fault> {
+/// Starts a program whose output is read; `files` is the limit of open files that it gets.
+pub(in crate::watch) fn start(command: &Command, files: Rlimit) -> Result<Child, Fault> {
     let Some((program, arguments)) = command.argv.split_first() else {
         return Err(Fault::start("", "no program is named"));
     };
@@ -121,7 +122,7 @@ fn start(command: &Command, world: &World) -> Result<Child, Fault> {
     let child = builder.spawn().map_err(|error| explain(program, command.cwd.as_deref(), &error))?;
     if let Some(pid) = pid(&child) {
         // It may be gone already, or have another owner now: both are no concern of ours.
-        prlimit(Some(pid), Resource::Nofile, world.files.original).ok();
+        prlimit(Some(pid), Resource::Nofile, files).ok();
     }
     Ok(child)
 }
@@ -137,7 +138,7 @@ fn explain(program: &str, cwd: Option<&Path>, error: &io::Error) -> Fault {
 }
 
 /// Ends a program and all it started: TERM, and KILL if that was not enough.
-async fn end(child: &mut Child, group: Group) {
+pub(in crate::watch) async fn end(child: &mut Child, group: Group) {
     group.signal(Signal::TERM);
     if timeout(GRACE, child.wait()).await.is_ok() {
         // What it started may have outlived it: the group is still there then.
@@ -169,10 +170,10 @@ fn pid(child: &Child) -> Option<Pid> {
 
 /// The process group of a program that has not been waited for. Dropped before that, as when
 /// the agent stops, it kills the whole group; the program's own number cannot be another's yet.
-struct Group(Option<Pid>);
+pub(in crate::watch) struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
+    pub(in crate::watch) fn of(child: &Child) -> Self {
         Self(pid(child))
     }
 

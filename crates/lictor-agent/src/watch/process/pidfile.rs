@@ -1,6 +1,6 @@
 //! The process a pid file names, if it is still that process.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -35,11 +35,18 @@ pub(super) fn find<'a>(
     running: &'a [Running],
     before: &mut Option<Box<Sighting>>,
 ) -> Result<&'a Running, Fault> {
+    find_by(path, &open(path)?, running, before)
+}
+
+fn find_by<'a>(
+    path: &Path,
+    content: &Content,
+    running: &'a [Running],
+    before: &mut Option<Box<Sighting>>,
+) -> Result<&'a Running, Fault> {
     let shown = path.display();
-    let (text, written, in_memory) = read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Fault::critical(format!("there is no pid file {shown}")),
-        _ => Fault::unknown(format!("cannot read {shown}: {}", Plain(&error))),
-    })?;
+    let Content { text, written, in_memory, .. } = content;
+    let (written, in_memory) = (*written, *in_memory);
     let first = text.split_whitespace().next().unwrap_or_default();
     let pid = match first.parse::<u32>() {
         Ok(pid) if pid > 0 => pid,
@@ -65,14 +72,46 @@ pub(super) fn find<'a>(
     Ok(process)
 }
 
-fn read(path: &Path) -> io::Result<(String, SystemTime, bool)> {
+/// The number in a pid file, if it is still that of the process that it was written for, and the file that
+/// was read; `started` tells when a process was started.
+pub(crate) fn pid_in_file(
+    path: &Path,
+    started: impl Fn(u32) -> Option<u64>,
+) -> Result<(u32, Metadata), String> {
+    let content = open(path).map_err(|fault| fault.message)?;
+    let pid = content.text.split_whitespace().next().and_then(|first| first.parse().ok());
+    let process = pid.and_then(|pid| Some(Running { pid, started: started(pid)?, ..Running::default() }));
+    // What is wrong with it is said there.
+    let found = find_by(path, &content, process.as_slice(), &mut None);
+    let pid = found.map(|process| process.pid).map_err(|fault| fault.message)?;
+    Ok((pid, content.metadata))
+}
+
+/// What is in a pid file.
+struct Content {
+    text: String,
+    written: SystemTime,
+    in_memory: bool,
+    metadata: Metadata,
+}
+
+fn open(path: &Path) -> Result<Content, Fault> {
+    let shown = path.display();
+    read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Fault::critical(format!("there is no pid file {shown}")),
+        _ => Fault::unknown(format!("cannot read {shown}: {}", Plain(&error))),
+    })
+}
+
+fn read(path: &Path) -> io::Result<Content> {
     let file = File::open(path)?;
-    let written = file.metadata()?.modified()?;
+    let metadata = file.metadata()?;
+    let written = metadata.modified()?;
     let kind = fstatfs(&file).ok().and_then(|stat| u32::try_from(stat.f_type).ok());
     let in_memory = kind.is_some_and(|kind| IN_MEMORY.contains(&kind));
     let mut bytes = Vec::new();
     file.take(FILE).read_to_end(&mut bytes)?;
-    Ok((String::from_utf8_lossy(&bytes).into_owned(), written, in_memory))
+    Ok(Content { text: String::from_utf8_lossy(&bytes).into_owned(), written, in_memory, metadata })
 }
 
 /// Whether the process started after the file was written: then it has only inherited the number.

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use lictor_config::{Command, Heartbeat};
-use lictor_core::{Input, PatternName};
+use lictor_core::{Input, Match};
 use prometheus_client::registry::Registry;
 
 use super::*;
@@ -63,7 +63,12 @@ fn all(watches: &[(&str, Watch)]) -> BTreeMap<CheckName, Arc<Watch>> {
 }
 
 fn every(every: Duration, timeout: Duration) -> Watch {
-    let kind = WatchKind::Exec(Command { argv: vec!["true".into()], env: Vec::new(), cwd: None });
+    let kind = WatchKind::Exec(Command {
+        argv: vec!["true".into()],
+        captured: Vec::new(),
+        env: Vec::new(),
+        cwd: None,
+    });
     Watch { kind, every, timeout, patterns: Vec::new() }
 }
 
@@ -267,11 +272,11 @@ async fn a_watcher_that_goes_quiet_is_restarted_and_its_look_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_decide_loop_does_not_count_as_a_quiet_watcher() {
     let mut rig = rig(&[("a", every(10 * SECOND, 5 * SECOND))], 10, |_| Box::pin(async {}));
-    let (pattern, line): (PatternName, _) = ("p".parse().unwrap(), String::new());
+    let line = || vec![Match::new("p".parse().unwrap(), "")];
     // Fills the inbox: nobody takes anything out of it.
     let full = async {
         loop {
-            rig.inbox.matched("x".parse().unwrap(), pattern.clone(), line.clone()).await.unwrap();
+            rig.inbox.read("x".parse().unwrap(), line(), None).await.unwrap();
         }
     };
     assert!(tokio::time::timeout(300 * SECOND, full).await.is_err());

@@ -30,6 +30,9 @@ pub(in crate::web) struct Remedy {
     pub(in crate::web) run: Option<String>,
     /// What starts it: any of these.
     pub(in crate::web) on: Vec<String>,
+    /// Its condition counts as holding until this does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) guard: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,10 +118,11 @@ impl Remedy {
             text,
             run: run.map(|run| run.id.to_string()),
             on: remedy.on.iter().map(ToString::to_string).collect(),
+            until: remedy.until.as_ref().map(ToString::to_string),
             guard: remedy.guard.as_ref().map(ToString::to_string),
             cancel: remedy.cancel.as_ref().map(ToString::to_string),
             cooldown_ms: millis(remedy.cooldown),
-            cooling_for_ms: flood.cooling_until(remedy, now).map(|until| millis(until.since(now))),
+            cooling_for_ms: view.cooling_until(remedy).map(|until| millis(until.since(now))),
             budget: remedy
                 .budget
                 .map(|budget| Budget { runs: budget.runs.get(), per_ms: millis(budget.per) }),
@@ -159,7 +163,7 @@ pub(in crate::web) fn state(name: &RemedyName, view: &View) -> Option<(&'static 
         let next = span(until.since(now));
         return Some(("budget_used", format!("its budget of {runs} is used up; the next in {next}")));
     }
-    let cooling = flood.cooling_until(remedy, now).map(|until| span(until.since(now)));
+    let cooling = view.cooling_until(remedy).map(|until| span(until.since(now)));
     Some(match (&flood.deferred, cooling) {
         (Some(why), Some(left)) => ("waiting", format!("starts in {left}: {why}")),
         (Some(why), None) => ("waiting", format!("starts when nothing holds it back: {why}")),

@@ -1,5 +1,7 @@
 //! Runs of remedies as JSON.
 
+use std::collections::BTreeMap;
+
 use lictor_core::{Boot, Ending, RunState};
 use serde::Serialize;
 
@@ -23,6 +25,9 @@ pub(in crate::web) struct Run {
     pub(in crate::web) target: String,
     /// Why it was started.
     pub(in crate::web) cause: String,
+    /// What the line that started it was taken apart into.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::web) captures: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) incident: Option<String>,
     /// `acting`, `inspecting`, `verifying`, `backing_off`, `queued`, `waiting`,
@@ -71,6 +76,7 @@ impl Run {
             remedy: run.remedy.to_string(),
             target: run.target.to_string(),
             cause: run.cause.clone(),
+            captures: BTreeMap::clone(&run.captures),
             incident: run.incident.map(|id| id.to_string()),
             state: state(&run.state),
             text: describe(run, view),
