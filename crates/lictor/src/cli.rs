@@ -42,6 +42,16 @@ pub(crate) enum Command {
         after_help = "Examples:\n  lictor validate /etc/lictor.d\n  lictor validate --format json lictor.hcl"
     )]
     Validate(Validate),
+    /// Play the past through a configuration: what would have fired, been held back and done
+    #[command(
+        after_help = "Examples:\n  journalctl -o export --since -7d | lictor backtest --config new.hcl -\n  lictor backtest --config new.hcl --journal --from -7d\n  lictor backtest --config new.hcl --as app-log --events /var/log/app.log*\n  lictor backtest --config new.hcl --prometheus http://127.0.0.1:9090 --from -1d --step 15s\n\nA SOURCE is what `journalctl -o export` or `-o json` wrote, a .journal file, a directory with such files, or a\nlog whose lines begin with a time; also compressed with gzip, and `-` for the standard input. Several are played\ntogether, in the order of their times. Records of a journal go to every journal watcher that would have got them,\nthe lines of a log to the file watcher that reads it. No action is carried out: each is taken as done."
+    )]
+    Backtest(Backtest),
+    /// Run the tests of rules that lie beside them in files *.test.hcl
+    #[command(
+        after_help = "Examples:\n  lictor test /etc/lictor.d\n  lictor test shop.test.hcl --run restart\n\nWhat may stand in a test: docs/reference/rule-tests.md."
+    )]
+    Test(Test),
     /// Show how things stand
     #[command(
         after_help = "Examples:\n  lictor status\n  lictor status --watch\n  lictor status --format json | jq '.checks[] | select(.status != \"passing\")'"
@@ -136,6 +146,65 @@ pub(crate) struct Validate {
     #[arg(default_value = "/etc/lictor.d", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// How mistakes are shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backtest {
+    /// File or directory of *.hcl and *.json (can be repeated)
+    #[arg(long, short, env = "LICTOR_CONFIG", default_value = "/etc/lictor.d", value_name = "PATH")]
+    pub(crate) config: Vec<PathBuf>,
+    /// What is played; WATCHER=PATH says which watcher gets the lines of a log
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<String>,
+    /// Play the journal of this machine
+    #[arg(long)]
+    pub(crate) journal: bool,
+    /// Leave out what is older: 2026-11-14, "2026-11-14 12:00", an RFC 3339 time, or -7d
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) from: Option<String>,
+    /// Leave out what is newer
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) to: Option<String>,
+    /// The watcher that gets the lines of logs, when it does not follow from their paths
+    #[arg(long = "as", value_name = "WATCHER")]
+    pub(crate) lines_to: Option<String>,
+    /// Lines a second, for logs that do not say their times
+    #[arg(long, value_name = "LINES")]
+    pub(crate) at_rate: Option<f64>,
+    /// Ask this Prometheus for what its watchers would have seen; `configured`: the one each names
+    #[arg(long, value_name = "URL")]
+    pub(crate) prometheus: Option<String>,
+    /// Time between two looks of those watchers [default: their own]
+    #[arg(long, value_name = "DURATION", requires = "prometheus")]
+    pub(crate) step: Option<String>,
+    /// Take as given what no source says: check.NAME=STATUS or value.NAME.VALUE=SOMETHING (can be repeated)
+    #[arg(long, value_name = "ASSUMPTION")]
+    pub(crate) assume: Vec<String>,
+    /// How long each action takes
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub(crate) action_takes: String,
+    /// A rule, remedy or step (remedy/step) whose actions fail (can be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) fail: Vec<String>,
+    /// Show all that happens, in order
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// How the outcome is shown; as JSON each event is a line of its own before it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Files of tests, or directories with such files
+    #[arg(default_value = "/etc/lictor.d", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Only tests whose names match this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) run: Option<String>,
+    /// How the outcome is shown
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
 }

@@ -1,5 +1,6 @@
 //! The program. Only this crate prints and exits.
 
+mod bbbsupervisor;
 mod cli;
 mod client;
 mod command;
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
     }
     if args.get(1).is_some_and(|word| word == "demo-service") {
         return command::dev::service::main(&args.split_off(2));
+    }
+    if let Some(rest) = bbbsupervisor::called(&args) {
+        return bbbsupervisor::main(rest);
     }
     let cli = match Cli::try_parse_from(old_flags::doubled(args)) {
         Ok(cli) => cli,

@@ -136,6 +136,7 @@ pub(crate) struct Remedy {
     pub(crate) text: String,
     #[serde(default)]
     pub(crate) on: Vec<String>,
+    pub(crate) until: Option<String>,
     pub(crate) guard: Option<String>,
     #[serde(default)]
     pub(crate) steps: Vec<Step>,
@@ -163,6 +164,8 @@ pub(crate) struct Run {
     pub(crate) remedy: String,
     pub(crate) target: String,
     pub(crate) cause: String,
+    #[serde(default)]
+    pub(crate) captures: std::collections::BTreeMap<String, String>,
     pub(crate) incident: Option<String>,
     pub(crate) text: String,
     pub(crate) started: String,

@@ -1,14 +1,16 @@
 //! One file for each command.
 
+mod backtest;
 pub(crate) mod dev;
 mod events;
 mod explain;
 mod follow;
 mod incidents;
 mod remedy;
-mod run;
+pub(crate) mod run;
 mod state;
 mod status;
+mod test;
 mod validate;
 
 use clap::CommandFactory as _;
@@ -23,6 +25,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Dev(args) => dev::run(&args, terminal),
         Command::Run(args) => run::run(args, terminal),
         Command::Validate(args) => validate::run(&args, terminal),
+        Command::Backtest(args) => waiting(backtest::run(&args, terminal)),
+        Command::Test(args) => test::run(&args, terminal),
         Command::Status(args) => waiting(status::run(&args, terminal)),
         Command::Incidents(args) => waiting(incidents::run(&args, terminal)),
         Command::Events(args) => waiting(events::run(&args, terminal)),

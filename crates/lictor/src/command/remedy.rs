@@ -87,8 +87,10 @@ async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Fail
             Some(incident) => format!("started {} because {} ({incident})", local(&run.started), run.cause),
             None => format!("started {} because {}", local(&run.started), run.cause),
         };
+        let captures: String =
+            run.captures.iter().map(|(name, value)| format!("\n{name} = {value:?}")).collect();
         return Terminal::data(&format!(
-            "{}\n{about}\n\n{}",
+            "{}\n{about}{captures}\n\n{}",
             terminal.heading(&heading),
             timeline(&run.timeline)
         ));
@@ -97,6 +99,7 @@ async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Fail
     let Some(remedy) = unless_json::<Remedy>(agent.format, answer)? else { return Ok(()) };
     let mut lines = vec![terminal.heading(&format!("{} on {}: {}", remedy.name, remedy.target, remedy.text))];
     lines.extend(remedy.on.iter().map(|on| format!("starts on {on}")));
+    lines.extend(remedy.until.iter().map(|until| format!("counts as holding until {until}")));
     lines.extend(remedy.guard.iter().map(|guard| format!("only while {guard}")));
     let rows = remedy
         .steps

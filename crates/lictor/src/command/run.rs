@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lictor_agent::{Agent, Loader, Settings, StartError};
+use lictor_config::Loaded;
 
 use crate::cli::Run;
 use crate::exit::{Exit, Failure};
@@ -14,15 +15,21 @@ const THREADS: usize = 2;
 
 pub(crate) fn run(args: Run, terminal: &Terminal) -> Result<(), Failure> {
     telemetry::start(&args.logs.log_level, args.logs.log_format, terminal.colours_err())?;
-    let loaded = lictor_config::load(&args.config, &lictor_config::ProcessEnv)
-        .map_err(|failure| Failure::Config(Box::new(failure)))?;
+    let Run { config, new_node, .. } = args;
+    start(move || lictor_config::load(&config, &lictor_config::ProcessEnv), new_node)
+}
+
+/// Runs an agent with what `load` gives, now and at each reload.
+pub(crate) fn start(
+    load: impl Fn() -> Result<Loaded, lictor_config::Failure> + Send + Sync + 'static,
+    new_node: bool,
+) -> Result<(), Failure> {
+    let loaded = load().map_err(|failure| Failure::Config(Box::new(failure)))?;
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.one_line());
     }
     let loader: Loader = Arc::new(move || {
-        lictor_config::load(&args.config, &lictor_config::ProcessEnv)
-            .map(|loaded| loaded.config)
-            .map_err(|failure| failure.lines().collect::<Vec<_>>().join("; "))
+        load().map(|loaded| loaded.config).map_err(|failure| failure.lines().collect::<Vec<_>>().join("; "))
     });
     runtime()?.block_on(async {
         let listener = lictor_agent::web::bind(&loaded.config.http)
@@ -33,7 +40,7 @@ pub(crate) fn run(args: Run, terminal: &Terminal) -> Result<(), Failure> {
             loader,
             shim: shim()?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            new_node: args.new_node,
+            new_node,
         };
         let agent = Agent::start(settings).await.map_err(|error| refused(&error))?;
         tracing::info!(address = %agent.address(), "ready");

@@ -4,11 +4,13 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["dev"],
         &["run"],
         &["validate"],
+        &["backtest"],
+        &["test"],
         &["status"],
         &["incidents"],
         &["events"],

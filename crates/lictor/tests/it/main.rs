@@ -2,15 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod backtest;
 mod clock;
 mod consul;
 mod crash;
 mod full_disk;
 mod help;
+mod host;
+mod journal_host;
 mod life;
+mod log_file;
 mod monitor;
 mod monitor_faults;
 mod monitor_play;
 mod node;
+mod rule_test;
 mod site;
 mod trouble;
+mod webhook;
