@@ -64,6 +64,13 @@ const SUITES: &[Suite] = &[
         words: Words { unit: &[], integration: &["full::"], packages: &[] },
     },
     Suite {
+        name: "tests on booted hosts",
+        tier: 1,
+        needs: &[Need::Root, Need::Tool("LICTOR_NSPAWN_BIN"), Need::Tool("LICTOR_DBUS_BIN")],
+        tests: "test(/real_host/)",
+        words: Words { unit: &["real_host"], integration: &["real_host"], packages: &[] },
+    },
+    Suite {
         name: "tests on clusters",
         tier: 2,
         needs: &[Need::Tool("LICTOR_CONSUL_BIN")],
@@ -147,7 +154,8 @@ mod tests {
     #[test]
     fn without_root_the_suite_that_needs_it_is_left_out() {
         let choice = Choice::of(TIERS, &Host::pretend(false), &Tools::default());
-        assert_eq!(left_out(&choice), [("tests as root", "needs root")]);
+        let lacks = |name| (name, "needs root");
+        assert_eq!(left_out(&choice), ["tests as root", "tests on booted hosts"].map(lacks));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! and a figure is the median of at least five runs. A benchmark is a file in
 //! this directory and a line in [`BENCHES`].
 
+mod backtest;
 mod bed;
 mod checks;
+mod journal;
 mod latency;
+mod lines;
 mod machine;
 mod measure;
 mod probes;
@@ -34,6 +37,11 @@ const BENCHES: &[Bench] = &[
     Bench { name: "isolation", run: checks::isolation },
     Bench { name: "idle", run: checks::idle },
     Bench { name: "latency", run: latency::run },
+    Bench { name: "lines", run: lines::run },
+    Bench { name: "file", run: latency::file },
+    Bench { name: "flood", run: latency::flood },
+    Bench { name: "backtest", run: backtest::run },
+    Bench { name: "journal", run: journal::run },
 ];
 
 /// What a benchmark finds ready.

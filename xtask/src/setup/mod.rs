@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use crate::error::Error;
 use crate::workspace::Workspace;
 pub(crate) use host::Host;
+pub(crate) use packages::find_program;
 use packages::{PACKAGES, Package};
 
 /// The variable that names a Consul server to use in place of the fetched one.

@@ -60,6 +60,60 @@ pub(crate) const PACKAGES: &[Package] = &[
         variable: "LICTOR_QBITTORRENT_BIN",
         reason: "a real BitTorrent client for the watcher and the action that know it",
     },
+    Package {
+        name: "systemd-container",
+        program: "systemd-nspawn",
+        variable: "LICTOR_NSPAWN_BIN",
+        reason: "boots whole machines for the tests of systemd and its journal",
+    },
+    Package {
+        name: "dbus",
+        program: "dbus-daemon",
+        variable: "LICTOR_DBUS_BIN",
+        reason: "the bus of those machines, and one to give odd answers on",
+    },
+    Package {
+        name: "systemd-journal-remote",
+        program: "systemd-journal-remote",
+        variable: "LICTOR_JOURNAL_REMOTE_BIN",
+        reason: "writes real files of journals with the lines, times and boots that a test wants",
+    },
+    Package {
+        name: "prometheus",
+        program: "prometheus",
+        variable: "LICTOR_PROMETHEUS_BIN",
+        reason: "a real Prometheus for the watcher that asks one",
+    },
+    Package {
+        name: "prometheus-alertmanager",
+        program: "prometheus-alertmanager",
+        variable: "LICTOR_ALERTMANAGER_BIN",
+        reason: "a real Alertmanager, whose webhook is a trigger",
+    },
+    Package {
+        name: "redis-server",
+        program: "redis-server",
+        variable: "LICTOR_REDIS_BIN",
+        reason: "a real Redis for the watcher and the action that know it",
+    },
+    Package {
+        name: "ripgrep",
+        program: "rg",
+        variable: "LICTOR_RIPGREP_BIN",
+        reason: "what the benchmark of lines is measured against",
+    },
+    Package {
+        name: "mtail",
+        program: "mtail",
+        variable: "LICTOR_MTAIL_BIN",
+        reason: "what the benchmark of lines is measured against",
+    },
+    Package {
+        name: "fail2ban",
+        program: "fail2ban-regex",
+        variable: "LICTOR_FAIL2BAN_BIN",
+        reason: "what the benchmark of lines is measured against",
+    },
 ];
 
 /// Time to install everything on a slow line, waiting for another apt included.
@@ -68,7 +122,7 @@ const INSTALL: Duration = Duration::from_secs(1200);
 /// Finds a program where packages put them, whatever PATH says.
 pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
+    let usual = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/systemd"].map(PathBuf::from);
     std::env::split_paths(&path).chain(usual).map(|dir| dir.join(program)).find(|path| is_program(path))
 }
 
