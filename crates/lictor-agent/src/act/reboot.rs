@@ -180,10 +180,11 @@ fn may(action: Reboot, up: Duration, lasts: Lasts) -> Result<(), String> {
                     .to_owned(),
             );
         }
+        Lasts::Unclear(_) if action.state_is_durable => {}
         Lasts::Unclear(why) => {
             return Err(format!(
                 "nobody can tell whether the agent's state outlives a restart, and with it that one was \
-                 made: {why}; put state_dir on a disk"
+                 made: {why}; put state_dir on a disk, or say `state_is_durable = true`"
             ));
         }
     }
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_was_just_started_is_not_restarted() {
-        let action = Reboot { min_uptime: Duration::from_secs(600) };
+        let action = Reboot { min_uptime: Duration::from_secs(600), state_is_durable: false };
         let up = |seconds| may(action, Duration::from_secs(seconds), Lasts::Yes);
         assert_eq!(up(599).unwrap_err(), "it has been up for 9m 59s only, and min_uptime is 10m");
         assert_eq!(up(600), Ok(()));
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn nothing_is_restarted_that_would_not_remember_it() {
-        let action = Reboot { min_uptime: Duration::ZERO };
+        let action = Reboot { min_uptime: Duration::ZERO, state_is_durable: false };
         let told = |lasts| may(action, Duration::from_secs(9_999), lasts);
         assert!(told(Lasts::No).unwrap_err().contains("put state_dir on a disk"));
         assert_eq!(lasts(Path::new("/dev/shm")), Lasts::No);
@@ -246,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_may_or_may_not_remember_it_does_not() {
-        let action = Reboot { min_uptime: Duration::ZERO };
+        let action = Reboot { min_uptime: Duration::ZERO, state_is_durable: false };
         for unclear in [judge(OVERLAY), lasts(Path::new("/proc/no such directory"))] {
             assert!(matches!(unclear, Lasts::Unclear(_)), "{unclear:?}");
             let told = may(action, Duration::from_secs(9_999), unclear).unwrap_err();
@@ -254,6 +255,9 @@ mod tests {
                 told.starts_with("nobody can tell whether the agent's state outlives a restart"),
                 "{told}"
             );
+            let action = Reboot { state_is_durable: true, ..action };
+            assert_eq!(may(action, Duration::from_secs(9_999), Lasts::Unclear(String::new())), Ok(()));
+            assert!(may(action, Duration::from_secs(9_999), Lasts::No).is_err());
         }
     }
 
@@ -266,7 +270,7 @@ mod tests {
             clock: Clock::fresh(),
             order: "n.s/r1/act/1".to_owned(),
         };
-        let action = Reboot { min_uptime: Duration::ZERO };
+        let action = Reboot { min_uptime: Duration::ZERO, state_is_durable: false };
         let bus = SystemdBus::Socket(dir.path().join("no bus"));
         let limit = Duration::from_secs(10);
         let outcome = restart(action, &bus, Duration::from_secs(9_999), Lasts::Yes, &books, limit).await;
@@ -292,7 +296,8 @@ mod tests {
             clock: Clock::fresh(),
             order: format!("n.s/r1/act/{attempt}"),
         };
-        let (action, limit) = (Reboot { min_uptime: Duration::ZERO }, Duration::from_secs(2));
+        let (action, limit) =
+            (Reboot { min_uptime: Duration::ZERO, state_is_durable: false }, Duration::from_secs(2));
         let up = Duration::from_secs(9_999);
         let asked = async |attempt| restart(action, &bus, up, Lasts::Yes, &order(attempt), limit).await;
         let count = || std::fs::read_dir(dir.path()).unwrap().count();

@@ -68,12 +68,20 @@ rule "swap" {
 pub(super) static REBOOT: Schema = Schema {
     doc: "Restarts this machine. Needs `allow_reboot = true` in the block `agent`. All rules that do share a target, \
           `this-machine`, and a cooldown of 24 hours at least: one restart a day, however many rules want one.",
-    groups: &[&[Attribute::new(
-        "min_uptime",
-        Kind::Duration(Duration::ZERO, LONGEST),
-        "Refused within this time of the machine's start.",
-    )
-    .default("10m")]],
+    groups: &[&[
+        Attribute::new(
+            "min_uptime",
+            Kind::Duration(Duration::ZERO, LONGEST),
+            "Refused within this time of the machine's start.",
+        )
+        .default("10m"),
+        Attribute::new(
+            "state_is_durable",
+            Kind::Flag,
+            "Says that what is in `state_dir` outlives a restart where that cannot be seen, as on an overlay.",
+        )
+        .default("false"),
+    ]],
     blocks: &[],
     values: &[],
     example: r#"agent {
@@ -132,7 +140,8 @@ pub(super) fn reboot(reader: &Reader<'_>) -> Option<(Action, Repeatability)> {
         return None;
     }
     // Whether it was is seen by the boot id; where it cannot be, a person is to look.
-    Some((Action::Reboot(Reboot { min_uptime: reader.duration("min_uptime") }), Repeatability::Neither))
+    let (min_uptime, state_is_durable) = (reader.duration("min_uptime"), reader.flag("state_is_durable"));
+    Some((Action::Reboot(Reboot { min_uptime, state_is_durable }), Repeatability::Neither))
 }
 
 fn program(argv: Vec<String>) -> Action {
@@ -190,7 +199,9 @@ mod tests {
         };
         let loaded = parsed(&allowed(""));
         let action = loaded.config.actions.values().next().unwrap();
-        assert!(matches!(action, Action::Reboot(Reboot { min_uptime }) if min_uptime.as_secs() == 600));
+        assert!(
+            matches!(action, Action::Reboot(Reboot { min_uptime, state_is_durable: false }) if min_uptime.as_secs() == 600)
+        );
         let remedy = loaded.config.plan.remedies.values().next().unwrap();
         assert_eq!((remedy.target.as_str(), remedy.cooldown), (Reboot::TARGET, Reboot::ONCE_IN));
         let longer = parsed(&allowed("cooldown = \"7d\""));

@@ -239,6 +239,8 @@ pub struct SwapAction {
 pub struct Reboot {
     /// Not within this time of its start.
     pub min_uptime: Duration,
+    /// Whether the state outlives a restart where that cannot be seen.
+    pub state_is_durable: bool,
 }
 
 impl Reboot {

@@ -94,14 +94,16 @@ watch "exec" "other" {
 rule "reboot" {
   on = check.fine != "passing"
   act "reboot" {
-    min_uptime = "0s"
+    min_uptime       = "0s"
+    state_is_durable = true
   }
 }
 
 rule "another" {
   on = check.other != "passing"
   act "reboot" {
-    min_uptime = "0s"
+    min_uptime       = "0s"
+    state_is_durable = true
   }
 }
 "#,
