@@ -8,16 +8,18 @@ use crate::node::Node;
 /// Each line with a number has that number noted by a program of its own.
 fn node() -> Node {
     let mut blocks = "watch \"file\" \"log\" {\n  path = \"@DIR@/app.log\"\n  from = \"start\"\n".to_owned();
-    for number in 0..40 {
-        blocks += &format!("  match \"n{number}\" {{\n    regex = \"^number (?P<number>{number})$\"\n  }}\n");
-    }
+    let pattern = |number: u32| {
+        format!("  match \"n{number}\" {{\n    regex = \"^number (?P<number>{number})$\"\n  }}\n")
+    };
+    blocks.extend((0..40).map(pattern));
     blocks += "}\n";
-    for number in 0..40 {
-        blocks += &format!(
+    let rule = |number: u32| {
+        format!(
             "rule \"n{number}\" {{\n  on = match.log.n{number}\n  target = \"n{number}\"\n  act \"exec\" {{\n    \
              command = [\"sh\", \"-c\", \"echo \\\"$1\\\" >> @DIR@/acted\", \"note\", capture.number]\n  }}\n}}\n"
-        );
-    }
+        )
+    };
+    blocks.extend((0..40).map(rule));
     Node::new(&blocks)
 }
 
