@@ -133,20 +133,6 @@ impl Server {
         assert!(found.is_some(), "{hash} is {:?}, not {wanted}", self.state(hash));
     }
 
-    /// Waits until what it would remember of a torrent after being killed has this text: it saves that a
-    /// moment after it was told.
-    ///
-    /// # Panics
-    /// If it never has.
-    pub fn wait_for_saved(&self, hash: &str, wanted: &str) {
-        let file = self.saved(hash);
-        let found = wait::until(SEEN, || {
-            let bytes = std::fs::read(&file).ok()?;
-            bytes.windows(wanted.len()).any(|part| part == wanted.as_bytes()).then_some(())
-        });
-        assert!(found.is_some(), "{} has no {wanted}", file.display());
-    }
-
     /// Waits until the first real tracker of a torrent has one of these statuses.
     ///
     /// # Panics

@@ -86,11 +86,6 @@ impl Server {
         Self::with(Options::default())
     }
 
-    /// What it remembers of a torrent.
-    pub(super) fn saved(&self, hash: &str) -> PathBuf {
-        self.dir.path().join("qBittorrent/data/BT_backup").join(format!("{hash}.fastresume"))
-    }
-
     /// Starts one and waits until it answers.
     ///
     /// # Panics

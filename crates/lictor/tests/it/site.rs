@@ -56,8 +56,6 @@ impl Site {
         qbittorrent.post("torrents/pause", &[("hashes", &resting)]);
         qbittorrent.wait_for_state(&resting, "paused");
         qbittorrent.wait_for_state(&forced, "forced");
-        // Killed before, it would not know of it.
-        qbittorrent.wait_for_saved(&forced, "12:auto_managedi0e");
         let gluetun = Arc::new(Gluetun::start());
         gluetun.set(|settings| settings.auth = lictor_testkit::gluetun::Auth::ApiKey(KEY.into()));
         let nomad = Nomad::start();
