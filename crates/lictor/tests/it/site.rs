@@ -45,7 +45,7 @@ impl Site {
     }
 
     pub(crate) fn with(options: Options) -> Self {
-        let qbittorrent = Qbittorrent::with(options);
+        let mut qbittorrent = Qbittorrent::with(options);
         let (ours, other) = (Tracker::start_on(std::net::Ipv4Addr::LOCALHOST), Tracker::start());
         let mine = ours.url_as("localhost");
         let plain = qbittorrent.add_one("plain", &[&mine]);
@@ -55,6 +55,10 @@ impl Site {
         qbittorrent.post("torrents/setForceStart", &[("hashes", &forced), ("value", "true")]);
         qbittorrent.post("torrents/pause", &[("hashes", &resting)]);
         qbittorrent.wait_for_state(&resting, "paused");
+        qbittorrent.wait_for_state(&forced, "forced");
+        // It saves that when it ends: killed before, it would not know of it.
+        qbittorrent.stop();
+        qbittorrent.restart();
         qbittorrent.wait_for_state(&forced, "forced");
         let gluetun = Arc::new(Gluetun::start());
         gluetun.set(|settings| settings.auth = lictor_testkit::gluetun::Auth::ApiKey(KEY.into()));
