@@ -14,6 +14,7 @@ use url::Url;
 use super::exec::blocking;
 use super::text::{Redactor, printable, start_of};
 use super::{failed, unknown};
+use crate::remote::reason;
 
 /// What is shown of the body of an answer, bytes.
 const SHOWN: usize = 1024;
@@ -74,21 +75,6 @@ fn unanswered(error: reqwest::Error) -> Outcome {
     } else {
         unknown(format!("it was sent, then: {text}"))
     }
-}
-
-/// An error with its causes, which are where the reason is.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// A request ready to be sent.

@@ -26,18 +26,19 @@ use std::time::Duration;
 
 use lictor_config::{Journal, JournalFrom, Watch};
 use lictor_core::{CheckName, Sample, Span, Status};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
 use arguments::{Query, Start};
 use intake::{Counts, Intake, SinceBoot};
 use position::{Found, Position, Resume};
 use process::{Journalctl, first};
-use wake::{Place, Wake};
+use wake::{Place, Waker};
 
 use super::follow::{self, Feed};
 use super::look::{Look, Memory, World};
 use super::value::{self, Measured as _};
+use crate::Tasks;
 use crate::clock::{boot_id, since_boot};
 use crate::journal::{Decoder, Filter, Record};
 use crate::lines::Matcher;
@@ -264,7 +265,7 @@ impl Run<'_> {
         let shared = self.shared;
         self.intake.known = resume.known.clone();
         let machine = fs::read_to_string("/etc/machine-id").ok().map(|text| text.trim().to_owned());
-        let mut wake = shared.wake(machine.as_deref());
+        let wake = shared.wake(&self.feed.tasks, machine.as_deref()).await;
         let query = match (&wake, &machine, &shared.journal.directory) {
             (Some(wake), _, _) => self.query.of_directory(&wake.directory().to_string_lossy()),
             // `--merge` brings in what other machines sent to this one.
@@ -273,8 +274,6 @@ impl Run<'_> {
         };
         let mut running = Journalctl::start(&shared.command, query.follow(&resume.start))?;
         let mut decoder = Decoder::keeping(OWN);
-        let mut tick = interval(shared.journal.wake.unwrap_or(REPORT));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut check = Check::new(shared.check);
         self.intake.counts.behind = 0;
         self.feed.tell(self.sample("follows")).await.map_err(|_gone| stopping())?;
@@ -292,11 +291,6 @@ impl Run<'_> {
                     self.intake.seen(now);
                     self.hand_in().await?;
                     self.report("follows");
-                }
-                _ = tick.tick(), if wake.is_some() => {
-                    if let Some(wake) = &mut wake {
-                        wake.look();
-                    }
                 }
                 at = check.next(|| shared.ask(self.query.newest())) => {
                     let newest = match at {
@@ -404,18 +398,15 @@ impl Run<'_> {
 }
 
 impl Shared {
-    fn wake(&self, machine: Option<&str>) -> Option<Wake> {
+    async fn wake(&self, tasks: &Tasks, machine: Option<&str>) -> Option<Waker> {
         let Journal { wake, command, directory, .. } = &self.journal;
         // Another program may see other files than we do.
-        if wake.is_none() || command.is_some() {
-            return None;
-        }
+        let every = wake.filter(|_| command.is_none())?;
         let place = match directory {
             Some(directory) => Place::Within(directory.clone()),
             None => Place::own(machine?),
         };
-        // Without it, lines come half a second later.
-        Wake::new(place, &std::env::temp_dir()).ok()
+        Waker::start(tasks, place, every).await
     }
 }
 

@@ -10,12 +10,19 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use crate::Tasks;
 
 /// How often it is looked for new files and directories.
 const SCAN: Duration = Duration::from_secs(2);
+
+/// How long it may take until there is something to follow.
+const READY: Duration = Duration::from_secs(2);
 
 /// Files that are looked at; there is one of the system and one of each user.
 const FILES: usize = 64;
@@ -65,9 +72,43 @@ impl Place {
     }
 }
 
+/// A thread that wakes journalctl: on a disk that hangs it hangs alone. Dropping this ends it, and
+/// the directory goes with it.
+#[derive(Debug)]
+pub(super) struct Waker {
+    directory: PathBuf,
+    _stop: mpsc::Sender<()>,
+}
+
+impl Waker {
+    /// Has the journal looked at so often. `None` when there is none, or it cannot be looked at:
+    /// then lines come half a second later.
+    pub(super) async fn start(tasks: &Tasks, place: Place, every: Duration) -> Option<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let (made, directory) = oneshot::channel();
+        let work = move || {
+            let Ok(mut wake) = Wake::new(place, &std::env::temp_dir()) else { return };
+            if made.send(wake.directory.clone()).is_err() {
+                return;
+            }
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                wake.look();
+            }
+        };
+        drop(tasks.on_thread("journal wake", work).ok()?);
+        let directory = timeout(READY, directory).await.ok()?.ok()?;
+        Some(Self { directory, _stop: stop })
+    }
+
+    /// What journalctl is to follow.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
 /// A directory to follow, which can be touched when the journal has grown.
 #[derive(Debug)]
-pub(super) struct Wake {
+struct Wake {
     place: Place,
     directory: PathBuf,
     /// Held open, to be touched.
@@ -86,7 +127,7 @@ struct Head {
 
 impl Wake {
     /// Makes the directory, in `parent`.
-    pub(super) fn new(place: Place, parent: &Path) -> io::Result<Self> {
+    fn new(place: Place, parent: &Path) -> io::Result<Self> {
         tidy(parent);
         let directory = make(parent)?;
         let handle = File::open(&directory);
@@ -100,12 +141,8 @@ impl Wake {
         Ok(wake)
     }
 
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// Wakes journalctl if there is something new.
-    pub(super) fn look(&mut self) {
+    fn look(&mut self) {
         let mut grown = false;
         let mut over = self.scanned.elapsed() >= SCAN;
         for head in &mut self.files {
@@ -248,7 +285,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         wake.handle.set_modified(now).unwrap();
         wake.look();
-        fs::metadata(wake.directory()).unwrap().modified().unwrap() != now
+        fs::metadata(&wake.directory).unwrap().modified().unwrap() != now
     }
 
     #[tokio::test(start_paused = true)]
@@ -279,9 +316,9 @@ mod tests {
         fs::create_dir(&other).unwrap();
         tokio::time::advance(SCAN).await;
         assert!(touches(&mut wake));
-        assert_eq!(fs::read_dir(wake.directory()).unwrap().count(), 3);
+        assert_eq!(fs::read_dir(&wake.directory).unwrap().count(), 3);
 
-        let directory = wake.directory().to_owned();
+        let directory = wake.directory.clone();
         drop(wake);
         assert!(!directory.exists() && other.exists());
     }
