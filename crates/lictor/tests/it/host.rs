@@ -167,3 +167,66 @@ rule "vacuum" {
     // What is being written to stays.
     assert!(after < before / 2, "{before} → {after}");
 }
+
+#[test]
+fn on_a_real_host_it_takes_the_place_of_bbbsupervisor() {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_lictor"));
+    let host = Host::with(&Options { programs: vec![program], ..Options::default() });
+    // Something that is not ours to make a swap file of.
+    host.write("/swapfile", "not blank");
+    host.ok(&["ln", "-s", "/usr/local/bin/lictor", "/usr/local/sbin/bbbsupervisor"]);
+    let says = |name: &str, line: &str| {
+        let start =
+            format!("echo started >> /run/{name}; test -e /run/said && echo '{line}'; exec sleep infinity");
+        host.unit(&format!("{name}.service"), &format!("[Service]\nExecStart=/bin/sh -c \"{start}\"\n"));
+    };
+    says("electrs", "");
+    says("bbbmiddleware", "");
+    // What it says is what the middleware would say.
+    says("bitcoind", "GetBlockChainInfo rpc call failed");
+    host.write("/run/said", "");
+    host.unit("redis.service", "[Service]\nExecStart=/usr/bin/redis-server --port 6379 --save ''\n");
+    host.unit(
+        "bbbsupervisor.service",
+        "[Service]\nExecStart=/usr/local/sbin/bbbsupervisor --redis-port 6379 --prometheus-port=9090\n\
+         KillMode=process\n",
+    );
+    host.ok(&["systemctl", "start", "redis", "electrs", "bbbmiddleware", "bbbsupervisor"]);
+    let lictor =
+        |what: &str| host.run(&["lictor", what, "--token-file", "/var/lib/lictor/http-token"]).stdout;
+    let until = |what: &str, look: &dyn Fn() -> bool| {
+        let held = wait::until(LONG, || look().then_some(()));
+        assert!(held.is_some(), "{what}: {}\n{}", lictor("status"), lictor("events"));
+    };
+    until("it follows", &|| lictor("status").contains("follows the journal of electrs.service"));
+    until("the box is shown as idle", &|| {
+        host.run(&["redis-cli", "get", "base:stateCode"]).stdout.trim() == "0"
+    });
+
+    host.ok(&["systemctl", "start", "bitcoind"]);
+    host.ok(&[
+        "systemd-run",
+        "--wait",
+        "--unit=electrs-says",
+        "--property=Type=oneshot",
+        "sh",
+        "-c",
+        "echo finished full compaction",
+    ]);
+    host.unit(
+        "electrs.service.d/says.conf",
+        "[Service]\nExecStartPost=/bin/sh -c \"test -e /run/synced || echo finished full compaction; touch /run/synced\"\n",
+    );
+    host.ok(&["systemctl", "restart", "electrs"]);
+    until("electrs is restarted", &|| host.read("/run/electrs").lines().count() == 3);
+    until("the run is over", &|| lictor("events").contains("electrs-synced is done"));
+    // Neither what another unit said, nor what bitcoind said of the middleware, started anything.
+    assert_eq!(
+        lictor("events").matches("electrs-synced on electrs.service started").count(),
+        1,
+        "{}",
+        lictor("events")
+    );
+    assert_eq!(host.read("/run/bbbmiddleware").lines().count(), 1, "{}", lictor("events"));
+    assert_eq!(host.run(&["lictor", "events"]).code, 7, "without the token nobody is told anything");
+}
