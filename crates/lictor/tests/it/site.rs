@@ -52,14 +52,9 @@ impl Site {
         let forced = qbittorrent.add_one("forced", &[&mine]);
         let resting = qbittorrent.add_one("resting", &[&mine]);
         let foreign = qbittorrent.add_one("foreign", &[&other.url()]);
-        qbittorrent.post("torrents/setForceStart", &[("hashes", &forced), ("value", "true")]);
         qbittorrent.post("torrents/pause", &[("hashes", &resting)]);
         qbittorrent.wait_for_state(&resting, "paused");
-        qbittorrent.wait_for_state(&forced, "forced");
-        // It saves that when it ends: killed before, it would not know of it.
-        qbittorrent.stop();
-        qbittorrent.restart();
-        qbittorrent.wait_for_state(&forced, "forced");
+        force_for_good(&mut qbittorrent, &forced);
         let gluetun = Arc::new(Gluetun::start());
         gluetun.set(|settings| settings.auth = lictor_testkit::gluetun::Auth::ApiKey(KEY.into()));
         let nomad = Nomad::start();
@@ -189,6 +184,27 @@ connection_monitor "sp" {{
     pub(crate) fn restarts(&self) -> usize {
         self.nomad.restarts().len()
     }
+}
+
+/// Forces a torrent so that qBittorrent still knows of it after it was killed: it saves that only
+/// when it ends by itself, and on a busy machine now and then not even then.
+fn force_for_good(qbittorrent: &mut Qbittorrent, hash: &str) {
+    for _ in 0..5 {
+        qbittorrent.post("torrents/setForceStart", &[("hashes", hash), ("value", "true")]);
+        qbittorrent.wait_for_state(hash, "forced");
+        qbittorrent.stop();
+        qbittorrent.restart();
+        let known = lictor_testkit::wait::until(Duration::from_secs(30), || {
+            match qbittorrent.state(hash)?.as_str() {
+                "checkingResumeData" => None,
+                state => Some(state.starts_with("forced")),
+            }
+        });
+        if known == Some(true) {
+            return;
+        }
+    }
+    panic!("qbittorrent-nox does not save that {hash} is forced");
 }
 
 impl Node {
