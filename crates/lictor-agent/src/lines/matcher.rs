@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use lictor_config::Pattern;
 use lictor_core::{Captures, Match, PatternName};
 use memchr::{memchr, memrchr};
@@ -21,7 +20,7 @@ use regex_automata::{Input, MatchKind, PatternID, PatternSet};
 use regex_syntax::hir::Hir;
 
 use super::found::Found;
-use super::literals::{required, within_line};
+use searcher::{Searcher, searchers};
 
 /// Of a line, bytes that count: what comes after them is not looked at.
 pub const LINE: usize = 64 * 1024;
@@ -34,12 +33,6 @@ const VALUE: usize = 1024;
 
 /// Groups of a pattern that are passed on.
 const GROUPS: usize = 16;
-
-/// Texts that one searcher looks for at once: more are slower than a second one.
-const TOGETHER: usize = 64;
-
-/// Searchers of that kind; with more, one that reads byte by byte is faster.
-const SEARCHERS: usize = 6;
 
 /// What a set of patterns may cache while it searches, bytes.
 const CACHE: usize = 4 << 20;
@@ -73,7 +66,8 @@ impl Matcher {
             None => vec![Searcher::EveryLine],
         };
         let set = parsed.and_then(|parsed| {
-            let config = config().match_kind(MatchKind::All);
+            // The line has a text already.
+            let config = config().match_kind(MatchKind::All).auto_prefilter(false);
             meta::Builder::new().configure(config).build_many_from_hir(&parsed).ok()
         });
         Self { patterns: patterns.iter().map(One::new).collect(), set, searchers }
@@ -263,89 +257,7 @@ fn config() -> meta::Config {
         .which_captures(WhichCaptures::Implicit)
 }
 
-/// Finds places in lines that patterns may match.
-#[derive(Debug)]
-enum Searcher {
-    /// One of a few texts, many bytes at a time.
-    Packed(packed::Searcher),
-    /// One of many texts.
-    Texts(AhoCorasick),
-    /// One of the patterns that need no particular text.
-    Regex(meta::Regex),
-    /// Every line may.
-    EveryLine,
-}
-
-impl Searcher {
-    /// A place in the first line from `at` on that may match; `at` is the beginning of a line.
-    fn find(&self, text: &[u8], at: usize) -> Option<usize> {
-        match self {
-            Self::Packed(searcher) => {
-                searcher.find_in(text, aho_corasick::Span::from(at..text.len())).map(|found| found.start())
-            }
-            Self::Texts(searcher) => {
-                searcher.find(aho_corasick::Input::new(text).range(at..)).map(|found| found.start())
-            }
-            Self::Regex(regex) => {
-                let input = Input::new(text).range(at..).earliest(true);
-                regex.search_half(&input).map(|found| found.offset())
-            }
-            Self::EveryLine => Some(at),
-        }
-    }
-
-    /// Whether it takes bytes that are not UTF-8 for no character.
-    const fn wants_characters(&self) -> bool {
-        matches!(self, Self::Regex(_))
-    }
-}
-
-fn searchers(parsed: &[Hir]) -> Vec<Searcher> {
-    let (mut texts, mut rest) = (Vec::new(), Vec::new());
-    for hir in parsed.iter().map(within_line) {
-        match required(&hir) {
-            Some(found) => texts.extend(found),
-            None => rest.push(hir),
-        }
-    }
-    let mut searchers = text_searchers(texts);
-    if !rest.is_empty() {
-        let regex = meta::Builder::new().configure(config()).build_many_from_hir(&rest);
-        searchers.push(regex.map_or(Searcher::EveryLine, Searcher::Regex));
-    }
-    searchers
-}
-
-fn text_searchers(mut texts: Vec<Vec<u8>>) -> Vec<Searcher> {
-    // A line with a longer text has the shorter one, too.
-    texts.sort_by(|one, other| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
-    let mut kept: Vec<Vec<u8>> = Vec::new();
-    for text in texts {
-        let known = |short: &Vec<u8>| memchr::memmem::find(&text, short).is_some();
-        if !kept.iter().any(known) {
-            kept.push(text);
-        }
-    }
-    if kept.is_empty() {
-        return Vec::new();
-    }
-    let groups = kept.len().div_ceil(TOGETHER);
-    if groups <= SEARCHERS {
-        let size = kept.len().div_ceil(groups);
-        let packed: Option<Vec<Searcher>> = kept.chunks(size).map(packed_searcher).collect();
-        if let Some(packed) = packed {
-            return packed;
-        }
-    }
-    let kind = (kept.len() <= 4_096).then_some(AhoCorasickKind::DFA);
-    let searcher = AhoCorasick::builder().kind(kind).build(&kept);
-    vec![searcher.map_or(Searcher::EveryLine, Searcher::Texts)]
-}
-
-fn packed_searcher(texts: &[Vec<u8>]) -> Option<Searcher> {
-    let searcher = packed::Config::new().builder().extend(texts).build()?;
-    Some(Searcher::Packed(searcher))
-}
-
+mod grams;
+mod searcher;
 #[cfg(test)]
 mod tests;

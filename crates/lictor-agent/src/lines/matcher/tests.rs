@@ -183,18 +183,37 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 
 /// What one would get line by line, pattern by pattern.
 fn plain(all: &[Pattern], text: &[u8]) -> Vec<(String, String)> {
+    let whole =
+        |pattern: &Pattern| RegexBuilder::new(pattern.regex.as_str()).multi_line(true).build().unwrap();
+    let regexes: Vec<Regex> = all.iter().map(whole).collect();
     let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n');
     let mut found = Vec::new();
     for line in lines.filter(|_| !text.is_empty()) {
         let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
-        for pattern in all {
-            let regex = RegexBuilder::new(pattern.regex.as_str()).multi_line(true).build().unwrap();
+        for (pattern, regex) in all.iter().zip(&regexes) {
             if regex.is_match(&line) {
                 found.push((pattern.name.to_string(), line.clone()));
             }
         }
     }
     found
+}
+
+/// Of each pattern, the matches that are told one by one: beyond that they are folded.
+fn first_ones(mut all: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    all.retain(|(name, _)| {
+        let count = counts.entry(name.clone()).or_default();
+        *count += 1;
+        *count <= 15
+    });
+    all
+}
+
+fn brought(all: &[Pattern], text: &[u8]) -> Vec<(String, String)> {
+    let mut found = Found::new();
+    Matcher::new(all).scan(text, &mut found);
+    first_ones(found.take().into_iter().map(|one| (one.pattern.to_string(), one.line)).collect())
 }
 
 proptest! {
@@ -208,22 +227,122 @@ proptest! {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let all = patterns(&texts);
         let text = pieces.concat();
-        let mut found = Found::new();
-        Matcher::new(&all).scan(&text, &mut found);
-        let mut wanted = plain(&all, &text);
-        // Beyond that they are folded.
-        wanted.retain({
-            let mut counts = std::collections::BTreeMap::<String, usize>::new();
-            move |(name, _)| { let count = counts.entry(name.clone()).or_default(); *count += 1; *count <= 15 }
-        });
-        let mut brought: Vec<(String, String)> =
-            found.take().into_iter().map(|one| (one.pattern.to_string(), one.line)).collect();
-        brought.retain({
-            let mut counts = std::collections::BTreeMap::<String, usize>::new();
-            move |(name, _)| { let count = counts.entry(name.clone()).or_default(); *count += 1; *count <= 15 }
-        });
-        prop_assert_eq!(brought, wanted, "{:?} in {:?}", texts, text);
+        prop_assert_eq!(brought(&all, &text), first_ones(plain(&all, &text)), "{:?} in {:?}", texts, text);
     }
+}
+
+/// Patterns of which there may be many: most need texts, which begin alike, end alike or contain each other.
+fn one_of_many() -> impl Strategy<Value = String> {
+    let words = || {
+        prop::sample::select(vec![
+            "component-01",
+            "component-02",
+            "component-1",
+            "component-",
+            "Component",
+            " failed with",
+            " failed",
+            "crashed",
+            "disk sda",
+            "caf\u{e9} closed",
+            "kiosk session",
+            "\u{fffd} failed",
+            "sda",
+        ])
+    };
+    let shape = prop::sample::select(vec![
+        "{}{}",
+        "{}{} [0-9]+",
+        "(?i){}{}",
+        "{}.*{}",
+        "^{}(?:{}|ab)",
+        "(?:{}|(?i:{}))",
+        "(?i:{}).*{}",
+        "[0-9]{2}",
+        "{}(?:{})?$",
+        "(?i)({}|{})x*",
+        r"\b{}\b.+{}",
+        r"\w{}\s{}",
+    ]);
+    (words(), words(), shape)
+        .prop_map(|(one, other, shape)| shape.replacen("{}", one, 1).replacen("{}", other, 1))
+}
+
+fn piece_of_many() -> impl Strategy<Value = Vec<u8>> {
+    let pieces: Vec<&[u8]> = vec![
+        b"component-01",
+        b"component-02",
+        b"component-1",
+        b"COMPONENT-01",
+        b"component-",
+        b"compo",
+        b" failed with",
+        b" failed",
+        b" FAILED WITH",
+        b"crashed",
+        b"Crashed",
+        b"disk sda",
+        b"caf\xc3\xa9 closed",
+        b"CAF\xc3\x89 CLOSED",
+        b"\xe2\x84\xaaIO\xc5\xbfk session",
+        b"kiosk session",
+        b"\xff failed",
+        b"\xef",
+        b"\xbf",
+        b" ",
+        b" 12",
+        b"ab",
+        b"x",
+        b"\n",
+        b"\n",
+        b"\r\n",
+    ];
+    prop::sample::select(pieces).prop_map(<[u8]>::to_vec)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn many_patterns_bring_what_each_would_alone(
+        texts in prop::collection::vec(one_of_many(), 1..80),
+        more in 0_usize..80,
+        pieces in prop::collection::vec(piece_of_many(), 0..60),
+    ) {
+        // Enough for every way of searching.
+        let numbered = (0..more).map(|number| format!("component-{number:03} (?:failed|crashed)"));
+        let texts: Vec<String> = texts.into_iter().chain(numbered).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let all = patterns(&texts);
+        let text = pieces.concat();
+        prop_assert_eq!(brought(&all, &text), first_ones(plain(&all, &text)), "{:?} in {:?}", texts, text);
+    }
+}
+
+#[test]
+fn of_two_hundred_patterns_with_one_beginning_the_right_one_is_told() {
+    let all: Vec<String> =
+        (0..200).map(|number| format!("component-{number:03} failed with [0-9]+")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let text = "component-200 failed with 1\ncomponent-017 failed with 3\ncomponent-018 failed with\n";
+    assert_eq!(seen(&all, text), "p17:component-017 failed with 3");
+    let with_any_case = [all.as_slice(), &["(?i)OUT OF MEMORY", "[0-9]{5}"]].concat();
+    let text = [text.as_bytes(), b"Component-017 failed with 3\nOut of Memory \xff\n12345\n"].concat();
+    assert_eq!(
+        seen(&with_any_case, text),
+        "p17:component-017 failed with 3 p200:Out of Memory \u{fffd} p201:12345"
+    );
+}
+
+#[test]
+fn a_line_needs_all_that_one_of_its_patterns_needs() {
+    let all = ["status=5[0-9] .*request_time=[0-9]{2,}", "request_time=.* upstream=down"];
+    let text = "status=50 request_time=1\nstatus=50 request_time=12\nrequest_time=0 upstream=down\nrequest_time=10\n";
+    assert_eq!(seen(&all, text), "p0:status=50 request_time=12 p1:request_time=0 upstream=down");
+    let often = format!("{}\nstatus=50 request_time=12\n", "request_time=1 ".repeat(1_000));
+    assert_eq!(seen(&all, &often), "p0:status=50 request_time=12");
+    // The second time that the text is there.
+    assert_eq!(seen(&all, "request_time= status=50 request_time=12\n").matches("p0:").count(), 1);
 }
 
 proptest! {
