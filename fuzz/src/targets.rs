@@ -1,6 +1,7 @@
 //! The table of targets. A new one is a function here and a line in [`TARGETS`];
 //! what it starts from lies in `fuzz/corpus/NAME/`.
 
+mod compat;
 mod config;
 mod consul;
 mod planted;
@@ -22,7 +23,8 @@ pub(crate) struct Target {
 }
 
 /// What `run` without a name drives.
-pub(crate) const TARGETS: &[Target] = &[config::HCL, config::JSON, consul::TARGET, wire::TARGET];
+pub(crate) const TARGETS: &[Target] =
+    &[config::HCL, config::JSON, consul::TARGET, wire::TARGET, compat::TEMPLATE, compat::KEYS];
 
 /// The target of this name; those with planted faults can be named as well.
 pub(crate) fn find(name: &str) -> Result<&'static Target, Error> {

@@ -8,9 +8,13 @@ use lictor_agent::{Clock, OnEnd, Tasks, web};
 use lictor_config::Listen;
 use lictor_core::{Event, Status, What};
 
+#[path = "../tests/it/web_desk.rs"]
+#[expect(dead_code, clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
+mod web_desk;
 #[path = "../tests/it/web_world.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
 mod web_world;
+use web_desk::DeskStandin;
 use web_world::World;
 
 #[tokio::main]
@@ -47,7 +51,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         count => (web_world::many(now, count.parse()?), Vec::new()),
     };
-    let world = World::new(view, past);
+    let desk = if what == "bad" { DeskStandin::busy() } else { DeskStandin::idle() };
+    let world = World::with_desk(view, past, desk);
     let listen = Listen {
         address: ([127, 0, 0, 1], port).into(),
         token: std::env::var("LICTOR_TOKEN").ok().map(lictor_config::Secret::value),

@@ -19,6 +19,9 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::act::{self, Actions, Actors, Gate};
+use crate::alert::notify::Notifiers;
+use crate::alert::prometheus::Posts;
+use crate::alert::{self, Alerting};
 use crate::clock::{Anchor, Clock, boot_id};
 use crate::consul;
 use crate::copies;
@@ -76,6 +79,9 @@ pub enum StartError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// What is remembered of alerts cannot be read.
+    #[error("cannot read the alerts: {0}")]
+    Alerts(#[from] lictor_store::KvError),
     /// The settings for Consul cannot be used.
     #[error("cannot use Consul: {0}")]
     Consul(String),
@@ -97,7 +103,7 @@ impl StartError {
             Self::Store(OpenError::Io { .. }) => {
                 Some("node.state_dir must be a directory that this user may write to".to_owned())
             }
-            Self::System { .. } | Self::Consul(_) | Self::Listener(_) => None,
+            Self::System { .. } | Self::Alerts(_) | Self::Consul(_) | Self::Listener(_) => None,
         }
     }
 }
@@ -233,6 +239,17 @@ impl Agent {
         );
         monitors.apply(&config.monitors).await;
         tasks.spawn("monitors", OnEnd::Fine, monitors.clone().expire());
+        let means = alert::Means {
+            node: config.node.name.clone(),
+            store: opened.store.clone(),
+            inbox: inbox.clone(),
+            clock: clock.clone(),
+            live: live.clone(),
+            consul: shared.clone(),
+            tasks: tasks.clone(),
+        };
+        let tell = Arc::new(Notifiers::new(&config, clock.clone()));
+        let alerting = Alerting::start(&config, tell, means).await?;
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -250,6 +267,8 @@ impl Agent {
             webhooks: Arc::new(watchers.clone()),
             ready,
             monitors: Arc::new(monitors.clone()),
+            alerts: Arc::new(alerting.desk()),
+            posts: Posts::start(Arc::new(alerting.desk()), clock.clone(), &tasks),
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);
@@ -272,6 +291,7 @@ impl Agent {
             watchers,
             actors,
             monitors,
+            alerting: Some(alerting),
             consul: shared,
             manager: Arc::clone(&manager),
         };
@@ -375,6 +395,8 @@ struct Reloader {
     watchers: Watchers,
     actors: Actors,
     monitors: Monitors,
+    /// None where only the rest is tried out.
+    alerting: Option<Alerting>,
     /// The client that everything shares.
     consul: Option<Client>,
     manager: Arc<ServiceManager>,
@@ -429,6 +451,9 @@ impl Reloader {
             told.push(format!("the watchers are those of before: {why}"));
         }
         self.monitors.apply(&config.monitors).await;
+        if let Some(alerting) = &self.alerting {
+            alerting.apply(&config, Arc::new(Notifiers::new(&config, self.clock.clone()))).await;
+        }
         if let (Some(client), Some(settings)) = (&self.consul, &config.consul)
             && let Err(why) = consul::renew(client, settings)
         {
@@ -552,7 +577,9 @@ mod tests {
         let manager = Arc::new(ServiceManager::from_env());
         let consul = None;
         let monitors = Monitors::new(None, Kv::memory());
-        let reloader = Reloader { config, loader, inbox, clock, watchers, actors, monitors, consul, manager };
+        let alerting = None;
+        let reloader =
+            Reloader { config, loader, inbox, clock, watchers, actors, monitors, alerting, consul, manager };
         (reloader, messages, dir)
     }
 

@@ -456,6 +456,8 @@ fn log(event: &Event) {
         | What::ReloadRefused { .. }
         | What::LeaseChanged { .. }
         | What::SharedState { .. }
+        | What::AlertSource { lost: Some(_), .. }
+        | What::NotTold { .. }
         | What::ValueChanged { .. } => {
             warn!(target: "lictor::event", kind, incident, run, "{what}");
         }

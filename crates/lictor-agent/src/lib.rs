@@ -2,6 +2,7 @@
 
 pub mod act;
 mod agent;
+pub mod alert;
 pub mod backtest;
 mod clock;
 mod consul;

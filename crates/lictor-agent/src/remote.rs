@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lictor_config::Tls;
 use reqwest::header::{HOST, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, RequestBuilder, redirect, retry};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Proxy, RequestBuilder, redirect, retry};
 use url::Url;
 
 use crate::text::one_line;
@@ -71,10 +71,45 @@ impl Reach {
     /// # Errors
     /// In words, when a certificate cannot be used or the host has no address.
     pub(crate) async fn new(url: &Url, tls: &Tls, connect: Duration) -> Result<Self, String> {
+        Self::made(url, tls, connect, Ok).await
+    }
+
+    /// The same with a new connection for each request, so that none dies while it waits for the
+    /// next one, and through a proxy if one is named.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when the proxy cannot be used.
+    pub(crate) async fn through(
+        url: &Url,
+        tls: &Tls,
+        connect: Duration,
+        proxy: Option<&Url>,
+    ) -> Result<Self, String> {
+        let proxy = proxy.cloned();
+        let fresh = move |builder: ClientBuilder| {
+            let builder = builder.pool_max_idle_per_host(0);
+            let Some(proxy) = &proxy else { return Ok(builder) };
+            let proxy =
+                Proxy::all(proxy.as_str()).map_err(|error| format!("the proxy: {}", reason(&error)))?;
+            Ok(builder.proxy(proxy))
+        };
+        Self::made(url, tls, connect, fresh).await
+    }
+
+    async fn made(
+        url: &Url,
+        tls: &Tls,
+        connect: Duration,
+        finish: impl FnOnce(ClientBuilder) -> Result<ClientBuilder, String> + Send + 'static,
+    ) -> Result<Self, String> {
         let https = url.scheme() == "https";
         let Some(name) = tls.server_name.clone().filter(|_| https) else {
             let tls = tls.clone();
-            let client = aside(move || client(&tls, https, connect)).await?;
+            let build = move || {
+                let builder = finish(builder(&tls, https, connect)?)?;
+                builder.build().map_err(|error| reason(&error))
+            };
+            let client = aside(build).await?;
             return Ok(Self { client, renamed: None });
         };
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -90,7 +125,7 @@ impl Reach {
             .map_err(|_invalid| format!("`{authority}` cannot be the name of a host"))?;
         let (tls, to) = (tls.clone(), name.clone());
         let build = move || {
-            let builder = builder(&tls, https, connect)?.resolve_to_addrs(&to, &addresses);
+            let builder = finish(builder(&tls, https, connect)?)?.resolve_to_addrs(&to, &addresses);
             builder.build().map_err(|error| reason(&error))
         };
         Ok(Self { client: aside(build).await?, renamed: Some((name, authority)) })

@@ -7,7 +7,7 @@
 mod clock;
 mod disk;
 mod dns;
-mod exec;
+pub(crate) mod exec;
 mod fault;
 mod file;
 mod follow;

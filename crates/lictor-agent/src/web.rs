@@ -5,6 +5,7 @@
 //! [`View`](crate::View) and from the ledger; commands go to the decide loop and are
 //! answered when they are durable.
 
+mod alerts;
 mod api;
 mod asset;
 mod beat;
@@ -40,10 +41,11 @@ use tokio_util::sync::CancellationToken;
 pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
-pub use source::{Caller, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks};
+pub use source::{Alerts, Caller, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks};
 
 pub(crate) use text::rfc3339;
 
+use crate::alert::prometheus::Posts;
 use crate::{OnEnd, Tasks};
 use connection::Load;
 use guard::Rules;
@@ -82,6 +84,10 @@ pub struct State {
     pub webhooks: Arc<dyn Webhooks>,
     /// The connection monitors and what is kept of them.
     pub monitors: Arc<dyn Kept>,
+    /// The alerts; [`DeskInbox`](crate::alert::DeskInbox) is one.
+    pub alerts: Arc<dyn Alerts>,
+    /// Takes in what Prometheus reports.
+    pub posts: Posts,
     /// Whether start-up is over.
     pub ready: Arc<AtomicBool>,
     /// Bounds.

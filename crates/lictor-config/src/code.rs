@@ -92,6 +92,9 @@ codes! {
     /// There is no watcher or action of this kind.
     UnknownKind = "0208", "there is no watcher or action of this kind",
         "The first label says which kind it is; the reference lists them.";
+    /// A service does not exist any more.
+    Gone = "0209", "a service does not exist any more",
+        "It was switched off, so nothing can be told there. The message says what to use in its place.";
     /// A text is not a duration.
     Duration = "0301", "a text is not a duration",
         "Write a number and a unit, or several: `500ms`, `10s`, `5m`, `2h`, `7d`, `1h 30m`.";
@@ -115,6 +118,14 @@ codes! {
     /// An amount cannot be read.
     Amount = "0307", "an amount cannot be read",
         "Sizes are `10GiB` or `512MB`, percentages `85%`, budgets `3 in 1h`, ranges of statuses `200-299`.";
+    /// A time or a time zone cannot be read.
+    Calendar = "0308", "a time or a time zone cannot be read",
+        "Regular times have five fields: minute, hour, day of the month, month and weekday, such as \
+         `0 2 * * sun`; one is `2026-12-01T22:00`. Time zones have names such as `Europe/Berlin`.";
+    /// A template has a mistake.
+    Template = "0309", "a template has a mistake",
+        "Texts of messages are templates in the language of Jinja: `{{ item.title }}`, `{% if resolved %}…{% endif %}`. \
+         What a message has is listed in docs/notifiers.md.";
     /// A reference leads nowhere.
     UnknownReference = "0401", "a reference leads nowhere",
         "What it names is not defined in any of the files.";
@@ -173,6 +184,13 @@ codes! {
     OpenReboot = "0909", "anybody on this machine may have it restarted",
         "Who reaches the listener may start remedies, also those that restart the machine; without a token \
          that is every program on it. Set `token_file` in the block `http`.";
+    /// Warning: no route leads to a notifier.
+    NeverTold = "0910", "no route leads to a notifier",
+        "It never tells anything. Name it in `to` of a route, a digest or a heartbeat, or remove it.";
+    /// Warning: no alert comes as far as a route.
+    NeverReached = "0911", "no alert comes as far as a route",
+        "A route that fits everything takes everything, whatever its `status` is: routes after it are asked \
+         only when it says `continue = true`.";
 }
 
 impl fmt::Display for Code {

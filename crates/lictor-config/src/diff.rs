@@ -13,7 +13,7 @@ const LISTED: usize = 5;
 /// (shop), remedy reconnect changed`; `nothing changed` when there is none.
 pub fn difference(old: &Config, new: &Config) -> String {
     let mut parts = Vec::new();
-    for kind in ["node", "http", "consul", "agent"] {
+    for kind in ["node", "http", "consul", "agent", "alerts"] {
         match (old.blocks.get(kind), new.blocks.get(kind)) {
             (None, Some(_)) => parts.push(format!("{kind} block added")),
             (Some(_), None) => parts.push(format!("{kind} block removed")),
@@ -26,6 +26,9 @@ pub fn difference(old: &Config, new: &Config) -> String {
         ("check", "check", "checks"),
         ("rule", "rule", "rules"),
         ("remedy", "remedy", "remedies"),
+        ("notify", "notifier", "notifiers"),
+        ("route", "route", "routes"),
+        ("maintenance", "maintenance window", "maintenance windows"),
     ] {
         let (before, after) = (named(old, kind), named(new, kind));
         let added = after.keys().copied().filter(|name| !before.contains_key(name)).collect();
@@ -35,6 +38,10 @@ pub fn difference(old: &Config, new: &Config) -> String {
         for (names, what) in [(added, "added"), (removed, "removed"), (changed, "changed")] {
             parts.extend(part(&names, one, many, what));
         }
+    }
+    let kept = named(old, "route").into_keys().eq(named(new, "route").into_keys());
+    if kept && old.blocks.get("routes") != new.blocks.get("routes") {
+        parts.push("routes in another order".to_owned());
     }
     if parts.is_empty() { "nothing changed".to_owned() } else { parts.join(", ") }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::tz::TimeZone;
+
 /// The environment as the decoder asks for it; a map will do for tests.
 pub trait Env {
     /// The environment variable of that name, if it is set and UTF-8.
@@ -11,6 +13,11 @@ pub trait Env {
     /// The name of this host.
     fn host_name(&self) -> Option<String> {
         None
+    }
+
+    /// The time zone of this host.
+    fn time_zone(&self) -> TimeZone {
+        TimeZone::UTC
     }
 
     /// Whether the file is known not to exist.
@@ -31,6 +38,10 @@ impl Env for ProcessEnv {
     fn host_name(&self) -> Option<String> {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
         Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+    }
+
+    fn time_zone(&self) -> TimeZone {
+        TimeZone::system()
     }
 
     fn is_missing(&self, path: &Path) -> bool {

@@ -26,6 +26,7 @@ mod scope;
 mod secret;
 mod source;
 mod syntax;
+mod template;
 #[cfg(test)]
 mod testing;
 mod units;
@@ -37,17 +38,23 @@ pub use env::{Env, ProcessEnv};
 pub use failure::Failure;
 pub use load::{Loaded, load, parse, parse_in};
 pub use model::{
-    Action, ClockSource, Command, Config, Consul, Control, Disk, Dns, DnsRecord, Family, File, Heartbeat,
-    HostClock, HostMemory, Http, HttpAction, IpRange, IpSource, Joined, Journal, JournalFrom, JsonExpect,
-    KvAction, Limit, Limits, Listen, Load, LoadMinutes, Missing, Monitor, Multiline, Node, NomadAction,
-    NomadApi, NomadHow, NomadTarget, Pattern, Phase, Pressure, Process, ProcessBy, Prometheus, PublicIp,
-    Qbittorrent, QbittorrentAction, QbittorrentApi, Reboot, Redis, RedisAction, RedisPlace, RedisQuestion,
-    RedisServer, Restart, SignalAction, SignalTo, Stream, Swap, SwapAction, SystemdAction, SystemdBus, Tcp,
-    Temperature, Tls, TorrentWork, Unit, UnitExpect, UnitName, UnitNameError, UnitVerb, Vpn, VpnAction,
-    VpnSource, Watch, WatchKind, Webhook, WebhookFormat,
+    Action, Alerts, Begins, Calendar, ClockSource, Command, Config, Consul, ConsulChecks, Control, Digest,
+    Disk, Dns, DnsRecord, Family, File, Heartbeat, HostClock, HostMemory, Http, HttpAction, IpRange,
+    IpSource, Joined, Journal, JournalFrom, JsonExpect, KvAction, LifeSign, LifeSignTo, Limit, Limits,
+    Listen, Load, LoadMinutes, Maintenance, Missing, Monitor, Multiline, Node, NomadAction, NomadApi,
+    NomadHow, NomadTarget, Pattern, Phase, Pressure, Process, ProcessBy, Prometheus, PublicIp, Qbittorrent,
+    QbittorrentAction, QbittorrentApi, Reboot, Redis, RedisAction, RedisPlace, RedisQuestion, RedisServer,
+    Restart, SignalAction, SignalTo, Stream, Swap, SwapAction, SystemdAction, SystemdBus, Tcp, Temperature,
+    Tls, TorrentWork, Unit, UnitExpect, UnitName, UnitNameError, UnitVerb, Vpn, VpnAction, VpnSource, Watch,
+    WatchKind, Webhook, WebhookFormat,
+};
+pub use model::{
+    Email, Endpoint, LogFile, MailSecurity, Notifier, NotifierKind, NotifyProgram, OwnBody, OwnRequest,
+    Service, Setting,
 };
 pub use problem::Problem;
 pub use reference::{errors, reference, rule_test_reference};
 pub use rule_test::{Expected, Given, Happening, Moment, RuleTest, RuleTests};
 pub use secret::{Secret, SecretError};
+pub use template::{Shape, Template, TemplateError, view};
 pub use units::duration;

@@ -154,8 +154,9 @@ impl<'a> Reader<'a> {
     }
 
     fn check_labels(&self, known: &BlockType, block: &Block) {
-        if block.labels.len() != known.labels.len() {
+        if !known.takes(block.labels.len()) {
             let wanted = match known.labels.len() {
+                1 if known.may_be_unnamed() => "at most one label".to_owned(),
                 0 => "no label".to_owned(),
                 1 => "one label".to_owned(),
                 more => format!("{more} labels"),
@@ -193,8 +194,17 @@ impl<'a> Reader<'a> {
     }
 
     fn object_attribute(&self, name: &str) -> Option<&'static Attribute> {
-        let is_object =
-            |kind| matches!(kind, Kind::Object(_) | Kind::Secrets | Kind::Values | Kind::Patterns);
+        let is_object = |kind| {
+            matches!(
+                kind,
+                Kind::Object(_)
+                    | Kind::Secrets
+                    | Kind::Values
+                    | Kind::Patterns
+                    | Kind::Selectors
+                    | Kind::Selection
+            )
+        };
         self.schema.attribute(name).filter(|attribute| is_object(attribute.kind))
     }
 
@@ -239,7 +249,7 @@ impl<'a> Reader<'a> {
     /// The blocks of that type which have the right labels.
     pub(crate) fn blocks(&self, name: &str) -> Vec<&'a Block> {
         let Some(known) = self.schema.block(name) else { return Vec::new() };
-        let fits = |block: &&Block| block.kind.is == name && block.labels.len() == known.labels.len();
+        let fits = |block: &&Block| block.kind.is == name && known.takes(block.labels.len());
         self.body.is.blocks.iter().filter(fits).collect()
     }
 

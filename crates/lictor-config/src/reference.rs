@@ -88,6 +88,8 @@ In JSON the labels of a block are nested objects, repeated blocks are lists or f
 | budget | `"3 in 1h"` |
 | command | `["program", "argument", …]`; there is no shell |
 | map | `{ name = "text", "odd name" = "text" }`; may be written as a block |
+| selector | `"text"`, which must be the same; `"/…/"`, a pattern that must be found somewhere; or a list of those, of which one must fit. `""` fits what has no such thing. |
+| selection | an object or block with the attributes `check`, `service`, `node`, `datacenter`, `source`, `tag`, `labels` and `not` of [`route`](#route-name); all that is written must fit |
 | secret | see [Secrets](#secrets) |
 | condition, triggers | see [Expressions](#expressions) |
 | checks, remedy, step | a reference: `check.NAME`, `remedy.NAME`, `step.NAME`; `check["odd.name"]` for names with dots |

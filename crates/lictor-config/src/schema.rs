@@ -52,7 +52,7 @@ impl Schema {
 pub(crate) struct BlockType {
     /// The word it begins with.
     pub(crate) name: &'static str,
-    /// Its labels, by what they are.
+    /// Its labels, by what they are; the last one may be left out when it stands in brackets.
     pub(crate) labels: &'static [&'static str],
     /// Whether there may be several (with other labels, if it has any).
     pub(crate) repeats: bool,
@@ -89,13 +89,31 @@ impl BlockType {
         kinds.iter().map(|(kind, _)| *kind)
     }
 
-    /// The block as it begins: `watch "KIND" "NAME" { … }`.
+    /// Whether it may have so many labels.
+    pub(crate) fn takes(&self, labels: usize) -> bool {
+        labels == self.labels.len() || (self.may_be_unnamed() && labels + 1 == self.labels.len())
+    }
+
+    /// Whether its last label may be left out.
+    pub(crate) fn may_be_unnamed(&self) -> bool {
+        self.labels.last().is_some_and(|label| label.starts_with('['))
+    }
+
+    /// The block as it begins: `watch "KIND" "NAME" { … }`, `route ["NAME"] { … }`.
     pub(crate) fn form(&self) -> String {
-        self.labels.iter().fold(self.name.to_owned(), |form, label| form + " \"" + label + "\"") + " { … }"
+        let label = |label: &&str| match label.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(label) => format!(" [\"{label}\"]"),
+            None => format!(" \"{label}\""),
+        };
+        let labels: String = self.labels.iter().map(label).collect();
+        format!("{}{labels} {{ … }}", self.name)
     }
 
     /// The same in JSON.
     pub(crate) fn json_form(&self) -> String {
+        if self.may_be_unnamed() && self.labels.len() == 1 {
+            return format!("\"{}\": {{…}}", self.name);
+        }
         let open: String = self.labels.iter().map(|label| format!("{{\"{label}\": ")).collect();
         format!("\"{}\": {open}{{…}}{}", self.name, "}".repeat(self.labels.len()))
     }
@@ -180,6 +198,12 @@ pub(crate) enum Kind {
     Budget,
     /// A name or `true`.
     NameOrTrue,
+    /// A text, or several of which one must fit; `"/…/"` is a pattern.
+    Selector,
+    /// Names of labels, and a selector for each.
+    Selectors,
+    /// What alerts must be like: selectors by what they look at; may be written as a block.
+    Selection,
 }
 
 impl Attribute {
@@ -257,6 +281,9 @@ impl Kind {
             Self::OnFailure => "`\"fail\"`, `\"park\"` or step",
             Self::Budget => "budget",
             Self::NameOrTrue => "text or true",
+            Self::Selector => "selector",
+            Self::Selectors => "map of selectors",
+            Self::Selection => "selection",
         }
     }
 
@@ -293,6 +320,9 @@ impl Kind {
             Self::OnFailure => "\"fail\", \"park\" or step.NAME",
             Self::Budget => "a budget such as \"3 in 1h\"",
             Self::NameOrTrue => "a name in quotes, or true",
+            Self::Selector => "text, a pattern such as \"/^web/\", or a list of those",
+            Self::Selectors => "an object such as { team = \"db\" }",
+            Self::Selection => "an object or a block such as { node = \"web1\" }",
         }
     }
 }

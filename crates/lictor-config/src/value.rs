@@ -326,8 +326,13 @@ impl Reader<'_> {
 
     /// Compiles a pattern; a mistake is shown at its place within the pattern.
     pub(crate) fn pattern(&self, text: &Text) -> Option<Regex> {
+        self.pattern_in(text, 0)
+    }
+
+    /// The same for a pattern that is part of a text in the file, so many bytes from its start.
+    pub(crate) fn pattern_in(&self, text: &Text, from: usize) -> Option<Regex> {
         let place = |span: &regex_syntax::ast::Span| {
-            self.decoder.inside(text.span, span.start.offset..span.end.offset)
+            self.decoder.inside(text.span, from + span.start.offset..from + span.end.offset)
         };
         let (why, span) = match regex_syntax::Parser::new().parse(&text.is) {
             Err(regex_syntax::Error::Parse(error)) => (error.kind().to_string(), place(error.span())),

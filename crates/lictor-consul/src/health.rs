@@ -184,6 +184,10 @@ impl<'a> Health<'a> {
         Self(client)
     }
 
+    pub(crate) fn client(&self) -> &'a Client {
+        self.0
+    }
+
     /// The checks of a node and of the services on it.
     ///
     /// # Errors

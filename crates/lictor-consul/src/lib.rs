@@ -56,7 +56,7 @@ mod env;
 mod error;
 mod event;
 mod health;
-
+mod health_rows;
 mod kv;
 mod kv_by_txn;
 mod meta;
@@ -82,6 +82,7 @@ pub use config::{Auth, Config, ConfigError, Limits, Tls};
 pub use error::{Call, Error, Retry};
 pub use event::{Audience, Event, Events};
 pub use health::{Check, Health, Node, Service, ServiceHealth, Status};
+pub use health_rows::Rows;
 pub use kv::{Guard, Kv, Pair, Put};
 pub use meta::{Answer, Index, Meta};
 pub use query::{Consistency, Query};

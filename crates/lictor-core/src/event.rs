@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::check::Status;
 use crate::holding::Holding;
 use crate::name::{
-    ActionName, CheckName, IncidentId, LeaseName, PatternName, RemedyName, RunId, StepName, Target, ValueName,
+    ActionName, CheckName, DeliveryId, IncidentId, LeaseName, NotifierName, PatternName, RemedyName, RunId,
+    StepName, Target, ValueName,
 };
 use crate::plan::Mode;
 use crate::run::{Ending, Outcome};
@@ -73,6 +74,60 @@ pub enum What {
         lease: LeaseName,
         /// What is known of it.
         holding: Holding,
+    },
+    /// A source of alerts cannot be asked, or can again.
+    AlertSource {
+        /// The source.
+        source: String,
+        /// Why it cannot; `None` when it can again.
+        lost: Option<String>,
+    },
+    /// What counts of the subject of an alert is another status than before.
+    AlertChanged {
+        /// The subject for people.
+        subject: String,
+        /// Before.
+        from: Status,
+        /// After.
+        to: Status,
+        /// What was said of it.
+        summary: String,
+    },
+    /// A notifier accepted a message.
+    Told {
+        /// The notifier.
+        notifier: NotifierName,
+        /// The message.
+        delivery: DeliveryId,
+        /// What it tells, in short.
+        what: String,
+    },
+    /// A notifier did not accept a message, for the first time or for good.
+    NotTold {
+        /// The notifier.
+        notifier: NotifierName,
+        /// The message.
+        delivery: DeliveryId,
+        /// Why.
+        why: String,
+        /// What follows.
+        next: String,
+    },
+    /// A silence begins or ends.
+    Silenced {
+        /// Its id.
+        id: String,
+        /// Which alerts.
+        when: String,
+        /// So long; `None` when it ends.
+        until: Option<Duration>,
+    },
+    /// Somebody looks after what is wrong, or does not any more.
+    Acknowledged {
+        /// What it is about.
+        subject: String,
+        /// Who; `None` when nobody does any more.
+        by: Option<String>,
     },
     /// What was found, or not found, in a record that other nodes and programs write too.
     SharedState {
@@ -395,6 +450,12 @@ impl What {
             Self::Adopted { .. } => "adopted",
             Self::LeaseChanged { .. } => "lease_changed",
             Self::SharedState { .. } => "shared_state",
+            Self::AlertSource { .. } => "alert_source",
+            Self::AlertChanged { .. } => "alert_changed",
+            Self::Told { .. } => "told",
+            Self::NotTold { .. } => "not_told",
+            Self::Silenced { .. } => "silenced",
+            Self::Acknowledged { .. } => "acknowledged",
             Self::TakenOver { .. } => "taken_over",
             Self::Reloaded { .. } => "reloaded",
             Self::ReloadRefused { .. } => "reload_refused",
@@ -465,6 +526,21 @@ impl fmt::Display for What {
             }
             Self::LeaseChanged { lease, holding } => write!(f, "lease {lease}: {holding}"),
             Self::SharedState { of, why } => write!(f, "shared state of {of}: {why}"),
+            Self::AlertSource { source, lost: Some(why) } => write!(f, "{source} cannot be asked: {why}"),
+            Self::AlertSource { source, lost: None } => write!(f, "{source} can be asked again"),
+            Self::AlertChanged { subject, from, to, summary } => {
+                write!(f, "{subject} went from {from} to {to}: {summary}")
+            }
+            Self::Told { notifier, delivery, what } => write!(f, "{notifier} accepted {delivery}: {what}"),
+            Self::NotTold { notifier, delivery, why, next } => {
+                write!(f, "{notifier} did not accept {delivery}: {why}; {next}")
+            }
+            Self::Silenced { id, when, until: Some(lasting) } => {
+                write!(f, "silence {id} for {}: {when}", Span(*lasting))
+            }
+            Self::Silenced { id, when, until: None } => write!(f, "silence {id} is over: {when}"),
+            Self::Acknowledged { subject, by: Some(by) } => write!(f, "{by} looks after {subject}"),
+            Self::Acknowledged { subject, by: None } => write!(f, "nobody looks after {subject} any more"),
             Self::TakenOver { remedy, step, from } => {
                 write!(f, "{remedy} goes on here with step {step}: taken over from {from}")
             }

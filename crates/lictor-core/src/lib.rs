@@ -4,6 +4,7 @@
 //! [`Engine`] owns the state. Feed it an [`Input`] and the time; record the rows and
 //! events of its [`Output`], and only then carry out the effects.
 
+pub mod alert;
 mod check;
 mod condition;
 mod engine;
@@ -19,6 +20,7 @@ mod reading;
 mod run;
 mod step;
 mod time;
+mod timers;
 
 pub use check::{Check, Sample, Status, Streak, Transition, Value};
 pub use condition::{Compare, Condition, Facts};
@@ -28,8 +30,8 @@ pub use flood::{Basis, Flood, cooling_until};
 pub use holding::Holding;
 pub use incident::Incident;
 pub use name::{
-    ActionName, CheckName, IncidentId, LeaseName, NameError, PatternName, RemedyName, RunId, StepName,
-    Target, ValueName,
+    ActionName, CheckName, DeliveryId, IncidentId, LeaseName, NameError, NotifierName, PatternName,
+    RemedyName, RouteName, RunId, StepName, Target, ValueName,
 };
 pub use plan::{
     Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Rate, Remedy, Repeatability, Step,

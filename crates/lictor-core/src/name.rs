@@ -99,6 +99,10 @@ names! {
     PatternName;
     /// What one of several nodes holds at a time: only that one acts.
     LeaseName;
+    /// A notifier.
+    NotifierName;
+    /// A route of alerts.
+    RouteName;
 }
 
 macro_rules! numbers {
@@ -128,6 +132,8 @@ numbers! {
     RunId("r");
     /// One incident, counted per node from 1; shown as `i5`.
     IncidentId("i");
+    /// One message to one notifier, counted from 1; shown as `d9`.
+    DeliveryId("d");
 }
 
 #[cfg(test)]

@@ -70,6 +70,23 @@ impl Alertmanager {
         );
     }
 
+    /// Where it is.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The alerts that fire now, as its API tells them.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    #[must_use]
+    pub fn alerts(&self) -> serde_json::Value {
+        let answer = get(self.address, "/api/v2/alerts").unwrap_or_default();
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("no alerts ({error}): {answer}"))
+    }
+
     /// The end of its output, for messages.
     #[must_use]
     pub fn output(&self) -> String {

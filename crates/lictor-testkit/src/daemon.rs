@@ -44,6 +44,11 @@ impl Daemon {
         Self { child: None, dir, name, program, args: Vec::new(), starts: 0 }
     }
 
+    /// Takes another program than the one it was made with.
+    pub(crate) fn use_program(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

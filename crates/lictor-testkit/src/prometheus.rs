@@ -61,6 +61,8 @@ pub struct Guard {
     pub users: Vec<(String, String)>,
     /// What it knows already, as OpenMetrics has it.
     pub past: String,
+    /// The rules of its alerts, and the Alertmanager that it tells of them.
+    pub alerts: Option<(String, SocketAddr)>,
 }
 
 /// A Prometheus. Dropping it ends it and removes its data.
@@ -108,7 +110,15 @@ impl Prometheus {
              static_configs:\n      - targets: [{}]\n",
             targets.join(", ")
         );
-        let config = daemon.write("prometheus.yml", &config);
+        let alerting = guard.alerts.as_ref().map(|(rules, to)| {
+            let rules = daemon.write("rules.yml", rules);
+            format!(
+                "rule_files: ['{}']\nalerting:\n  alertmanagers:\n    - static_configs:\n        - targets: ['{to}']\n",
+                rules.display()
+            )
+        });
+        let config = config.replacen("global:\n", &format!("global:\n  evaluation_interval: {EVERY}\n"), 1);
+        let config = daemon.write("prometheus.yml", &format!("{config}{}", alerting.unwrap_or_default()));
         let mut web = String::new();
         if let Some((certificate, key)) = &guard.tls {
             let (certificate, key) = (daemon.write("web.pem", certificate), daemon.write("web.key", key));
@@ -131,6 +141,8 @@ impl Prometheus {
             format!("--web.config.file={}", web.display()),
             format!("--storage.tsdb.path={}", daemon.path().join("data").display()),
             format!("--web.listen-address={address}"),
+            // An alert is said to hold for four times as long.
+            "--rules.alert.resend-delay=500ms".to_owned(),
         ];
         daemon.launch(args.map(OsString::from).to_vec(), ready);
         Self { daemon, address }
@@ -143,6 +155,15 @@ impl Prometheus {
     #[must_use]
     pub fn with_past(past: &str) -> Self {
         Self::guarded(&[], &Guard { past: past.to_owned(), ..Guard::default() })
+    }
+
+    /// One that scrapes these targets and tells an Alertmanager of what these rules find.
+    ///
+    /// # Panics
+    /// If it does not understand the rules, or does not answer in time.
+    #[must_use]
+    pub fn with_rules(targets: &[SocketAddr], rules: &str, alertmanager: SocketAddr) -> Self {
+        Self::guarded(targets, &Guard { alerts: Some((rules.to_owned(), alertmanager)), ..Guard::default() })
     }
 
     /// Where it listens.

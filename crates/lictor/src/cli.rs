@@ -1,5 +1,7 @@
 //! The command line.
 
+mod alerts;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -7,6 +9,7 @@ use clap_complete::Shell;
 
 use crate::output::Format;
 use crate::telemetry::LogFormat;
+pub(crate) use alerts::{Ack, AlertList, AlertsArgs, Choice, Silence, SilenceAdd, Unack};
 
 /// Keeps services alive without a person awake.
 #[derive(Debug, Parser)]
@@ -74,6 +77,14 @@ pub(crate) enum Command {
     /// Show and steer remedies and their runs
     #[command(subcommand)]
     Remedy(Remedy),
+    /// Show what is wrong and who was told, steer what waits to be told, and try notifiers
+    #[command(
+        after_help = "Examples:\n  lictor alerts\n  lictor alerts --status critical node=web1\n  lictor alerts queue\n  lictor alerts retry --notifier ops\n  lictor alerts ack 'disk on web1' --for 2h"
+    )]
+    Alerts(AlertsArgs),
+    /// Tell nobody of some alerts for a while
+    #[command(subcommand)]
+    Silence(Silence),
     /// Show or remove what is kept of connection monitors, here and in Consul
     #[command(subcommand)]
     State(State),
@@ -267,6 +278,59 @@ pub(crate) struct Explain {
     pub(crate) config: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) agent: Agent,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Alerts {
+    /// List what is wrong, and who was told
+    #[command(
+        after_help = "Examples:\n  lictor alerts list\n  lictor alerts list 'service=/^web/' 'node!=web3'"
+    )]
+    List(AlertList),
+    /// Show the messages that no notifier has accepted yet
+    Queue {
+        #[command(flatten)]
+        agent: Agent,
+    },
+    /// Try waiting messages at once
+    #[command(
+        after_help = "Examples:\n  lictor alerts retry d7\n  lictor alerts retry --notifier ops\n  lictor alerts retry --all"
+    )]
+    Retry(Choice),
+    /// Give waiting messages up
+    #[command(after_help = "Examples:\n  lictor alerts drop d7\n  lictor alerts drop --notifier ops")]
+    Drop(Choice),
+    /// Say that somebody looks after an alert: no more reminders until it is over
+    #[command(
+        after_help = "Examples:\n  lictor alerts ack disk --for 2h --comment \"ordering disks\"\n  lictor alerts ack consul/dc1/web1/shop-1/http"
+    )]
+    Ack(Ack),
+    /// Say that nobody looks after an alert any more
+    Unack(Unack),
+    /// Send a message that says that it is a test, and tell what became of it
+    #[command(
+        after_help = "Example:\n  lictor alerts test ops --config /etc/lictor.d\n\nThe exit code is 0 when it was accepted."
+    )]
+    Test(TryNotifier),
+    /// Show what a notifier would send, without secrets, and send nothing
+    #[command(after_help = "Example:\n  lictor alerts preview ops --config /etc/lictor.d --resolved")]
+    Preview(TryNotifier),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryNotifier {
+    /// The notifier
+    #[arg(value_name = "NOTIFIER")]
+    pub(crate) notifier: String,
+    /// File or directory of *.hcl and *.json (can be repeated)
+    #[arg(long, short, env = "LICTOR_CONFIG", default_value = "/etc/lictor.d", value_name = "PATH")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Say that it is over in place of wrong
+    #[arg(long)]
+    pub(crate) resolved: bool,
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Subcommand)]

@@ -57,6 +57,12 @@ impl Client {
         self.ask(Method::POST, path, &[]).await
     }
 
+    /// Asks for something to be done, as the body says.
+    pub(crate) async fn post_with(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = self.http.post(format!("{}{path}", self.base)).json(body);
+        self.answered(path, request).await
+    }
+
     /// Asks for something to be removed.
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.ask(Method::DELETE, path, &[]).await
@@ -81,6 +87,10 @@ impl Client {
 
     async fn ask(&self, method: Method, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
         let request = self.http.request(method, format!("{}{path}", self.base)).query(query);
+        self.answered(path, request).await
+    }
+
+    async fn answered(&self, path: &str, request: RequestBuilder) -> Result<Value, Failure> {
         let request = request.header("Accept", "application/json").timeout(PATIENCE);
         let response = self.send(path, request).await?;
         self.value(response).await
@@ -160,6 +170,14 @@ fn way_out(refused: &Reason, path: &str) -> Option<String> {
         ("too_many_streams", _) => "end another client that follows the events",
         ("not_found", _) if refused.help.as_ref().is_some_and(|help| help.contains("`lictor ")) => {
             return refused.help.as_deref().map(escaped);
+        }
+        ("not_found", path) if path.starts_with("/v1/alerts/silences") => "`lictor silence list` shows them",
+        ("not_found", path) if path.starts_with("/v1/alerts") => {
+            match refused.help.as_deref().filter(|help| !help.starts_with("GET ")) {
+                Some(help) => return Some(escaped(help)),
+                None if path.starts_with("/v1/alerts/queue") => "`lictor alerts queue` shows what waits",
+                None => "`lictor alerts` lists what is wrong",
+            }
         }
         ("not_found", path) if path.starts_with("/v1/state") => "`lictor state list` shows what is kept",
         ("not_found", path) if path.starts_with("/v1/incidents") => "`lictor incidents` lists them",

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lictor_consul::{Client, Config, Limits, Operation, Query};
+use lictor_consul::{Check, Client, Config, Limits, Operation, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -126,6 +126,8 @@ async fn ask_all(client: &Client) {
     drop(client.kv().put("a", "b").await);
     drop(client.health().service("a", &query).await);
     drop(client.health().state(None, &query).await);
+    let read = |row: &[u8]| Check::from_row(row).map(drop);
+    drop(client.health().each(&query, read).await);
     drop(client.catalog().datacenters().await);
     drop(client.catalog().nodes(&query).await);
     drop(client.catalog().services(&query).await);

@@ -4,6 +4,7 @@
 //! and a figure is the median of at least five runs. A benchmark is a file in
 //! this directory and a line in [`BENCHES`].
 
+mod alerts;
 mod backtest;
 mod bed;
 mod checks;
@@ -42,6 +43,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "flood", run: latency::flood },
     Bench { name: "backtest", run: backtest::run },
     Bench { name: "journal", run: journal::run },
+    Bench { name: "alerts", run: alerts::run },
 ];
 
 /// What a benchmark finds ready.

@@ -4,7 +4,7 @@
 //! Nothing is asked, no service is started, and what is there already is left
 //! as it is, so a second run does nothing and takes no time.
 
-mod consul;
+pub(crate) mod consul;
 mod host;
 mod packages;
 mod sources;

@@ -97,6 +97,18 @@ pub(crate) const PACKAGES: &[Package] = &[
         reason: "a real Redis for the watcher and the action that know it",
     },
     Package {
+        name: "python3-aiosmtpd",
+        program: "aiosmtpd",
+        variable: "LICTOR_AIOSMTPD_BIN",
+        reason: "a real mail server for the notifier that sends mail",
+    },
+    Package {
+        name: "influxdb",
+        program: "influxd",
+        variable: "LICTOR_INFLUXD_BIN",
+        reason: "a real InfluxDB for the notifier that writes points",
+    },
+    Package {
         name: "ripgrep",
         program: "rg",
         variable: "LICTOR_RIPGREP_BIN",

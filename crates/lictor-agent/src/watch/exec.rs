@@ -4,7 +4,7 @@
 //! the summary; what stands after `|` are values ("performance data").
 
 mod perfdata;
-pub(super) mod program;
+pub(crate) mod program;
 
 use std::process::ExitStatus;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The shapes of the JSON API. Names are `snake_case`; instants are RFC 3339 in UTC,
 //! durations have the suffix `_ms`; what does not apply is left out.
 
+mod alert;
 mod check;
 mod event;
 mod incident;
@@ -8,6 +9,9 @@ mod remedy;
 mod run;
 mod status;
 
+pub(super) use alert::{
+    Alerts, Queue, Silence, Silences, after, state as alert_state, summary as alert_summary,
+};
 pub(super) use check::{Check, Checks, Result};
 pub(super) use event::{Event, Events};
 pub(super) use incident::{Incident, IncidentWithTimeline, Incidents};

@@ -22,8 +22,11 @@ use super::caller;
 use super::error::Failure;
 use super::token::{self, Guarded};
 
-/// The largest body of a request, bytes; webhooks take larger ones.
+/// The largest body of a request, bytes; webhooks and alerts may be larger.
 const BODY: usize = 64 * 1024;
+
+/// The largest body where other programs report many alerts at once, bytes.
+const ALERTS: usize = 1024 * 1024;
 
 /// How long the body of a request may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
@@ -247,7 +250,8 @@ async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
-    let body = gather(body, BODY).await?;
+    let most = if super::alerts::takes_many(parts.uri.path()) { ALERTS } else { BODY };
+    let body = gather(body, most).await?;
     Ok(next.run(Request::from_parts(parts, body.into())).await)
 }
 

@@ -1,5 +1,6 @@
 //! Metrics: counters of what happened, gauges of what is, in Prometheus' text format.
 
+mod alerts;
 mod process;
 
 use std::fmt::Write as _;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use http::StatusCode;
-use lictor_core::{Ending, Event, Hold, Outcome, RunState, Status, What};
+use lictor_core::{Ending, Event, Hold, NotifierName, Outcome, RunState, Status, What};
 use lictor_store::MirrorState;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +18,10 @@ use prometheus_client::registry::Registry;
 
 use super::State;
 use crate::View;
+use crate::alert::AlertView;
+
+/// What follows from a message that was not accepted begins so when it is not tried again.
+const GIVEN_UP: &str = "given up";
 
 /// The agent's own counters. Clones share them.
 ///
@@ -31,6 +36,7 @@ pub struct Metrics {
     runs: Family<Ended, Counter>,
     escalations: Counter,
     watcher_restarts: Counter,
+    deliveries: Family<Delivered, Counter>,
     reloads: Family<Ended, Counter>,
     last_reload_successful: Gauge,
     last_reload_success: Gauge<f64, AtomicU64>,
@@ -57,6 +63,12 @@ struct Ended {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivered {
+    notifier: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
 }
@@ -79,6 +91,7 @@ impl Metrics {
             runs,
             escalations,
             watcher_restarts,
+            deliveries,
             reloads,
             last_reload_successful,
             last_reload_success,
@@ -97,6 +110,7 @@ impl Metrics {
         registry.register("runs_ended", "Runs that ended or were parked", runs);
         registry.register("escalations", "Times a remedy could do no more", escalations);
         registry.register("watcher_restarts", "Watchers that ended or went quiet", watcher_restarts);
+        registry.register("alert_deliveries", "Messages of alerts by what became of them", deliveries);
         registry.register("config_reloads", "Reloads of the configuration", reloads);
         registry.register(
             "config_last_reload_successful",
@@ -155,6 +169,10 @@ impl Metrics {
             What::WatcherRestarted { .. } => {
                 self.watcher_restarts.inc();
             }
+            What::Told { notifier, .. } => self.delivered(notifier, "accepted"),
+            What::NotTold { notifier, next, .. } => {
+                self.delivered(notifier, if next.starts_with(GIVEN_UP) { "given_up" } else { "retried" });
+            }
             What::Reloaded { .. } => {
                 self.reloads.get_or_create(&Ended { result: "done" }).inc();
                 self.last_reload_successful.set(1);
@@ -186,10 +204,18 @@ impl Metrics {
             | What::LeaseChanged { .. }
             | What::TakenOver { .. }
             | What::SharedState { .. }
+            | What::AlertSource { .. }
+            | What::AlertChanged { .. }
+            | What::Silenced { .. }
+            | What::Acknowledged { .. }
             | What::StepFailed { .. }
             | What::Retrying { .. }
             | What::Commanded { .. } => {}
         }
+    }
+
+    fn delivered(&self, notifier: &NotifierName, result: &'static str) {
+        self.deliveries.get_or_create(&Delivered { notifier: notifier.to_string(), result }).inc();
     }
 
     pub(super) fn answered(&self, status: StatusCode) {
@@ -263,8 +289,9 @@ fn run_state(state: &RunState) -> Option<&'static str> {
 }
 
 /// Everything as `OpenMetrics` text, `# EOF` at its end. Without a view (the decide
-/// loop does not answer) `lictor_up` is 0 and what would come from it is left out.
-pub(super) fn render(state: &State, view: Option<&View>) -> String {
+/// loop does not answer) `lictor_up` is 0 and what would come from it is left out; so is what
+/// would come from alerts that do not answer.
+pub(super) fn render(state: &State, view: Option<&View>, desk: Option<&AlertView>) -> String {
     let mut page = String::with_capacity(16 * 1024);
     let mut gauges = Gauges(&mut page);
     gauges.family("lictor_up", "Whether the decide loop answers");
@@ -273,6 +300,9 @@ pub(super) fn render(state: &State, view: Option<&View>) -> String {
     gauges.line("lictor_build_info", &[("version", &state.version), ("node", &state.node)], 1);
     if let Some(view) = view {
         gauges.view(view);
+    }
+    if let Some(desk) = desk {
+        alerts::render(&mut gauges, desk);
     }
     process::render(&mut gauges);
     if text::encode(&mut page, &state.registry).is_err() {

@@ -1,5 +1,6 @@
 //! The status page: rendered here, readable without a script, kept live by one.
 
+mod alert;
 mod check;
 mod incident;
 mod model;

@@ -19,10 +19,10 @@ use super::facts::{open_incident, open_incidents};
 use super::guard::{accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
-use super::{Forgotten, KeptState, Site, api, asset, beat, explain, hook, metrics, page, stream};
+use super::{Forgotten, KeptState, Site, alerts, api, asset, beat, explain, hook, metrics, page, stream};
 use crate::NoAnswer;
 
-type Answer<T> = Result<Json<T>, Failure>;
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 type Parameters<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
 pub(super) fn router(site: Arc<Site>) -> Router {
@@ -54,6 +54,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/state", get(kept))
         .route("/v1/state/{name}", delete(forget))
         .route("/v1/explain/{*subject}", get(explain_subject))
+        .merge(alerts::routes())
         .fallback(any(nothing))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))
@@ -348,8 +349,8 @@ async fn steered(site: &Site, id: &str) -> Result<RunId, Failure> {
 
 /// The answer to a command.
 #[derive(Serialize)]
-struct Done {
-    message: String,
+pub(super) struct Done {
+    pub(super) message: String,
 }
 
 async fn retry(
@@ -386,8 +387,8 @@ async fn remedy_command(
     carry_out(&site, command, &headers).await
 }
 
-/// The answer to a command that the decide loop has and cannot record yet.
-const TAKEN: &str = "taken, not answered yet: it takes effect as soon as it can be recorded";
+/// The answer to a command that its loop has and cannot record yet.
+pub(super) const TAKEN: &str = "taken, not answered yet: it takes effect as soon as it can be recorded";
 
 /// Has a command carried out. A program is answered in JSON; a form of the page with
 /// the page, or with one that says what went wrong.
@@ -468,11 +469,15 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
 }
 
 async fn metrics_page(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, Failure> {
-    let view = tokio::time::timeout(PULSE, site.source.view()).await.ok().and_then(Result::ok);
+    let (view, alerts) = tokio::join!(
+        tokio::time::timeout(PULSE, site.source.view()),
+        tokio::time::timeout(PULSE, site.alerts.view()),
+    );
+    let (view, alerts) = (view.ok().and_then(Result::ok), alerts.ok().and_then(Result::ok));
     let open = accepts(&headers, "application/openmetrics-text");
     // 10,000 checks are some megabytes of text.
     let text = tokio::task::spawn_blocking(move || {
-        let text = metrics::render(&site, view.as_deref());
+        let text = metrics::render(&site, view.as_deref(), alerts.as_deref());
         if open { text } else { metrics::classic(&text) }
     });
     let text = text.await.map_err(|_panicked| {

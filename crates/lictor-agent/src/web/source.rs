@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lictor_config::Secret;
-use lictor_core::{CheckName, Command, Refusal, Sample};
+use lictor_core::{CheckName, Command, Refusal, Sample, alert};
 use serde::Serialize;
 
+use crate::alert::{AlertView, DeskInbox};
 use crate::watch::{HeartbeatError, WebhookError, WebhookTaken};
-use crate::{Inbox, NoAnswer, View};
+use crate::{Gone, Inbox, NoAnswer, View};
 
 /// The decide loop as the web sees it. [`Inbox`] is one; tests make their own.
 pub trait Source: Send + Sync {
@@ -34,6 +35,41 @@ impl Source for Inbox {
 
     fn command(&self, command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
         Box::pin(Self::command(self, command))
+    }
+}
+
+/// The alerts as the web sees them. [`DeskInbox`] is one; tests make their own.
+pub trait Alerts: Send + Sync {
+    /// The present state.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer in time.
+    fn view(&self) -> BoxFuture<'_, Result<Arc<AlertView>, NoAnswer>>;
+
+    /// Asks for something; the answer comes when it is durable.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer in time.
+    fn command(&self, command: alert::Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>>;
+
+    /// Hands in what a source says.
+    ///
+    /// # Errors
+    /// When the agent stops.
+    fn input(&self, input: alert::Input) -> BoxFuture<'_, Result<(), Gone>>;
+}
+
+impl Alerts for DeskInbox {
+    fn view(&self) -> BoxFuture<'_, Result<Arc<AlertView>, NoAnswer>> {
+        Box::pin(Self::view(self))
+    }
+
+    fn command(&self, command: alert::Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        Box::pin(Self::command(self, command))
+    }
+
+    fn input(&self, input: alert::Input) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(Self::input(self, input))
     }
 }
 

@@ -20,17 +20,31 @@ pub(super) fn shown(headers: &HeaderMap) -> Option<String> {
     if let Some(token) = headers.get(TOKEN_HEADER) {
         return token.to_str().ok().map(|token| token.trim().to_owned());
     }
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, credentials) = value.trim().split_once(' ')?;
-    let credentials = credentials.trim();
+    let (scheme, credentials) = credentials(headers)?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(credentials.to_owned());
     }
+    basic(scheme, credentials).map(|(_user, password)| password)
+}
+
+/// Who says to show it: the user of `Authorization: Basic`.
+pub(super) fn user(headers: &HeaderMap) -> Option<String> {
+    let (scheme, credentials) = credentials(headers)?;
+    basic(scheme, credentials).map(|(user, _password)| user).filter(|user| !user.trim().is_empty())
+}
+
+fn credentials(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = value.trim().split_once(' ')?;
+    Some((scheme, credentials.trim()))
+}
+
+fn basic(scheme: &str, credentials: &str) -> Option<(String, String)> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
-    decoded.split_once(':').map(|(_user, password)| password.to_owned())
+    decoded.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }
 
 /// Whether two tokens are the same, in a time that tells nothing of either.
@@ -108,6 +122,8 @@ mod tests {
         assert_eq!(shows("authorization", "bearer  abc ").as_deref(), Some("abc"));
         let basic = format!("Basic {}", STANDARD.encode("anyone:a:b"));
         assert_eq!(shows("authorization", &basic).as_deref(), Some("a:b"));
+        assert_eq!(user(&headers("authorization", &basic)).as_deref(), Some("anyone"));
+        assert_eq!(user(&headers("authorization", "Bearer abc")), None);
         for odd in ["Digest abc", "Basic %%%", "Bearer", "Basic YWJj", ""] {
             assert_eq!(shows("authorization", odd), None, "{odd}");
         }

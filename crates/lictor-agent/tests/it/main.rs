@@ -4,6 +4,11 @@ mod act_bench;
 mod act_exec;
 mod act_http;
 mod act_restart;
+mod alert_consul;
+mod alert_consul_faults;
+mod alert_consul_rig;
+#[cfg(test)]
+mod alert_prometheus;
 mod follow_file;
 mod follow_journal;
 mod follow_rig;
@@ -13,6 +18,10 @@ mod lease;
 mod nomad_act;
 mod nomad_prepare;
 mod nomad_rig;
+#[cfg(test)]
+mod notify_calls;
+#[cfg(test)]
+mod notify_mail;
 mod prometheus_watch;
 mod public_ip_watch;
 mod qbittorrent_act;
@@ -32,11 +41,15 @@ mod watch_rig;
 mod watch_tcp;
 mod watch_tls;
 #[cfg(test)]
+mod web_alerts;
+#[cfg(test)]
 mod web_api;
 #[cfg(test)]
 mod web_auth;
 #[cfg(test)]
 mod web_client;
+#[cfg(test)]
+mod web_desk;
 #[cfg(test)]
 mod web_events;
 #[cfg(test)]

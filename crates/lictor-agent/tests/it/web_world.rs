@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use lictor_agent::alert::prometheus::Posts;
 use lictor_agent::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use lictor_agent::web::{
     self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
 };
-use lictor_agent::{NoAnswer, View};
+use lictor_agent::{Clock, NoAnswer, Tasks, View};
 use lictor_config::{Listen, Secret};
 use lictor_core::{
     Boot, Budget, Check, CheckName, CheckPlan, CheckSource, Command, Compare, Condition, Ending, Event,
@@ -20,6 +21,8 @@ use lictor_core::{
     Run, RunId, RunState, Sample, Status, Step, StepKind, Streak, Trigger, Value, Verify, Wall, What,
 };
 use tokio::sync::{broadcast, mpsc};
+
+use crate::web_desk::DeskStandin;
 
 /// The node.
 pub(crate) struct World {
@@ -40,10 +43,15 @@ pub(crate) struct World {
     /// The ledger cannot be read.
     pub(crate) unreadable: AtomicBool,
     pub(crate) ready: Arc<AtomicBool>,
+    desk: Arc<DeskStandin>,
 }
 
 impl World {
     pub(crate) fn new(view: View, ledger: Vec<Event>) -> Arc<Self> {
+        Self::with_desk(view, ledger, DeskStandin::idle())
+    }
+
+    pub(crate) fn with_desk(view: View, ledger: Vec<Event>, desk: Arc<DeskStandin>) -> Arc<Self> {
         let callers =
             [("backup", Caller::Any), ("jobs/nightly", Caller::Holder(Secret::value("nightly-secret")))];
         let (reload, reloads) = mpsc::channel(1);
@@ -61,6 +69,7 @@ impl World {
             slow: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
             ready: Arc::new(AtomicBool::new(true)),
+            desk,
         })
     }
 
@@ -81,6 +90,8 @@ impl World {
             heartbeats: Arc::<Self>::clone(self),
             webhooks: Arc::<Self>::clone(self),
             monitors: Arc::new(()),
+            alerts: Arc::<DeskStandin>::clone(&self.desk),
+            posts: Posts::start(Arc::<DeskStandin>::clone(&self.desk), Clock::fresh(), &Tasks::new()),
             ready: Arc::clone(&self.ready),
             limits,
         }

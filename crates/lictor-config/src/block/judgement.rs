@@ -31,6 +31,8 @@ pub(super) const COMMON: &[Attribute] = &[
         "When it counts as flapping; it then stays bad until it has been steady.",
     )
     .default_words("never"),
+    super::alerts::ALERT,
+    super::alerts::DEPENDS_ON,
 ];
 
 /// What only watchers have.
@@ -109,7 +111,7 @@ pub(super) fn composed(reader: &Reader<'_>, source: CheckSource) -> CheckPlan {
     }
 }
 
-fn flap(reader: &Reader<'_>) -> Option<Flap> {
+pub(super) fn flap(reader: &Reader<'_>) -> Option<Flap> {
     let value = reader.value("flap")?;
     let Some(body) = as_body(value) else {
         let draft = Draft::new(Code::WrongType, value.span, "`flap` is an object");

@@ -8,6 +8,7 @@ mod act_kv;
 mod act_nomad;
 mod act_signal;
 mod agent;
+mod alerts;
 mod check;
 pub(crate) mod connection_monitor;
 mod consul;
@@ -15,12 +16,15 @@ mod control;
 mod judgement;
 mod limits;
 mod listen;
+mod maintenance;
 mod multiline;
 mod node;
+mod notify;
 mod plan;
 mod qbittorrent;
 mod redis;
 mod remedy;
+mod route;
 mod rule;
 mod secret;
 mod starting;
@@ -70,6 +74,10 @@ pub(crate) static TOP: Schema = Schema {
         &rule::BLOCK,
         &remedy::BLOCK,
         &connection_monitor::BLOCK,
+        &notify::BLOCK,
+        &alerts::BLOCK,
+        &route::BLOCK,
+        &maintenance::BLOCK,
     ],
     values: &[],
     example: "",

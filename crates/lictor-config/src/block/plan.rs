@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use lictor_core::{CheckName, CheckSource, Plan, Rate, RemedyName};
 
-use super::{TOP, agent, check, connection_monitor, consul, listen, node, remedy, rule, watch};
+use super::{
+    TOP, agent, alerts, check, connection_monitor, consul, listen, node, notify, remedy, rule, watch,
+};
 use crate::code::Code;
 use crate::condition::rate_name;
 use crate::model::Config;
@@ -36,6 +38,8 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         actions: BTreeMap::new(),
         monitors: Vec::new(),
         plan: Arc::default(),
+        notifiers: notify::decode(decoder, &top.blocks("notify")),
+        alerts: Arc::default(),
         blocks: digests(body),
     };
     let mut plan = Plan { mode, limits, ..Plan::default() };
@@ -82,6 +86,13 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         }
     }
     config.plan = Arc::new(plan);
+    let around = alerts::Around {
+        node: &config.node,
+        consul: consul.as_ref().and_then(Option::as_ref),
+        notifiers: config.notifiers.iter().map(|(name, notifier)| (name.clone(), notifier.plan)).collect(),
+    };
+    let told = single(body, &alerts::BLOCK);
+    config.alerts = Arc::new(alerts::decode(&told.reader(decoder), &top, body, around, &mut config.blocks));
     config.consul = match consul {
         None => None,
         Some(found) => Some(found?),
@@ -172,13 +183,13 @@ fn check_circles(decoder: &Decoder<'_>, plan: &Plan) {
     }
 }
 
-fn around<T: std::fmt::Display + Clone>(circle: &[T]) -> String {
+pub(super) fn around<T: std::fmt::Display + Clone>(circle: &[T]) -> String {
     let names: Vec<String> = circle.iter().chain(circle.first()).map(ToString::to_string).collect();
     names.join(" → ")
 }
 
 /// The circles in a graph, and how deep what is in none of them lies.
-fn circles<T: Ord + Clone>(graph: &BTreeMap<&T, Vec<T>>) -> (Vec<Vec<T>>, BTreeMap<T, usize>) {
+pub(super) fn circles<T: Ord + Clone>(graph: &BTreeMap<&T, Vec<T>>) -> (Vec<Vec<T>>, BTreeMap<T, usize>) {
     let mut depth: BTreeMap<T, usize> = BTreeMap::new();
     let mut users: BTreeMap<&T, Vec<&T>> = BTreeMap::new();
     let mut open: BTreeMap<&T, usize> = BTreeMap::new();

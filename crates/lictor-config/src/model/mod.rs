@@ -1,10 +1,13 @@
 //! The configuration as typed values: what the agent is built from.
 
+mod alerts;
+mod calendar;
 mod host;
 mod journal;
 mod lines;
 mod metrics;
 mod monitor;
+mod notify;
 mod systemd;
 mod torrent;
 
@@ -14,10 +17,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::{ActionName, CheckName, PatternName, Plan};
+use lictor_core::{ActionName, CheckName, NotifierName, PatternName, Plan};
 use regex::Regex;
 use url::Url;
 
+pub use alerts::{Alerts, Begins, ConsulChecks, Digest, LifeSign, LifeSignTo, Maintenance};
+pub use calendar::Calendar;
+pub(crate) use calendar::instant;
 pub use host::{ClockSource, HostClock, HostMemory, Load, LoadMinutes, Pressure, Swap, Temperature};
 pub use journal::{Journal, JournalFrom};
 pub use lines::{File, Joined, Missing, Multiline, Restart, Stream};
@@ -26,6 +32,10 @@ pub use metrics::{
     WebhookFormat,
 };
 pub use monitor::{Monitor, Phase};
+pub use notify::{
+    Email, Endpoint, LogFile, MailSecurity, Notifier, NotifierKind, NotifyProgram, OwnBody, OwnRequest,
+    Service, Setting,
+};
 pub use systemd::{
     Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
     UnitNameError, UnitVerb,
@@ -55,6 +65,10 @@ pub struct Config {
     pub monitors: Vec<Monitor>,
     /// What the engine judges and decides by.
     pub plan: Arc<Plan>,
+    /// Who tells, by name. Shared, because the configuration and each running notifier hold one.
+    pub notifiers: BTreeMap<NotifierName, Arc<Notifier>>,
+    /// Who is told of what, and when nobody is.
+    pub alerts: Arc<Alerts>,
     /// The digest of each block by what it defines, such as `watch shop` or `node`: the
     /// same as long as what is written there is, comments and layout aside. A reload
     /// compares them.

@@ -197,6 +197,10 @@ impl Env for With<'_> {
         self.env.host_name()
     }
 
+    fn time_zone(&self) -> jiff::tz::TimeZone {
+        self.env.time_zone()
+    }
+
     /// What a machine has on which the rules are tested says nothing of the one they are for.
     fn is_missing(&self, _path: &Path) -> bool {
         false

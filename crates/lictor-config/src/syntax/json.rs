@@ -57,6 +57,17 @@ fn is_block(value: &Value) -> bool {
     }
 }
 
+/// Whether an object is the body of a block whose last label was left out: what is named in it is
+/// known, or is no object that could be the body of a block with that label.
+fn is_unnamed(known: &'static BlockType, labels: &[Text], entries: &[(Text, Value)]) -> bool {
+    let Some(schema) = known.body(labels.first().map(|label| label.is.as_str())) else { return false };
+    let inside = |(name, value): &(Text, Value)| {
+        !is_block(value) || schema.attribute(&name.is).is_some() || schema.block(&name.is).is_some()
+    };
+    let mut written = entries.iter().filter(|(name, _)| name.is != "//").peekable();
+    known.takes(labels.len()) && (written.peek().is_none() || written.any(inside))
+}
+
 fn listed(value: Value) -> Vec<Value> {
     match value.is {
         Is::List(items) => items,
@@ -76,7 +87,7 @@ fn blocks(
     for item in listed(value) {
         match item.is {
             Is::Null => {}
-            Is::Map(entries) if labels.len() < known.labels.len() => {
+            Is::Map(entries) if labels.len() < known.labels.len() && !is_unnamed(known, labels, &entries) => {
                 for (label, inner) in entries.into_iter().filter(|(label, _)| label.is != "//") {
                     labels.push(label);
                     blocks(known, kind, labels, inner, into, problems);

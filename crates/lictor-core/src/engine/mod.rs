@@ -28,6 +28,7 @@ use crate::reading::Reading;
 use crate::run::{Order, Run, RunState};
 use crate::step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
 use crate::time::{Boot, Now};
+use crate::timers::Timers;
 
 /// Ended runs and closed incidents that stay rows; older ones are only in the ledger.
 const KEPT: usize = 200;
@@ -54,7 +55,7 @@ pub struct Engine {
     /// What rates are made of. Not stored: after a restart a rate is not known at first.
     rates: BTreeMap<(CheckName, ValueName), Points>,
     index: Index,
-    timers: Timers,
+    timers: Timers<Timer>,
     /// Nothing is started: it is not known yet what an earlier store of this node left.
     withheld: bool,
     /// Nothing is ordered any more: the agent stops.
@@ -96,48 +97,12 @@ struct Index {
     sharing: BTreeMap<Target, Vec<RemedyName>>,
 }
 
-/// Whose time comes when.
-#[derive(Clone, Debug, Default)]
-struct Timers {
-    order: BTreeSet<(Boot, Timer)>,
-    due: BTreeMap<Timer, Boot>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Check(CheckName),
     Remedy(RemedyName),
     Run(RunId),
     Reading(CheckName),
-}
-
-impl Timers {
-    fn set(&mut self, timer: Timer, at: Option<Boot>) {
-        if self.due.get(&timer).copied() == at {
-            return;
-        }
-        if let Some(old) = self.due.remove(&timer) {
-            self.order.remove(&(old, timer.clone()));
-        }
-        if let Some(at) = at {
-            self.due.insert(timer.clone(), at);
-            self.order.insert((at, timer));
-        }
-    }
-
-    fn next(&self) -> Option<Boot> {
-        self.order.first().map(|(at, _)| *at)
-    }
-
-    fn take_due(&mut self, now: Boot) -> Option<Timer> {
-        let (at, _) = self.order.first()?;
-        if *at > now {
-            return None;
-        }
-        let (_, timer) = self.order.pop_first()?;
-        self.due.remove(&timer);
-        Some(timer)
-    }
 }
 
 /// What one step gathers.
@@ -366,10 +331,8 @@ impl Engine {
     fn wake_checks(&mut self, input: &Input, turn: &mut Turn) {
         let due: Vec<_> = self
             .timers
-            .order
-            .iter()
-            .take_while(|(at, _)| *at <= turn.now.boot)
-            .filter_map(|(_, timer)| match timer {
+            .due(turn.now.boot)
+            .filter_map(|timer| match timer {
                 Timer::Check(name) => Some(name.clone()),
                 Timer::Remedy(_) | Timer::Run(_) | Timer::Reading(_) => None,
             })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lictor_core as core;
+use lictor_core::DeliveryId;
 use serde::{Deserialize, Serialize};
 
 use super::row::Status;
@@ -374,6 +375,36 @@ pub enum What {
         of: String,
         why: String,
     },
+    AlertSource {
+        source: String,
+        lost: Option<String>,
+    },
+    AlertChanged {
+        subject: String,
+        from: Status,
+        to: Status,
+        summary: String,
+    },
+    Told {
+        notifier: String,
+        delivery: u64,
+        what: String,
+    },
+    NotTold {
+        notifier: String,
+        delivery: u64,
+        why: String,
+        next: String,
+    },
+    Silenced {
+        id: String,
+        when: String,
+        until_ms: Option<u64>,
+    },
+    Acknowledged {
+        subject: String,
+        by: Option<String>,
+    },
     TakenOver {
         remedy: String,
         step: String,
@@ -476,6 +507,18 @@ impl From<&core::What> for What {
                 Self::LeaseChanged { lease: lease.to_string(), holding: holding.into() }
             }
             W::SharedState { of, why } => Self::SharedState { of, why },
+            W::AlertSource { source, lost } => Self::AlertSource { source, lost },
+            W::AlertChanged { subject, from, to, summary } => {
+                Self::AlertChanged { subject, from: from.into(), to: to.into(), summary }
+            }
+            W::Told { notifier, delivery, what } => {
+                Self::Told { notifier: notifier.to_string(), delivery: delivery.0, what }
+            }
+            W::NotTold { notifier, delivery, why, next } => {
+                Self::NotTold { notifier: notifier.to_string(), delivery: delivery.0, why, next }
+            }
+            W::Silenced { id, when, until } => Self::Silenced { id, when, until_ms: until.map(millis) },
+            W::Acknowledged { subject, by } => Self::Acknowledged { subject, by },
             W::TakenOver { remedy, step, from } => {
                 Self::TakenOver { remedy: remedy.to_string(), step: step.to_string(), from }
             }
@@ -553,6 +596,20 @@ impl TryFrom<What> for core::What {
                 Self::LeaseChanged { lease: name(&lease)?, holding: holding.into() }
             }
             W::SharedState { of, why } => Self::SharedState { of, why },
+            W::AlertSource { source, lost } => Self::AlertSource { source, lost },
+            W::AlertChanged { subject, from, to, summary } => {
+                Self::AlertChanged { subject, from: from.into(), to: to.into(), summary }
+            }
+            W::Told { notifier, delivery, what } => {
+                Self::Told { notifier: name(&notifier)?, delivery: DeliveryId(delivery), what }
+            }
+            W::NotTold { notifier, delivery, why, next } => {
+                Self::NotTold { notifier: name(&notifier)?, delivery: DeliveryId(delivery), why, next }
+            }
+            W::Silenced { id, when, until_ms } => {
+                Self::Silenced { id, when, until: until_ms.map(Duration::from_millis) }
+            }
+            W::Acknowledged { subject, by } => Self::Acknowledged { subject, by },
             W::TakenOver { remedy, step, from } => {
                 Self::TakenOver { remedy: name(&remedy)?, step: name(&step)?, from }
             }

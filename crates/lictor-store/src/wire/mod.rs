@@ -5,6 +5,7 @@
 //! (boot-time axis, for durations); a duration ends in `_ms`. The same types without the
 //! version are what the HTTP interface shows.
 
+mod alert;
 mod copy;
 mod event;
 mod lease;
@@ -12,6 +13,7 @@ mod meta;
 mod reading;
 mod row;
 
+pub use alert::AlertRow;
 pub use copy::{Canary, Copy, Owner};
 pub use event::{Ending, Event, Evidence, Hold, Holding, Mode, Outcome, What};
 pub use lease::Lease;

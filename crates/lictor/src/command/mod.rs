@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod alerts;
 mod backtest;
 pub(crate) mod dev;
 mod events;
@@ -8,6 +9,7 @@ mod follow;
 mod incidents;
 mod remedy;
 pub(crate) mod run;
+mod silence;
 mod state;
 mod status;
 mod test;
@@ -33,6 +35,8 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Explain(args) if !args.config.is_empty() => explain::monitor(&args),
         Command::Explain(args) => waiting(explain::run(&args, terminal)),
         Command::Remedy(command) => waiting(remedy::run(&command, terminal)),
+        Command::Alerts(args) => waiting(alerts::run(&args, terminal)),
+        Command::Silence(command) => waiting(silence::run(&command, terminal)),
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

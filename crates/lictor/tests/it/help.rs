@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 32] = [
         &[],
         &["dev"],
         &["run"],
@@ -20,6 +20,19 @@ fn every_command_explains_itself() {
         &["remedy", "show"],
         &["remedy", "start"],
         &["remedy", "cancel"],
+        &["alerts"],
+        &["alerts", "list"],
+        &["alerts", "queue"],
+        &["alerts", "retry"],
+        &["alerts", "drop"],
+        &["alerts", "ack"],
+        &["alerts", "unack"],
+        &["alerts", "test"],
+        &["alerts", "preview"],
+        &["silence"],
+        &["silence", "add"],
+        &["silence", "list"],
+        &["silence", "end"],
         &["state"],
         &["state", "list"],
         &["state", "forget"],

@@ -153,6 +153,26 @@ fn on_a_real_host_the_drop_in_of_the_package_lets_the_actions_that_need_root_wor
 }
 
 #[test]
+fn on_a_real_host_a_flood_through_journald_is_read_whole() {
+    let host = host("");
+    start(&host);
+    // As fast as journald takes them: its own limit would drop what comes too fast.
+    let lines = format!(
+        "seq {LINES}000 | awk '{{ print \"order \" $1 \" was accepted\"; if ($1 % 1000 == 0) print \"number \" ++n }}'"
+    );
+    host.write("/usr/local/bin/flood", &format!("#!/bin/sh\n{lines}\n"));
+    host.ok(&["chmod", "755", "/usr/local/bin/flood"]);
+    host.unit("app.service", "[Service]\nLogRateLimitIntervalSec=0\nExecStart=/usr/local/bin/flood\n");
+    host.ok(&["systemctl", "start", "app"]);
+    ended(&host);
+    let all: Vec<u32> = (1..=LINES).collect();
+    until(&host, "every number is noted", || (numbers(&host) == all).then_some(()));
+    let kept = host.ok(&["sh", "-c", "journalctl --unit=app --output=cat | grep -c ^order"]);
+    assert_eq!(kept.trim(), format!("{LINES}000"), "journald itself dropped lines: the test says nothing");
+    assert_eq!(numbers(&host), all, "a line was taken twice");
+}
+
+#[test]
 fn on_a_real_host_killed_agents_and_a_restarted_and_rotated_journal_lose_no_line() {
     let host = host("");
     start(&host);

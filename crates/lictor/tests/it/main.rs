@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alerts;
 mod backtest;
 mod clock;
 mod consul;
@@ -16,6 +17,7 @@ mod monitor;
 mod monitor_faults;
 mod monitor_play;
 mod node;
+mod notifiers;
 mod rule_test;
 mod site;
 mod trouble;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lictor_config::Command;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -20,6 +20,9 @@ use crate::watch::look::World;
 /// Of each output, bytes that are kept; what comes beyond is read and thrown away, so that
 /// the program is not held up.
 const OUTPUT: usize = 64 * 1024;
+
+/// Of what a program that is told something prints, bytes that are kept of each output.
+const SAID: usize = 4 * 1024;
 
 /// Between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -97,8 +100,71 @@ pub(in crate::watch) async fn run_reading(
     Ok(Ended { status, output: Output { stdout: text(&stdout), stderr: text(&stderr) } })
 }
 
+/// A program that was told something and has ended.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// `None` when its time was over.
+    pub(crate) status: Option<ExitStatus>,
+    /// The end of what it printed, on either output.
+    pub(crate) said: String,
+}
+
+/// Runs a program that is given `input`, and waits for its end.
+///
+/// # Errors
+/// In words, when it cannot be started.
+pub(crate) async fn tell(command: &Command, input: Vec<u8>, limit: Duration) -> Result<Told, String> {
+    let deadline = Instant::now() + limit;
+    let mut child = start_with(command, None, Stdio::piped()).map_err(|fault| fault.message)?;
+    let group = Group::of(&child);
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (to, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let ended = timeout_at(deadline, async {
+        let feeding = async {
+            if let Some(mut to) = to {
+                // One that does not want to know closes its end.
+                to.write_all(&input).await.ok();
+            }
+        };
+        let talking =
+            async { tokio::join!(feeding, drain(out, &mut stdout, SAID), drain(err, &mut stderr, SAID)) };
+        tokio::pin!(talking);
+        let mut talked = false;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                _ = &mut talking, if !talked => talked = true,
+            }
+        };
+        if !talked {
+            timeout(DRAIN, &mut talking).await.ok();
+        }
+        status
+    })
+    .await;
+    let status = match ended {
+        Ok(status) => {
+            group.done();
+            Some(
+                status
+                    .map_err(|error| format!("it cannot be told how the program ended: {}", Plain(&error)))?,
+            )
+        }
+        Err(_late) => {
+            end(&mut child, group).await;
+            None
+        }
+    };
+    let said = if stderr.is_empty() { stdout } else { stderr };
+    Ok(Told { status, said: String::from_utf8_lossy(&said).into_owned() })
+}
+
 /// Starts a program whose output is read; `files` is the limit of open files that it gets.
 pub(in crate::watch) fn start(command: &Command, files: Rlimit) -> Result<Child, Fault> {
+    start_with(command, Some(files), Stdio::null())
+}
+
+fn start_with(command: &Command, files: Option<Rlimit>, stdin: Stdio) -> Result<Child, Fault> {
     let Some((program, arguments)) = command.argv.split_first() else {
         return Err(Fault::start("", "no program is named"));
     };
@@ -116,11 +182,11 @@ pub(in crate::watch) fn start(command: &Command, files: Rlimit) -> Result<Child,
     if let Some(cwd) = &command.cwd {
         builder.current_dir(cwd);
     }
-    builder.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    builder.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut builder = tokio::process::Command::from(builder);
     builder.kill_on_drop(true);
     let child = builder.spawn().map_err(|error| explain(program, command.cwd.as_deref(), &error))?;
-    if let Some(pid) = pid(&child) {
+    if let (Some(pid), Some(files)) = (pid(&child), files) {
         // It may be gone already, or have another owner now: both are no concern of ours.
         prlimit(Some(pid), Resource::Nofile, files).ok();
     }

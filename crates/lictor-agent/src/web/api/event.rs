@@ -189,6 +189,19 @@ impl Detail {
             What::LeaseChanged { lease, holding } => {
                 Self { target: text(lease), result: Some(holding_word(holding)), why: text(holding), ..none }
             }
+            What::AlertSource { source, lost } => Self { target: text(source), why: lost.clone(), ..none },
+            What::AlertChanged { subject, from, to, summary } => {
+                Self { target: text(subject), from: text(from), to: text(to), why: text(summary), ..none }
+            }
+            What::Told { notifier, what, .. } => Self { target: text(notifier), why: text(what), ..none },
+            What::NotTold { notifier, why, next, .. } => {
+                Self { target: text(notifier), why: text(why), to: text(next), ..none }
+            }
+            What::Silenced { id, when, until } => {
+                let after_ms = until.map(millis);
+                Self { target: text(id), why: text(when), after_ms, ..none }
+            }
+            What::Acknowledged { subject, by } => Self { target: text(subject), from: by.clone(), ..none },
             What::SharedState { of, why } => Self { target: text(of), why: text(why), ..none },
             What::TakenOver { remedy, step, from } => {
                 Self { remedy: text(remedy), step: text(step), from: text(from), ..none }

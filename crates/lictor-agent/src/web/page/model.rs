@@ -6,6 +6,7 @@ use askama::Template;
 use lictor_core::{Ending, Event, Mode, Outcome, RunState, Status, What};
 use lictor_store::MirrorState;
 
+use super::alert::Section;
 use super::check::CheckRow;
 use super::incident::IncidentCard;
 use super::remedy::{RemedyCard, RunRow};
@@ -35,6 +36,7 @@ pub(super) struct Live {
     observe: bool,
     incidents: Vec<IncidentCard>,
     more_incidents: usize,
+    alerting: Section,
     checks: Vec<CheckRow>,
     /// How many checks are not shown, in words.
     hidden: Option<String>,
@@ -130,6 +132,7 @@ impl Live {
             observe: view.plan.mode == Mode::Observe,
             more_incidents: open.len().saturating_sub(INCIDENTS),
             incidents,
+            alerting: Section::gather(site, all).await,
             checks,
             hidden,
             all,
@@ -322,7 +325,7 @@ fn name_taken(view: &View) -> Option<String> {
 /// How an event is marked: by what it means for whoever is responsible.
 fn tone(what: &What) -> &'static str {
     match what {
-        What::Transition { to, .. } => match to {
+        What::Transition { to, .. } | What::AlertChanged { to, .. } => match to {
             Status::Passing => "good",
             Status::Warning | Status::Unknown => "warn",
             Status::Critical => "bad",
@@ -340,7 +343,9 @@ fn tone(what: &What) -> &'static str {
         | What::StateSetAside { .. }
         | What::NameTaken { .. }
         | What::RecordingFailed { .. }
-        | What::ReloadRefused { .. } => "bad",
+        | What::ReloadRefused { .. }
+        | What::NotTold { .. }
+        | What::AlertSource { lost: Some(_), .. } => "bad",
         What::Outcome { outcome, .. } => match outcome {
             Outcome::Done { .. } => "act",
             Outcome::Failed { .. } => "bad",
@@ -356,6 +361,10 @@ fn tone(what: &What) -> &'static str {
         | What::TakenOver { .. }
         | What::Intent { .. }
         | What::WouldAct { .. }
+        | What::Told { .. }
+        | What::Silenced { .. }
+        | What::Acknowledged { .. }
+        | What::AlertSource { lost: None, .. }
         | What::Commanded { .. } => "act",
         What::AgentStarted { .. }
         | What::AgentStopped

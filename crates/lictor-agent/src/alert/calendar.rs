@@ -1,0 +1,146 @@
+//! What the calendar asks for: maintenance windows, digests, and signs of life.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lictor_config::{Alerts, Digest, LifeSign, LifeSignTo, Maintenance};
+use lictor_core::alert::{Command, Verdict};
+use lictor_core::{NotifierName, Wall};
+use tracing::{debug, warn};
+use url::Url;
+
+use super::Tell;
+use super::inbox::DeskInbox;
+use super::text;
+use crate::clock::Clock;
+use crate::task::{OnEnd, Tasks};
+
+/// The wall clock may be set: times of the calendar are looked at again so often.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Time limit of a sign of life.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What the calendar needs.
+#[derive(Clone)]
+pub(super) struct Calendar {
+    pub(super) alerts: Arc<Alerts>,
+    pub(super) desk: DeskInbox,
+    pub(super) notifiers: Arc<dyn Tell>,
+    pub(super) clock: Clock,
+}
+
+impl Calendar {
+    /// Starts what the calendar has.
+    pub(super) fn start(&self, tasks: &Tasks) {
+        for window in self.alerts.maintenance.iter().cloned() {
+            let name = format!("maintenance {}", window.name);
+            drop(tasks.spawn(name, OnEnd::Fine, self.clone().keep(window)));
+        }
+        for digest in self.alerts.digests.iter().cloned() {
+            drop(tasks.spawn(format!("digest {}", digest.name), OnEnd::Fine, self.clone().sum_up(digest)));
+        }
+        for sign in self.alerts.heartbeats.iter().cloned() {
+            drop(tasks.spawn("sign of life", OnEnd::Fine, self.clone().live(sign)));
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        stamp(self.clock.now().wall)
+    }
+
+    /// Waits until the wall clock shows that.
+    async fn until(&self, then: Timestamp) {
+        loop {
+            let left = self.now().duration_until(then);
+            let Ok(left) = Duration::try_from(left) else { return };
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LOOK)).await;
+        }
+    }
+
+    /// A maintenance window is a silence that comes by itself.
+    async fn keep(self, window: Maintenance) {
+        loop {
+            let now = self.now();
+            let Some((start, end)) = window.active(now).or_else(|| window.next(now)) else { return };
+            self.until(start).await;
+            let Ok(lasting) = Duration::try_from(self.now().duration_until(end)) else { continue };
+            if !lasting.is_zero() {
+                let command = Command::Silence {
+                    id: Some(format!("maintenance {}", window.name)),
+                    when: window.when.clone(),
+                    lasting,
+                    by: "the configuration".to_owned(),
+                    comment: window.comment.clone(),
+                };
+                if let Err(why) = self.desk.command(command).await {
+                    warn!(window = %window.name, %why, "a maintenance window did not begin");
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+            }
+            self.until(end).await;
+        }
+    }
+
+    async fn sum_up(self, digest: Digest) {
+        while let Some(at) = digest.at.next(self.now()) {
+            self.until(at).await;
+            let command = Command::Digest {
+                name: digest.name.clone(),
+                when: digest.when.clone(),
+                to: digest.to.clone(),
+                also_when_well: digest.also_when_well,
+            };
+            if let Err(why) = self.desk.command(command).await {
+                warn!(digest = %digest.name, %why, "a digest was not made");
+            }
+        }
+    }
+
+    /// Says that we live as long as the desk answers and can record: a desk that hangs is silent.
+    async fn live(self, sign: LifeSign) {
+        let client = reqwest::Client::builder().timeout(LIMIT).build();
+        loop {
+            match self.desk.view().await {
+                Ok(view) if view.cannot_record.is_none() => match (&sign.to, &client) {
+                    (LifeSignTo::Url(url), Ok(client)) => call(client, url).await,
+                    (LifeSignTo::Url(_), Err(why)) => warn!(%why, "no sign of life can be given"),
+                    (LifeSignTo::Notifiers(names), _) => self.say(names).await,
+                },
+                Ok(_) => debug!("no sign of life: alerts cannot be recorded"),
+                Err(why) => warn!(%why, "no sign of life: the alerts do not answer"),
+            }
+            tokio::time::sleep(sign.every).await;
+        }
+    }
+
+    async fn say(&self, names: &[NotifierName]) {
+        for name in names {
+            let message = text::life_sign(name, &self.alerts.plan.cluster, self.clock.now().wall);
+            if let Verdict::Refused { why, .. } | Verdict::Unclear { why, .. } =
+                self.notifiers.send(name, &message).await
+            {
+                warn!(notifier = %name, %why, "a sign of life was not accepted");
+            }
+        }
+    }
+}
+
+async fn call(client: &reqwest::Client, url: &Url) {
+    // The path of such an address is often its secret.
+    let host = url.host_str().unwrap_or_default();
+    match client.get(url.clone()).send().await {
+        Ok(answer) if answer.status().is_success() => {}
+        Ok(answer) => warn!(%host, status = answer.status().as_u16(), "a sign of life was not accepted"),
+        Err(why) => warn!(%host, why = %why.without_url(), "a sign of life was not accepted"),
+    }
+}
+
+fn stamp(wall: Wall) -> Timestamp {
+    Timestamp::from_millisecond(wall.as_unix_millis()).unwrap_or_default()
+}

@@ -1,0 +1,111 @@
+//! The way into the desk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lictor_core::alert::{AlertPlan, Case, Command, Delivery, Input, Mute, Silence, SubjectKey};
+use lictor_core::{DeliveryId, Now, Refusal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::Tell;
+use crate::inbox::{Gone, NoAnswer};
+
+/// Inputs waiting for the desk. When it is full the producer waits: a source is then read later.
+pub(super) const QUEUE: usize = 1_024;
+
+/// How long a reader or a command waits for the desk.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A message to the desk.
+pub(super) enum Message {
+    /// An input, and how far its source was read with it.
+    Input(Input, Option<u64>),
+    /// A person's command, with the way to answer it.
+    Command(Command, oneshot::Sender<Result<String, Refusal>>),
+    /// Another plan, with the notifiers it speaks of; answered when it is in force.
+    Reload(Arc<AlertPlan>, Arc<dyn Tell>, oneshot::Sender<()>),
+    /// A reader wants to see the present state.
+    View(oneshot::Sender<Arc<AlertView>>),
+}
+
+/// Sends to the desk. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DeskInbox(pub(super) mpsc::Sender<Message>);
+
+/// The state of the desk at one instant, for readers.
+#[derive(Clone, Debug)]
+pub struct AlertView {
+    /// When it was taken.
+    pub at: Now,
+    /// The plan in force.
+    pub plan: Arc<AlertPlan>,
+    /// What is wrong, may come to be or is believed to be, and why nobody is told.
+    pub cases: BTreeMap<SubjectKey, (Case, Option<Mute>)>,
+    /// Messages on their way.
+    pub deliveries: BTreeMap<DeliveryId, Delivery>,
+    /// Silences in force.
+    pub silences: BTreeMap<String, Silence>,
+    /// Sources that cannot be asked, and why.
+    pub lost: BTreeMap<String, String>,
+    /// Why nothing can be recorded: then nothing is sent.
+    pub cannot_record: Option<String>,
+}
+
+impl DeskInbox {
+    /// Hands an input in. Waits while the desk is busy.
+    ///
+    /// # Errors
+    /// When the agent stops.
+    pub async fn input(&self, input: Input) -> Result<(), Gone> {
+        self.0.send(Message::Input(input, None)).await.map_err(|_closed| Gone)
+    }
+
+    /// Hands in what the ledger has up to an entry; the position is recorded with it.
+    ///
+    /// # Errors
+    /// When the agent stops.
+    pub(super) async fn read(&self, input: Input, position: u64) -> Result<(), Gone> {
+        self.0.send(Message::Input(input, Some(position))).await.map_err(|_closed| Gone)
+    }
+
+    /// Asks for something and waits for the answer, which comes when it is durable.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer within 10 s; see [`NoAnswer`].
+    pub async fn command(&self, command: Command) -> Result<Result<String, Refusal>, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Message::Command(command, answer), answered).await
+    }
+
+    /// The present state.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer within 10 s; see [`NoAnswer`].
+    pub async fn view(&self) -> Result<Arc<AlertView>, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Message::View(answer), answered).await
+    }
+
+    /// Puts a plan and its notifiers in force.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer within 10 s; see [`NoAnswer`].
+    pub(super) async fn reload(
+        &self,
+        plan: Arc<AlertPlan>,
+        notifiers: Arc<dyn Tell>,
+    ) -> Result<(), NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Message::Reload(plan, notifiers, answer), answered).await
+    }
+
+    async fn ask<T>(&self, message: Message, answered: oneshot::Receiver<T>) -> Result<T, NoAnswer> {
+        let deadline = Instant::now() + PATIENCE;
+        let room = timeout_at(deadline, self.0.reserve()).await.map_err(|_full| NoAnswer::Busy)?;
+        room.map_err(|_closed| NoAnswer::Gone)?.send(message);
+        let answer = timeout_at(deadline, answered).await.map_err(|_late| NoAnswer::Late)?;
+        answer.map_err(|_dropped| NoAnswer::Gone)
+    }
+}

@@ -1,0 +1,103 @@
+//! What is sent to the routes of alerts: JSON, or a form of the page.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use crate::web::error::Failure;
+use crate::web::text::visible;
+
+/// A new silence.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Add {
+    /// All of them must hold; see [`super::matcher`].
+    pub(super) matchers: Vec<String>,
+    #[serde(rename = "for")]
+    pub(super) lasting: String,
+    pub(super) by: Option<String>,
+    pub(super) comment: Option<String>,
+}
+
+/// The end of a silence.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct End {
+    pub(super) silence: String,
+    pub(super) by: Option<String>,
+}
+
+/// Somebody looks after an alert, or does not any more.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acknowledge {
+    pub(super) subject: String,
+    #[serde(rename = "for")]
+    pub(super) lasting: Option<String>,
+    pub(super) by: Option<String>,
+    pub(super) comment: Option<String>,
+}
+
+/// Some messages of the queue.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Choice {
+    pub(super) delivery: Option<String>,
+    pub(super) notifier: Option<String>,
+    #[serde(default)]
+    pub(super) all: bool,
+    pub(super) by: Option<String>,
+}
+
+/// Reads a body: a JSON object, or what a form of the page sends. `what` it should be is said
+/// when it is not.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Failure> {
+    let body = body.trim_ascii();
+    let odd = |error: serde_json::Error| {
+        Failure::bad_request(format!("the body is not {what}: {}", visible(&error.to_string(), 300)))
+    };
+    if body.first() == Some(&b'{') {
+        return serde_json::from_slice(body).map_err(odd);
+    }
+    let mut members = Map::new();
+    for (name, value) in form_urlencoded::parse(body) {
+        let value = if value == "true" { Value::Bool(true) } else { Value::String(value.into_owned()) };
+        members.insert(name.into_owned(), value);
+    }
+    serde_json::from_value(Value::Object(members)).map_err(odd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused<T: DeserializeOwned + std::fmt::Debug>(body: &str) -> String {
+        read::<T>(body.as_bytes(), "a silence").unwrap_err().message
+    }
+
+    #[test]
+    fn a_body_is_json_or_a_form() {
+        let json: Choice = read(br#" {"notifier": "ops"} "#, "it").unwrap();
+        let form: Choice = read(b"notifier=ops", "it").unwrap();
+        assert_eq!((json.notifier.as_deref(), json.all), (Some("ops"), false));
+        assert_eq!((form.notifier.as_deref(), form.all), (Some("ops"), false));
+        assert!(read::<Choice>(b"all=true", "it").unwrap().all);
+        let one: Acknowledge = read(b"subject=own%2Fn1%2Fa+b&for=2h", "it").unwrap();
+        assert_eq!((one.subject.as_str(), one.lasting.as_deref()), ("own/n1/a b", Some("2h")));
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_named() {
+        assert_eq!(
+            refused::<Add>("{\"matchers\":[]}"),
+            "the body is not a silence: missing field `for` at line 1 column 15"
+        );
+        assert!(
+            refused::<Add>(r#"{"matcher":"x"}"#)
+                .contains("unknown field `matcher`, expected one of `matchers`")
+        );
+        assert!(refused::<Add>("").contains("missing field `matchers`"));
+        assert!(refused::<Add>("{").contains("EOF"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Writing configuration.
+
+use crate::push;
+/// A configuration that is being written.
+#[derive(Default)]
+pub(super) struct Writer {
+    text: String,
+    depth: usize,
+    /// Names and values that wait for being aligned, each with a comment behind it.
+    pending: Vec<(String, String, &'static str)>,
+}
+
+impl Writer {
+    pub(super) fn comment(&mut self, text: &str) {
+        self.flush();
+        for line in text.lines() {
+            self.line(&format!("# {line}"));
+        }
+    }
+
+    pub(super) fn blank(&mut self) {
+        self.flush();
+        if !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.pending.push((name.to_owned(), value.to_owned(), ""));
+    }
+
+    /// A value that opens something.
+    pub(super) fn secret(&mut self, name: &str, value: &str) {
+        self.pending.push((name.to_owned(), quoted(value), " # SECRET"));
+    }
+
+    /// `set`, unless it is empty.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.set(name, &quoted(value));
+        }
+    }
+
+    pub(super) fn labels(&mut self, labels: &[(&str, String)]) {
+        if !labels.is_empty() {
+            let inner: Vec<_> = labels.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            self.set("labels", &format!("{{ {} }}", inner.join(", ")));
+        }
+    }
+
+    pub(super) fn block(&mut self, head: &str, body: impl FnOnce(&mut Self)) {
+        self.flush();
+        let start = self.text.len();
+        self.line(&format!("{head} {{"));
+        let inside = self.text.len();
+        self.depth += 1;
+        body(self);
+        self.flush();
+        self.depth -= 1;
+        if self.text.len() == inside {
+            self.text.truncate(start);
+            self.line(&format!("{head} {{}}"));
+        } else {
+            self.line("}");
+        }
+        if self.depth == 0 {
+            self.text.push('\n');
+        }
+    }
+
+    pub(super) fn end(mut self) -> String {
+        self.flush();
+        let end = self.text.trim_end().len();
+        self.text.truncate(end);
+        self.text.push('\n');
+        self.text
+    }
+
+    fn line(&mut self, text: &str) {
+        let indent = "  ".repeat(self.depth);
+        self.text.push_str(&indent);
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+
+    fn flush(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let width = pending.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        for (name, value, after) in pending {
+            self.line(&format!("{name:width$} = {value}{after}"));
+        }
+    }
+}
+
+/// A text in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown = String::from("\"");
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => shown.push_str("\\\""),
+            '\\' => shown.push_str("\\\\"),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            '$' | '%' if characters.peek() == Some(&'{') => {
+                shown.push(character);
+                shown.push(character);
+            }
+            control if control.is_control() => {
+                push(&mut shown, format_args!("\\u{:04x}", u32::from(control)));
+            }
+            other => shown.push(other),
+        }
+    }
+    shown.push('"');
+    shown
+}
+
+/// A list of what is written already.
+pub(super) fn list(values: &[String]) -> String {
+    format!("[{}]", values.join(", "))
+}
+
+/// Exactly this text.
+pub(super) fn selector(text: &str) -> String {
+    // Between two `/` it would be a pattern.
+    if text.len() > 1 && text.starts_with('/') && text.ends_with('/') {
+        return quoted(&format!("/^{}$/", regex::escape(text)));
+    }
+    quoted(text)
+}
+
+/// What a regular expression is found in.
+pub(super) fn pattern(expression: &str) -> String {
+    let inner = if expression.is_empty() { "(?:)" } else { expression };
+    quoted(&format!("/{inner}/"))
+}

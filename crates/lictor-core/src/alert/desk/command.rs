@@ -1,0 +1,191 @@
+//! What people and the calendar ask for.
+
+use std::time::Duration;
+
+use super::{Desk, Timer, Turn, tell};
+use crate::alert::message::{Occasion, Tells};
+use crate::alert::plan::Matchers;
+use crate::alert::row::{Acknowledged, Rest, Silence};
+use crate::alert::step::{Command, Deliveries, RowKey};
+use crate::alert::subject::SubjectKey;
+use crate::check::Status;
+use crate::event::What;
+use crate::name::{DeliveryId, NotifierName};
+use crate::step::Refusal;
+
+impl Desk {
+    pub(super) fn command(&mut self, command: Command, turn: &mut Turn) -> Result<String, Refusal> {
+        match command {
+            Command::Silence { id, when, lasting, by, comment } => {
+                if lasting.is_zero() {
+                    return Err(Refusal::Conflict("a silence must last some time".to_owned()));
+                }
+                let id = id.unwrap_or_else(|| self.new_silence(turn));
+                let silence = Silence { id, when, from: turn.now, lasting, by, comment };
+                Ok(self.silence(silence, turn))
+            }
+            Command::Unsilence(id) => {
+                if !self.silences.contains_key(&id) {
+                    return Err(Refusal::NotFound(format!("there is no silence `{id}`")));
+                }
+                self.silence_over(&id, turn);
+                Ok(format!("silence {id} is over"))
+            }
+            Command::Acknowledge { subject, by, comment, lasting } => {
+                let one = Acknowledged { by, comment, at: turn.now, lasting };
+                self.acknowledge(&subject, Some(one), turn)
+            }
+            Command::Unacknowledge(subject) => self.acknowledge(&subject, None, turn),
+            Command::Retry(deliveries) => Ok(self.retry(&deliveries, turn)?),
+            Command::Drop(deliveries) => {
+                let found = self.waiting(&deliveries)?;
+                for id in &found {
+                    self.abandon(*id, "a person asked for it", turn);
+                }
+                Ok(format!("{} given up", count(found.len())))
+            }
+            Command::Digest { name, when, to, also_when_well } => {
+                self.digest(&name, &when, &to, also_when_well, turn)
+            }
+        }
+    }
+
+    /// An id that no silence has, also none that a person named.
+    fn new_silence(&mut self, turn: &mut Turn) -> String {
+        turn.dirty.insert(RowKey::Counters);
+        loop {
+            self.counters.silences += 1;
+            let id = format!("s{}", self.counters.silences);
+            if !self.silences.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn silence(&mut self, silence: Silence, turn: &mut Turn) -> String {
+        let id = silence.id.clone();
+        let hit = self.cases.values().filter(|case| silence.when.hold(&case.subject));
+        let keys: Vec<_> = hit.map(|case| case.subject.key.clone()).collect();
+        let until = Some(silence.lasting);
+        turn.note(What::Silenced { id: id.clone(), when: silence.when.to_string(), until });
+        self.timers.set(Timer::Silence(id.clone()), Some(silence.ends()));
+        turn.dirty.insert(RowKey::Silence(id.clone()));
+        let said = format!("silence {id}: {} for {}", silence.when, crate::Span(silence.lasting));
+        if let Some(old) = self.silences.insert(id, silence) {
+            let freed = self.cases.values().filter(|case| old.when.hold(&case.subject));
+            turn.look.extend(freed.map(|case| case.subject.key.clone()));
+        }
+        turn.look.extend(keys);
+        said
+    }
+
+    fn acknowledge(
+        &mut self,
+        key: &SubjectKey,
+        one: Option<Acknowledged>,
+        turn: &mut Turn,
+    ) -> Result<String, Refusal> {
+        let missing = || Refusal::NotFound(format!("nothing is wrong with `{key}`"));
+        let case =
+            self.cases.get_mut(key).filter(|case| case.settled != Status::Passing).ok_or_else(missing)?;
+        let title = case.subject.title();
+        let by = one.as_ref().map(|one| one.by.clone());
+        case.acknowledged = one;
+        turn.dirty.insert(RowKey::Case(key.clone()));
+        turn.look.insert(key.clone());
+        turn.note(What::Acknowledged { subject: title.clone(), by: by.clone() });
+        Ok(match by {
+            Some(by) => format!("{title}: {by} looks after it"),
+            None => format!("{title}: nobody looks after it any more"),
+        })
+    }
+
+    /// Takes an acknowledgement away whose time is over.
+    pub(super) fn acknowledged_long_enough(&mut self, key: &SubjectKey, turn: &mut Turn) {
+        let Some(case) = self.cases.get_mut(key) else { return };
+        let until = case.acknowledged.as_ref().and_then(|one| Some(one.at.boot.after(one.lasting?)));
+        if until.is_some_and(|until| until <= turn.now.boot) {
+            case.acknowledged = None;
+            turn.dirty.insert(RowKey::Case(key.clone()));
+        }
+    }
+
+    fn retry(&mut self, deliveries: &Deliveries, turn: &mut Turn) -> Result<String, Refusal> {
+        let found = self.waiting(deliveries)?;
+        for id in &found {
+            let Some(delivery) = self.deliveries.get_mut(id) else { continue };
+            let Some(sender) = self.senders.get_mut(&delivery.notifier) else { continue };
+            if let Some(due) = delivery.due() {
+                sender.waiting.remove(&(due, *id));
+            }
+            sender.waiting.insert((turn.now.boot, *id));
+            sender.resume_at = turn.now.boot;
+            delivery.state = super::Sending::Waiting { since: turn.now, pause: Duration::ZERO };
+            turn.dirty.insert(RowKey::Delivery(*id));
+        }
+        Ok(format!("{} tried again", count(found.len())))
+    }
+
+    fn waiting(&self, deliveries: &Deliveries) -> Result<Vec<DeliveryId>, Refusal> {
+        let waits = |delivery: &&super::Delivery| delivery.due().is_some();
+        let of = |name: Option<&NotifierName>| {
+            let found = self.deliveries.values().filter(waits);
+            found.filter(|one| name.is_none_or(|name| one.notifier == *name)).map(|one| one.id).collect()
+        };
+        match deliveries {
+            Deliveries::One(id) => match self.deliveries.get(id) {
+                None => Err(Refusal::NotFound(format!("there is no delivery {id} in the queue"))),
+                Some(delivery) if delivery.due().is_none() => {
+                    Err(Refusal::Conflict(format!("{id} is being sent at this moment")))
+                }
+                Some(_) => Ok(vec![*id]),
+            },
+            Deliveries::Of(name) if !self.plan.notifiers.contains_key(name) => {
+                Err(Refusal::NotFound(format!("there is no notifier `{name}`")))
+            }
+            Deliveries::Of(name) => Ok(of(Some(name))),
+            Deliveries::All => Ok(of(None)),
+        }
+    }
+
+    fn digest(
+        &mut self,
+        name: &str,
+        when: &Matchers,
+        to: &[NotifierName],
+        also_when_well: bool,
+        turn: &mut Turn,
+    ) -> Result<String, Refusal> {
+        let known: Vec<_> = to.iter().filter(|name| self.senders.contains_key(name)).collect();
+        if known.is_empty() {
+            return Err(Refusal::NotFound(format!("digest {name}: none of its notifiers is configured")));
+        }
+        let wrong: Vec<_> = self
+            .cases
+            .values()
+            .filter(|case| case.settled != Status::Passing && when.hold(&case.subject))
+            .cloned()
+            .collect();
+        if wrong.is_empty() && !also_when_well {
+            return Ok(format!("digest {name}: nothing is wrong"));
+        }
+        for notifier in known {
+            let items = wrong.iter().take(tell::ITEMS).map(|case| tell::item(case, notifier, Tells::Firing));
+            let items = tell::fitted(items.collect());
+            let rest = wrong.iter().take(tell::SUBJECTS).skip(tell::ITEMS).map(|case| Rest {
+                key: case.subject.key.clone(),
+                tells: Tells::Firing,
+                status: case.settled,
+            });
+            let mut failing = crate::alert::Failing::default();
+            wrong.iter().for_each(|case| failing.add(case.settled));
+            let content = (items, rest.collect());
+            self.queue(notifier, None, Occasion::Digest, content, failing, turn);
+        }
+        Ok(format!("digest {name}: {} wrong", wrong.len()))
+    }
+}
+
+fn count(deliveries: usize) -> String {
+    if deliveries == 1 { "1 delivery".to_owned() } else { format!("{deliveries} deliveries") }
+}

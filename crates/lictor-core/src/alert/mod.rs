@@ -1,0 +1,18 @@
+//! Alerts: what is wrong, who is to be told, and who was told.
+
+mod desk;
+mod message;
+mod plan;
+mod row;
+mod step;
+mod subject;
+
+pub use desk::{Desk, Mute};
+pub use message::{Failing, Item, Message, Occasion, Tells, Verdict};
+pub use plan::{
+    AlertPlan, Batching, Inhibition, Matcher, Matchers, NotifierPlan, Pattern, Route, ServicePlan, TAG,
+    Threshold,
+};
+pub use row::{Acknowledged, Case, Counters, Delivery, Rest, Sending, Silence, Told};
+pub use step::{Command, Deliveries, Input, Output, Row, RowKey};
+pub use subject::{Report, Source, Subject, SubjectKey, label, text};

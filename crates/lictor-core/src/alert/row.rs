@@ -1,0 +1,180 @@
+//! What the desk remembers: the rows of its state.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::message::{Failing, Item, Occasion, Tells};
+use super::plan::Matchers;
+use super::subject::{Source, Subject, SubjectKey};
+use crate::check::Status;
+use crate::name::{DeliveryId, NotifierName, RouteName};
+use crate::time::{Boot, Now};
+
+/// A subject that is wrong, may come to be, or of which somebody still believes it: kept until
+/// everybody who was told that it is wrong was told that it is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// What it is about.
+    pub subject: Subject,
+    /// Who reports it.
+    pub source: Source,
+    /// The status that counts.
+    pub settled: Status,
+    /// Since when.
+    pub since: Now,
+    /// When it began to be wrong, the last time.
+    pub opened: Now,
+    /// The status as it was reported last.
+    pub live: Status,
+    /// Since when it is reported so.
+    pub live_since: Now,
+    /// Since when it is reported as good, or as bad.
+    pub side_since: Now,
+    /// Its source judged it: what it reports counts at once.
+    pub judged: bool,
+    /// What the check printed.
+    pub output: String,
+    /// What its owner wrote beside it.
+    pub notes: String,
+    /// Somebody works on it and told the source so.
+    pub maintenance: bool,
+    /// Why it is over although it was not seen to be well.
+    pub gone: Option<String>,
+    /// Who looks after it.
+    pub acknowledged: Option<Acknowledged>,
+    /// Who was told what.
+    pub told: BTreeMap<NotifierName, Told>,
+    /// When the status that counts changed, as far as flap detection looks back.
+    pub changes: VecDeque<Now>,
+    /// Whether it flaps: then it counts as bad until it was good for long.
+    pub flapping: bool,
+}
+
+/// What a receiver was told last of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// This status.
+    pub status: Status,
+    /// Whether they may believe that it is wrong: then they are owed the word that it is over.
+    pub firing: bool,
+    /// When.
+    pub at: Now,
+    /// So many reminders followed.
+    pub reminders: u32,
+}
+
+/// Somebody looks after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Who.
+    pub by: String,
+    /// What they say.
+    pub comment: String,
+    /// Since when.
+    pub at: Now,
+    /// So long at most. `None`: until it is over.
+    pub lasting: Option<Duration>,
+}
+
+/// A message on its way to a notifier: it is kept until it was accepted or given up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Its number.
+    pub id: DeliveryId,
+    /// By whom.
+    pub notifier: NotifierName,
+    /// The route that wanted it; none for a digest.
+    pub route: Option<RouteName>,
+    /// Why.
+    pub occasion: Occasion,
+    /// What it tells.
+    pub items: Vec<Item>,
+    /// What it tells besides, without words.
+    pub rest: Vec<Rest>,
+    /// How many were wrong in all when it was made.
+    pub failing: Failing,
+    /// When it was made.
+    pub created: Now,
+    /// How it stands.
+    pub state: Sending,
+    /// So many attempts were begun.
+    pub attempts: u32,
+    /// An attempt may have been accepted though nobody said so.
+    pub unclear: bool,
+    /// What the last attempt that was not accepted said.
+    pub error: Option<String>,
+}
+
+/// A subject that a message only counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The subject.
+    pub key: SubjectKey,
+    /// What is told.
+    pub tells: Tells,
+    /// How it stands.
+    pub status: Status,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// It waits for its turn, and until so long after `since`.
+    Waiting {
+        /// When the wait began.
+        since: Now,
+        /// How long it lasts.
+        pause: Duration,
+    },
+    /// An attempt is under way.
+    Under,
+}
+
+impl Delivery {
+    /// Every subject it tells, with what is told and how it stands.
+    pub fn subjects(&self) -> impl Iterator<Item = (&SubjectKey, Tells, Status)> {
+        let items = self.items.iter().map(|item| (&item.key, item.tells, item.status));
+        items.chain(self.rest.iter().map(|rest| (&rest.key, rest.tells, rest.status)))
+    }
+
+    /// When it may be tried; `None` while it is.
+    pub fn due(&self) -> Option<Boot> {
+        match self.state {
+            Sending::Waiting { since, pause } => Some(since.boot.after(pause)),
+            Sending::Under => None,
+        }
+    }
+}
+
+/// Nobody is told of some alerts for a while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Silence {
+    /// Its id.
+    pub id: String,
+    /// Which alerts.
+    pub when: Matchers,
+    /// Since when.
+    pub from: Now,
+    /// How long.
+    pub lasting: Duration,
+    /// Who wants it.
+    pub by: String,
+    /// Why.
+    pub comment: String,
+}
+
+impl Silence {
+    /// When it ends.
+    pub fn ends(&self) -> Boot {
+        self.from.boot.after(self.lasting)
+    }
+}
+
+/// What was counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Deliveries that were made.
+    pub deliveries: u64,
+    /// Silences that were made without an id of their own.
+    pub silences: u64,
+}

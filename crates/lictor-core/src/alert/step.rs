@@ -1,0 +1,201 @@
+//! What goes into the desk and what comes out of it.
+
+use std::time::Duration;
+
+use super::message::Verdict;
+use super::plan::Matchers;
+use super::row::{Case, Counters, Delivery, Sending, Silence};
+use super::subject::{Report, Source, SubjectKey};
+use crate::event::Event;
+use crate::name::{DeliveryId, NotifierName};
+use crate::step::Refusal;
+use crate::time::Now;
+
+/// What the desk takes in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A source says how subjects stand.
+    Reports {
+        /// The source.
+        source: Source,
+        /// Whether these are all it has: what is missing is gone.
+        complete: bool,
+        /// The subjects that are new or changed, or all of them.
+        reports: Vec<Report>,
+        /// Subjects that it no longer has.
+        gone: Vec<SubjectKey>,
+    },
+    /// A source cannot be asked: how its subjects stand is not known.
+    Lost {
+        /// The source.
+        source: Source,
+        /// Why.
+        why: String,
+    },
+    /// What the configuration watches: what came from elsewhere is over.
+    Watched {
+        /// The datacenters whose checks are watched; none for that of the Consul agent, whichever
+        /// it is. `None`: Consul's checks are not.
+        consul: Option<Vec<String>>,
+    },
+    /// What became of an attempt to send a message.
+    Outcome {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// The attempt.
+        attempt: u32,
+        /// What the notifier said.
+        verdict: Verdict,
+    },
+    /// A person or the calendar asks for something.
+    Command(Command),
+    /// Only time has passed.
+    Tick,
+}
+
+/// What a person, or the calendar of the configuration, asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Nobody is told of these until then.
+    Silence {
+        /// Its id; one that is there already is replaced. `None`: a new one.
+        id: Option<String>,
+        /// Which alerts.
+        when: Matchers,
+        /// So long, from now.
+        lasting: Duration,
+        /// Who wants it.
+        by: String,
+        /// Why.
+        comment: String,
+    },
+    /// A silence ends now.
+    Unsilence(String),
+    /// Somebody looks after it: no more reminders until it is over, or so long.
+    Acknowledge {
+        /// The subject.
+        subject: SubjectKey,
+        /// Who.
+        by: String,
+        /// What they say.
+        comment: String,
+        /// So long at most. `None`: until it is over.
+        lasting: Option<Duration>,
+    },
+    /// Nobody looks after it any more.
+    Unacknowledge(SubjectKey),
+    /// Tries waiting deliveries at once: that one, or all of a notifier, or all.
+    Retry(Deliveries),
+    /// Gives waiting deliveries up.
+    Drop(Deliveries),
+    /// Tells everything that is wrong, to these notifiers.
+    Digest {
+        /// The name of the digest.
+        name: String,
+        /// Which alerts.
+        when: Matchers,
+        /// To whom.
+        to: Vec<NotifierName>,
+        /// Whether it is sent when nothing is wrong.
+        also_when_well: bool,
+    },
+}
+
+/// Some deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deliveries {
+    /// That one.
+    One(DeliveryId),
+    /// All of a notifier.
+    Of(NotifierName),
+    /// All.
+    All,
+}
+
+/// A row of the desk's state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Row {
+    /// Something that is or was wrong.
+    Case(Case),
+    /// A message that is to be told.
+    Delivery(Delivery),
+    /// A silence.
+    Silence(Silence),
+    /// What was counted.
+    Counters(Counters),
+}
+
+/// What identifies a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RowKey {
+    /// A case by its subject.
+    Case(SubjectKey),
+    /// A delivery.
+    Delivery(DeliveryId),
+    /// A silence by its id.
+    Silence(String),
+    /// The counters.
+    Counters,
+}
+
+impl Row {
+    /// Times that are later than now are now: they are of another boot-time axis, and what waits
+    /// for them would wait for the difference.
+    pub(super) fn not_after(&mut self, now: Now) {
+        let clamp = |at: &mut Now| at.boot = at.boot.min(now.boot);
+        match self {
+            Self::Case(case) => {
+                for at in [&mut case.since, &mut case.opened, &mut case.live_since, &mut case.side_since] {
+                    clamp(at);
+                }
+                case.changes.iter_mut().for_each(clamp);
+                case.told.values_mut().for_each(|told| clamp(&mut told.at));
+                case.acknowledged.iter_mut().for_each(|one| clamp(&mut one.at));
+            }
+            Self::Delivery(delivery) => {
+                clamp(&mut delivery.created);
+                if let Sending::Waiting { since, .. } = &mut delivery.state {
+                    clamp(since);
+                }
+            }
+            Self::Silence(silence) => clamp(&mut silence.from),
+            Self::Counters(_) => {}
+        }
+    }
+
+    /// What identifies it.
+    pub fn key(&self) -> RowKey {
+        match self {
+            Self::Case(case) => RowKey::Case(case.subject.key.clone()),
+            Self::Delivery(delivery) => RowKey::Delivery(delivery.id),
+            Self::Silence(silence) => RowKey::Silence(silence.id.clone()),
+            Self::Counters(_) => RowKey::Counters,
+        }
+    }
+}
+
+/// What a step gives: rows to be recorded, and, when they are, messages to be sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// Rows as they are now.
+    pub rows: Vec<Row>,
+    /// Rows that are no more.
+    pub gone: Vec<RowKey>,
+    /// What the ledger is told.
+    pub events: Vec<Event>,
+    /// What is to be sent when all that is recorded: the delivery as its row has it.
+    pub send: Vec<DeliveryId>,
+    /// The answer to a command.
+    pub answer: Option<Result<String, Refusal>>,
+}
+
+impl Output {
+    /// Whether there is nothing to record, to send or to answer.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+            && self.gone.is_empty()
+            && self.events.is_empty()
+            && self.send.is_empty()
+            && self.answer.is_none()
+    }
+}

@@ -1,0 +1,546 @@
+//! Rows of the alerts: what is wrong, what is on its way, what is silenced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lictor_core::alert as core;
+use lictor_core::{DeliveryId, Now};
+use serde::{Deserialize, Serialize};
+
+use super::row::Status;
+use super::{Time, WireError, millis, name};
+
+/// One row of any kind, told apart by `kind`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AlertRow {
+    /// Something that is or was wrong.
+    Case(Box<Case>),
+    /// A message on its way.
+    Delivery(Box<Delivery>),
+    /// A silence.
+    Silence(Silence),
+    /// What was counted.
+    Counters {
+        /// Deliveries made so far.
+        deliveries: u64,
+        /// Silences named so far.
+        silences: u64,
+    },
+}
+
+/// A subject and how it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    key: String,
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    tags: BTreeSet<String>,
+    source: String,
+    settled: Status,
+    since: Time,
+    opened: Time,
+    live: Status,
+    live_since: Time,
+    side_since: Time,
+    judged: bool,
+    output: String,
+    notes: String,
+    maintenance: bool,
+    gone: Option<String>,
+    acknowledged: Option<Acknowledged>,
+    told: BTreeMap<String, Told>,
+    changes: Vec<Time>,
+    flapping: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Acknowledged {
+    by: String,
+    comment: String,
+    at: Time,
+    lasting_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    status: Status,
+    firing: bool,
+    at: Time,
+    reminders: u32,
+}
+
+/// A message on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    id: u64,
+    notifier: String,
+    route: Option<String>,
+    occasion: Occasion,
+    items: Vec<Item>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rest: Vec<Rest>,
+    /// Critical, warning, unknown.
+    failing: [usize; 3],
+    created: Time,
+    /// When its wait began and how long it lasts; none while an attempt is under way.
+    waits: Option<(Time, u64)>,
+    attempts: u32,
+    unclear: bool,
+    error: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Occasion {
+    Change,
+    Reminder,
+    Digest,
+    Test,
+    LifeSign,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Tells {
+    Firing,
+    Reminder,
+    Resolved,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Item {
+    key: String,
+    incident: String,
+    title: String,
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    tags: BTreeSet<String>,
+    tells: Tells,
+    status: Status,
+    before: Option<Status>,
+    since_unix_ms: i64,
+    opened_unix_ms: i64,
+    output: String,
+    notes: String,
+    reminders: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Rest {
+    key: String,
+    tells: Tells,
+    status: Status,
+}
+
+/// Nobody is told of some alerts for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    id: String,
+    when: Vec<Matcher>,
+    from: Time,
+    lasting_ms: u64,
+    by: String,
+    comment: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Matcher {
+    label: String,
+    any: Vec<Pattern>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    not: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Pattern {
+    Is(String),
+    Regex(String),
+}
+
+impl From<&core::Row> for AlertRow {
+    fn from(row: &core::Row) -> Self {
+        match row {
+            core::Row::Case(case) => Self::Case(Box::new(case.into())),
+            core::Row::Delivery(delivery) => Self::Delivery(Box::new(delivery.into())),
+            core::Row::Silence(silence) => Self::Silence(silence.into()),
+            core::Row::Counters(core::Counters { deliveries, silences }) => {
+                Self::Counters { deliveries: *deliveries, silences: *silences }
+            }
+        }
+    }
+}
+
+impl TryFrom<AlertRow> for core::Row {
+    type Error = WireError;
+    fn try_from(row: AlertRow) -> Result<Self, WireError> {
+        Ok(match row {
+            AlertRow::Case(case) => Self::Case((*case).try_into()?),
+            AlertRow::Delivery(delivery) => Self::Delivery((*delivery).try_into()?),
+            AlertRow::Silence(silence) => Self::Silence(silence.try_into()?),
+            AlertRow::Counters { deliveries, silences } => {
+                Self::Counters(core::Counters { deliveries, silences })
+            }
+        })
+    }
+}
+
+impl From<&core::Case> for Case {
+    fn from(case: &core::Case) -> Self {
+        let acknowledged = case.acknowledged.as_ref().map(|one| Acknowledged {
+            by: one.by.clone(),
+            comment: one.comment.clone(),
+            at: one.at.into(),
+            lasting_ms: one.lasting.map(millis),
+        });
+        let told = case.told.iter().map(|(notifier, told)| {
+            let core::Told { status, firing, at, reminders } = *told;
+            (notifier.to_string(), Told { status: status.into(), firing, at: at.into(), reminders })
+        });
+        Self {
+            key: case.subject.key.to_string(),
+            labels: case.subject.labels.clone(),
+            tags: case.subject.tags.clone(),
+            source: case.source.to_string(),
+            settled: case.settled.into(),
+            since: case.since.into(),
+            opened: case.opened.into(),
+            live: case.live.into(),
+            live_since: case.live_since.into(),
+            side_since: case.side_since.into(),
+            judged: case.judged,
+            output: case.output.clone(),
+            notes: case.notes.clone(),
+            maintenance: case.maintenance,
+            gone: case.gone.clone(),
+            acknowledged,
+            told: told.collect(),
+            changes: case.changes.iter().map(|at| (*at).into()).collect(),
+            flapping: case.flapping,
+        }
+    }
+}
+
+impl TryFrom<Case> for core::Case {
+    type Error = WireError;
+    fn try_from(case: Case) -> Result<Self, WireError> {
+        let told = case.told.into_iter().map(|(notifier, told)| {
+            let Told { status, firing, at, reminders } = told;
+            Ok((name(&notifier)?, core::Told { status: status.into(), firing, at: at.into(), reminders }))
+        });
+        let acknowledged = case.acknowledged.map(|one| core::Acknowledged {
+            by: one.by,
+            comment: one.comment,
+            at: one.at.into(),
+            lasting: one.lasting_ms.map(Duration::from_millis),
+        });
+        Ok(Self {
+            subject: core::Subject {
+                key: core::SubjectKey::stored(&case.key),
+                labels: case.labels,
+                tags: case.tags,
+            },
+            source: core::Source::new(&case.source),
+            settled: case.settled.into(),
+            since: case.since.into(),
+            opened: case.opened.into(),
+            live: case.live.into(),
+            live_since: case.live_since.into(),
+            side_since: case.side_since.into(),
+            judged: case.judged,
+            output: case.output,
+            notes: case.notes,
+            maintenance: case.maintenance,
+            gone: case.gone,
+            acknowledged,
+            told: told.collect::<Result<_, WireError>>()?,
+            changes: case.changes.into_iter().map(Now::from).collect(),
+            flapping: case.flapping,
+        })
+    }
+}
+
+impl From<&core::Delivery> for Delivery {
+    fn from(delivery: &core::Delivery) -> Self {
+        let rest = delivery.rest.iter().map(|rest| Rest {
+            key: rest.key.to_string(),
+            tells: rest.tells.into(),
+            status: rest.status.into(),
+        });
+        let waits = match delivery.state {
+            core::Sending::Waiting { since, pause } => Some((since.into(), millis(pause))),
+            core::Sending::Under => None,
+        };
+        let core::Failing { critical, warning, unknown } = delivery.failing;
+        Self {
+            id: delivery.id.0,
+            notifier: delivery.notifier.to_string(),
+            route: delivery.route.as_ref().map(ToString::to_string),
+            occasion: delivery.occasion.into(),
+            items: delivery.items.iter().map(Into::into).collect(),
+            rest: rest.collect(),
+            failing: [critical, warning, unknown],
+            created: delivery.created.into(),
+            waits,
+            attempts: delivery.attempts,
+            unclear: delivery.unclear,
+            error: delivery.error.clone(),
+        }
+    }
+}
+
+impl TryFrom<Delivery> for core::Delivery {
+    type Error = WireError;
+    fn try_from(delivery: Delivery) -> Result<Self, WireError> {
+        let state = match delivery.waits {
+            Some((since, pause)) => {
+                core::Sending::Waiting { since: since.into(), pause: Duration::from_millis(pause) }
+            }
+            None => core::Sending::Under,
+        };
+        let rest = delivery.rest.into_iter().map(|rest| core::Rest {
+            key: core::SubjectKey::stored(&rest.key),
+            tells: rest.tells.into(),
+            status: rest.status.into(),
+        });
+        let [critical, warning, unknown] = delivery.failing;
+        Ok(Self {
+            id: DeliveryId(delivery.id),
+            notifier: name(&delivery.notifier)?,
+            route: delivery.route.as_deref().map(name).transpose()?,
+            occasion: delivery.occasion.into(),
+            items: delivery.items.into_iter().map(Into::into).collect(),
+            rest: rest.collect(),
+            failing: core::Failing { critical, warning, unknown },
+            created: delivery.created.into(),
+            state,
+            attempts: delivery.attempts,
+            unclear: delivery.unclear,
+            error: delivery.error,
+        })
+    }
+}
+
+impl From<&core::Item> for Item {
+    fn from(item: &core::Item) -> Self {
+        Self {
+            key: item.key.to_string(),
+            incident: item.incident.clone(),
+            title: item.title.clone(),
+            labels: item.labels.clone(),
+            tags: item.tags.clone(),
+            tells: item.tells.into(),
+            status: item.status.into(),
+            before: item.before.map(Into::into),
+            since_unix_ms: item.since.as_unix_millis(),
+            opened_unix_ms: item.opened.as_unix_millis(),
+            output: item.output.clone(),
+            notes: item.notes.clone(),
+            reminders: item.reminders,
+        }
+    }
+}
+
+impl From<Item> for core::Item {
+    fn from(item: Item) -> Self {
+        Self {
+            key: core::SubjectKey::stored(&item.key),
+            incident: item.incident,
+            title: item.title,
+            labels: item.labels,
+            tags: item.tags,
+            tells: item.tells.into(),
+            status: item.status.into(),
+            before: item.before.map(Into::into),
+            since: lictor_core::Wall::from_unix_millis(item.since_unix_ms),
+            opened: lictor_core::Wall::from_unix_millis(item.opened_unix_ms),
+            output: item.output,
+            notes: item.notes,
+            reminders: item.reminders,
+        }
+    }
+}
+
+impl From<&core::Silence> for Silence {
+    fn from(silence: &core::Silence) -> Self {
+        let when = silence.when.0.iter().map(|matcher| Matcher {
+            label: matcher.label.clone(),
+            any: matcher
+                .any
+                .iter()
+                .map(|pattern| match pattern {
+                    core::Pattern::Exactly(text) => Pattern::Is(text.clone()),
+                    core::Pattern::Regex(regex) => Pattern::Regex(regex.as_str().to_owned()),
+                })
+                .collect(),
+            not: matcher.not,
+        });
+        Self {
+            id: silence.id.clone(),
+            when: when.collect(),
+            from: silence.from.into(),
+            lasting_ms: millis(silence.lasting),
+            by: silence.by.clone(),
+            comment: silence.comment.clone(),
+        }
+    }
+}
+
+impl TryFrom<Silence> for core::Silence {
+    type Error = WireError;
+    fn try_from(silence: Silence) -> Result<Self, WireError> {
+        let pattern = |pattern| match pattern {
+            Pattern::Is(text) => Ok(core::Pattern::Exactly(text)),
+            Pattern::Regex(text) => {
+                regex::Regex::new(&text).map(core::Pattern::Regex).map_err(WireError::damaged)
+            }
+        };
+        let when = silence.when.into_iter().map(|matcher| {
+            let any = matcher.any.into_iter().map(pattern).collect::<Result<_, WireError>>()?;
+            Ok(core::Matcher { label: matcher.label, any, not: matcher.not })
+        });
+        Ok(Self {
+            id: silence.id,
+            when: core::Matchers(when.collect::<Result<_, WireError>>()?),
+            from: silence.from.into(),
+            lasting: Duration::from_millis(silence.lasting_ms),
+            by: silence.by,
+            comment: silence.comment,
+        })
+    }
+}
+
+macro_rules! same {
+    ($ours:ident: $($variant:ident),*) => {
+        impl From<core::$ours> for $ours {
+            fn from(one: core::$ours) -> Self {
+                match one { $(core::$ours::$variant => Self::$variant),* }
+            }
+        }
+        impl From<$ours> for core::$ours {
+            fn from(one: $ours) -> Self {
+                match one { $($ours::$variant => Self::$variant),* }
+            }
+        }
+    };
+}
+
+same!(Occasion: Change, Reminder, Digest, Test, LifeSign);
+same!(Tells: Firing, Reminder, Resolved);
+
+#[cfg(test)]
+mod tests {
+    use lictor_core::{Boot, Status as Is, Wall};
+
+    use super::*;
+
+    fn at(boot: u64) -> Now {
+        Now { boot: Boot::from_millis(boot), wall: Wall::from_unix_millis(-5) }
+    }
+
+    fn case() -> core::Case {
+        let labels = core::text(&[("node", "n1"), ("check", "alive")]);
+        let key = core::SubjectKey::consul("dc1", "n1", "", "alive");
+        let told = core::Told { status: Is::Critical, firing: true, at: at(4), reminders: 2 };
+        core::Case {
+            subject: core::Subject { key, labels, tags: ["blue".to_owned()].into() },
+            source: core::Source::new("consul/dc1"),
+            settled: Is::Critical,
+            since: at(1),
+            opened: at(2),
+            live: Is::Warning,
+            live_since: at(3),
+            side_since: at(2),
+            judged: false,
+            output: "connection refused \u{1F525}".into(),
+            notes: String::new(),
+            maintenance: true,
+            gone: Some("gone".into()),
+            acknowledged: Some(core::Acknowledged {
+                by: "me".into(),
+                comment: "mine".into(),
+                at: at(9),
+                lasting: Some(Duration::from_secs(60)),
+            }),
+            told: [(lictor_core::NotifierName::new("ops").unwrap(), told)].into(),
+            changes: [at(1), at(2)].into(),
+            flapping: true,
+        }
+    }
+
+    fn delivery(state: core::Sending) -> core::Delivery {
+        let case = case();
+        let item = core::Item {
+            key: case.subject.key.clone(),
+            incident: case.subject.key.to_string(),
+            title: "alive on n1".into(),
+            labels: case.subject.labels.clone(),
+            tags: case.subject.tags,
+            tells: core::Tells::Reminder,
+            status: Is::Unknown,
+            before: Some(Is::Warning),
+            since: Wall::from_unix_millis(1),
+            opened: Wall::from_unix_millis(2),
+            output: "x".into(),
+            notes: "y".into(),
+            reminders: 3,
+        };
+        let rest = core::Rest { key: case.subject.key, tells: core::Tells::Resolved, status: Is::Passing };
+        core::Delivery {
+            id: DeliveryId(7),
+            notifier: lictor_core::NotifierName::new("ops").unwrap(),
+            route: Some(lictor_core::RouteName::new("all").unwrap()),
+            occasion: core::Occasion::Reminder,
+            items: vec![item],
+            rest: vec![rest],
+            failing: core::Failing { critical: 1, warning: 2, unknown: 3 },
+            created: at(1),
+            state,
+            attempts: 4,
+            unclear: true,
+            error: Some("no".into()),
+        }
+    }
+
+    #[test]
+    fn every_row_is_read_as_it_was_written() {
+        let pattern = |text: &str| core::Pattern::Regex(regex::Regex::new(text).unwrap());
+        let any = vec![core::Pattern::Exactly("a".into()), pattern("b+")];
+        let matcher = core::Matcher { label: "node".into(), any, not: true };
+        let silence = core::Silence {
+            id: "s1".into(),
+            when: core::Matchers(vec![matcher]),
+            from: at(3),
+            lasting: Duration::from_millis(1_500),
+            by: "me".into(),
+            comment: "why".into(),
+        };
+        let waiting = core::Sending::Waiting { since: at(5), pause: Duration::from_secs(7) };
+        let rows = [
+            core::Row::Case(case()),
+            core::Row::Delivery(delivery(waiting)),
+            core::Row::Delivery(delivery(core::Sending::Under)),
+            core::Row::Silence(silence),
+            core::Row::Counters(core::Counters { deliveries: 9, silences: 1 }),
+        ];
+        for row in rows {
+            let bytes = super::super::encode(&AlertRow::from(&row)).unwrap();
+            let read: AlertRow = super::super::decode(&bytes).unwrap();
+            assert_eq!(core::Row::try_from(read).unwrap(), row);
+        }
+    }
+
+    #[test]
+    fn what_is_no_row_is_refused_with_the_reason() {
+        let read = |text: &str| {
+            let row = super::super::decode::<AlertRow>(text.as_bytes()).and_then(core::Row::try_from);
+            row.unwrap_err().to_string()
+        };
+        assert!(read(r#"{"v":1,"kind":"other"}"#).contains("other"));
+        let silence = r#"{"v":1,"kind":"silence","id":"s","when":[{"label":"x","any":[{"regex":"("}]}],
+            "from":{"unix_ms":1,"boot_ms":1},"lasting_ms":1,"by":"","comment":""}"#;
+        assert!(read(silence).contains("regex"));
+        assert!(read(r#"{"v":9,"kind":"counters"}"#).contains("version 9"));
+    }
+}
