@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Tell nobody of some alerts for a while
     #[command(subcommand)]
     Silence(Silence),
+    /// Print the configuration of another program as ours
+    #[command(subcommand)]
+    Import(Import),
     /// Show or remove what is kept of connection monitors, here and in Consul
     #[command(subcommand)]
     State(State),
@@ -94,6 +97,29 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Whose configuration is printed as ours.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// The keys of consul-alerts, from Consul (CONSUL_HTTP_ADDR and the other variables of the consul program) or from a file
+    #[command(
+        after_help = "Examples:\n  lictor import consul-alerts > alerts.hcl\n  consul kv export consul-alerts/ | lictor import consul-alerts --file -\n\nWhat is marked TODO in it needs a decision; what is marked SECRET is better kept in a file."
+    )]
+    ConsulAlerts(ImportConsulAlerts),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportConsulAlerts {
+    /// Read what `consul kv export` wrote in place of Consul; `-` for the standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "http_addr")]
+    pub(crate) file: Option<PathBuf>,
+    /// Address of Consul
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http_addr: Option<String>,
+    /// Where the keys lie
+    #[arg(long, default_value = "consul-alerts/", value_name = "PREFIX")]
+    pub(crate) prefix: String,
 }
 
 /// Where the agent is.

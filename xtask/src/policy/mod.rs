@@ -12,6 +12,7 @@ use crate::workspace::{self, Workspace};
 
 /// Licences that ask for no more than their notice, so that the program can be given away as `MIT OR Apache-2.0`.
 const LICENCES: &[&str] = &[
+    "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",

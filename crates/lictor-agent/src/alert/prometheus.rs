@@ -2,7 +2,7 @@
 //!
 //! They say again and again what is wrong, and say once or a few times that it is over. What they do
 //! not say again in time is over, too. The times live in memory: after a start each known alert
-//! has [`DEFAULT`] to be said again.
+//! has five minutes to be said again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

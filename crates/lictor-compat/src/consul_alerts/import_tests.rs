@@ -186,11 +186,6 @@ fn every_notifier_that_still_exists_has_its_block() {
         ),
         ("ilert", r#"{"api-key": "k"}"#, "notify \"ilert\" \"ilert\" {\napi_key = \"k\" # SECRET\n}"),
         (
-            "awssns",
-            r#"{"region": "r", "topic-arn": "arn"}"#,
-            "notify \"sns\" \"awssns\" {\nregion    = \"r\"\ntopic_arn = \"arn\"\n}",
-        ),
-        (
             "http-endpoint",
             r#"{"base-url": "http://h", "endpoint": "/e", "payload": "{\"a\": \"b\", \"c\": \"{{.ClusterName}}\"}"}"#,
             "notify \"http\" \"http-endpoint\" {\n# TODO: these members of the payload are templates in Go's language; translate them into `json`:\n#   \"c\" = \"{{.ClusterName}}\"\nurl  = \"http://h/e\"\njson = { \"a\" = \"b\" }\n}",
@@ -221,6 +216,7 @@ fn what_cannot_be_written_is_a_comment() {
         ("email", "# TODO: `email` (email) is on, but not all that it needs is set."),
         ("mattermost", "# TODO: `mattermost` (mattermost) logged in as a user"),
         ("influxdb", "# TODO: `influxdb` (influxdb) spoke to InfluxDB 0.8"),
+        ("awssns", "# TODO: `awssns` (awssns) is not there yet;"),
         ("jsm", "# TODO: `jsm` (jsm) was in no release;"),
     ] {
         let key = format!("notifiers/{kind}/enabled");

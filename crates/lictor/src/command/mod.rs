@@ -6,6 +6,7 @@ pub(crate) mod dev;
 mod events;
 mod explain;
 mod follow;
+mod import;
 mod incidents;
 mod remedy;
 pub(crate) mod run;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Remedy(command) => waiting(remedy::run(&command, terminal)),
         Command::Alerts(args) => waiting(alerts::run(&args, terminal)),
         Command::Silence(command) => waiting(silence::run(&command, terminal)),
+        Command::Import(command) => waiting(import::run(&command, terminal)),
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 32] = [
+    let commands: [&[&str]; 34] = [
         &[],
         &["dev"],
         &["run"],
@@ -33,6 +33,8 @@ fn every_command_explains_itself() {
         &["silence", "add"],
         &["silence", "list"],
         &["silence", "end"],
+        &["import"],
+        &["import", "consul-alerts"],
         &["state"],
         &["state", "list"],
         &["state", "forget"],

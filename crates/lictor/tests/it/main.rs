@@ -10,6 +10,7 @@ mod crash;
 mod full_disk;
 mod help;
 mod host;
+mod import;
 mod journal_host;
 mod life;
 mod log_file;

@@ -89,11 +89,6 @@ fn write(receiver: &Receiver, name: &str, out: &mut Writer) -> bool {
             out.text("routing_key", notifier.text("routing-key"));
         }),
         Kind::Ilert => block(out, "ilert", name, |out| out.secret("api_key", notifier.text("api-key"))),
-        Kind::Awssns => block(out, "sns", name, |out| {
-            template(notifier, out);
-            out.text("region", notifier.text("region"));
-            out.text("topic_arn", notifier.text("topic-arn"));
-        }),
         Kind::HttpEndpoint => block(out, "http", name, |out| http(notifier, out)),
         Kind::Prometheus => block(out, "alertmanager", name, |out| {
             out.comment("The second version of the API is used, whatever `endpoint` was.");
@@ -103,6 +98,7 @@ fn write(receiver: &Receiver, name: &str, out: &mut Writer) -> bool {
         Kind::Influxdb
         | Kind::Mattermost
         | Kind::Hipchat
+        | Kind::Awssns
         | Kind::Alerta
         | Kind::Elasticsearch
         | Kind::Jsm => {
@@ -129,7 +125,9 @@ fn impossible(notifier: &Notifier) -> Option<&'static str> {
         Kind::Pagerduty => needs(&["service-key"]),
         Kind::Opsgenie | Kind::Ilert => needs(&["api-key"]),
         Kind::Victorops => needs(&["api-key", "routing-key"]),
-        Kind::Awssns => needs(&["topic-arn"]),
+        Kind::Awssns => Some(
+            "is not there yet; write `notify \"exec\"` with a program that publishes, or `notify \"http\"`.",
+        ),
         Kind::HttpEndpoint => needs(&["base-url"]),
         Kind::Prometheus => needs(&["base-urls"]),
         Kind::Hipchat => Some("was a service that no longer exists."),

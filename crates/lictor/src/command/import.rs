@@ -1,0 +1,98 @@
+//! `lictor import`: the configuration of another program as ours.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lictor_compat::consul_alerts::{Settings, import};
+use lictor_config::{ProcessEnv, parse_in};
+use serde::Deserialize;
+
+use super::status::count;
+use crate::cli::{Import, ImportConsulAlerts};
+use crate::exit::{Exit, Failure};
+use crate::output::Terminal;
+
+/// Largest export that is read, bytes: Consul's values have at most 512 KiB.
+const LARGEST: u64 = 64 << 20;
+
+/// A key as `consul kv export` writes it.
+#[derive(Deserialize)]
+struct Exported {
+    key: String,
+    value: Option<String>,
+}
+
+pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Failure> {
+    let Import::ConsulAlerts(args) = command;
+    let pairs = match &args.file {
+        Some(file) => exported(file)?,
+        None => stored(args).await?,
+    };
+    let below = |key: &&(String, Vec<u8>)| key.0.starts_with(&args.prefix);
+    let found = pairs.iter().filter(below).count();
+    if found == 0 {
+        let message = format!("there is no key below `{}`", args.prefix);
+        let help = "look with `consul kv get -keys`; what the token may not read is left out without a word";
+        return Err(Failure::new(Exit::NotFound, message).help(help));
+    }
+    let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+    let text = import(&Settings::read(&args.prefix, pairs), None);
+    Terminal::data(text.trim_end())?;
+    let decisions = text.lines().filter(|line| line.trim_start().starts_with("# TODO")).count();
+    let secrets = text.lines().filter(|line| line.ends_with("# SECRET")).count();
+    terminal.say(&format!(
+        "{} read; {} marked TODO, {} marked SECRET",
+        count(found, "key", "keys"),
+        count(decisions, "place is", "places are"),
+        count(secrets, "value is", "values are"),
+    ));
+    if let Err(failure) = parse_in("imported.hcl", &text, &ProcessEnv) {
+        terminal.say("what was printed needs work before it is a valid configuration:");
+        return Err(Failure::Config(Box::new(failure)));
+    }
+    Ok(())
+}
+
+fn exported(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let shown = file.display();
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::new(Exit::Failed, format!("cannot read `{shown}`: {why}"))
+            .help("`consul kv export consul-alerts/ > FILE` writes such a file")
+    };
+    let mut text = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().take(LARGEST).read_to_string(&mut text)
+    } else {
+        let opened = std::fs::File::open(file);
+        opened.and_then(|opened| opened.take(LARGEST).read_to_string(&mut text))
+    };
+    read.map_err(|why| failed(&why))?;
+    let keys: Vec<Exported> = serde_json::from_str(&text).map_err(|why| failed(&why))?;
+    let pair = |key: Exported| {
+        let value = STANDARD.decode(key.value.unwrap_or_default());
+        value
+            .map(|value| (key.key.clone(), value))
+            .map_err(|why| failed(&format!("value of `{}`: {why}", key.key)))
+    };
+    keys.into_iter().map(pair).collect()
+}
+
+async fn stored(args: &ImportConsulAlerts) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let config = lictor_consul::Config::from_env(|name| std::env::var(name).ok());
+    let mut config = config.map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
+    if let Some(address) = &args.http_addr {
+        config.address =
+            address.parse().map_err(|why| Failure::new(Exit::Usage, format!("--http-addr: {why}")))?;
+    }
+    let shown = config.address.to_string();
+    let client =
+        lictor_consul::Client::new(config).map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
+    let listed = client.kv().list(&args.prefix, &lictor_consul::Query::new()).await;
+    let listed = listed.map_err(|why| {
+        Failure::new(Exit::Unreachable, format!("cannot read Consul at {shown}: {why}"))
+            .help("set CONSUL_HTTP_ADDR and CONSUL_HTTP_TOKEN as for the consul program, or give --file")
+    })?;
+    Ok(listed.value.into_iter().map(|pair| (pair.key, pair.value.to_vec())).collect())
+}
