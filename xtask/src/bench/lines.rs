@@ -142,8 +142,9 @@ fn fail2ban(log: &Path, files: &Files) -> Command {
 fn cpu(mut command: Command) -> Result<f64, Error> {
     let before = children();
     let shown = format!("{command:?}");
-    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = command.status().map_err(|source| Error::Start { command: shown.clone(), source })?;
+    // grep reads no further than the first match when its output is /dev/null.
+    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).stderr(Stdio::null());
+    let status = command.output().map_err(|source| Error::Start { command: shown.clone(), source })?.status;
     if !matches!(status.code(), Some(0 | 1)) {
         return Err(Error::Failed { command: shown, status: status.to_string(), said: String::new() });
     }
