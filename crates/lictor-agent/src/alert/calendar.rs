@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lictor_config::{Alerts, Digest, LifeSign, LifeSignTo, Maintenance};
+use lictor_config::{Alerts, Digest, LifeSign, LifeSignTo, Maintenance, Tls};
 use lictor_core::alert::{Command, Verdict};
 use lictor_core::{NotifierName, Wall};
+use reqwest::Method;
 use tracing::{debug, warn};
 use url::Url;
 
@@ -14,6 +15,7 @@ use super::Tell;
 use super::inbox::DeskInbox;
 use super::text;
 use crate::clock::Clock;
+use crate::remote::{self, Reach};
 use crate::task::{OnEnd, Tasks};
 
 /// The wall clock may be set: times of the calendar are looked at again so often.
@@ -21,6 +23,9 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Time limit of a sign of life.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// What is read of the answer to it, bytes.
+const READ: usize = 4 << 10;
 
 /// What the calendar needs.
 #[derive(Clone)]
@@ -104,13 +109,11 @@ impl Calendar {
 
     /// Says that we live as long as the desk answers and can record: a desk that hangs is silent.
     async fn live(self, sign: LifeSign) {
-        let client = reqwest::Client::builder().timeout(LIMIT).build();
         loop {
             match self.desk.view().await {
-                Ok(view) if view.cannot_record.is_none() => match (&sign.to, &client) {
-                    (LifeSignTo::Url(url), Ok(client)) => call(client, url).await,
-                    (LifeSignTo::Url(_), Err(why)) => warn!(%why, "no sign of life can be given"),
-                    (LifeSignTo::Notifiers(names), _) => self.say(names).await,
+                Ok(view) if view.cannot_record.is_none() => match &sign.to {
+                    LifeSignTo::Url(url) => call(url).await,
+                    LifeSignTo::Notifiers(names) => self.say(names).await,
                 },
                 Ok(_) => debug!("no sign of life: alerts cannot be recorded"),
                 Err(why) => warn!(%why, "no sign of life: the alerts do not answer"),
@@ -131,13 +134,18 @@ impl Calendar {
     }
 }
 
-async fn call(client: &reqwest::Client, url: &Url) {
+async fn call(url: &Url) {
     // The path of such an address is often its secret.
     let host = url.host_str().unwrap_or_default();
-    match client.get(url.clone()).send().await {
-        Ok(answer) if answer.status().is_success() => {}
-        Ok(answer) => warn!(%host, status = answer.status().as_u16(), "a sign of life was not accepted"),
-        Err(why) => warn!(%host, why = %why.without_url(), "a sign of life was not accepted"),
+    let asked = async {
+        let reach = Reach::new(url, &Tls::default(), LIMIT).await?;
+        let request = reach.request(Method::GET, url.clone())?;
+        remote::send(request, LIMIT, READ).await.map_err(|why| why.to_string())
+    };
+    match asked.await {
+        Ok(answer) if answer.is_good() => {}
+        Ok(answer) => warn!(%host, status = answer.status, "a sign of life was not accepted"),
+        Err(why) => warn!(%host, %why, "a sign of life was not accepted"),
     }
 }
 

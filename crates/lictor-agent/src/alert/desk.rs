@@ -99,7 +99,7 @@ impl DeskLoop {
                 () = self.stop.cancelled(), if last.is_none() => last = Some(Instant::now() + GRACE),
                 _ = self.queue.recv_many(&mut messages, BURST) => {
                     for message in messages.drain(..) {
-                        if matches!(message, Message::Input(Input::Outcome { .. }, _)) {
+                        if matches!(message, Message::Input(Input::Outcome { .. })) {
                             under_way = under_way.saturating_sub(1);
                         }
                         self.take(message, &mut pending, stuck.as_ref());
@@ -116,13 +116,7 @@ impl DeskLoop {
     fn take(&mut self, message: Message, pending: &mut Pending, stuck: Option<&Stuck>) {
         let now = self.clock.now();
         match message {
-            Message::Input(input, position) => {
-                let output = self.desk.step(input, now);
-                Self::gather(output, pending);
-                if let Some(position) = position {
-                    pending.batch.read_to(position);
-                }
-            }
+            Message::Input(input) => Self::gather(self.desk.step(input, now), pending),
             Message::Command(command, answer) => {
                 let mut output = self.desk.step(Input::Command(command), now);
                 if let Some(said) = output.answer.take() {
@@ -149,10 +143,6 @@ impl DeskLoop {
 
     /// Everything in it is durable: lets it out, and says how many messages are sent.
     async fn let_out(&self, pending: Pending, closing: bool) -> usize {
-        for event in pending.events {
-            // It stops: then the ledger is closed.
-            let _gone = self.ledger.note(event).await;
-        }
         for (sender, answer) in pending.answers {
             // Nobody may be waiting any more.
             drop(sender.send(answer));
@@ -160,11 +150,14 @@ impl DeskLoop {
         for sender in pending.waiting {
             let _left = sender.send(());
         }
-        if closing {
-            // They are marked as being sent, and sent at the next start.
-            return 0;
+        // At a stop they are marked as being sent, and sent at the next start.
+        let sent = pending.send.into_iter().filter(|id| !closing && self.send(*id)).count();
+        // Last: the ledger may be slow, and nobody waits for it to be told.
+        for event in pending.events {
+            // It stops: then the ledger is closed.
+            let _gone = self.ledger.note(event).await;
         }
-        pending.send.into_iter().filter(|id| self.send(*id)).count()
+        sent
     }
 
     fn send(&self, id: DeliveryId) -> bool {

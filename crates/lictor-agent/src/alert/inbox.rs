@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A message to the desk.
 pub(super) enum Message {
-    /// An input, and how far its source was read with it.
-    Input(Input, Option<u64>),
+    /// An input.
+    Input(Input),
     /// A person's command, with the way to answer it.
     Command(Command, oneshot::Sender<Result<String, Refusal>>),
     /// Another plan, with the notifiers it speaks of; answered when it is in force.
@@ -59,15 +59,7 @@ impl DeskInbox {
     /// # Errors
     /// When the agent stops.
     pub async fn input(&self, input: Input) -> Result<(), Gone> {
-        self.0.send(Message::Input(input, None)).await.map_err(|_closed| Gone)
-    }
-
-    /// Hands in what the ledger has up to an entry; the position is recorded with it.
-    ///
-    /// # Errors
-    /// When the agent stops.
-    pub(super) async fn read(&self, input: Input, position: u64) -> Result<(), Gone> {
-        self.0.send(Message::Input(input, Some(position))).await.map_err(|_closed| Gone)
+        self.0.send(Message::Input(input)).await.map_err(|_closed| Gone)
     }
 
     /// Asks for something and waits for the answer, which comes when it is durable.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lictor_core::alert::{Row, RowKey};
+use lictor_core::alert::{Row, RowKey, digest};
 use lictor_store::kv::{MAX_OPERATIONS, Op};
 use lictor_store::wire::{self, AlertRow};
 use lictor_store::{Kv, KvError};
@@ -10,9 +10,6 @@ use tracing::error;
 
 /// Where the records lie.
 const PREFIX: &str = "alerts/";
-
-/// How far the ledger was read for our own checks.
-const POSITION: &str = "alerts/ledger";
 
 /// Where a record is put that cannot be read.
 const ASIDE: &str = "alerts.unreadable/";
@@ -27,7 +24,6 @@ const LONGEST: usize = 400;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     rows: BTreeMap<RowKey, Option<Row>>,
-    position: Option<u64>,
 }
 
 impl Batch {
@@ -36,12 +32,8 @@ impl Batch {
         self.rows.extend(gone.into_iter().map(|key| (key, None)));
     }
 
-    pub(super) fn read_to(&mut self, position: u64) {
-        self.position = Some(position);
-    }
-
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.position.is_none()
+        self.rows.is_empty()
     }
 }
 
@@ -59,9 +51,6 @@ impl Kept {
         let listing = self.0.list(PREFIX).await?;
         let mut rows = Vec::new();
         for pair in listing.pairs {
-            if pair.key == POSITION {
-                continue;
-            }
             match wire::decode::<AlertRow>(&pair.value).and_then(Row::try_from) {
                 Ok(row) => rows.push(row),
                 Err(why) => {
@@ -75,17 +64,6 @@ impl Kept {
         Ok(rows)
     }
 
-    /// How far the ledger was read.
-    pub(super) async fn position(&self) -> Result<Option<u64>, KvError> {
-        let found = self.0.get(POSITION).await?;
-        Ok(found.and_then(|pair| std::str::from_utf8(&pair.value).ok()?.parse().ok()))
-    }
-
-    /// Nobody is told of our own checks: whenever somebody is again, that begins with the present.
-    pub(super) async fn forget_position(&self) -> Result<(), KvError> {
-        self.0.txn(&[Op::delete(POSITION)]).await.map(drop)
-    }
-
     /// Records a batch, in transactions of what one takes. Cases come first and what is no more
     /// comes last: wherever it breaks off, a message is rather sent again than lost.
     pub(super) async fn commit(&self, batch: &Batch) -> Result<(), KvError> {
@@ -97,7 +75,6 @@ impl Kept {
         let gone =
             batch.rows.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| (0, Op::delete(place(key))));
         ops.extend(gone);
-        ops.extend(batch.position.map(|seq| (0, Op::put(POSITION, seq.to_string()))));
         let mut some = Vec::new();
         let mut size = 0;
         for (bytes, op) in ops {
@@ -130,10 +107,4 @@ fn place(key: &RowKey) -> String {
         RowKey::Silence(id) => format!("{PREFIX}silence/{:016x}", digest(id)),
         RowKey::Counters => format!("{PREFIX}counters"),
     }
-}
-
-/// FNV-1a, 64 bits.
-fn digest(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,7 +1,7 @@
 //! Alerts as the agent runs them: their sources, and who is told.
 //!
 //! ```text
-//!  own checks (ledger) ─┐
+//!  own checks ──────────┐
 //!  Consul's checks ─────┼─▶ DeskInbox ─▶ DeskLoop: Desk ─▶ Kept (records) ─▶ Tell (notifiers)
 //!  people, calendar ────┘                   ▲                                    │
 //!                                           └────────────── verdicts ◀───────────┘
@@ -75,7 +75,6 @@ pub(crate) struct Alerting(Arc<Shared>);
 
 struct Shared {
     means: Means,
-    kept: Kept,
     desk: DeskInbox,
     /// The sources of the configuration in force.
     sources: Mutex<Tasks>,
@@ -94,7 +93,7 @@ impl Alerting {
         let back = DeskInbox(sender);
         let running = DeskLoop {
             desk,
-            kept: kept.clone(),
+            kept,
             clock: means.clock.clone(),
             queue,
             back: back.clone(),
@@ -105,7 +104,7 @@ impl Alerting {
         };
         let tasks = means.tasks.clone();
         drop(tasks.spawn_draining("alerts", OnEnd::Stop, running.run(first)));
-        let alerting = Self(Arc::new(Shared { means, kept, desk: back, sources: Mutex::default() }));
+        let alerting = Self(Arc::new(Shared { means, desk: back, sources: Mutex::default() }));
         alerting.begin(config, tell).await;
         let (stop, ends) = (tasks.stopping(), alerting.clone());
         let end = async move {
@@ -134,29 +133,20 @@ impl Alerting {
 
     /// Starts the sources.
     async fn begin(&self, config: &Config, tell: Arc<dyn Tell>) {
-        let Shared { means, kept, desk, sources } = &*self.0;
+        let Shared { means, desk, sources } = &*self.0;
         let alerts = &config.alerts;
         let tasks = Tasks::new();
         let watched = alerts.consul.as_ref().filter(|_| means.consul.is_some());
         let watched = Input::Watched { consul: watched.map(|checks| checks.datacenters.clone()) };
         // It stops.
         let _gone = desk.input(watched).await;
-        if alerts.plan.notifiers.is_empty() {
-            if let Err(why) = kept.forget_position().await {
-                warn!(%why, "how far the ledger was read for alerts is not forgotten");
-            }
-        } else {
-            let position = kept.position().await.unwrap_or_else(|why| {
-                warn!(%why, "alerts of our own checks begin with the present");
-                None
-            });
+        // Without notifiers nobody is told, and nothing is recorded of each transition.
+        if !alerts.plan.notifiers.is_empty() {
             let own = OwnChecks {
                 node: means.node.clone(),
-                store: means.store.clone(),
                 inbox: means.inbox.clone(),
                 desk: desk.clone(),
                 live: means.live.subscribe(),
-                position,
             };
             drop(tasks.spawn("own checks", OnEnd::Fine, own.run()));
         }

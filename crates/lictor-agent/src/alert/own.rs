@@ -1,31 +1,27 @@
-//! Our own checks as a source of alerts.
-//!
-//! They are read from the ledger, where every transition is, and not only from the present: what
-//! began and ended while the alerts could not be recorded, or at a crash, is not missed.
+//! Our own checks as a source of alerts: how all of them stand at first, and each transition as it
+//! is recorded.
+
+use std::time::Duration;
 
 use lictor_core::alert::{Input, Report, Source, Subject};
 use lictor_core::{Status, What};
-use lictor_store::{LedgerOrder, LedgerQuery, NodeStore};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use super::inbox::DeskInbox;
 use crate::decide::Recorded;
-use crate::inbox::{Gone, Inbox};
+use crate::inbox::{Gone, Inbox, NoAnswer};
 
-/// Entries of the ledger that are read at once.
-const PAGE: usize = 1_000;
+/// Pause before a loop that is too busy is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Watches the checks of this node.
 pub(super) struct OwnChecks {
     pub(super) node: String,
-    pub(super) store: NodeStore,
     pub(super) inbox: Inbox,
     pub(super) desk: DeskInbox,
     pub(super) live: Receiver<Recorded>,
-    /// How far the ledger was read.
-    pub(super) position: Option<u64>,
 }
 
 impl OwnChecks {
@@ -35,83 +31,47 @@ impl OwnChecks {
     }
 
     async fn follow(&mut self) -> Result<(), Gone> {
-        self.catch_up().await?;
         self.tell_all().await?;
         loop {
             match self.live.recv().await {
-                Ok(recorded) => {
-                    let (seq, event) = &*recorded;
-                    if self.position.is_some_and(|position| *seq <= position) {
-                        continue;
+                Ok(recorded) => match &recorded.1.what {
+                    What::Transition { check, to, summary, .. } => {
+                        let report = self.report(check.as_str(), *to, summary.clone());
+                        self.tell(false, vec![report]).await?;
                     }
-                    self.position = Some(*seq);
-                    match &event.what {
-                        // What is no longer watched is over.
-                        What::Reloaded { .. } => self.tell_all().await?,
-                        what => self.tell(*seq, what).await?,
-                    }
-                }
-                Err(RecvError::Lagged(_)) => self.catch_up().await?,
+                    // What is no longer watched is over.
+                    What::Reloaded { .. } => self.tell_all().await?,
+                    _ => {}
+                },
+                Err(RecvError::Lagged(_)) => self.tell_all().await?,
                 Err(RecvError::Closed) => return Ok(()),
             }
         }
     }
 
-    /// Tells of the transitions in the ledger that were not read yet.
-    async fn catch_up(&mut self) -> Result<(), Gone> {
-        loop {
-            let query = match self.position {
-                Some(seq) => LedgerQuery {
-                    after: Some(seq),
-                    limit: PAGE,
-                    order: LedgerOrder::OldestFirst,
-                    ..LedgerQuery::default()
-                },
-                // A new desk begins with the present.
-                None => LedgerQuery { limit: 1, ..LedgerQuery::default() },
-            };
-            let store = self.store.clone();
-            let page = tokio::task::spawn_blocking(move || store.ledger(&query)).await;
-            let page = match page {
-                Ok(Ok(page)) => page,
-                Ok(Err(why)) => {
-                    warn!(%why, "the ledger cannot be read: what it has of our own checks is told from the present");
-                    return Ok(());
-                }
-                Err(_stopped) => return Err(Gone),
-            };
-            let fresh = self.position.is_none();
-            for entry in &page.entries {
-                self.position = Some(entry.seq);
-                if !fresh {
-                    self.tell(entry.seq, &entry.event.what).await?;
-                }
-            }
-            if fresh || page.next.is_none() || page.entries.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn tell(&self, seq: u64, what: &What) -> Result<(), Gone> {
-        let What::Transition { check, to, summary, .. } = what else { return Ok(()) };
-        let reports = vec![self.report(check.as_str(), *to, summary.clone())];
-        self.desk.read(self.input(false, reports), seq).await
-    }
-
-    /// Tells how all checks stand; those that nobody has judged yet are as they were.
+    /// Tells how all checks stand; those that nobody has judged yet are not among them.
     async fn tell_all(&self) -> Result<(), Gone> {
-        let Ok(view) = self.inbox.view().await else { return Ok(()) };
+        // Without this nothing of ours would ever count: it is asked until there is an answer.
+        let view = loop {
+            match self.inbox.view().await {
+                Ok(view) => break view,
+                Err(NoAnswer::Gone) => return Err(Gone),
+                Err(why @ (NoAnswer::Busy | NoAnswer::Late)) => {
+                    warn!(%why, "nobody is told of our own checks yet");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        };
         let said = |check: &lictor_core::Check| check.last.as_ref().map(|(_, one)| one.summary.clone());
-        let reports =
-            view.checks.iter().filter(|(_, check)| check.judged()).map(|(name, check)| {
-                self.report(name.as_str(), check.status, said(check).unwrap_or_default())
-            });
-        self.desk.input(self.input(true, reports.collect())).await
+        let judged = view.checks.iter().filter(|(_, check)| check.judged());
+        let reports = judged
+            .map(|(name, check)| self.report(name.as_str(), check.status, said(check).unwrap_or_default()));
+        self.tell(true, reports.collect()).await
     }
 
-    fn input(&self, complete: bool, reports: Vec<Report>) -> Input {
-        Input::Reports { source: Source::new("own"), complete, reports, gone: Vec::new() }
+    async fn tell(&self, complete: bool, reports: Vec<Report>) -> Result<(), Gone> {
+        let source = Source::new("own");
+        self.desk.input(Input::Reports { source, complete, reports, gone: Vec::new() }).await
     }
 
     fn report(&self, check: &str, status: Status, summary: String) -> Report {

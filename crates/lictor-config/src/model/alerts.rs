@@ -15,7 +15,7 @@ use super::calendar::Calendar;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Alerts {
     /// What the desk decides by. Its cluster is empty when neither `alerts` nor `node` nor `consul`
-    /// names one: then it is Consul's own datacenter, once that is known.
+    /// names one: then messages say the name of the node.
     pub plan: Arc<AlertPlan>,
     /// Whether Consul's checks are watched, and where.
     pub consul: Option<ConsulChecks>,

@@ -15,4 +15,4 @@ pub use plan::{
 };
 pub use row::{Acknowledged, Case, Counters, Delivery, Rest, Sending, Silence, Told};
 pub use step::{Command, Deliveries, Input, Output, Row, RowKey};
-pub use subject::{Report, Source, Subject, SubjectKey, label, text};
+pub use subject::{Report, Source, Subject, SubjectKey, digest, label, text};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use super::subject::{Report, Subject};
+use super::subject::Subject;
 use crate::check::Status;
 use crate::name::{NotifierName, RouteName};
 use crate::plan::Flap;
@@ -152,11 +152,6 @@ impl Matchers {
     /// Whether all hold; without any, they do.
     pub fn hold(&self, subject: &Subject) -> bool {
         self.0.iter().all(|matcher| matcher.holds(subject))
-    }
-
-    /// Whether all hold of what is reported; status included.
-    pub fn hold_of(&self, report: &Report) -> bool {
-        self.hold(&report.subject)
     }
 }
 

@@ -138,6 +138,13 @@ impl Subject {
     }
 }
 
+/// Tells long texts apart where there is room for a short one only: FNV-1a, 64 bits
+/// (<http://www.isthe.com/chongo/tech/comp/fnv/>).
+pub fn digest(text: &str) -> u64 {
+    let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, add)
+}
+
 /// Labels from borrowed texts.
 pub fn text(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
     labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

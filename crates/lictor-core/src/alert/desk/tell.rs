@@ -9,7 +9,7 @@ use crate::alert::message::{Failing, Item, Occasion, Tells};
 use crate::alert::plan::{AlertPlan, Batching, Route};
 use crate::alert::row::{Case, Delivery, Rest, Sending};
 use crate::alert::step::RowKey;
-use crate::alert::subject::{SubjectKey, label};
+use crate::alert::subject::{SubjectKey, digest, label};
 use crate::check::Status;
 use crate::name::{DeliveryId, NotifierName, RouteName};
 use crate::time::{Boot, Now};
@@ -242,7 +242,7 @@ impl Desk {
             if items.len() < ITEMS {
                 items.push(item(case, &group.notifier, *tells));
             } else {
-                let status = told_status(case);
+                let status = case.settled;
                 rest.push(Rest { key: key.clone(), tells: *tells, status });
             }
         }
@@ -341,11 +341,6 @@ fn remind_at(case: &Case, route: Option<&Route>, told: Now) -> Option<Boot> {
     }
 }
 
-/// How a case stands for who hears of it.
-fn told_status(case: &Case) -> Status {
-    case.settled
-}
-
 pub(super) fn item(case: &Case, notifier: &NotifierName, tells: Tells) -> Item {
     let told = case.told.get(notifier);
     let notes = match (&case.gone, tells) {
@@ -359,7 +354,7 @@ pub(super) fn item(case: &Case, notifier: &NotifierName, tells: Tells) -> Item {
         labels: case.subject.labels.clone(),
         tags: case.subject.tags.clone(),
         tells,
-        status: told_status(case),
+        status: case.settled,
         before: told.filter(|told| told.firing).map(|told| told.status),
         since: case.since.wall,
         opened: case.opened.wall,
@@ -385,10 +380,6 @@ fn incident(key: &SubjectKey) -> String {
     if text.len() <= KEY {
         return text.to_owned();
     }
-    // FNV-1a, 64 bits: <http://www.isthe.com/chongo/tech/comp/fnv/>.
-    let digest = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
     let head = text.get(..KEY - 17).unwrap_or(text);
-    format!("{head}-{digest:016x}")
+    format!("{head}-{:016x}", digest(text))
 }
