@@ -20,8 +20,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::act::{self, Actions, Actors, Gate};
 use crate::alert::notify::Notifiers;
-use crate::alert::prometheus::Posts;
-use crate::alert::{self, Alerting};
+use crate::alert::{self, Alerting, DeskInbox, Predecessor, Tell};
 use crate::clock::{Anchor, Clock, boot_id};
 use crate::consul;
 use crate::copies;
@@ -49,6 +48,9 @@ const HANDS: Duration = act::LAST.saturating_add(Duration::from_secs(1));
 /// Reads the configuration again, for a reload; on failure the mistakes in words.
 pub type Loader = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
+/// Makes what tells messages from the configuration.
+pub type TellMaker = Arc<dyn Fn(&Config) -> Arc<dyn Tell> + Send + Sync>;
+
 /// What an agent is started with.
 pub struct Settings {
     /// The configuration.
@@ -63,6 +65,10 @@ pub struct Settings {
     pub version: String,
     /// Act although the store is new and Consul has not confirmed what it knows of this node.
     pub new_node: bool,
+    /// Makes what tells messages, in place of the notifiers of the configuration.
+    pub tell: Option<TellMaker>,
+    /// The program whose place its alerts take.
+    pub predecessor: Option<Predecessor>,
 }
 
 /// Why an agent did not start.
@@ -118,8 +124,26 @@ pub struct Agent {
     live: broadcast::Sender<Recorded>,
     address: SocketAddr,
     manager: Arc<ServiceManager>,
+    alerts: DeskInbox,
     reloads: mpsc::Sender<web::Reload>,
     finished: Arc<AtomicBool>,
+}
+
+/// Has an agent read its configuration again. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Reloads(mpsc::Sender<web::Reload>);
+
+impl Reloads {
+    /// Reloads, and says what changed.
+    ///
+    /// # Errors
+    /// In words, why the configuration of before stays in force.
+    pub async fn reload(&self) -> Result<String, String> {
+        let (answer, answered) = oneshot::channel();
+        let stops = "the agent stops";
+        self.0.send(answer).await.map_err(|_closed| stops.to_owned())?;
+        answered.await.map_err(|_dropped| stops.to_owned())?
+    }
 }
 
 impl Agent {
@@ -128,7 +152,7 @@ impl Agent {
     /// # Errors
     /// When the state cannot be used, or the listener is not allowed.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { config, listener, loader, shim, version, new_node } = settings;
+        let Settings { config, listener, loader, shim, version, new_node, tell, predecessor } = settings;
         web::check(&config.http)?;
         let system = |what| move |source| StartError::System { what, source };
         let address = listener.local_addr().map_err(system("read the listener's address"))?;
@@ -246,10 +270,15 @@ impl Agent {
             clock: clock.clone(),
             live: live.clone(),
             consul: shared.clone(),
+            prefix: config.consul.as_ref().map(|settings| settings.prefix.clone()).unwrap_or_default(),
+            predecessor,
             tasks: tasks.clone(),
         };
-        let tell = Arc::new(Notifiers::new(&config, clock.clone()));
-        let alerting = Alerting::start(&config, tell, means).await?;
+        let usual = clock.clone();
+        let tell: TellMaker =
+            tell.unwrap_or_else(|| Arc::new(move |config| Arc::new(Notifiers::new(config, usual.clone()))));
+        let alerting = Alerting::start(&config, tell(&config), means).await?;
+        let alerts = alerting.desk();
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -268,7 +297,7 @@ impl Agent {
             ready,
             monitors: Arc::new(monitors.clone()),
             alerts: Arc::new(alerting.desk()),
-            posts: Posts::start(Arc::new(alerting.desk()), clock.clone(), &tasks),
+            posts: alerting.posts(),
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);
@@ -292,12 +321,13 @@ impl Agent {
             actors,
             monitors,
             alerting: Some(alerting),
+            tell,
             consul: shared,
             manager: Arc::clone(&manager),
         };
         tasks.spawn("reload", OnEnd::Stop, reloader.run(asked));
         manager.ready(&address);
-        Ok(Self { hands, tasks, decide: deciding, live, address, manager, reloads, finished })
+        Ok(Self { hands, tasks, decide: deciding, live, address, manager, alerts, reloads, finished })
     }
 
     /// Where API and page are.
@@ -308,6 +338,16 @@ impl Agent {
     /// Everything that is recorded from now on.
     pub fn live(&self) -> broadcast::Receiver<Recorded> {
         self.live.subscribe()
+    }
+
+    /// The way to its alerts.
+    pub fn alerts(&self) -> DeskInbox {
+        self.alerts.clone()
+    }
+
+    /// The way to have it read its configuration again.
+    pub fn reloads(&self) -> Reloads {
+        Reloads(self.reloads.clone())
     }
 
     /// Runs something beside the agent, until it stops.
@@ -397,6 +437,7 @@ struct Reloader {
     monitors: Monitors,
     /// None where only the rest is tried out.
     alerting: Option<Alerting>,
+    tell: TellMaker,
     /// The client that everything shares.
     consul: Option<Client>,
     manager: Arc<ServiceManager>,
@@ -452,7 +493,7 @@ impl Reloader {
         }
         self.monitors.apply(&config.monitors).await;
         if let Some(alerting) = &self.alerting {
-            alerting.apply(&config, Arc::new(Notifiers::new(&config, self.clock.clone()))).await;
+            alerting.apply(&config, (self.tell)(&config)).await;
         }
         if let (Some(client), Some(settings)) = (&self.consul, &config.consul)
             && let Err(why) = consul::renew(client, settings)
@@ -578,8 +619,21 @@ mod tests {
         let consul = None;
         let monitors = Monitors::new(None, Kv::memory());
         let alerting = None;
-        let reloader =
-            Reloader { config, loader, inbox, clock, watchers, actors, monitors, alerting, consul, manager };
+        let usual = clock.clone();
+        let tell: TellMaker = Arc::new(move |config| Arc::new(Notifiers::new(config, usual.clone())));
+        let reloader = Reloader {
+            config,
+            loader,
+            inbox,
+            clock,
+            watchers,
+            actors,
+            monitors,
+            alerting,
+            tell,
+            consul,
+            manager,
+        };
         (reloader, messages, dir)
     }
 

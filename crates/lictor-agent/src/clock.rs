@@ -8,6 +8,10 @@ use lictor_core::lease::Stamp;
 use lictor_core::{Boot, Now, Wall};
 use rustix::time::{ClockId, clock_gettime};
 
+/// Where a new axis begins, milliseconds: ten years from its origin, so that what another machine
+/// remembers from before this one was started has a place on it.
+const BIRTH: u64 = 10 * 365 * 86_400_000;
+
 /// Reads both clocks. Cheap to clone; clones agree.
 ///
 /// The boot-time axis is carried over reboots: at start it is set so that it goes on
@@ -35,11 +39,11 @@ pub struct Anchor {
 }
 
 impl Clock {
-    /// A clock that goes on from `anchor`; without one the axis is CLOCK_BOOTTIME.
+    /// A clock that goes on from `anchor`; without one a new axis begins, ten years from its origin.
     pub fn resume(anchor: Option<&Anchor>, boot_id: &str) -> Self {
         let boot = boot_millis();
         let axis = match anchor {
-            None => boot,
+            None => BIRTH + boot,
             // The same boot: time has gone on while the agent was away.
             Some(then) if then.boot_id == boot_id => {
                 then.axis.as_millis() + boot.saturating_sub(then.boot_millis)

@@ -31,6 +31,7 @@ pub(crate) fn client(settings: &Consul) -> Result<Client, String> {
     let config = lictor_consul::Config {
         address: settings.address.parse().map_err(|error| format!("{error}"))?,
         token: token(settings)?,
+        auth: login(|name| std::env::var(name).ok())?,
         datacenter: settings.datacenter.clone(),
         namespace: settings.namespace.clone(),
         tls: lictor_consul::Tls {
@@ -52,6 +53,12 @@ pub(crate) fn client(settings: &Consul) -> Result<Client, String> {
 /// Why the old one stays, in words.
 pub(crate) fn renew(client: &Client, settings: &Consul) -> Result<(), String> {
     client.set_token(token(settings)?.as_ref()).map_err(|error| error.to_string())
+}
+
+/// User and password for a proxy before Consul, which only the environment names.
+fn login(variable: impl Fn(&str) -> Option<String>) -> Result<Option<lictor_consul::Auth>, String> {
+    let only = |name: &str| variable(name).filter(|_| name == "CONSUL_HTTP_AUTH");
+    lictor_consul::Config::from_env(only).map(|config| config.auth).map_err(|error| error.to_string())
 }
 
 fn token(settings: &Consul) -> Result<Option<lictor_consul::Secret>, String> {

@@ -28,7 +28,7 @@ pub mod text;
 pub mod watch;
 pub mod web;
 
-pub use agent::{Agent, Loader, Settings, StartError};
+pub use agent::{Agent, Loader, Reloads, Settings, StartError, TellMaker};
 pub use clock::{Anchor, Clock, boot_id};
 pub use decide::Recorded;
 pub use inbox::{Gone, Inbox, Inputs, NoAnswer, View};

@@ -121,6 +121,8 @@ pub enum What {
         when: String,
         /// So long; `None` when it ends.
         until: Option<Duration>,
+        /// Who wants it; empty when its time has come.
+        by: String,
     },
     /// Somebody looks after what is wrong, or does not any more.
     Acknowledged {
@@ -535,10 +537,13 @@ impl fmt::Display for What {
             Self::NotTold { notifier, delivery, why, next } => {
                 write!(f, "{notifier} did not accept {delivery}: {why}; {next}")
             }
-            Self::Silenced { id, when, until: Some(lasting) } => {
-                write!(f, "silence {id} for {}: {when}", Span(*lasting))
+            Self::Silenced { id, when, until, by } => {
+                let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+                match until {
+                    Some(lasting) => write!(f, "silence {id}{by} for {}: {when}", Span(*lasting)),
+                    None => write!(f, "silence {id} is over{by}: {when}"),
+                }
             }
-            Self::Silenced { id, when, until: None } => write!(f, "silence {id} is over: {when}"),
             Self::Acknowledged { subject, by: Some(by) } => write!(f, "{by} looks after {subject}"),
             Self::Acknowledged { subject, by: None } => write!(f, "nobody looks after {subject} any more"),
             Self::TakenOver { remedy, step, from } => {

@@ -4,6 +4,7 @@ mod bbbsupervisor;
 mod cli;
 mod client;
 mod command;
+mod consul_alerts;
 mod exit;
 mod old_flags;
 mod output;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
     }
     if let Some(rest) = bbbsupervisor::called(&args) {
         return bbbsupervisor::main(rest);
+    }
+    if let Some(rest) = consul_alerts::called(&args) {
+        return consul_alerts::main(rest);
     }
     let cli = match Cli::try_parse_from(old_flags::doubled(args)) {
         Ok(cli) => cli,

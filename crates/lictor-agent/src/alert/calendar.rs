@@ -8,6 +8,7 @@ use lictor_config::{Alerts, Digest, LifeSign, LifeSignTo, Maintenance, Tls};
 use lictor_core::alert::{Command, Verdict};
 use lictor_core::{NotifierName, Wall};
 use reqwest::Method;
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, warn};
 use url::Url;
 
@@ -82,10 +83,15 @@ impl Calendar {
                     by: "the configuration".to_owned(),
                     comment: window.comment.clone(),
                 };
-                if let Err(why) = self.desk.command(command).await {
-                    warn!(window = %window.name, %why, "a maintenance window did not begin");
-                    tokio::time::sleep(LOOK).await;
-                    continue;
+                match self.desk.command(command).await {
+                    Ok(Ok(_)) => {}
+                    // It says itself whether and when it takes effect.
+                    Ok(Err(refusal)) => warn!(window = %window.name, %refusal, "a maintenance window waits"),
+                    Err(why) => {
+                        warn!(window = %window.name, %why, "a maintenance window did not begin");
+                        tokio::time::sleep(LOOK).await;
+                        continue;
+                    }
                 }
             }
             self.until(end).await;
@@ -95,21 +101,37 @@ impl Calendar {
     async fn sum_up(self, digest: Digest) {
         while let Some(at) = digest.at.next(self.now()) {
             self.until(at).await;
-            let command = Command::Digest {
-                name: digest.name.clone(),
-                when: digest.when.clone(),
-                to: digest.to.clone(),
-                also_when_well: digest.also_when_well,
-            };
-            if let Err(why) = self.desk.command(command).await {
-                warn!(digest = %digest.name, %why, "a digest was not made");
+            let next = digest.at.next(at);
+            loop {
+                let command = Command::Digest {
+                    name: digest.name.clone(),
+                    when: digest.when.clone(),
+                    to: digest.to.clone(),
+                    also_when_well: digest.also_when_well,
+                };
+                match self.desk.command(command).await {
+                    Ok(Ok(_)) => break,
+                    Ok(Err(refusal)) => {
+                        warn!(digest = %digest.name, %refusal, "a digest waits");
+                        break;
+                    }
+                    Err(why) => warn!(digest = %digest.name, %why, "a digest was not made"),
+                }
+                tokio::time::sleep(LOOK).await;
+                if next.is_some_and(|next| next <= self.now()) {
+                    break;
+                }
             }
         }
     }
 
     /// Says that we live as long as the desk answers and can record: a desk that hangs is silent.
     async fn live(self, sign: LifeSign) {
+        let mut times = tokio::time::interval(sign.every);
+        // What a slow receiver takes is no part of the pause, and what was missed is not made up for.
+        times.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            times.tick().await;
             match self.desk.view().await {
                 Ok(view) if view.cannot_record.is_none() => match &sign.to {
                     LifeSignTo::Url(url) => call(url).await,
@@ -118,7 +140,6 @@ impl Calendar {
                 Ok(_) => debug!("no sign of life: alerts cannot be recorded"),
                 Err(why) => warn!(%why, "no sign of life: the alerts do not answer"),
             }
-            tokio::time::sleep(sign.every).await;
         }
     }
 
@@ -152,3 +173,6 @@ async fn call(url: &Url) {
 fn stamp(wall: Wall) -> Timestamp {
     Timestamp::from_millisecond(wall.as_unix_millis()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

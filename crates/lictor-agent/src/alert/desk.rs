@@ -1,18 +1,20 @@
 //! The loop that owns the desk: it feeds it, records what it says, and only then has messages
-//! sent.
+//! sent. Of a desk that several nodes share, it does so as long as this node is the one that tells.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::alert::{self, AlertPlan, Desk, Input, Output, Verdict};
-use lictor_core::{DeliveryId, Event, Refusal};
+use lictor_core::{DeliveryId, Event, Now, Refusal, Status};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Tell;
-use super::inbox::{AlertView, DeskInbox, Message};
+use super::ask;
+use super::fence::Fence;
+use super::inbox::{AlertView, DeskInbox, Message, Seat};
 use super::keep::{Batch, Kept};
 use crate::clock::Clock;
 use crate::inbox::Inbox;
@@ -35,7 +37,6 @@ pub(super) struct DeskLoop {
     pub(super) desk: Desk,
     pub(super) kept: Kept,
     pub(super) clock: Clock,
-    pub(super) queue: mpsc::Receiver<Message>,
     /// The way back for what notifiers say.
     pub(super) back: DeskInbox,
     pub(super) notifiers: Arc<dyn Tell>,
@@ -43,6 +44,16 @@ pub(super) struct DeskLoop {
     pub(super) ledger: Inbox,
     pub(super) tasks: Tasks,
     pub(super) stop: CancellationToken,
+    /// Of a shared desk, whether this node may still tell.
+    pub(super) fence: Option<Fence>,
+}
+
+/// Why the loop ended, with what was put in force meanwhile.
+pub(super) struct Ended {
+    /// `None`: the agent stops. Else why this node tells no more.
+    pub(super) why: Option<String>,
+    pub(super) plan: Arc<AlertPlan>,
+    pub(super) notifiers: Arc<dyn Tell>,
 }
 
 /// The answer to a command.
@@ -66,13 +77,19 @@ struct Stuck {
 }
 
 impl DeskLoop {
-    pub(super) async fn run(mut self, first: Output) {
+    pub(super) async fn run(mut self, first: Output, queue: &mut mpsc::Receiver<Message>) -> Ended {
+        let why = self.turn_around(first, queue).await;
+        Ended { why, plan: Arc::clone(self.desk.plan()), notifiers: self.notifiers }
+    }
+
+    async fn turn_around(&mut self, first: Output, queue: &mut mpsc::Receiver<Message>) -> Option<String> {
         let mut pending = Pending::default();
         Self::gather(first, &mut pending);
         let mut stuck: Option<Stuck> = None;
         let mut messages = Vec::new();
         let mut under_way = 0_usize;
         let mut last = None;
+        let fence = self.fence.clone();
         loop {
             let due = stuck.as_ref().is_none_or(|stuck| stuck.again <= Instant::now());
             if due && !pending.idle() {
@@ -84,6 +101,7 @@ impl DeskLoop {
                         let closing = last.is_some();
                         under_way += self.let_out(std::mem::take(&mut pending), closing).await;
                     }
+                    Err(why) if self.kept.is_over(&why) => return Some("another node has begun".to_owned()),
                     Err(why) => self.cannot_record(why.to_string(), &mut stuck, &mut pending),
                 }
             }
@@ -92,12 +110,13 @@ impl DeskLoop {
             let wake = stuck.as_ref().map_or(wake, |stuck| stuck.again.min(wake));
             let wake = last.map_or(wake, |last: Instant| last.min(wake));
             if last.is_some_and(|last| under_way == 0 || last <= Instant::now()) {
-                return;
+                return None;
             }
             tokio::select! {
                 biased;
                 () = self.stop.cancelled(), if last.is_none() => last = Some(Instant::now() + GRACE),
-                _ = self.queue.recv_many(&mut messages, BURST) => {
+                why = lost(fence.as_ref()) => return Some(why),
+                _ = queue.recv_many(&mut messages, BURST) => {
                     for message in messages.drain(..) {
                         if matches!(message, Message::Input(Input::Outcome { .. })) {
                             under_way = under_way.saturating_sub(1);
@@ -124,6 +143,12 @@ impl DeskLoop {
                 }
                 Self::gather(output, pending);
             }
+            Message::Asked(key, input) => {
+                let mut output = self.desk.step(input, now);
+                let said = output.answer.take();
+                Self::gather(output, pending);
+                pending.batch.then(ask::answered(&key, said, now.wall));
+            }
             Message::Reload(plan, notifiers, answer) => {
                 self.notifiers = notifiers;
                 let output = self.desk.reload(plan, now);
@@ -131,7 +156,12 @@ impl DeskLoop {
                 pending.waiting.push(answer);
             }
             // Nobody may be waiting any more.
-            Message::View(answer) => drop(answer.send(Arc::new(self.view(stuck)))),
+            Message::View(answer) => {
+                let seat = self.fence.as_ref().map_or(Seat::Local, Fence::seat);
+                let cannot_record = stuck.map(|stuck| stuck.why.clone());
+                let view = AlertView { cannot_record, ..view_of(&self.desk, seat, now) };
+                drop(answer.send(Arc::new(view)));
+            }
         }
     }
 
@@ -162,7 +192,12 @@ impl DeskLoop {
 
     fn send(&self, id: DeliveryId) -> bool {
         let Some(message) = self.desk.message(id) else { return false };
+        if self.fence.as_ref().is_some_and(|fence| !fence.holds()) {
+            // Whoever tells now finds it marked as being sent, and sends it.
+            return false;
+        }
         let (notifiers, back, stop) = (Arc::clone(&self.notifiers), self.back.clone(), self.stop.clone());
+        let fence = self.fence.clone();
         let name = format!("notify {}", message.notifier);
         let work = async move {
             let cut_short = async {
@@ -172,7 +207,17 @@ impl DeskLoop {
             let verdict = tokio::select! {
                 verdict = notifiers.send(&message.notifier, &message) => verdict,
                 () = cut_short => return,
+                _why = lost(fence.as_ref()) => {
+                    let why = "it was cut short: this node tells no more".to_owned();
+                    Verdict::Unclear { why, retry_after: None }
+                }
             };
+            if let Some(fence) = fence.filter(|fence| !fence.holds()) {
+                if !matches!(verdict, Verdict::Refused { .. }) {
+                    fence.late(&message).await;
+                }
+                return;
+            }
             let outcome = Input::Outcome { delivery: id, attempt: message.attempt, verdict };
             // It stops: the message is sent again at the next start.
             let _gone = back.input(outcome).await;
@@ -219,26 +264,31 @@ impl DeskLoop {
             drop(self.tasks.spawn("notify from memory", OnEnd::Fine, work));
         }
     }
+}
 
-    fn view(&self, stuck: Option<&Stuck>) -> AlertView {
-        let with = |case: &alert::Case| {
-            let bad =
-                case.settled != lictor_core::Status::Passing || case.live != lictor_core::Status::Passing;
-            (case.clone(), if bad { self.desk.muted(case) } else { None })
-        };
-        AlertView {
-            at: self.clock.now(),
-            plan: Arc::<AlertPlan>::clone(self.desk.plan()),
-            cases: self.desk.cases().iter().map(|(key, case)| (key.clone(), with(case))).collect(),
-            deliveries: self.desk.deliveries().clone(),
-            silences: self.desk.silences().clone(),
-            lost: self
-                .desk
-                .lost_sources()
-                .map(|(source, why)| (source.to_string(), why.to_owned()))
-                .collect(),
-            cannot_record: stuck.map(|stuck| stuck.why.clone()),
-        }
+/// When this node may tell no more, and why; never where no other does.
+async fn lost(fence: Option<&Fence>) -> String {
+    match fence {
+        Some(fence) => fence.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How a desk stands.
+pub(super) fn view_of(desk: &Desk, seat: Seat, now: Now) -> AlertView {
+    let with = |case: &alert::Case| {
+        let bad = case.settled != Status::Passing || case.live != Status::Passing;
+        (case.clone(), if bad { desk.muted(case) } else { None })
+    };
+    AlertView {
+        at: now,
+        seat,
+        plan: Arc::<AlertPlan>::clone(desk.plan()),
+        cases: desk.cases().iter().map(|(key, case)| (key.clone(), with(case))).collect(),
+        deliveries: desk.deliveries().clone(),
+        silences: desk.silences().clone(),
+        lost: desk.lost_sources().map(|(source, why)| (source.to_string(), why.to_owned())).collect(),
+        cannot_record: None,
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Message {
     Input(Input),
     /// A person's command, with the way to answer it.
     Command(Command, oneshot::Sender<Result<String, Refusal>>),
+    /// What was asked by a record of this key, and is answered by one.
+    Asked(String, Input),
     /// Another plan, with the notifiers it speaks of; answered when it is in force.
     Reload(Arc<AlertPlan>, Arc<dyn Tell>, oneshot::Sender<()>),
     /// A reader wants to see the present state.
@@ -34,11 +36,35 @@ pub(super) enum Message {
 #[derive(Clone, Debug)]
 pub struct DeskInbox(pub(super) mpsc::Sender<Message>);
 
+/// Who tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// This node, of what it sees itself: it shares its desk with nobody.
+    Local,
+    /// This node, for all that share the desk.
+    Ours {
+        /// Grows with each change of the one that tells.
+        token: u64,
+    },
+    /// Another node.
+    Other {
+        /// Its name.
+        holder: String,
+    },
+    /// Nobody, for all that is known.
+    Nobody {
+        /// Why.
+        why: String,
+    },
+}
+
 /// The state of the desk at one instant, for readers.
 #[derive(Clone, Debug)]
 pub struct AlertView {
     /// When it was taken.
     pub at: Now,
+    /// Who tells.
+    pub seat: Seat,
     /// The plan in force.
     pub plan: Arc<AlertPlan>,
     /// What is wrong, may come to be or is believed to be, and why nobody is told.
@@ -54,6 +80,11 @@ pub struct AlertView {
 }
 
 impl DeskInbox {
+    /// Hands in what another node asked for by a record; it is answered by a record.
+    pub(super) async fn asked(&self, key: String, input: Input) -> Result<(), Gone> {
+        self.0.send(Message::Asked(key, input)).await.map_err(|_closed| Gone)
+    }
+
     /// Hands an input in. Waits while the desk is busy.
     ///
     /// # Errors

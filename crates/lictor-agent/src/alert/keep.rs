@@ -1,15 +1,24 @@
-//! What the desk remembers, as records: in the local store, and one code for any other home.
+//! What the desk remembers, as records: in the local store, or in Consul where several nodes
+//! share one desk.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use lictor_core::Now;
 use lictor_core::alert::{Row, RowKey, digest};
-use lictor_store::kv::{MAX_OPERATIONS, Op};
+use lictor_store::kv::{MAX_OPERATIONS, Op, Pair, Revision};
 use lictor_store::wire::{self, AlertRow};
 use lictor_store::{Kv, KvError};
 use tracing::error;
 
+use super::predecessor::Records;
+
 /// Where the records lie.
 const PREFIX: &str = "alerts/";
+
+/// Of a shared desk, the record of who tells: each commit rests on it, and is refused when another
+/// node has written it since.
+const TERM: &str = "alerts.term";
 
 /// Where a record is put that cannot be read.
 const ASIDE: &str = "alerts.unreadable/";
@@ -24,6 +33,7 @@ const LONGEST: usize = 400;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     rows: BTreeMap<RowKey, Option<Row>>,
+    beside: Vec<Op>,
 }
 
 impl Batch {
@@ -32,32 +42,93 @@ impl Batch {
         self.rows.extend(gone.into_iter().map(|key| (key, None)));
     }
 
+    /// What is written when the rows are.
+    pub(super) fn then(&mut self, ops: impl IntoIterator<Item = Op>) {
+        self.beside.extend(ops);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.beside.is_empty()
     }
 }
 
 /// The records.
-#[derive(Clone, Debug)]
-pub(super) struct Kept(Kv);
+#[derive(Clone)]
+pub(super) struct Kept {
+    kv: Kv,
+    /// Of a shared desk, when our term began.
+    term: Option<Revision>,
+    /// Who wants to know what is recorded.
+    records: Option<Arc<dyn Records>>,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("kv", &self.kv).field("term", &self.term).finish_non_exhaustive()
+    }
+}
 
 impl Kept {
-    pub(super) const fn new(kv: Kv) -> Self {
-        Self(kv)
+    /// The records of a desk that no other node shares.
+    pub(super) const fn local(kv: Kv) -> Self {
+        Self { kv, term: None, records: None }
     }
 
-    /// All rows. What cannot be read is kept aside.
-    pub(super) async fn load(&self) -> Result<Vec<Row>, KvError> {
-        let listing = self.0.list(PREFIX).await?;
+    /// Begins a term: from now on no other node's desk can record anything, until one begins its own.
+    pub(super) async fn begin(
+        kv: Kv,
+        term: &wire::Term,
+        records: Option<Arc<dyn Records>>,
+    ) -> Result<Self, KvError> {
+        let found = kv.get(TERM).await?;
+        let value = wire::encode(term).map_err(|why| refused(&why))?;
+        let op = match found {
+            Some(pair) => Op::replace(TERM, value, pair.revision),
+            None => Op::create(TERM, value),
+        };
+        let written = kv.txn(&[op]).await?;
+        let Some(revision) = written.first().copied().flatten() else {
+            return Err(KvError::Unknown { why: "the record of the term has no revision".to_owned() });
+        };
+        Ok(Self { kv, term: Some(revision), records })
+    }
+
+    /// All rows. What cannot be read is kept aside. Of a shared desk, times are put on our axis.
+    pub(super) async fn load(&self, now: Now) -> Result<Vec<Row>, KvError> {
+        let Some(began) = self.term else { return self.rows(self.kv.list(PREFIX).await?.pairs).await };
+        // What Consul may not show it leaves out: only with the record of the term it is all.
+        let mut pairs = self.kv.list("alerts").await?.pairs;
+        if !pairs.iter().any(|pair| pair.key == TERM && pair.revision == began) {
+            let why = format!("the list of records lacks `{TERM}` as we wrote it: may the token read it?");
+            return Err(KvError::Unavailable { why });
+        }
+        pairs.retain(|pair| pair.key.starts_with(PREFIX));
+        let mut rows = self.rows(pairs).await?;
+        rows.iter_mut().for_each(|row| row.rebase(now));
+        Ok(rows)
+    }
+
+    /// The rows of a shared desk as they are now, to be looked at.
+    pub(super) async fn look(kv: &Kv, now: Now) -> Result<Vec<Row>, KvError> {
         let mut rows = Vec::new();
-        for pair in listing.pairs {
+        for pair in kv.list(PREFIX).await?.pairs {
+            // The node that tells says what cannot be read.
+            rows.extend(wire::decode::<AlertRow>(&pair.value).and_then(Row::try_from).ok());
+        }
+        rows.iter_mut().for_each(|row| row.rebase(now));
+        Ok(rows)
+    }
+
+    async fn rows(&self, pairs: Vec<Pair>) -> Result<Vec<Row>, KvError> {
+        let mut rows = Vec::new();
+        for pair in pairs {
             match wire::decode::<AlertRow>(&pair.value).and_then(Row::try_from) {
                 Ok(row) => rows.push(row),
                 Err(why) => {
                     error!(record = %pair.key, %why, "a record of the alerts cannot be read; it is kept aside");
                     let kept = format!("{ASIDE}{}", pair.key);
                     let ops = [Op::put(kept, pair.value), Op::delete(pair.key)];
-                    self.0.txn(&ops).await?;
+                    self.txn(&ops).await?;
                 }
             }
         }
@@ -70,24 +141,65 @@ impl Kept {
         let mut ops = Vec::new();
         for row in batch.rows.values().flatten() {
             let value = wire::encode(&AlertRow::from(row)).map_err(|why| refused(&why))?;
-            ops.push((value.len(), Op::put(place(&row.key()), value)));
+            ops.push(Op::put(place(&row.key()), value));
         }
-        let gone =
-            batch.rows.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| (0, Op::delete(place(key))));
-        ops.extend(gone);
-        let mut some = Vec::new();
-        let mut size = 0;
-        for (bytes, op) in ops {
-            if !some.is_empty() && (some.len() == MAX_OPERATIONS || size + bytes > BYTES) {
-                self.0.txn(&some).await?;
-                some.clear();
+        let gone = batch.rows.iter().filter(|(_, row)| row.is_none());
+        ops.extend(gone.map(|(key, _)| Op::delete(place(key))));
+        ops.extend(batch.beside.iter().cloned());
+        for some in in_parts(ops, self.most()) {
+            self.txn(&some).await?;
+        }
+        if let Some(records) = &self.records {
+            let rows: Vec<_> = batch.rows.values().flatten().cloned().collect();
+            let gone: Vec<_> =
+                batch.rows.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| key.clone()).collect();
+            records.leave(&rows, &gone);
+        }
+        Ok(())
+    }
+
+    /// Removes all rows.
+    pub(super) async fn clear(&self) -> Result<(), KvError> {
+        let pairs = self.kv.list(PREFIX).await?.pairs;
+        let ops = pairs.into_iter().map(|pair| Op::delete(pair.key)).collect();
+        for some in in_parts(ops, self.most()) {
+            self.txn(&some).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an error means that another node's term has begun.
+    pub(super) fn is_over(&self, error: &KvError) -> bool {
+        self.term.is_some() && matches!(error, KvError::Conflict { key } if key == TERM)
+    }
+
+    const fn most(&self) -> usize {
+        if self.term.is_some() { MAX_OPERATIONS - 1 } else { MAX_OPERATIONS }
+    }
+
+    async fn txn(&self, ops: &[Op]) -> Result<(), KvError> {
+        let Some(term) = self.term else { return self.kv.txn(ops).await.map(drop) };
+        let fenced: Vec<_> = std::iter::once(Op::unchanged(TERM, term)).chain(ops.iter().cloned()).collect();
+        self.kv.txn(&fenced).await.map(drop)
+    }
+}
+
+/// Cuts a list of operations to what one transaction takes.
+pub(super) fn in_parts(ops: Vec<Op>, most: usize) -> Vec<Vec<Op>> {
+    let mut parts: Vec<Vec<Op>> = Vec::new();
+    let mut size = 0;
+    for op in ops {
+        let bytes = if let Op::Put { value, .. } = &op { value.len() } else { 0 };
+        match parts.last_mut().filter(|part| part.len() < most && size + bytes <= BYTES) {
+            Some(part) => part.push(op),
+            None => {
+                parts.push(vec![op]);
                 size = 0;
             }
-            size += bytes;
-            some.push(op);
         }
-        self.0.txn(&some).await.map(drop)
+        size += bytes;
     }
+    parts
 }
 
 fn refused(why: &wire::WireError) -> KvError {

@@ -8,43 +8,59 @@
 //! ```
 //!
 //! As in the decide loop, what the desk says is recorded first and only then let out.
+//!
+//! Without Consul's checks each node has a desk of its own, over its store. With them, the nodes that
+//! watch them share one desk whose records are in Consul: `seat` says which of them tells.
 
+mod alone;
+mod ask;
 mod calendar;
 pub mod consul;
 mod desk;
+mod fence;
 mod inbox;
 mod keep;
 pub mod notify;
 mod own;
+mod predecessor;
 pub mod prometheus;
+mod relay;
+mod seat;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
-use lictor_config::{Alerts, Config};
+use lictor_config::Config;
 use lictor_consul::Client;
 use lictor_core::NotifierName;
-use lictor_core::alert::{AlertPlan, Desk, Input, Message, Verdict};
+use lictor_core::alert::{AlertPlan, Desk, Message, Verdict};
 use lictor_store::{Kv, KvError, NodeStore};
-use tokio::sync::{Mutex, broadcast, mpsc};
-use tracing::{error, warn};
+use tokio::sync::{Mutex, broadcast, mpsc, watch};
+use tracing::{error, info};
 
 use crate::clock::Clock;
 use crate::decide::Recorded;
 use crate::inbox::Inbox;
+use crate::lease::Lease;
 use crate::task::{OnEnd, Tasks};
-use calendar::Calendar;
+use alone::{Alone, Current};
+use ask::Asks;
 use desk::DeskLoop;
-pub use inbox::{AlertView, DeskInbox};
+pub use inbox::{AlertView, DeskInbox, Seat};
 use keep::Kept;
 use own::OwnChecks;
+pub use predecessor::{Guard, Predecessor, Records};
+use prometheus::{Elsewhere, Posts};
+use relay::{Feed, Relay};
+use seat::SeatLoop;
+use sources::Sources;
 
-/// How long the sources of an old configuration may take to end.
-const ENDS: Duration = Duration::from_secs(3);
+/// What a source of this node may be ahead of the records in Consul.
+const RELAYED: usize = 256;
 
 /// Tells a message.
 pub trait Tell: Send + Sync {
@@ -66,6 +82,10 @@ pub(crate) struct Means {
     pub(crate) clock: Clock,
     pub(crate) live: broadcast::Sender<Recorded>,
     pub(crate) consul: Option<Client>,
+    /// What our keys in Consul begin with.
+    pub(crate) prefix: String,
+    /// The program whose place we take.
+    pub(crate) predecessor: Option<Predecessor>,
     pub(crate) tasks: Tasks,
 }
 
@@ -76,42 +96,56 @@ pub(crate) struct Alerting(Arc<Shared>);
 struct Shared {
     means: Means,
     desk: DeskInbox,
-    /// The sources of the configuration in force.
-    sources: Mutex<Tasks>,
+    sources: Sources,
+    posts: Posts,
+    /// Where our own checks are handed in.
+    feed: Feed,
+    /// Where several nodes share the desk, what a node that is cut off tells by. Decided at the start.
+    current: Option<watch::Sender<Current>>,
+    /// What watches our own checks, once somebody is told of them.
+    own: Mutex<bool>,
 }
 
 impl Alerting {
-    /// Takes up what is remembered, and begins to tell.
+    /// Takes up what is remembered, and begins to tell; or, where several nodes share the desk, waits
+    /// for its turn.
     ///
     /// # Errors
-    /// When the records cannot be read.
+    /// When the records cannot be read, or Consul cannot be used.
     pub(crate) async fn start(config: &Config, tell: Arc<dyn Tell>, means: Means) -> Result<Self, KvError> {
-        let kept = Kept::new(Kv::embedded(means.store.clone()));
-        let rows = kept.load().await?;
-        let (desk, first) = Desk::restore(plan_of(config), rows, means.clock.now());
         let (sender, queue) = mpsc::channel(inbox::QUEUE);
-        let back = DeskInbox(sender);
-        let running = DeskLoop {
-            desk,
-            kept,
-            clock: means.clock.clone(),
-            queue,
-            back: back.clone(),
-            notifiers: Arc::clone(&tell),
-            ledger: means.inbox.clone(),
-            tasks: means.tasks.clone(),
-            stop: means.tasks.stopping(),
+        let desk = DeskInbox(sender);
+        let client = means.consul.clone().filter(|_| config.alerts.consul.is_some());
+        let clock = means.clock.clone();
+        let sources = Sources::new(
+            desk.clone(),
+            means.consul.clone(),
+            clock.clone(),
+            Arc::clone(&config.alerts),
+            Arc::clone(&tell),
+        );
+        let (posts, feed, current) = match client {
+            None => {
+                let posts = Posts::start(Arc::new(desk.clone()), clock, &means.tasks);
+                let kept = Kept::local(Kv::embedded(means.store.clone()));
+                local(config, tell, &means, kept, queue, &desk).await?;
+                sources.begin().await;
+                (posts, Feed::Desk(desk.clone()), None)
+            }
+            Some(client) => {
+                let (posts, feed, current) = together(config, tell, &means, client, queue, &desk, &sources);
+                (posts, feed, Some(current))
+            }
         };
-        let tasks = means.tasks.clone();
-        drop(tasks.spawn_draining("alerts", OnEnd::Stop, running.run(first)));
-        let alerting = Self(Arc::new(Shared { means, desk: back, sources: Mutex::default() }));
-        alerting.begin(config, tell).await;
-        let (stop, ends) = (tasks.stopping(), alerting.clone());
+        let own = Mutex::new(false);
+        let alerting = Self(Arc::new(Shared { means, desk, sources, posts, feed, current, own }));
+        alerting.watch_own(config).await;
+        let (stop, ends) = (alerting.0.means.tasks.stopping(), alerting.clone());
         let end = async move {
             stop.cancelled().await;
-            ends.0.sources.lock().await.drain(ENDS).await;
+            ends.0.sources.end().await;
         };
-        drop(tasks.spawn_draining("sources of alerts", OnEnd::Fine, end));
+        drop(alerting.0.means.tasks.spawn_draining("sources of alerts", OnEnd::Fine, end));
         Ok(alerting)
     }
 
@@ -120,63 +154,133 @@ impl Alerting {
         self.0.desk.clone()
     }
 
+    /// The way in for what other programs report.
+    pub(crate) fn posts(&self) -> Posts {
+        self.0.posts.clone()
+    }
+
     /// Puts another configuration in force.
     pub(crate) async fn apply(&self, config: &Config, tell: Arc<dyn Tell>) {
-        if !self.0.sources.lock().await.drain(ENDS).await {
-            warn!("the sources of the alerts of before did not end in time");
+        if config.alerts.consul.is_some() != self.0.current.is_some() {
+            info!("whether several nodes share the alerts is decided at the start of the agent");
+        }
+        if let Some(current) = &self.0.current {
+            current.send_replace((plan_of(config), Arc::clone(&tell)));
         }
         if let Err(why) = self.0.desk.reload(plan_of(config), Arc::clone(&tell)).await {
             error!(%why, "the alerts do not answer; the new configuration takes effect when they do");
         }
-        self.begin(config, tell).await;
+        self.0.sources.apply(Arc::clone(&config.alerts), tell).await;
+        self.watch_own(config).await;
     }
 
-    /// Starts the sources.
-    async fn begin(&self, config: &Config, tell: Arc<dyn Tell>) {
-        let Shared { means, desk, sources } = &*self.0;
-        let alerts = &config.alerts;
-        let tasks = Tasks::new();
-        let watched = alerts.consul.as_ref().filter(|_| means.consul.is_some());
-        let watched = Input::Watched { consul: watched.map(|checks| checks.datacenters.clone()) };
-        // It stops.
-        let _gone = desk.input(watched).await;
-        // Without notifiers nobody is told, and nothing is recorded of each transition.
-        if !alerts.plan.notifiers.is_empty() {
-            let own = OwnChecks {
-                node: means.node.clone(),
-                inbox: means.inbox.clone(),
-                desk: desk.clone(),
-                live: means.live.subscribe(),
-            };
-            drop(tasks.spawn("own checks", OnEnd::Fine, own.run()));
+    /// Without notifiers nobody is told, and nothing is recorded of each transition.
+    async fn watch_own(&self, config: &Config) {
+        let mut watched = self.0.own.lock().await;
+        if *watched || config.alerts.plan.notifiers.is_empty() {
+            return;
         }
-        if let Some(checks) = &alerts.consul
-            && let Some(client) = means.consul.clone()
-        {
-            // One at a time: while the desk is busy, Consul is not asked.
-            let (inputs, mut reported) = mpsc::channel(1);
-            let source = consul::Source::new(client, checks.datacenters.clone(), inputs, tasks.stopping());
-            let source = if checks.stale { source.stale() } else { source };
-            drop(tasks.spawn("checks of Consul", OnEnd::Fine, source.run()));
-            let desk = desk.clone();
-            let forward = async move {
-                while let Some(input) = reported.recv().await {
-                    if desk.input(input).await.is_err() {
-                        return;
-                    }
-                }
-            };
-            drop(tasks.spawn("reports of Consul", OnEnd::Fine, forward));
-        }
-        let calendar = Calendar {
-            alerts: Arc::<Alerts>::clone(alerts),
-            desk: desk.clone(),
-            notifiers: tell,
-            clock: means.clock.clone(),
+        *watched = true;
+        let means = &self.0.means;
+        let own = OwnChecks {
+            node: means.node.clone(),
+            inbox: means.inbox.clone(),
+            feed: self.0.feed.clone(),
+            live: means.live.subscribe(),
         };
-        calendar.start(&tasks);
-        *sources.lock().await = tasks;
+        drop(means.tasks.spawn("own checks", OnEnd::Fine, own.run()));
     }
+}
+
+/// A desk of this node alone.
+async fn local(
+    config: &Config,
+    notifiers: Arc<dyn Tell>,
+    means: &Means,
+    kept: Kept,
+    mut queue: mpsc::Receiver<inbox::Message>,
+    back: &DeskInbox,
+) -> Result<(), KvError> {
+    let now = means.clock.now();
+    let rows = kept.load(now).await?;
+    let (desk, first) = Desk::restore(plan_of(config), rows, now);
+    let running = DeskLoop {
+        desk,
+        kept,
+        clock: means.clock.clone(),
+        back: back.clone(),
+        notifiers,
+        ledger: means.inbox.clone(),
+        tasks: means.tasks.clone(),
+        stop: means.tasks.stopping(),
+        fence: None,
+    };
+    let work = async move { drop(running.run(first, &mut queue).await) };
+    drop(means.tasks.spawn_draining("alerts", OnEnd::Stop, work));
+    Ok(())
+}
+
+/// A desk that several nodes share.
+fn together(
+    config: &Config,
+    notifiers: Arc<dyn Tell>,
+    means: &Means,
+    client: Client,
+    queue: mpsc::Receiver<inbox::Message>,
+    back: &DeskInbox,
+    sources: &Sources,
+) -> (Posts, Feed, watch::Sender<Current>) {
+    // Nothing else may delay a renewal.
+    let own = client.with_own_connections().unwrap_or_else(|_same_settings| client.clone());
+    let leased = Tasks::new();
+    let lease = Lease::start(
+        Kv::consul(own, means.prefix.clone()),
+        "lease/alerts".to_owned(),
+        means.node.clone(),
+        format!("{:032x}", rand::random::<u128>()),
+        seat::TIMES,
+        means.clock.clone(),
+        &leased,
+    );
+    let kv = Kv::consul(client, means.prefix.clone());
+    let seat = watch::Sender::new(Seat::Nobody { why: "the record was not read yet".to_owned() });
+    let asks = Asks { kv: kv.clone(), clock: means.clock.clone() };
+    let elsewhere = Elsewhere { seat: seat.subscribe(), asks };
+    let posts = Posts::shared(Arc::new(back.clone()), means.clock.clone(), Some(elsewhere), &means.tasks);
+    let (said, says) = mpsc::channel(RELAYED);
+    let current = watch::Sender::new((plan_of(config), Arc::clone(&notifiers)));
+    let own_store = Kv::embedded(means.store.clone());
+    let alone = Alone::new(
+        means.node.clone(),
+        own_store,
+        means.clock.clone(),
+        means.inbox.clone(),
+        current.subscribe(),
+    );
+    let relay = Relay::new(kv.clone(), &means.node, says, alone);
+    drop(means.tasks.spawn("relay of own checks", OnEnd::Fine, relay.run()));
+    let running = SeatLoop {
+        kv,
+        node: means.node.clone(),
+        lease,
+        leased,
+        predecessor: means.predecessor.clone(),
+        plan: plan_of(config),
+        notifiers,
+        clock: means.clock.clone(),
+        queue,
+        back: back.clone(),
+        ledger: means.inbox.clone(),
+        sources: sources.clone(),
+        posts: posts.clone(),
+        seat,
+        said: said.clone(),
+        tasks: means.tasks.clone(),
+        stop: means.tasks.stopping(),
+        looked: seat::Looked::default(),
+    };
+    drop(means.tasks.spawn_draining("alerts", OnEnd::Stop, running.run()));
+    (posts, Feed::Shared(said), current)
 }
 
 /// The plan, with a name for this installation.

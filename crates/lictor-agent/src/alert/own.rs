@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use lictor_core::alert::{Input, Report, Source, Subject};
+use lictor_core::alert::{Input, Report, Subject};
 use lictor_core::{Status, What};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
-use super::inbox::DeskInbox;
+use super::relay::{Feed, own};
 use crate::decide::Recorded;
 use crate::inbox::{Gone, Inbox, NoAnswer};
 
@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct OwnChecks {
     pub(super) node: String,
     pub(super) inbox: Inbox,
-    pub(super) desk: DeskInbox,
+    pub(super) feed: Feed,
     pub(super) live: Receiver<Recorded>,
 }
 
@@ -70,8 +70,7 @@ impl OwnChecks {
     }
 
     async fn tell(&self, complete: bool, reports: Vec<Report>) -> Result<(), Gone> {
-        let source = Source::new("own");
-        self.desk.input(Input::Reports { source, complete, reports, gone: Vec::new() }).await
+        self.feed.input(Input::Reports { source: own(), complete, reports, gone: Vec::new() }).await
     }
 
     fn report(&self, check: &str, status: Status, summary: String) -> Report {

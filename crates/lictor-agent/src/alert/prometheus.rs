@@ -11,12 +11,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lictor_core::alert::{Input, Report, Source, Subject, SubjectKey, label};
 use lictor_core::{Boot, Now, Status};
-use serde::Deserialize;
-use tokio::sync::{mpsc, oneshot};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::AlertView;
+use super::ask::Asks;
+use super::{AlertView, Seat};
 use crate::clock::Clock;
 use crate::inbox::{Gone, NoAnswer};
 use crate::task::{OnEnd, Tasks};
@@ -51,7 +52,7 @@ const TEXT: usize = 4 << 10;
 const EXPORTED: &str = "exported_source";
 
 /// An alert as it is reported. What else is said of it is passed over.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Posted {
     /// What identifies it; `alertname` is its name.
     #[serde(default)]
@@ -76,7 +77,19 @@ pub struct Taken {
 
 /// Takes reported alerts in. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Posts(mpsc::Sender<Post>);
+pub struct Posts {
+    queue: mpsc::Sender<Post>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// Where another node may be the one that tells.
+#[derive(Clone, Debug)]
+pub(super) struct Elsewhere {
+    /// Who does.
+    pub(super) seat: watch::Receiver<Seat>,
+    /// How it is told.
+    pub(super) asks: Asks,
+}
 
 #[derive(Debug)]
 struct Post {
@@ -87,23 +100,58 @@ struct Post {
 impl Posts {
     /// Starts to take reports in. What the desk knows of before has time to be said again.
     pub fn start(alerts: Arc<dyn Alerts>, clock: Clock, tasks: &Tasks) -> Self {
+        Self::shared(alerts, clock, None, tasks)
+    }
+
+    /// The same, where another node may be the one that tells.
+    pub(super) fn shared(
+        alerts: Arc<dyn Alerts>,
+        clock: Clock,
+        elsewhere: Option<Elsewhere>,
+        tasks: &Tasks,
+    ) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
+        let seat = elsewhere.as_ref().map(|elsewhere| elsewhere.seat.clone());
         let work = async move {
             // Ends with the agent.
-            let _gone = Reception { alerts, clock, queue, book: Book::default() }.run().await;
+            let _gone = Reception { alerts, clock, queue, seat, book: Book::default() }.run().await;
         };
         drop(tasks.spawn("reported alerts", OnEnd::Fine, work));
-        Self(sender)
+        Self { queue: sender, elsewhere }
     }
 
     /// Takes these in. Those that can be taken are, also when others cannot.
     ///
     /// # Errors
-    /// When the agent stops or has too much to do.
+    /// When the agent stops or has too much to do, or the node that tells cannot be told of them.
     pub async fn take(&self, alerts: Vec<Posted>) -> Result<Taken, NoAnswer> {
         let deadline = Instant::now() + PATIENCE;
+        if let Some(Elsewhere { seat, asks }) = &self.elsewhere
+            && !matches!(*seat.borrow(), Seat::Ours { .. })
+        {
+            let now = asks.clock.now();
+            let mut book = Book::default();
+            let (mut refused, mut taken) = (Vec::new(), Vec::new());
+            for posted in alerts {
+                // As it stands: how long it holds is counted from when it is taken up.
+                let json = serde_json::to_value(&posted);
+                match (book.one(posted, now), json) {
+                    (Ok(_), Ok(json)) => taken.push(json),
+                    (Err(why), _) => refused.push(why),
+                    (_, Err(why)) => refused.push(why.to_string()),
+                }
+            }
+            let handed_on = timeout_at(deadline, asks.posted(taken)).await.map_err(|_late| NoAnswer::Late)?;
+            return match handed_on {
+                Ok(()) => Ok(Taken { refused }),
+                Err(why) => {
+                    warn!(%why, "what was reported cannot be handed on to the node that tells");
+                    Err(NoAnswer::Busy)
+                }
+            };
+        }
         let (taken, answered) = oneshot::channel();
-        let room = timeout_at(deadline, self.0.reserve()).await.map_err(|_full| NoAnswer::Busy)?;
+        let room = timeout_at(deadline, self.queue.reserve()).await.map_err(|_full| NoAnswer::Busy)?;
         room.map_err(|_closed| NoAnswer::Gone)?.send(Post { alerts, taken });
         let answer = timeout_at(deadline, answered).await.map_err(|_late| NoAnswer::Late)?;
         answer.map_err(|_dropped| NoAnswer::Gone)
@@ -114,20 +162,51 @@ struct Reception {
     alerts: Arc<dyn Alerts>,
     clock: Clock,
     queue: mpsc::Receiver<Post>,
+    /// Of a shared desk, who tells.
+    seat: Option<watch::Receiver<Seat>>,
     book: Book,
 }
 
 impl Reception {
     async fn run(mut self) -> Result<(), Gone> {
-        let view = self.known().await?;
-        let reports = self.book.resume(&view, self.clock.now());
-        self.hand_in(true, reports, Vec::new()).await?;
+        loop {
+            let ours = self.our_turn().await;
+            let view = self.known().await?;
+            self.book = Book::default();
+            let reports = self.book.resume(&view, self.clock.now());
+            self.hand_in(true, reports, Vec::new()).await?;
+            self.receive(&ours).await?;
+        }
+    }
+
+    /// Waits until this node is the one that tells.
+    async fn our_turn(&mut self) -> Seat {
+        let Some(seat) = &mut self.seat else { return Seat::Local };
+        let ours = seat.wait_for(|seat| matches!(seat, Seat::Ours { .. })).await.map(|seat| seat.clone());
+        match ours {
+            Ok(seat) => seat,
+            // It stops.
+            Err(_closed) => std::future::pending().await,
+        }
+    }
+
+    /// Until this turn is over.
+    async fn receive(&mut self, ours: &Seat) -> Result<(), Gone> {
+        let mut seat = self.seat.clone();
+        let over = async {
+            match &mut seat {
+                Some(seat) => drop(seat.wait_for(|seat| seat != ours).await.is_ok()),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(over);
         loop {
             let next = self.book.next();
             let wake = next.map_or(DEFAULT, |at| self.clock.until(at));
             tokio::select! {
+                () = &mut over => return Ok(()),
                 post = self.queue.recv() => {
-                    let Some(Post { alerts, taken }) = post else { return Ok(()) };
+                    let Some(Post { alerts, taken }) = post else { return Err(Gone) };
                     let (reports, refused) = self.book.take(alerts, self.clock.now());
                     self.hand_in(false, reports, Vec::new()).await?;
                     // Nobody may be waiting any more.

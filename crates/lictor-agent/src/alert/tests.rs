@@ -1,8 +1,11 @@
 //! The loop of the desk over a real store, with notifiers that a test answers for.
 
+mod together;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Mutex as StdMutex;
+use std::time::Duration;
 
 use lictor_core::alert::{
     Command, Deliveries, Input, Matchers, NotifierPlan, Report, Route, Source, Subject, SubjectKey, label,
@@ -91,11 +94,11 @@ struct Rig {
 impl Rig {
     async fn over(dir: &std::path::Path) -> Self {
         let opened = NodeStore::open(Options::new(dir, "n1")).unwrap();
-        let kept = Kept::new(Kv::embedded(opened.store.clone()));
-        let rows = kept.load().await.unwrap();
+        let kept = Kept::local(Kv::embedded(opened.store.clone()));
         let clock = Clock::fresh();
+        let rows = kept.load(clock.now()).await.unwrap();
         let (desk, first) = Desk::restore(plan(), rows, clock.now());
-        let (sender, queue) = mpsc::channel(inbox::QUEUE);
+        let (sender, mut queue) = mpsc::channel(inbox::QUEUE);
         let (back, told, tasks) = (DeskInbox(sender), Arc::new(Told::default()), Tasks::new());
         let (ledger, mut notes) = Inbox::detached();
         drop(tasks.spawn("notes", OnEnd::Fine, async move { while notes.next().await.is_some() {} }));
@@ -105,14 +108,15 @@ impl Rig {
             desk,
             kept,
             clock,
-            queue,
             back: back.clone(),
             notifiers,
             ledger,
             tasks: desk_tasks,
             stop,
+            fence: None,
         };
-        drop(tasks.spawn_draining("desk", OnEnd::Stop, running.run(first)));
+        let work = async move { drop(running.run(first, &mut queue).await) };
+        drop(tasks.spawn_draining("desk", OnEnd::Stop, work));
         Self { desk: back, tasks, store: opened.store, told }
     }
 
@@ -154,7 +158,7 @@ async fn what_was_not_accepted_waits_in_the_queue_over_a_restart() {
     let view = rig.desk.view().await.unwrap();
     let error = view.deliveries.values().next().and_then(|delivery| delivery.error.clone());
     assert_eq!(error.as_deref(), Some("no"));
-    let answer = rig.desk.command(Command::Retry(Deliveries::All)).await.unwrap();
+    let answer = rig.desk.command(Command::Retry { which: Deliveries::All, by: "me".into() }).await.unwrap();
     assert_eq!(answer, Ok("1 delivery tried again".to_owned()));
     assert_eq!(rig.told.until(1).await, ["firing alive on n1"]);
     rig.stop().await;
@@ -184,7 +188,8 @@ async fn a_record_that_cannot_be_read_is_kept_aside() {
     let opened = NodeStore::open(Options::new(dir.path(), "n1")).unwrap();
     let kv = Kv::embedded(opened.store.clone());
     kv.txn(&[lictor_store::kv::Op::put("alerts/case/x", "{\"v\":1,\"kind\":\"nonsense\"}")]).await.unwrap();
-    assert_eq!(Kept::new(kv.clone()).load().await.unwrap(), vec![]);
+    let now = Clock::fresh().now();
+    assert_eq!(Kept::local(kv.clone()).load(now).await.unwrap(), vec![]);
     assert!(kv.get("alerts/case/x").await.unwrap().is_none());
     assert!(kv.get("alerts.unreadable/alerts/case/x").await.unwrap().is_some());
 }

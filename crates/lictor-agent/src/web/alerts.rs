@@ -1,7 +1,7 @@
 //! Alerts over HTTP: what is wrong and who was told, the queue, silences; and what others report.
 
 mod body;
-pub(super) mod matcher;
+mod matcher;
 mod posted;
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use lictor_core::alert::{AlertPlan, Case, Command, Deliveries, Matchers, SubjectKey};
-use lictor_core::{DeliveryId, NotifierName, Status};
+use lictor_core::{DeliveryId, NotifierName, Span, Status};
 use serde::Serialize;
 use tracing::info;
 use url::form_urlencoded;
@@ -105,6 +105,8 @@ async fn silences(State(site): State<Arc<Site>>) -> Answer<api::Silences> {
 struct Silenced {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     silence: Option<api::Silence>,
 }
 
@@ -117,12 +119,17 @@ async fn silence(
         Ok(asked) => asked,
         Err(failure) => return Err(refuse(&site, &headers, &failure)),
     };
-    let made = command.clone();
+    let said = said(&command);
     match ask(&site, command, &by).await {
         Ok(_) if accepts(&headers, "text/html") => done(&site).await,
+        Ok((StatusCode::OK, id)) => {
+            let view = site.alerts.view().await.ok();
+            let silence = view.and_then(|view| Some(api::Silence::new(view.silences.get(&id)?, &view)));
+            let made = Silenced { message: format!("silence {id}: {said}"), id: Some(id), silence };
+            Ok(Json(made).into_response())
+        }
         Ok((status, message)) => {
-            let silence = site.alerts.view().await.ok().and_then(|view| newest(&view, &made));
-            Ok((status, Json(Silenced { message, silence })).into_response())
+            Ok((status, Json(Silenced { message, id: None, silence: None })).into_response())
         }
         Err(failure) => Err(refuse(&site, &headers, &failure)),
     }
@@ -135,13 +142,12 @@ fn new_silence(headers: &HeaderMap, body: &[u8]) -> Result<(Command, String), Fa
     Ok((Command::Silence { id: None, when, lasting, by: by.clone(), comment }, by))
 }
 
-/// The silence that a command made: of equal ones, the last.
-fn newest(view: &AlertView, command: &Command) -> Option<api::Silence> {
-    let Command::Silence { when, by, comment, .. } = command else { return None };
-    let equal =
-        view.silences.values().filter(|one| one.when == *when && one.by == *by && one.comment == *comment);
-    let last = equal.max_by_key(|one| (one.from.boot, one.id.len(), &one.id))?;
-    Some(api::Silence::new(last, view))
+/// A silence that is asked for, for people.
+fn said(command: &Command) -> String {
+    match command {
+        Command::Silence { when, lasting, .. } => format!("{when} for {}", Span(*lasting)),
+        other => word(other).to_owned(),
+    }
 }
 
 async fn end_by_path(
@@ -149,13 +155,15 @@ async fn end_by_path(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    let asked = by(None, &headers).map(|by| (Command::Unsilence(id), by));
+    let asked = by(None, &headers).map(|by| (Command::Unsilence { id, by: by.clone() }, by));
     carry_out(&site, &headers, asked).await
 }
 
 async fn end(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Result<Response, Response> {
-    let asked = read(&body, "the end of a silence")
-        .and_then(|End { silence, by: who }| Ok((Command::Unsilence(silence), by(who, &headers)?)));
+    let asked = read(&body, "the end of a silence").and_then(|End { silence: id, by: who }| {
+        let by = by(who, &headers)?;
+        Ok((Command::Unsilence { id, by: by.clone() }, by))
+    });
     carry_out(&site, &headers, asked).await
 }
 
@@ -197,7 +205,7 @@ async fn unacknowledge(
 
 async fn retry(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Result<Response, Response> {
     let asked = some(&site, &headers, &body).await;
-    carry_out(&site, &headers, asked.map(|(some, by)| (Command::Retry(some), by))).await
+    carry_out(&site, &headers, asked.map(|(which, by)| (Command::Retry { which, by: by.clone() }, by))).await
 }
 
 async fn give_up(
@@ -206,7 +214,7 @@ async fn give_up(
     body: Bytes,
 ) -> Result<Response, Response> {
     let asked = some(&site, &headers, &body).await;
-    carry_out(&site, &headers, asked.map(|(some, by)| (Command::Drop(some), by))).await
+    carry_out(&site, &headers, asked.map(|(which, by)| (Command::Drop { which, by: by.clone() }, by))).await
 }
 
 /// Which messages of the queue are meant, and who asks.
@@ -348,11 +356,11 @@ async fn ask(site: &Site, command: Command, by: &str) -> Result<(StatusCode, Str
 fn word(command: &Command) -> &'static str {
     match command {
         Command::Silence { .. } => "silence",
-        Command::Unsilence(_) => "end a silence",
+        Command::Unsilence { .. } => "end a silence",
         Command::Acknowledge { .. } => "acknowledge",
         Command::Unacknowledge(_) => "unacknowledge",
-        Command::Retry(_) => "retry",
-        Command::Drop(_) => "drop",
+        Command::Retry { .. } => "retry",
+        Command::Drop { .. } => "drop",
         Command::Digest { .. } => "digest",
     }
 }

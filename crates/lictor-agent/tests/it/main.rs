@@ -22,6 +22,7 @@ mod nomad_rig;
 mod notify_calls;
 #[cfg(test)]
 mod notify_mail;
+mod notify_sns;
 mod prometheus_watch;
 mod public_ip_watch;
 mod qbittorrent_act;

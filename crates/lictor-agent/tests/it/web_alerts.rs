@@ -120,9 +120,9 @@ async fn what_waits_is_tried_again_or_given_up() {
     assert_eq!(
         commands,
         [
-            Command::Retry(Deliveries::Of("chat".parse().unwrap())),
-            Command::Retry(Deliveries::All),
-            Command::Drop(Deliveries::All),
+            Command::Retry { which: Deliveries::Of("chat".parse().unwrap()), by: "api".to_owned() },
+            Command::Retry { which: Deliveries::All, by: "api".to_owned() },
+            Command::Drop { which: Deliveries::All, by: "ada".to_owned() },
         ]
     );
     for (body, status, says) in [

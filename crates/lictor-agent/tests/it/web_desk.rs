@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use lictor_agent::alert::AlertView;
+use lictor_agent::alert::{AlertView, Seat};
 use lictor_agent::web::Alerts;
 use lictor_agent::{Gone, NoAnswer};
 use lictor_core::alert::{
@@ -26,6 +26,8 @@ pub(crate) struct DeskStandin {
     pub(crate) inputs: Mutex<Vec<Input>>,
     lost: Mutex<BTreeMap<String, String>>,
     cannot_record: Mutex<Option<String>>,
+    /// Who tells.
+    pub(crate) seat: Mutex<Seat>,
     /// It does not answer.
     pub(crate) gone: AtomicBool,
     /// It takes commands and cannot record them yet.
@@ -47,6 +49,7 @@ impl DeskStandin {
             commands: Mutex::default(),
             inputs: Mutex::default(),
             lost: Mutex::default(),
+            seat: Mutex::new(Seat::Local),
             cannot_record: Mutex::default(),
             gone: AtomicBool::new(false),
             slow: AtomicBool::new(false),
@@ -203,6 +206,7 @@ impl Alerts for DeskStandin {
         let cases = desk.cases().iter().map(|(key, case)| (key.clone(), (case.clone(), desk.muted(case))));
         let view = AlertView {
             at: *self.now.lock().unwrap(),
+            seat: self.seat.lock().unwrap().clone(),
             plan: Arc::clone(desk.plan()),
             cases: cases.collect(),
             deliveries: desk.deliveries().clone(),

@@ -58,6 +58,8 @@ impl Whole {
                 shim: vec![HOST.into(), "shim".into()],
                 version: "0".to_owned(),
                 new_node: false,
+                tell: None,
+                predecessor: None,
             };
             match Agent::start(settings).await {
                 // In one process the last connection of the one before may still hold the store.

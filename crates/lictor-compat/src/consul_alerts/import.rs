@@ -6,6 +6,7 @@
 mod hcl;
 mod notify;
 mod routes;
+pub mod run;
 
 use std::collections::BTreeMap;
 
@@ -51,35 +52,39 @@ fn consul(start: Option<&Start>, out: &mut Writer) {
     let Some(start) = start else {
         return out.block("consul", |_| {});
     };
-    let consul = &start.consul;
     out.block("consul", |out| {
-        out.set("address", &quoted(&consul.address));
-        if let Some(datacenter) = &start.datacenter {
-            out.set("datacenter", &quoted(datacenter));
-        }
-        if let Some(token) = &consul.token {
-            out.secret("token", token.expose());
-        } else if let Some(file) = &consul.token_file {
-            out.set("token_file", &quoted(file));
-        }
-        let files = [
-            ("ca_file", &consul.ca_file),
-            ("cert_file", &consul.cert_file),
-            ("key_file", &consul.key_file),
-            ("server_name", &consul.server_name),
-        ];
-        for (name, value) in files {
-            if let Some(value) = value {
-                out.set(name, &quoted(value));
-            }
-        }
-        if !consul.verify {
+        consul_settings(start, out);
+        if !start.consul.verify {
             out.comment("TODO: CONSUL_HTTP_SSL_VERIFY was false: name the authority with `ca_file` instead.");
         }
-        if consul.login.is_some() {
+        if start.consul.login.is_some() {
             out.comment("TODO: CONSUL_HTTP_AUTH was set; Lictor shows Consul a token.");
         }
     });
+}
+
+fn consul_settings(start: &Start, out: &mut Writer) {
+    let consul = &start.consul;
+    out.set("address", &quoted(&consul.address));
+    if let Some(datacenter) = &start.datacenter {
+        out.set("datacenter", &quoted(datacenter));
+    }
+    if let Some(token) = &consul.token {
+        out.secret("token", token.expose());
+    } else if let Some(file) = &consul.token_file {
+        out.set("token_file", &quoted(file));
+    }
+    let files = [
+        ("ca_file", &consul.ca_file),
+        ("cert_file", &consul.cert_file),
+        ("key_file", &consul.key_file),
+        ("server_name", &consul.server_name),
+    ];
+    for (name, value) in files {
+        if let Some(value) = value {
+            out.set(name, &quoted(value));
+        }
+    }
 }
 
 fn alerts(settings: &Settings, out: &mut Writer) {

@@ -191,6 +191,11 @@ fn every_notifier_that_still_exists_has_its_block() {
             "notify \"http\" \"http-endpoint\" {\n# TODO: these members of the payload are templates in Go's language; translate them into `json`:\n#   \"c\" = \"{{.ClusterName}}\"\nurl  = \"http://h/e\"\njson = { \"a\" = \"b\" }\n}",
         ),
         (
+            "awssns",
+            r#"{"topic-arn": "arn:aws:sns:eu-west-1:0:ops", "region": "eu-west-1"}"#,
+            "notify \"sns\" \"awssns\" {\ntopic  = \"arn:aws:sns:eu-west-1:0:ops\"\nregion = \"eu-west-1\"\n}",
+        ),
+        (
             "prometheus",
             r#"{"base-urls": "[\"http://a\", \"http://b\"]"}"#,
             "notify \"alertmanager\" \"prometheus\" {\n# The second version of the API is used, whatever `endpoint` was.\nurls = [\"http://a\", \"http://b\"]\n}",
@@ -216,7 +221,7 @@ fn what_cannot_be_written_is_a_comment() {
         ("email", "# TODO: `email` (email) is on, but not all that it needs is set."),
         ("mattermost", "# TODO: `mattermost` (mattermost) logged in as a user"),
         ("influxdb", "# TODO: `influxdb` (influxdb) spoke to InfluxDB 0.8"),
-        ("awssns", "# TODO: `awssns` (awssns) is not there yet;"),
+        ("awssns", "# TODO: `awssns` (awssns) is on, but not all that it needs is set."),
         ("jsm", "# TODO: `jsm` (jsm) was in no release;"),
     ] {
         let key = format!("notifiers/{kind}/enabled");
@@ -319,4 +324,64 @@ fn the_name_of_the_cluster_is_the_first_that_somebody_chose() {
     let pairs = [("notifiers/slack/enabled", "true"), ("notifiers/slack/cluster-name", "Berlin")];
     assert!(imported(&pairs).contains("cluster = \"Berlin\""));
     assert!(!imported(&pairs[1..]).contains("Berlin"), "of a notifier that is off it does not count");
+}
+
+#[test]
+fn what_stands_in_for_the_old_program_says_where_it_is_and_by_which_ways_it_tells() {
+    let settings = settings(&[
+        ("notifiers/http-endpoint/enabled", "true"),
+        ("notifiers/http-endpoint/base-url", "http://h"),
+        ("notifiers/http-endpoint/payload", r#"{"a": "{{.ClusterName}}"}"#),
+        ("notifiers/jsm/enabled", "true"),
+        ("notifiers/hipchat/enabled", "true"),
+        ("notifiers/log/enabled", "false"),
+    ]);
+    let (receivers, remarks) = run::receivers(&settings);
+    let place = run::Place {
+        node: "n1-9000".to_owned(),
+        state_dir: "/s".to_owned(),
+        listen: "127.0.0.1:8510".to_owned(),
+        prefix: "consul-alerts/lictor/".to_owned(),
+    };
+    let start = Start::new(&Options::default(), None, |name| match name {
+        "CONSUL_HTTP_SSL" => Some("1".to_owned()),
+        "CONSUL_HTTP_SSL_VERIFY" => Some("0".to_owned()),
+        _ => None,
+    });
+    let expected = r#"node {
+  name      = "n1-9000"
+  state_dir = "/s"
+}
+
+http {
+  address = "127.0.0.1:8510"
+}
+
+consul {
+  address  = "https://localhost:8500"
+  prefix   = "consul-alerts/lictor/"
+  insecure = true
+}
+
+alerts {
+  consul {}
+  threshold {
+    for         = "60s"
+    recover_for = "60s"
+  }
+}
+
+notify "http" "http-endpoint" {
+  url = "http://h"
+}
+
+route {
+  # Profile default.
+  to = ["http-endpoint"]
+}
+"#;
+    assert_eq!(run::configuration(&settings, &start, &place, &receivers), expected);
+    let said: Vec<_> = remarks.iter().map(ToString::to_string).collect();
+    let jsm = "consul-alerts/config/notifiers/jsm is on, but not all that it needs is set; it tells nobody";
+    assert_eq!(said, [jsm], "that HipChat is gone was said when the keys were read");
 }

@@ -16,14 +16,16 @@ mod profiles;
 mod remark;
 mod start;
 pub mod state;
+mod stored;
 pub mod text;
 
 pub use checks::{Blacklist, CheckRef, Expression, Listed, THRESHOLD, Thresholds};
 pub use event::ConsulEvent;
-pub use import::import;
+pub use import::{import, run};
 pub use kv::{CONFIG, PREFIX, Settings};
 pub use message::{Message, VarOverrides, template_data};
 pub use notifiers::{CLUSTER, Field, Kind, Notifier, Shape};
 pub use profiles::{Chosen, DEFAULT_PROFILE, Profile, Receiver, Selection, Told};
 pub use remark::Remark;
 pub use start::{ALERT_ADDR, Consul, File, FileError, LogLevel, Start};
+pub use stored::Stored;

@@ -5,6 +5,7 @@ mod direct;
 mod own;
 mod service;
 mod services;
+mod sns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -99,7 +100,8 @@ fn one(decoder: &Decoder<'_>, block: &Block) -> Option<Notifier> {
         "http" => own::decode(&reader),
         _ => {
             let (name, service) = SERVICES.iter().find(|(name, _)| name == known)?;
-            service::decode(&reader, name, service)
+            let notifier = service::decode(&reader, name, service);
+            if *name == "sns" { sns::finish(&reader, notifier) } else { notifier }
         }
     }
 }

@@ -167,6 +167,7 @@ fn make(html: bool) -> Environment<'static> {
     environment.add_filter("segment", segment);
     environment.add_filter("start", start);
     environment.add_filter("bytes", bytes);
+    environment.add_filter("ascii", ascii);
     environment
 }
 
@@ -198,6 +199,28 @@ fn bytes(text: &str, most: usize) -> String {
     }
     let end = text.floor_char_boundary(most.saturating_sub('…'.len_utf8()));
     text.get(..end).unwrap_or_default().to_owned() + "…"
+}
+
+/// A text of so many characters of visible ASCII and spaces at most; what is anything else is `?`, and
+/// `...` shows that there was more.
+fn ascii(text: &str, most: usize) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            ' '..='~' => plain.push(c),
+            '…' => plain.push_str("..."),
+            '–' | '—' => plain.push('-'),
+            '‘' | '’' => plain.push('\''),
+            '“' | '”' | '„' => plain.push('"'),
+            c if c.is_whitespace() => plain.push(' '),
+            _ => plain.push('?'),
+        }
+    }
+    if plain.len() > most {
+        plain.truncate(most.saturating_sub(3));
+        plain.push_str("...");
+    }
+    plain
 }
 
 fn explain(error: &minijinja::Error, source: &str) -> TemplateError {

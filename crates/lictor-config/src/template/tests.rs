@@ -137,3 +137,17 @@ fn a_mistake_in_json_names_the_text_it_is_in() {
 fn a_path_takes_a_text_as_one_segment() {
     assert_eq!(segment("!abc:example.org/../x?y#z %ü"), "!abc:example.org%2F..%2Fx%3Fy%23z%20%25%C3%BC");
 }
+
+#[test]
+fn a_text_in_ascii_is_no_longer_than_is_asked_for() {
+    let ascii = |text: &str, most: usize| {
+        evaluate(&format!("text | ascii({most})"), &json!({ "text": text }))
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(ascii("„Größe“ – zu viel…\n", 99), "\"Gr??e\" - zu viel...");
+    assert_eq!(ascii("eine lange Zeile", 10), "eine la...");
+    assert_eq!(ascii("tab\tund \u{1b}[2J", 99), "tab und ?[2J");
+}

@@ -13,6 +13,6 @@ pub use plan::{
     AlertPlan, Batching, Inhibition, Matcher, Matchers, NotifierPlan, Pattern, Route, ServicePlan, TAG,
     Threshold,
 };
-pub use row::{Acknowledged, Case, Counters, Delivery, Rest, Sending, Silence, Told};
+pub use row::{Acknowledged, Case, Counters, Delivery, Rest, Sending, Silence, Told, Used};
 pub use step::{Command, Deliveries, Input, Output, Row, RowKey};
 pub use subject::{Report, Source, Subject, SubjectKey, digest, label, text};

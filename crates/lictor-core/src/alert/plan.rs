@@ -195,11 +195,12 @@ impl Matcher {
     }
 }
 
+/// As people write it and the API reads it: `node=n1`, `service!=/^web/,db`.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.not { "!=" } else { "=" };
         let any: Vec<_> = self.any.iter().map(ToString::to_string).collect();
-        write!(f, "{}{sign}{}", self.label, any.join("|"))
+        write!(f, "{}{sign}{}", self.label, any.join(","))
     }
 }
 
@@ -235,10 +236,30 @@ impl PartialEq for Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Exactly(text) if text.contains(',') || text.starts_with(['"', '/', '~']) => {
+                write!(f, "\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+            }
             Self::Exactly(text) => f.write_str(text),
-            Self::Regex(regex) => write!(f, "/{}/", regex.as_str()),
+            Self::Regex(regex) => write!(f, "/{}/", slashed(regex.as_str())),
         }
     }
+}
+
+/// A pattern as it stands between slashes: a comma after a slash would end it.
+fn slashed(pattern: &str) -> String {
+    if pattern.is_empty() {
+        return "(?:)".to_owned();
+    }
+    let (mut shown, mut escaped) = (String::new(), false);
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '/' && !escaped && chars.peek() == Some(&',') {
+            shown.push('\\');
+        }
+        escaped = c == '\\' && !escaped;
+        shown.push(c);
+    }
+    shown
 }
 
 impl AlertPlan {

@@ -1,6 +1,7 @@
 //! What the desk remembers: the rows of its state.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::message::{Failing, Item, Occasion, Tells};
@@ -48,6 +49,8 @@ pub struct Case {
     pub changes: VecDeque<Now>,
     /// Whether it flaps: then it counts as bad until it was good for long.
     pub flapping: bool,
+    /// When it ceased to be critical, while what follows of it is still given time to recover.
+    pub was_critical: Option<Now>,
 }
 
 /// What a receiver was told last of a subject.
@@ -171,10 +174,59 @@ impl Silence {
 }
 
 /// What was counted so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Deliveries that were made.
     pub deliveries: u64,
     /// Silences that were made without an id of their own.
     pub silences: u64,
+    /// Attempts of the notifiers that have a rate, as far as it looks back, oldest first.
+    pub used: BTreeMap<NotifierName, VecDeque<Used>>,
+}
+
+/// Attempts of a notifier, close to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// When the last of them began.
+    pub at: Now,
+    /// So many.
+    pub times: u32,
+}
+
+impl Counters {
+    /// Attempts of one notifier that are kept apart. Of a rate that allows more, those of such a
+    /// part of its time count as the last of them.
+    const APART: u32 = 64;
+
+    /// Counts an attempt, and forgets those that the rate does not look back to.
+    pub(super) fn use_one(&mut self, notifier: &NotifierName, rate: (NonZeroU32, Duration), now: Now) {
+        let (most, per) = rate;
+        let used = self.used.entry(notifier.clone()).or_default();
+        while used.front().is_some_and(|one| now.boot.since(one.at.boot) >= per) {
+            used.pop_front();
+        }
+        let part = u64::try_from((per / Self::APART).as_millis()).unwrap_or(u64::MAX).max(1);
+        let close = |one: &&mut Used| one.at.boot.as_millis() / part == now.boot.as_millis() / part;
+        match used.back_mut().filter(|_| most.get() > Self::APART).filter(close) {
+            Some(last) => *last = Used { at: now, times: last.times.saturating_add(1) },
+            None => used.push_back(Used { at: now, times: 1 }),
+        }
+    }
+
+    /// When a notifier may be used again by its rate; in the past when it may be now.
+    pub(super) fn free_at(&self, notifier: &NotifierName, rate: (NonZeroU32, Duration), now: Boot) -> Boot {
+        let (most, per) = rate;
+        let used = self.used.get(notifier).into_iter().flatten();
+        let used: Vec<_> = used.filter(|one| now.since(one.at.boot) < per).collect();
+        let mut left: u64 = used.iter().map(|one| u64::from(one.times)).sum();
+        let mut free = Boot::default();
+        for one in used {
+            if left < u64::from(most.get()) {
+                break;
+            }
+            left -= u64::from(one.times);
+            free = one.at.boot.after(per);
+        }
+        free
+    }
 }

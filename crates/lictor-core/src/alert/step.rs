@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::message::Verdict;
+use super::message::{Item, Verdict};
 use super::plan::Matchers;
 use super::row::{Case, Counters, Delivery, Sending, Silence};
 use super::subject::{Report, Source, SubjectKey};
@@ -47,6 +47,14 @@ pub enum Input {
         /// What the notifier said.
         verdict: Verdict,
     },
+    /// A message was sent by a node that was no longer the one that tells: its receivers may believe
+    /// it, whatever they were told since.
+    Late {
+        /// By this notifier.
+        notifier: NotifierName,
+        /// This was in it.
+        items: Vec<Item>,
+    },
     /// A person or the calendar asks for something.
     Command(Command),
     /// Only time has passed.
@@ -56,7 +64,7 @@ pub enum Input {
 /// What a person, or the calendar of the configuration, asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Nobody is told of these until then.
+    /// Nobody is told of these until then. It is answered with the id.
     Silence {
         /// Its id; one that is there already is replaced. `None`: a new one.
         id: Option<String>,
@@ -70,7 +78,12 @@ pub enum Command {
         comment: String,
     },
     /// A silence ends now.
-    Unsilence(String),
+    Unsilence {
+        /// Its id.
+        id: String,
+        /// Who wants it.
+        by: String,
+    },
     /// Somebody looks after it: no more reminders until it is over, or so long.
     Acknowledge {
         /// The subject.
@@ -84,10 +97,20 @@ pub enum Command {
     },
     /// Nobody looks after it any more.
     Unacknowledge(SubjectKey),
-    /// Tries waiting deliveries at once: that one, or all of a notifier, or all.
-    Retry(Deliveries),
+    /// Tries waiting deliveries at once.
+    Retry {
+        /// Which.
+        which: Deliveries,
+        /// Who wants it.
+        by: String,
+    },
     /// Gives waiting deliveries up.
-    Drop(Deliveries),
+    Drop {
+        /// Which.
+        which: Deliveries,
+        /// Who wants it.
+        by: String,
+    },
     /// Tells everything that is wrong, to these notifiers.
     Digest {
         /// The name of the digest.
@@ -142,24 +165,40 @@ impl Row {
     /// Times that are later than now are now: they are of another boot-time axis, and what waits
     /// for them would wait for the difference.
     pub(super) fn not_after(&mut self, now: Now) {
-        let clamp = |at: &mut Now| at.boot = at.boot.min(now.boot);
+        self.each_time(|at| at.boot = at.boot.min(now.boot));
+    }
+
+    /// Puts its times on the axis of `now`, by what the wall clocks showed: for a row that another
+    /// machine may have written. Two clocks that differ stretch or shorten what it waits for by
+    /// their difference.
+    pub fn rebase(&mut self, now: Now) {
+        self.each_time(|at| {
+            let age = now.wall.as_unix_millis().saturating_sub(at.wall.as_unix_millis());
+            at.boot = now.boot.before(Duration::from_millis(u64::try_from(age).unwrap_or(0)));
+        });
+    }
+
+    fn each_time(&mut self, mut change: impl FnMut(&mut Now)) {
         match self {
             Self::Case(case) => {
                 for at in [&mut case.since, &mut case.opened, &mut case.live_since, &mut case.side_since] {
-                    clamp(at);
+                    change(at);
                 }
-                case.changes.iter_mut().for_each(clamp);
-                case.told.values_mut().for_each(|told| clamp(&mut told.at));
-                case.acknowledged.iter_mut().for_each(|one| clamp(&mut one.at));
+                case.changes.iter_mut().for_each(&mut change);
+                case.told.values_mut().for_each(|told| change(&mut told.at));
+                case.acknowledged.iter_mut().for_each(|one| change(&mut one.at));
+                case.was_critical.iter_mut().for_each(&mut change);
             }
             Self::Delivery(delivery) => {
-                clamp(&mut delivery.created);
+                change(&mut delivery.created);
                 if let Sending::Waiting { since, .. } = &mut delivery.state {
-                    clamp(since);
+                    change(since);
                 }
             }
-            Self::Silence(silence) => clamp(&mut silence.from),
-            Self::Counters(_) => {}
+            Self::Silence(silence) => change(&mut silence.from),
+            Self::Counters(counters) => {
+                counters.used.values_mut().flatten().for_each(|used| change(&mut used.at));
+            }
         }
     }
 

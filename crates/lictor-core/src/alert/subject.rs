@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::row::Told;
 use crate::check::Status;
+use crate::name::NotifierName;
 
 /// Identifies what can be wrong: the same for all of its life, over restarts and on every node.
 ///
@@ -165,13 +167,15 @@ pub struct Report {
     pub maintenance: bool,
     /// It was judged by the source, with thresholds of its own: what it says counts at once.
     pub judged: bool,
+    /// What receivers were told of it elsewhere, while nobody here could be reached.
+    pub told: BTreeMap<NotifierName, Told>,
 }
 
 impl Report {
     /// A report of a subject without notes.
     pub fn new(subject: Subject, status: Status, output: impl Into<String>) -> Self {
         let (output, notes) = (output.into(), String::new());
-        Self { subject, status, output, notes, maintenance: false, judged: false }
+        Self { subject, status, output, notes, maintenance: false, judged: false, told: BTreeMap::new() }
     }
 }
 

@@ -26,6 +26,9 @@ pub enum AlertRow {
         deliveries: u64,
         /// Silences named so far.
         silences: u64,
+        /// Attempts of notifiers that have a rate: when, and how many.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        used: BTreeMap<String, Vec<(Time, u32)>>,
     },
 }
 
@@ -52,6 +55,8 @@ pub struct Case {
     told: BTreeMap<String, Told>,
     changes: Vec<Time>,
     flapping: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    was_critical: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +67,9 @@ struct Acknowledged {
     lasting_ms: Option<u64>,
 }
 
+/// What a receiver was told last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
+pub struct Told {
     status: Status,
     firing: bool,
     at: Time,
@@ -108,8 +114,9 @@ enum Tells {
     Resolved,
 }
 
+/// One subject in a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Item {
+pub struct Item {
     key: String,
     incident: String,
     title: String,
@@ -165,8 +172,11 @@ impl From<&core::Row> for AlertRow {
             core::Row::Case(case) => Self::Case(Box::new(case.into())),
             core::Row::Delivery(delivery) => Self::Delivery(Box::new(delivery.into())),
             core::Row::Silence(silence) => Self::Silence(silence.into()),
-            core::Row::Counters(core::Counters { deliveries, silences }) => {
-                Self::Counters { deliveries: *deliveries, silences: *silences }
+            core::Row::Counters(core::Counters { deliveries, silences, used }) => {
+                let used = used.iter().map(|(notifier, used)| {
+                    (notifier.to_string(), used.iter().map(|one| (one.at.into(), one.times)).collect())
+                });
+                Self::Counters { deliveries: *deliveries, silences: *silences, used: used.collect() }
             }
         }
     }
@@ -179,8 +189,13 @@ impl TryFrom<AlertRow> for core::Row {
             AlertRow::Case(case) => Self::Case((*case).try_into()?),
             AlertRow::Delivery(delivery) => Self::Delivery((*delivery).try_into()?),
             AlertRow::Silence(silence) => Self::Silence(silence.try_into()?),
-            AlertRow::Counters { deliveries, silences } => {
-                Self::Counters(core::Counters { deliveries, silences })
+            AlertRow::Counters { deliveries, silences, used } => {
+                let used = used.into_iter().map(|(notifier, used)| {
+                    let used = used.into_iter().map(|(at, times)| core::Used { at: at.into(), times });
+                    Ok((name(&notifier)?, used.collect()))
+                });
+                let used = used.collect::<Result<_, WireError>>()?;
+                Self::Counters(core::Counters { deliveries, silences, used })
             }
         })
     }
@@ -194,10 +209,7 @@ impl From<&core::Case> for Case {
             at: one.at.into(),
             lasting_ms: one.lasting.map(millis),
         });
-        let told = case.told.iter().map(|(notifier, told)| {
-            let core::Told { status, firing, at, reminders } = *told;
-            (notifier.to_string(), Told { status: status.into(), firing, at: at.into(), reminders })
-        });
+        let told = case.told.iter().map(|(notifier, told)| (notifier.to_string(), told.into()));
         Self {
             key: case.subject.key.to_string(),
             labels: case.subject.labels.clone(),
@@ -218,6 +230,7 @@ impl From<&core::Case> for Case {
             told: told.collect(),
             changes: case.changes.iter().map(|at| (*at).into()).collect(),
             flapping: case.flapping,
+            was_critical: case.was_critical.map(Into::into),
         }
     }
 }
@@ -225,10 +238,7 @@ impl From<&core::Case> for Case {
 impl TryFrom<Case> for core::Case {
     type Error = WireError;
     fn try_from(case: Case) -> Result<Self, WireError> {
-        let told = case.told.into_iter().map(|(notifier, told)| {
-            let Told { status, firing, at, reminders } = told;
-            Ok((name(&notifier)?, core::Told { status: status.into(), firing, at: at.into(), reminders }))
-        });
+        let told = case.told.into_iter().map(|(notifier, told)| Ok((name(&notifier)?, told.into())));
         let acknowledged = case.acknowledged.map(|one| core::Acknowledged {
             by: one.by,
             comment: one.comment,
@@ -257,7 +267,22 @@ impl TryFrom<Case> for core::Case {
             told: told.collect::<Result<_, WireError>>()?,
             changes: case.changes.into_iter().map(Now::from).collect(),
             flapping: case.flapping,
+            was_critical: case.was_critical.map(Now::from),
         })
+    }
+}
+
+impl From<&core::Told> for Told {
+    fn from(told: &core::Told) -> Self {
+        let core::Told { status, firing, at, reminders } = *told;
+        Self { status: status.into(), firing, at: at.into(), reminders }
+    }
+}
+
+impl From<Told> for core::Told {
+    fn from(told: Told) -> Self {
+        let Told { status, firing, at, reminders } = told;
+        Self { status: status.into(), firing, at: at.into(), reminders }
     }
 }
 
@@ -466,6 +491,7 @@ mod tests {
             told: [(lictor_core::NotifierName::new("ops").unwrap(), told)].into(),
             changes: [at(1), at(2)].into(),
             flapping: true,
+            was_critical: Some(at(8)),
         }
     }
 
@@ -517,18 +543,40 @@ mod tests {
             comment: "why".into(),
         };
         let waiting = core::Sending::Waiting { since: at(5), pause: Duration::from_secs(7) };
+        let used = [core::Used { at: at(6), times: 1 }, core::Used { at: at(7), times: 3 }].into();
+        let used = [(lictor_core::NotifierName::new("ops").unwrap(), used)].into();
         let rows = [
             core::Row::Case(case()),
             core::Row::Delivery(delivery(waiting)),
             core::Row::Delivery(delivery(core::Sending::Under)),
             core::Row::Silence(silence),
-            core::Row::Counters(core::Counters { deliveries: 9, silences: 1 }),
+            core::Row::Counters(core::Counters { deliveries: 9, silences: 1, used }),
         ];
         for row in rows {
             let bytes = super::super::encode(&AlertRow::from(&row)).unwrap();
             let read: AlertRow = super::super::decode(&bytes).unwrap();
             assert_eq!(core::Row::try_from(read).unwrap(), row);
         }
+    }
+
+    #[test]
+    fn a_row_of_an_older_version_is_read() {
+        let read = |text: &str| super::super::decode::<AlertRow>(text.as_bytes()).unwrap().try_into();
+        let counters = core::Counters { deliveries: 9, silences: 1, used: BTreeMap::new() };
+        let row: Result<core::Row, WireError> =
+            read(r#"{"v":1,"kind":"counters","deliveries":9,"silences":1}"#);
+        assert_eq!(row.unwrap(), core::Row::Counters(counters));
+        let without = core::Row::Case(core::Case { was_critical: None, ..case() });
+        let bytes = super::super::encode(&AlertRow::from(&without)).unwrap();
+        assert!(!String::from_utf8(bytes).unwrap().contains("was_critical"));
+    }
+
+    #[test]
+    fn an_event_without_who_wanted_it_is_read() {
+        let silenced = r#"{"kind":"silenced","id":"s1","when":"node=n1","until_ms":null}"#;
+        let what: super::super::What = serde_json::from_str(silenced).unwrap();
+        let what = lictor_core::What::try_from(what).unwrap();
+        assert_eq!(what.to_string(), "silence s1 is over: node=n1");
     }
 
     #[test]

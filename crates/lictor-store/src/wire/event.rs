@@ -400,6 +400,8 @@ pub enum What {
         id: String,
         when: String,
         until_ms: Option<u64>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
     Acknowledged {
         subject: String,
@@ -517,7 +519,9 @@ impl From<&core::What> for What {
             W::NotTold { notifier, delivery, why, next } => {
                 Self::NotTold { notifier: notifier.to_string(), delivery: delivery.0, why, next }
             }
-            W::Silenced { id, when, until } => Self::Silenced { id, when, until_ms: until.map(millis) },
+            W::Silenced { id, when, until, by } => {
+                Self::Silenced { id, when, until_ms: until.map(millis), by }
+            }
             W::Acknowledged { subject, by } => Self::Acknowledged { subject, by },
             W::TakenOver { remedy, step, from } => {
                 Self::TakenOver { remedy: remedy.to_string(), step: step.to_string(), from }
@@ -606,8 +610,8 @@ impl TryFrom<What> for core::What {
             W::NotTold { notifier, delivery, why, next } => {
                 Self::NotTold { notifier: name(&notifier)?, delivery: DeliveryId(delivery), why, next }
             }
-            W::Silenced { id, when, until_ms } => {
-                Self::Silenced { id, when, until: until_ms.map(Duration::from_millis) }
+            W::Silenced { id, when, until_ms, by } => {
+                Self::Silenced { id, when, until: until_ms.map(Duration::from_millis), by }
             }
             W::Acknowledged { subject, by } => Self::Acknowledged { subject, by },
             W::TakenOver { remedy, step, from } => {

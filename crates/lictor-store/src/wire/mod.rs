@@ -7,6 +7,7 @@
 
 mod alert;
 mod copy;
+mod desk;
 mod event;
 mod lease;
 mod meta;
@@ -15,6 +16,7 @@ mod row;
 
 pub use alert::AlertRow;
 pub use copy::{Canary, Copy, Owner};
+pub use desk::{Answer, Ask, Said, Term};
 pub use event::{Ending, Event, Evidence, Hold, Holding, Mode, Outcome, What};
 pub use lease::Lease;
 pub use meta::{Anchor, Live, Made, Position};

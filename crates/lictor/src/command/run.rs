@@ -41,6 +41,8 @@ pub(crate) fn start(
             shim: shim()?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             new_node,
+            tell: None,
+            predecessor: None,
         };
         let agent = Agent::start(settings).await.map_err(|error| refused(&error))?;
         tracing::info!(address = %agent.address(), "ready");

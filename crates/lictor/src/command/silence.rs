@@ -33,6 +33,7 @@ struct Silence {
 #[derive(Deserialize)]
 struct Made {
     message: String,
+    id: Option<String>,
     silence: Option<Silence>,
 }
 
@@ -52,7 +53,7 @@ async fn add(args: &SilenceAdd, terminal: &Terminal) -> Result<(), Failure> {
         "matchers": args.matchers, "for": args.lasting, "comment": args.comment, "by": args.by,
     }));
     let answer = Client::new(&args.agent)?.post_with("/v1/alerts/silences", &body).await?;
-    let Some(Made { message, silence }) = unless_json(args.agent.format, answer)? else { return Ok(()) };
+    let Some(Made { message, id, silence }) = unless_json(args.agent.format, answer)? else { return Ok(()) };
     if let Some(silence) = silence {
         terminal.say(&match silence.alerts {
             0 => format!("it fits nothing that is wrong now; it ends {}", local(&silence.until)),
@@ -60,7 +61,9 @@ async fn add(args: &SilenceAdd, terminal: &Terminal) -> Result<(), Failure> {
             more => format!("it fits {more} alerts now; it ends {}", local(&silence.until)),
         });
     }
-    Terminal::data(&message)
+    let Some(id) = id else { return Terminal::data(&message) };
+    terminal.say(&message);
+    Terminal::data(&id)
 }
 
 async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {

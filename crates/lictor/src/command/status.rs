@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Status as Args;
 use crate::client::{Client, typed};
+use crate::command::alerts::summary as alerts_summary;
 use crate::command::events::{LIST, local};
 use crate::command::follow::Follow;
 use crate::exit::{Exit, Failure};
@@ -45,12 +46,15 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let checks = client.get("/v1/checks", &[]).await?;
     let open = [("open", "true".to_owned())];
     let incidents = client.get("/v1/incidents", &open).await?;
+    // How the alerts stand may be known to another node only, and that be out of reach.
+    let alerts = client.get("/v1/alerts", &[]).await.ok();
     if args.agent.format == Format::Json {
         let list = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
         let shown = json!({
             "status": status,
             "checks": list(&checks, "checks"),
             "incidents": list(&incidents, "incidents"),
+            "alerts": alerts,
         });
         Terminal::json(&shown)?;
         let status: Status = typed(status)?;
@@ -60,6 +64,10 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let Checks { mut checks } = typed(checks)?;
     let Incidents { incidents } = typed(incidents)?;
     let mut lines = headline(&status, terminal);
+    match alerts {
+        Some(alerts) => lines.extend(alerts_summary(alerts, terminal)?),
+        None => lines.push(terminal.alarm("alerts: the agent cannot say how they stand")),
+    }
     if !incidents.is_empty() {
         let heading = terminal.heading("Open incidents");
         lines.extend([String::new(), heading, incident_table(&incidents, terminal)]);

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod alerts;
+mod alerts_long;
 mod backtest;
 mod clock;
 mod consul;
+mod consul_alerts;
+mod consul_alerts_move;
 mod crash;
 mod full_disk;
 mod help;
@@ -21,5 +24,7 @@ mod node;
 mod notifiers;
 mod rule_test;
 mod site;
+mod together;
 mod trouble;
 mod webhook;
+mod wire;

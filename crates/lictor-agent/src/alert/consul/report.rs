@@ -53,6 +53,7 @@ pub(super) fn report(datacenter: &str, check: &Check) -> Report {
         output,
         notes: clean(&check.notes, OUTPUT),
         maintenance: old_maintenance || is_maintenance,
+        told: std::collections::BTreeMap::new(),
         judged: false,
     }
 }

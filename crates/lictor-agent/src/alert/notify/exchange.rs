@@ -27,6 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(86_400);
 /// Shorter texts are not looked for when secrets are taken out: they would be found everywhere.
 const SHORTEST: usize = 4;
 
+/// Refusals of AWS that are over some time later: too much at once, a clock that is being set, a token
+/// that is being renewed.
+const PASSING: [&str; 6] = [
+    "<Code>Throttl",
+    "<Code>KMSThrottling",
+    "<Code>RequestExpired<",
+    "<Code>ExpiredToken",
+    "Signature expired",
+    "Signature not yet current",
+];
+
 /// How an exchange ended.
 #[derive(Debug)]
 pub(super) struct Outcome {
@@ -117,7 +128,7 @@ fn judge(accept: &Accepts, status: u16, headers: &HeaderMap, body: &Read, said: 
     let after = || retry_after(headers, answer.as_ref(), now);
     let wanted = match accept {
         Accepts::Status(ranges) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&status)),
-        Accepts::Flag(_) => (200..300).contains(&status),
+        Accepts::Flag(_) | Accepts::Aws => (200..300).contains(&status),
     };
     let why = if said.is_empty() { format!("status {status}") } else { format!("status {status}: {said}") };
     if wanted {
@@ -133,7 +144,9 @@ fn judge(accept: &Accepts, status: u16, headers: &HeaderMap, body: &Read, said: 
     }
     match status {
         300..=499 => {
-            let for_good = matches!(status, 400 | 401 | 403 | 404 | 413 | 422);
+            let text = String::from_utf8_lossy(bytes);
+            let passing = *accept == Accepts::Aws && PASSING.iter().any(|word| text.contains(word));
+            let for_good = !passing && matches!(status, 400 | 401 | 403 | 404 | 413 | 422);
             judged(status, Verdict::Refused { why, retry_after: after(), for_good })
         }
         _ => unclear(Some(status), why, after()),
@@ -289,6 +302,25 @@ mod tests {
         ));
         assert!(matches!(said(r#"{"ok":false,"error":"fatal_error"}"#), Verdict::Unclear { .. }));
         assert!(matches!(said("<html>"), Verdict::Unclear { .. }));
+    }
+
+    #[test]
+    fn a_refusal_of_aws_says_by_its_code_whether_it_is_for_good() {
+        let said = |status: u16, code: &str| {
+            let body = format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code></Error></ErrorResponse>"
+            );
+            match said(&Accepts::Aws, status, &[], &body) {
+                Verdict::Refused { for_good, .. } => for_good,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(said(403, "InvalidClientTokenId") && said(404, "NotFound") && said(400, "InvalidParameter"));
+        assert!(!said(400, "Throttling") && !said(400, "ThrottlingException") && !said(403, "ExpiredToken"));
+        assert!(!said(
+            403,
+            "SignatureDoesNotMatch</Code><Message>Signature expired: 1 is now earlier than 2"
+        ));
     }
 
     #[test]

@@ -23,8 +23,13 @@ const SHOWN: usize = 500;
 
 /// Appends a message.
 pub(super) async fn tell(notifier: &Notifier, log: &LogFile, message: &Message) -> Verdict {
+    write(notifier, log, lines(notifier, log, message)).await
+}
+
+/// Appends lines.
+pub(super) async fn write(notifier: &Notifier, log: &LogFile, lines: String) -> Verdict {
     let deadline = Instant::now() + notifier.timeout;
-    let (path, lines) = (log.path.clone(), lines(notifier, log, message));
+    let path = log.path.clone();
     let written = aside(move || append(&path, &lines));
     match timeout_at(deadline, written).await {
         Ok(Ok(())) => Verdict::Accepted,

@@ -10,14 +10,17 @@
 //! | 300 to 499 | refused; for good with 400, 401, 403, 404, 413 and 422 |
 //! | 500 and more, no answer in time, an answer that breaks off or says nothing | unclear |
 
+mod credentials;
 mod exchange;
 mod file;
 mod labels;
+mod made;
 mod mail;
 mod points;
 mod program;
 mod request;
 mod service;
+mod signature;
 mod smtp;
 mod table;
 mod texts;
@@ -37,6 +40,7 @@ use lictor_core::alert::{Message, Verdict};
 use serde::Serialize;
 
 use crate::clock::Clock;
+pub use made::{Made, Post, Ran, run};
 use request::{Revealed, requests};
 use service::Clients;
 
@@ -81,10 +85,7 @@ impl Notifiers {
 
     /// Makes one attempt to tell a message.
     pub async fn send(&self, notifier: &NotifierName, message: &Message) -> Verdict {
-        let Some((notifier, clients)) = self.known.get(notifier) else {
-            let why = format!("there is no notifier `{notifier}` any more");
-            return Verdict::Refused { why, retry_after: None, for_good: true };
-        };
+        let Some((notifier, clients)) = self.known.get(notifier) else { return missing(notifier) };
         match &notifier.kind {
             NotifierKind::Email(email) => smtp::tell(notifier, email, message).await,
             NotifierKind::Log(log) => file::tell(notifier, log, message).await,
@@ -107,6 +108,11 @@ impl Notifiers {
         let (notifier, _) = self.known.get(notifier)?;
         Some(preview(notifier, message))
     }
+}
+
+fn missing(notifier: &NotifierName) -> Verdict {
+    let why = format!("there is no notifier `{notifier}` any more");
+    Verdict::Refused { why, retry_after: None, for_good: true }
 }
 
 fn preview(notifier: &Notifier, message: &Message) -> Result<Vec<Preview>, String> {
@@ -141,11 +147,16 @@ fn preview(notifier: &Notifier, message: &Message) -> Result<Vec<Preview>, Strin
 
 fn shown(notifier: &Notifier, service: &Service, message: &Message) -> Result<Vec<Preview>, String> {
     let made = requests(notifier, service, message, &Revealed::masked(service))?;
-    let one = |request: request::Request| Preview {
-        method: request.method,
-        url: request.url.to_string(),
-        headers: request.headers,
-        body: request.body,
+    let one = |mut request: request::Request| {
+        if request.signed {
+            request.headers.insert("authorization".to_owned(), "AWS4-HMAC-SHA256 ***".to_owned());
+        }
+        Preview {
+            method: request.method,
+            url: request.url.to_string(),
+            headers: request.headers,
+            body: request.body,
+        }
     };
     Ok(made.into_iter().flatten().map(one).collect())
 }

@@ -9,6 +9,7 @@ use lictor_core::alert::{Item, Message};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::credentials::Credentials;
 use super::points::points;
 use super::table::{Accept, Ask, Body, OWN, Row, row};
 use super::texts::{bare, texts};
@@ -22,6 +23,8 @@ pub(super) struct Request {
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: String,
     pub(super) accept: Accepts,
+    /// Whether it is signed when it is sent.
+    pub(super) signed: bool,
 }
 
 /// Which answers mean that a request was accepted.
@@ -31,6 +34,8 @@ pub(super) enum Accepts {
     Status(Vec<(u16, u16)>),
     /// A status of success, and JSON in which this entry is true.
     Flag(&'static str),
+    /// A status of success; whether a refusal is for good is said by its code.
+    Aws,
 }
 
 /// The secrets of a service, read at one moment.
@@ -39,6 +44,8 @@ pub(super) struct Revealed {
     settings: Map<String, Value>,
     endpoints: Vec<String>,
     headers: Vec<(String, String)>,
+    /// What requests are signed with.
+    pub(super) credentials: Option<Credentials>,
     /// What must not be shown.
     pub(super) secrets: Vec<String>,
 }
@@ -52,7 +59,13 @@ impl Revealed {
     /// # Errors
     /// Names the file that cannot be read.
     pub(super) fn read(service: &Service) -> Result<Self, String> {
-        Self::by(service, |secret| secret.reveal().map_err(|error| error.to_string()))
+        let mut found = Self::by(service, |secret| secret.reveal().map_err(|error| error.to_string()))?;
+        if service.kind == "sns" {
+            let credentials = Credentials::find(&found.settings, |name| std::env::var(name).ok())?;
+            found.secrets.extend(credentials.secrets());
+            found.credentials = Some(credentials);
+        }
+        Ok(found)
     }
 
     /// Masks in their places; of a secret address its server stays.
@@ -69,6 +82,11 @@ impl Revealed {
             }
         }
         masked
+    }
+
+    /// A setting that is a text.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name)?.as_str()
     }
 
     fn by(
@@ -105,7 +123,7 @@ impl Revealed {
             secrets.push(text.clone());
             headers.push((name.to_ascii_lowercase(), text));
         }
-        Ok(Self { settings, endpoints, headers, secrets })
+        Ok(Self { settings, endpoints, headers, credentials: None, secrets })
     }
 }
 
@@ -205,6 +223,7 @@ impl Maker<'_> {
                 headers: self.added(headers),
                 body,
                 accept: Accepts::Status(own.status.clone()),
+                signed: false,
             });
             return Ok(());
         }
@@ -231,7 +250,8 @@ impl Maker<'_> {
                 let field = |(name, template): &(&str, &str)| {
                     Ok(((*name).to_owned(), self.text(&Template::trusted(template))?))
                 };
-                let fields = fields.iter().map(field).collect::<Result<Vec<_>, String>>()?;
+                let mut fields = fields.iter().map(field).collect::<Result<Vec<_>, String>>()?;
+                fields.retain(|(_, value)| !value.is_empty());
                 (form(&fields), "application/x-www-form-urlencoded")
             }
             Body::Points => (
@@ -258,7 +278,9 @@ impl Maker<'_> {
             accept: match ask.accept {
                 Accept::Success => Accepts::Status(vec![(200, 299)]),
                 Accept::Flag(name) => Accepts::Flag(name),
+                Accept::Aws => Accepts::Aws,
             },
+            signed: ask.signed,
         }))
     }
 
@@ -280,7 +302,7 @@ impl Maker<'_> {
     }
 
     fn setting(&self, name: &str) -> Option<&str> {
-        self.revealed.settings.get(name)?.as_str()
+        self.revealed.setting(name)
     }
 
     fn json(&self, shape: &Shape) -> Result<String, String> {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{Outcome, exchange, never};
 use super::request::{Request, Revealed, requests};
+use super::signature;
 use crate::remote::{Reach, aside, place};
 
 /// The clients of one notifier, by the server they go to.
@@ -66,7 +67,10 @@ async fn attempt(
     };
     let one = |requests: Vec<Request>| async move {
         let mut last = None;
-        for request in requests {
+        for mut request in requests {
+            if let Err(why) = signature::add(&mut request, revealed, now) {
+                return Some(never(why));
+            }
             let outcome = send(service, &request, clients, revealed, deadline, notifier.timeout, now).await;
             let accepted = outcome.verdict == Verdict::Accepted;
             last = Some(outcome);
@@ -95,7 +99,7 @@ fn worse(one: Outcome, other: Outcome) -> Outcome {
     if first { one } else { other }
 }
 
-async fn send(
+pub(super) async fn send(
     service: &Service,
     request: &Request,
     clients: &Clients,

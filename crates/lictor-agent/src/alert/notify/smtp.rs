@@ -44,21 +44,25 @@ impl Failed {
     }
 }
 
-/// Hands a message to the mail server. When it does not know our password and that has changed
-/// meanwhile, once more.
+/// Hands a message to the mail server.
 pub(super) async fn tell(notifier: &Notifier, email: &Email, message: &Message) -> Verdict {
+    match Mail::of(notifier, email, message).encoded(email, message) {
+        Ok(mail) => hand_over(notifier, email, &mail).await,
+        Err(why) => Verdict::Refused { why, retry_after: None, for_good: true },
+    }
+}
+
+/// Hands a mail to the mail server. When it does not know our password and that has changed
+/// meanwhile, once more.
+pub(super) async fn hand_over(notifier: &Notifier, email: &Email, mail: &lettre::Message) -> Verdict {
     let deadline = Instant::now() + notifier.timeout;
-    let mail = match Mail::of(notifier, email, message).encoded(email, message) {
-        Ok(mail) => mail,
-        Err(why) => return Verdict::Refused { why, retry_after: None, for_good: true },
-    };
     let mut password = match reveal(email, deadline).await {
         Ok(password) => password,
         Err(why) => return refused(&Failed::before(why), &[]),
     };
     loop {
         let secrets: Vec<String> = password.iter().cloned().collect();
-        let opened = open(email, &mail, password.clone(), notifier.timeout);
+        let opened = open(email, mail, password.clone(), notifier.timeout);
         let mut connection = match timeout_at(deadline, opened).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(failed)) => {

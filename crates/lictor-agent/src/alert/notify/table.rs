@@ -35,6 +35,8 @@ pub(super) struct Ask {
     pub(super) basic: bool,
     pub(super) body: Body,
     pub(super) accept: Accept,
+    /// Whether it is signed as the services of AWS want it.
+    pub(super) signed: bool,
 }
 
 /// A body.
@@ -42,7 +44,7 @@ pub(super) struct Ask {
 pub(super) enum Body {
     /// JSON with templates in it.
     Json(&'static str),
-    /// The fields of a form.
+    /// The fields of a form. An empty value leaves the field out.
     Form(&'static [(&'static str, &'static str)]),
     /// The points of InfluxDB's line protocol.
     Points,
@@ -55,6 +57,8 @@ pub(super) enum Accept {
     Success,
     /// The same, and JSON in which this entry is true.
     Flag(&'static str),
+    /// A status from 200 to 299; whether a refusal is for good is said by its code.
+    Aws,
 }
 
 /// How long a text may be.
@@ -94,6 +98,7 @@ const ASK: Ask = Ask {
     basic: false,
     body: Body::Form(&[]),
     accept: Accept::Success,
+    signed: false,
 };
 
 /// What the user of `notify "http"` describes is cut only to this.
@@ -432,6 +437,26 @@ pub(super) const ROWS: &[Row] = &[
                 ..ASK
             },
         ],
+        ..ROW
+    },
+    Row {
+        kind: "sns",
+        // One unit of what is charged; 256 KiB are allowed.
+        text: Room::Bytes(64_000),
+        requests: &[Ask {
+            body: Body::Form(&[
+                ("Action", "Publish"),
+                ("Version", "2010-03-31"),
+                ("TopicArn", "{{ set.topic }}"),
+                ("Subject", "{{ title | ascii(99) }}"),
+                ("Message", "{{ text or title }}"),
+                ("MessageGroupId", "{% if set.topic[-5:] == '.fifo' %}lictor{% endif %}"),
+                ("MessageDeduplicationId", "{% if set.topic[-5:] == '.fifo' %}{{ id }}{% endif %}"),
+            ]),
+            accept: Accept::Aws,
+            signed: true,
+            ..ASK
+        }],
         ..ROW
     },
     Row {

@@ -164,6 +164,7 @@ fn restarted(desk: &Desk, now: Now) -> (Book, Vec<Report>) {
     let case = |case: &lictor_core::alert::Case| (case.clone(), desk.muted(case));
     let view = AlertView {
         at: now,
+        seat: Seat::Local,
         plan: Arc::clone(desk.plan()),
         cases: desk.cases().iter().map(|(key, one)| (key.clone(), case(one))).collect(),
         deliveries: desk.deliveries().clone(),

@@ -6,8 +6,7 @@ use lictor_core::alert::{Case, Delivery, Mute, Sending, Tells};
 use lictor_core::{Now, Wall};
 use serde::Serialize;
 
-use crate::alert::AlertView;
-use crate::web::alerts::matcher;
+use crate::alert::{AlertView, Seat};
 use crate::web::text::{millis, rfc3339};
 
 /// `GET /v1/alerts`.
@@ -20,6 +19,37 @@ pub(in crate::web) struct Alerts {
     /// Why nothing can be recorded, and so nothing is told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) cannot_record: Option<String>,
+    /// Who tells.
+    pub(in crate::web) teller: Teller,
+    /// So many notifiers are configured.
+    pub(in crate::web) notifiers: usize,
+    /// So many messages are on their way.
+    pub(in crate::web) queued: usize,
+}
+
+/// Who tells.
+#[derive(Debug, Serialize)]
+pub(in crate::web) struct Teller {
+    /// `alone`: this node, of its own. Of nodes that share their alerts: `this`, `other` or `nobody`.
+    pub(in crate::web) who: &'static str,
+    /// The other node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) node: Option<String>,
+    /// Why nobody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) why: Option<String>,
+}
+
+impl From<&Seat> for Teller {
+    fn from(seat: &Seat) -> Self {
+        let (who, node, why) = match seat {
+            Seat::Local => ("alone", None, None),
+            Seat::Ours { .. } => ("this", None, None),
+            Seat::Other { holder } => ("other", Some(holder.clone()), None),
+            Seat::Nobody { why } => ("nobody", None, Some(why.clone())),
+        };
+        Self { who, node, why }
+    }
 }
 
 /// A source that cannot be asked.
@@ -184,6 +214,9 @@ impl Alerts {
             alerts: shown.map(|(case, mute)| Alert::new(case, mute.as_ref(), view.at)).collect(),
             lost: lost(view),
             cannot_record: view.cannot_record.clone(),
+            teller: (&view.seat).into(),
+            notifiers: view.plan.notifiers.len(),
+            queued: view.deliveries.len(),
         }
     }
 }
@@ -323,7 +356,7 @@ impl Silence {
             |(case, _): &&(Case, Option<Mute>)| state(case) != "over" && silence.when.hold(&case.subject);
         Self {
             id: silence.id.clone(),
-            matchers: silence.when.0.iter().map(matcher::text).collect(),
+            matchers: silence.when.0.iter().map(ToString::to_string).collect(),
             from: rfc3339(silence.from.wall),
             until: rfc3339(after(silence.from.wall, millis(silence.lasting))),
             ends_in_ms: millis(silence.ends().since(view.at.boot)),

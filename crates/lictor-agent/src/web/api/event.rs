@@ -197,9 +197,9 @@ impl Detail {
             What::NotTold { notifier, why, next, .. } => {
                 Self { target: text(notifier), why: text(why), to: text(next), ..none }
             }
-            What::Silenced { id, when, until } => {
-                let after_ms = until.map(millis);
-                Self { target: text(id), why: text(when), after_ms, ..none }
+            What::Silenced { id, when, until, by } => {
+                let (after_ms, from) = (until.map(millis), (!by.is_empty()).then(|| by.clone()));
+                Self { target: text(id), why: text(when), after_ms, from, ..none }
             }
             What::Acknowledged { subject, by } => Self { target: text(subject), from: by.clone(), ..none },
             What::SharedState { of, why } => Self { target: text(of), why: text(why), ..none },

@@ -3,7 +3,7 @@
 use lictor_core::Status;
 
 use super::Gauges;
-use crate::alert::AlertView;
+use crate::alert::{AlertView, Seat};
 
 pub(super) fn render(gauges: &mut Gauges<'_>, view: &AlertView) {
     gauges.family("lictor_alerts", "What is wrong by the status that counts");
@@ -23,6 +23,10 @@ pub(super) fn render(gauges: &mut Gauges<'_>, view: &AlertView) {
     gauges.line("lictor_alert_silences", &[], view.silences.len());
     gauges.family("lictor_alert_sources_lost", "Sources of alerts that cannot be asked");
     gauges.line("lictor_alert_sources_lost", &[], view.lost.len());
+    if view.seat != Seat::Local {
+        gauges.family("lictor_alerts_teller", "Whether this node tells for all that share their alerts");
+        gauges.line("lictor_alerts_teller", &[], u8::from(matches!(view.seat, Seat::Ours { .. })));
+    }
     gauges.family("lictor_alerts_cannot_record", "Whether alerts cannot be recorded, so nobody is told");
     gauges.line("lictor_alerts_cannot_record", &[], u8::from(view.cannot_record.is_some()));
 }

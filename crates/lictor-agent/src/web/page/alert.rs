@@ -6,7 +6,7 @@ use lictor_core::alert::{Case, Delivery, Mute, Sending};
 use lictor_core::{Now, Status};
 
 use super::model::TEXT;
-use crate::alert::AlertView;
+use crate::alert::{AlertView, Seat};
 use crate::web::Site;
 use crate::web::api;
 use crate::web::text::{ago, count, millis, rfc3339, span, thousands, utc, visible};
@@ -22,6 +22,10 @@ pub(super) struct Section {
     /// Why the state of the alerts cannot be shown.
     pub(super) missing: Option<String>,
     pub(super) cannot_record: Option<String>,
+    /// Which other node tells.
+    pub(super) teller: Option<String>,
+    /// Why no node does.
+    pub(super) nobody: Option<String>,
     /// Sources that cannot be asked, and why.
     pub(super) lost: Vec<(String, String)>,
     pub(super) alerts: Vec<AlertRow>,
@@ -102,6 +106,14 @@ impl Section {
         Self {
             missing: None,
             cannot_record: view.cannot_record.as_ref().map(|why| visible(why, TEXT)),
+            teller: match &view.seat {
+                Seat::Other { holder } => Some(visible(holder, 130)),
+                Seat::Local | Seat::Ours { .. } | Seat::Nobody { .. } => None,
+            },
+            nobody: match &view.seat {
+                Seat::Nobody { why } => Some(visible(why, TEXT)),
+                Seat::Local | Seat::Ours { .. } | Seat::Other { .. } => None,
+            },
             lost: lost.collect(),
             more_alerts: wrong.len().saturating_sub(few(ALERTS)),
             alerts: wrong
@@ -122,6 +134,7 @@ impl Section {
         !self.notifiers
             && self.missing.is_none()
             && self.cannot_record.is_none()
+            && self.nobody.is_none()
             && self.lost.is_empty()
             && self.alerts.is_empty()
             && self.queue.is_empty()

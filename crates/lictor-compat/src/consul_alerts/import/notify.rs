@@ -11,6 +11,18 @@ use super::hcl::{Writer, list, quoted};
 /// Writes a block for each receiver that a profile can have, and names it.
 pub(super) fn blocks(settings: &Settings, out: &mut Writer) -> Names {
     let mut names = Names::new();
+    for (name, receiver) in named(settings) {
+        if write(&receiver, &name, out) {
+            names.insert(receiver, name);
+        }
+    }
+    names
+}
+
+/// Each receiver that a profile can have, once, with its name.
+pub(super) fn named(settings: &Settings) -> Vec<(String, Receiver)> {
+    let mut named: Vec<(String, Receiver)> = Vec::new();
+    let mut known = BTreeSet::new();
     let mut taken = BTreeSet::new();
     let usual = settings.receivers(None).into_iter().map(|receiver| (String::new(), receiver));
     let of_profiles = settings.profiles.iter().flat_map(|(name, profile)| {
@@ -18,15 +30,12 @@ pub(super) fn blocks(settings: &Settings, out: &mut Writer) -> Names {
         receivers.map(move |receiver| (format!("-{name}"), receiver))
     });
     for (suffix, receiver) in usual.chain(of_profiles) {
-        if names.contains_key(&receiver) {
-            continue;
-        }
-        let name = unused(&format!("{}{suffix}", receiver.name()), &mut taken);
-        if write(&receiver, &name, out) {
-            names.insert(receiver, name);
+        if known.insert(receiver.clone()) {
+            let name = unused(&format!("{}{suffix}", receiver.name()), &mut taken);
+            named.push((name, receiver));
         }
     }
-    names
+    named
 }
 
 /// The name with what a name may have, once.
@@ -60,7 +69,10 @@ fn write(receiver: &Receiver, name: &str, out: &mut Writer) -> bool {
         return false;
     }
     match notifier.kind {
-        Kind::Email => block(out, "email", name, |out| email(notifier, out)),
+        Kind::Email => block(out, "email", name, |out| {
+            template(notifier, out);
+            email(notifier, out);
+        }),
         Kind::Log => block(out, "log", name, |out| out.text("path", notifier.text("path"))),
         Kind::Slack => block(out, "slack", name, |out| {
             out.secret("webhook", notifier.text("url"));
@@ -95,10 +107,14 @@ fn write(receiver: &Receiver, name: &str, out: &mut Writer) -> bool {
             let urls: Vec<_> = notifier.list("base-urls").iter().map(|url| quoted(url)).collect();
             out.set("urls", &list(&urls));
         }),
+        Kind::Awssns => block(out, "sns", name, |out| {
+            template(notifier, out);
+            out.text("topic", notifier.text("topic-arn"));
+            out.text("region", notifier.text("region"));
+        }),
         Kind::Influxdb
         | Kind::Mattermost
         | Kind::Hipchat
-        | Kind::Awssns
         | Kind::Alerta
         | Kind::Elasticsearch
         | Kind::Jsm => {
@@ -108,7 +124,7 @@ fn write(receiver: &Receiver, name: &str, out: &mut Writer) -> bool {
     true
 }
 
-fn block(out: &mut Writer, kind: &str, name: &str, body: impl FnOnce(&mut Writer)) {
+pub(super) fn block(out: &mut Writer, kind: &str, name: &str, body: impl FnOnce(&mut Writer)) {
     out.block(&format!("notify {} {}", quoted(kind), quoted(name)), body);
 }
 
@@ -125,9 +141,7 @@ fn impossible(notifier: &Notifier) -> Option<&'static str> {
         Kind::Pagerduty => needs(&["service-key"]),
         Kind::Opsgenie | Kind::Ilert => needs(&["api-key"]),
         Kind::Victorops => needs(&["api-key", "routing-key"]),
-        Kind::Awssns => Some(
-            "is not there yet; write `notify \"exec\"` with a program that publishes, or `notify \"http\"`.",
-        ),
+        Kind::Awssns => needs(&["topic-arn"]),
         Kind::HttpEndpoint => needs(&["base-url"]),
         Kind::Prometheus => needs(&["base-urls"]),
         Kind::Hipchat => Some("was a service that no longer exists."),
@@ -149,8 +163,7 @@ fn impossible(notifier: &Notifier) -> Option<&'static str> {
     }
 }
 
-fn email(notifier: &Notifier, out: &mut Writer) {
-    template(notifier, out);
+pub(super) fn email(notifier: &Notifier, out: &mut Writer) {
     let port = notifier.number("port");
     out.text("host", notifier.text("url"));
     if port > 0 {

@@ -282,6 +282,30 @@ pub(super) const SERVICES: &[(&str, Kindred)] = &[
         ],
         ..PLAIN
     }),
+    ("sns", Kindred {
+        schema: &Schema {
+            doc: "A topic of Amazon SNS. Without `access_key` and `credentials_file` the credentials are those of the \
+                  environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`), or else of the file that \
+                  `AWS_SHARED_CREDENTIALS_FILE` names, `~/.aws/credentials` unless it is set. What they may do is \
+                  `sns:Publish` on the topic.",
+            groups: &[&[
+                text("topic", "The ARN of the topic.").required(),
+                secret("access_key", "The id of the access key."),
+                secret("secret_key", "The secret access key."),
+                secret("session_token", "The token of temporary credentials."),
+                Attribute::new("credentials_file", Kind::Path, "A credentials file as the programs of AWS have it."),
+                text("profile", "Which profile of a credentials file.")
+                    .default_words("`AWS_PROFILE` of the environment, or `default`"),
+                text("region", "The region.").default_words("that of the topic"),
+                url("Where SNS is.").default_words("`https://sns.REGION.amazonaws.com`"),
+            ], COMMON, HTTP],
+            example: "notify \"sns\" \"ops\" {\n  topic           = \"arn:aws:sns:eu-central-1:123456789012:ops\"\n  access_key_file = \"/etc/lictor/aws-key\"\n  secret_key_file = \"/etc/lictor/aws-secret\"\n}",
+            ..SCHEMA
+        },
+        url: "https://sns.amazonaws.com",
+        needs: &[("access_key", "secret_key"), ("secret_key", "access_key"), ("session_token", "access_key")],
+        ..PLAIN
+    }),
     ("alertmanager", Kindred {
         schema: &Schema {
             doc: "Alertmanagers of Prometheus (API v2): all of a cluster are told, and all must take it.",

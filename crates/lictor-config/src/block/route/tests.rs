@@ -75,7 +75,7 @@ fn everything_is_taken_over() {
     let route = &routes[0];
     assert_eq!(
         route.when.to_string(),
-        "check=c, service=/s/, node=n|m, datacenter=d, source=consul, tag=t, team=x, node!=lab"
+        "check=c, service=/s/, node=n,m, datacenter=d, source=consul, tag=t, team=x, node!=lab"
     );
     assert_eq!((route.name.as_str(), route.status.len(), route.to.len()), ("night", 2, 2));
     assert_eq!(route.group_by, ["node", "team"]);

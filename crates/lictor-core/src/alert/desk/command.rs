@@ -24,11 +24,11 @@ impl Desk {
                 let silence = Silence { id, when, from: turn.now, lasting, by, comment };
                 Ok(self.silence(silence, turn))
             }
-            Command::Unsilence(id) => {
+            Command::Unsilence { id, by } => {
                 if !self.silences.contains_key(&id) {
                     return Err(Refusal::NotFound(format!("there is no silence `{id}`")));
                 }
-                self.silence_over(&id, turn);
+                self.silence_over(&id, &by, turn);
                 Ok(format!("silence {id} is over"))
             }
             Command::Acknowledge { subject, by, comment, lasting } => {
@@ -36,11 +36,12 @@ impl Desk {
                 self.acknowledge(&subject, Some(one), turn)
             }
             Command::Unacknowledge(subject) => self.acknowledge(&subject, None, turn),
-            Command::Retry(deliveries) => Ok(self.retry(&deliveries, turn)?),
-            Command::Drop(deliveries) => {
-                let found = self.waiting(&deliveries)?;
+            Command::Retry { which, by } => self.retry(&which, &by, turn),
+            Command::Drop { which, by } => {
+                let found = self.waiting(&which)?;
+                let who = if by.is_empty() { "a person" } else { &by };
                 for id in &found {
-                    self.abandon(*id, "a person asked for it", turn);
+                    self.abandon(*id, &format!("{who} asked for it"), turn);
                 }
                 Ok(format!("{} given up", count(found.len())))
             }
@@ -66,17 +67,16 @@ impl Desk {
         let id = silence.id.clone();
         let hit = self.cases.values().filter(|case| silence.when.hold(&case.subject));
         let keys: Vec<_> = hit.map(|case| case.subject.key.clone()).collect();
-        let until = Some(silence.lasting);
-        turn.note(What::Silenced { id: id.clone(), when: silence.when.to_string(), until });
+        let (when, until, by) = (silence.when.to_string(), Some(silence.lasting), silence.by.clone());
+        turn.note(What::Silenced { id: id.clone(), when, until, by });
         self.timers.set(Timer::Silence(id.clone()), Some(silence.ends()));
         turn.dirty.insert(RowKey::Silence(id.clone()));
-        let said = format!("silence {id}: {} for {}", silence.when, crate::Span(silence.lasting));
-        if let Some(old) = self.silences.insert(id, silence) {
+        if let Some(old) = self.silences.insert(id.clone(), silence) {
             let freed = self.cases.values().filter(|case| old.when.hold(&case.subject));
             turn.look.extend(freed.map(|case| case.subject.key.clone()));
         }
         turn.look.extend(keys);
-        said
+        id
     }
 
     fn acknowledge(
@@ -110,7 +110,7 @@ impl Desk {
         }
     }
 
-    fn retry(&mut self, deliveries: &Deliveries, turn: &mut Turn) -> Result<String, Refusal> {
+    fn retry(&mut self, deliveries: &Deliveries, by: &str, turn: &mut Turn) -> Result<String, Refusal> {
         let found = self.waiting(deliveries)?;
         for id in &found {
             let Some(delivery) = self.deliveries.get_mut(id) else { continue };
@@ -123,7 +123,10 @@ impl Desk {
             delivery.state = super::Sending::Waiting { since: turn.now, pause: Duration::ZERO };
             turn.dirty.insert(RowKey::Delivery(*id));
         }
-        Ok(format!("{} tried again", count(found.len())))
+        let said = format!("{} tried again", count(found.len()));
+        let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+        turn.note(What::Commanded { command: format!("{said}{by}") });
+        Ok(said)
     }
 
     fn waiting(&self, deliveries: &Deliveries) -> Result<Vec<DeliveryId>, Refusal> {

@@ -51,7 +51,7 @@ impl Desk {
         }
         for key in gone {
             self.services.forget(&key);
-            self.over(&key, "it is no longer registered", turn);
+            self.left(&key, "it is no longer registered", turn);
         }
         if complete {
             let missing: Vec<_> = self
@@ -66,7 +66,7 @@ impl Desk {
                 self.services.again(&case.subject);
             }
             for key in missing {
-                self.over(&key, "it is no longer registered", turn);
+                self.left(&key, "it is no longer registered", turn);
             }
             if returned {
                 self.about_source(source, None, turn);
@@ -139,16 +139,18 @@ impl Desk {
     }
 
     pub(super) fn report(&mut self, source: &Source, report: Report, turn: &mut Turn) {
-        let Report { subject, status, mut output, mut notes, maintenance, judged } = report;
+        let Report { subject, status, mut output, mut notes, maintenance, judged, told } = report;
         let key = subject.key.clone();
         cut(&mut output, OUTPUT);
         cut(&mut notes, NOTES);
         if self.cases.get(&key).is_some_and(|case| case.subject != subject) {
             self.parent_gone(&key, turn);
+            self.circles_change(turn);
         }
         self.parent_seen(&subject, status, turn);
         match self.cases.get_mut(&key) {
-            None if status == Status::Passing => return,
+            // Unless somebody was told elsewhere that it is wrong.
+            None if status == Status::Passing && !told.values().any(|told| told.firing) => return,
             None => {
                 let now = turn.now;
                 let case = Case {
@@ -169,6 +171,7 @@ impl Desk {
                     told: [].into(),
                     changes: VecDeque::new(),
                     flapping: false,
+                    was_critical: None,
                 };
                 self.cases.insert(key.clone(), case);
                 turn.dirty.insert(RowKey::Case(key.clone()));
@@ -193,24 +196,33 @@ impl Desk {
                 (case.subject, case.source, case.notes, case.gone) = (subject, source.clone(), notes, None);
             }
         }
+        self.told_elsewhere(&key, told, turn);
         self.ripen(&key, turn);
         turn.look.insert(key);
     }
 
     /// A subject is no more: whoever was told that it is wrong is told that it is over.
     pub(super) fn over(&mut self, key: &SubjectKey, why: &str, turn: &mut Turn) {
+        self.left(key, why, turn);
+        if self.cases.get(key).is_some_and(|case| case.settled != Status::Passing) {
+            self.settle(key, Status::Passing, turn);
+        }
+    }
+
+    /// A subject is no longer reported: it is over, and one that flaps when it stays away.
+    pub(super) fn left(&mut self, key: &SubjectKey, why: &str, turn: &mut Turn) {
         self.parent_gone(key, turn);
         let Some(case) = self.cases.get_mut(key) else { return };
         if case.gone.is_some() {
             return;
         }
-        case.live = Status::Passing;
-        (case.live_since, case.side_since) = (turn.now, turn.now);
+        if case.live != Status::Passing {
+            case.live = Status::Passing;
+            (case.live_since, case.side_since) = (turn.now, turn.now);
+        }
         case.gone = Some(why.to_owned());
         turn.dirty.insert(RowKey::Case(key.clone()));
-        if case.settled != Status::Passing {
-            self.settle(key, Status::Passing, turn);
-        }
+        self.ripen(key, turn);
         turn.look.insert(key.clone());
     }
 
@@ -238,7 +250,7 @@ impl Desk {
         } else {
             self.plan.threshold(&case.subject)
         };
-        let calm = self.plan.flap.filter(|_| case.flapping && case.gone.is_none() && !case.judged);
+        let calm = self.plan.flap.filter(|_| case.flapping && !case.judged);
         let good_for = calm.map_or(good_for, |flap| good_for.max(flap.within));
         Some(match (case.settled, case.live) {
             (Status::Passing, _) => case.side_since.boot.after(bad_for),
@@ -298,7 +310,7 @@ impl Desk {
         self.sources.entry(services.clone()).or_default().known = true;
         for (report, gone) in self.services.judge(&plan, source) {
             if gone {
-                self.over(&report.subject.key, "no instance is registered any more", turn);
+                self.left(&report.subject.key, "no instance is registered any more", turn);
             } else {
                 self.report(&services, report, turn);
             }

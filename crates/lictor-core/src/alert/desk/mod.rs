@@ -3,8 +3,10 @@
 //! It compares what should have been told with what was, so nothing rests on having seen every
 //! change: after a crash, a reload or a new source the difference is told.
 
+mod circle;
 mod command;
 mod judge;
+mod late;
 mod mute;
 mod send;
 mod services;
@@ -12,8 +14,8 @@ mod tell;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use super::message::Failing;
 use super::plan::AlertPlan;
@@ -44,6 +46,8 @@ pub struct Desk {
     busy: BTreeMap<(NotifierName, SubjectKey), DeliveryId>,
     senders: BTreeMap<NotifierName, Sender>,
     parents: Vec<mute::Parents>,
+    /// Found when it is first asked for after the parents changed.
+    circles: OnceLock<circle::Circles>,
     services: services::Services,
     timers: Timers<Timer>,
 }
@@ -86,8 +90,6 @@ struct Sender {
     failing_since: Option<Now>,
     /// The last thing it said when it did not accept.
     error: Option<String>,
-    /// When it was last used, as far as its rate looks back.
-    used: VecDeque<Boot>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +113,8 @@ struct Turn {
     look: BTreeSet<SubjectKey>,
     /// How many are wrong for whom, once it was counted.
     failing: BTreeMap<NotifierName, Failing>,
+    /// The circles before, when what inhibits changed.
+    circles: Option<circle::Circles>,
 }
 
 impl Turn {
@@ -135,6 +139,7 @@ impl Desk {
             busy: BTreeMap::new(),
             senders: BTreeMap::new(),
             parents: Vec::new(),
+            circles: OnceLock::new(),
             services: services::Services::default(),
             timers: Timers::default(),
         };
@@ -188,6 +193,7 @@ impl Desk {
             Input::Outcome { delivery, attempt, verdict } => {
                 self.outcome(delivery, attempt, verdict, &mut turn);
             }
+            Input::Late { notifier, items } => self.late(&notifier, items, &mut turn),
             Input::Command(command) => answer = Some(self.command(command, &mut turn)),
             Input::Tick => {}
         }
@@ -227,8 +233,8 @@ impl Desk {
     }
 
     fn turn(&mut self, now: Now) -> Turn {
-        let mut turn =
-            Turn { now, dirty: [].into(), events: vec![], send: vec![], look: [].into(), failing: [].into() };
+        let (dirty, look, failing) = ([].into(), [].into(), [].into());
+        let mut turn = Turn { now, dirty, events: vec![], send: vec![], look, failing, circles: None };
         while let Some(timer) = self.timers.take_due(now.boot) {
             match timer {
                 Timer::Case(key) => {
@@ -237,7 +243,7 @@ impl Desk {
                     turn.look.insert(key);
                 }
                 Timer::Parent(rule, values) => self.parent_over(rule, &values, &mut turn),
-                Timer::Silence(id) => self.silence_over(&id, &mut turn),
+                Timer::Silence(id) => self.silence_over(&id, "", &mut turn),
                 Timer::Group(group) => self.flush(&group, &mut turn),
                 Timer::Delivery(id) => self.expire(id, &mut turn),
                 Timer::Sender(_) => {}
@@ -255,6 +261,11 @@ impl Desk {
             let before = senders.get(name).cloned().unwrap_or_default();
             let sender = Sender { waiting: BTreeSet::new(), under_way: 0, ..before };
             self.senders.insert(name.clone(), sender);
+        }
+        let rated = |name: &NotifierName| plan.notifiers.get(name).is_some_and(|one| one.rate.is_some());
+        if self.counters.used.keys().any(|name| !rated(name)) {
+            self.counters.used.retain(|name, _| rated(name));
+            turn.dirty.insert(RowKey::Counters);
         }
         let orphans: Vec<_> = self
             .deliveries
@@ -291,7 +302,7 @@ impl Desk {
         for silence in self.silences.values() {
             self.timers.set(Timer::Silence(silence.id.clone()), Some(silence.ends()));
         }
-        self.find_parents(turn.now.boot);
+        self.find_parents(turn);
         let known: BTreeSet<_> = plan.notifiers.keys().map(send::of_notifier).collect();
         let stray =
             |key: &&SubjectKey| key.as_str().starts_with("lictor/notifier%20") && !known.contains(*key);
@@ -305,17 +316,24 @@ impl Desk {
     }
 
     fn finish(&mut self, mut turn: Turn) -> Output {
-        while let Some(key) = turn.look.pop_first() {
-            self.reconcile(&key, &mut turn);
+        self.look_at_circles(&mut turn);
+        loop {
+            while let Some(key) = turn.look.pop_first() {
+                self.reconcile(&key, &mut turn);
+            }
+            // What it withholds is looked at again.
+            self.dispatch(&mut turn);
+            if turn.look.is_empty() {
+                break;
+            }
         }
-        self.dispatch(&mut turn);
         let mut output = Output { events: turn.events, send: turn.send, ..Output::default() };
         for key in turn.dirty {
             let row = match &key {
                 RowKey::Case(key) => self.cases.get(key).cloned().map(Row::Case),
                 RowKey::Delivery(id) => self.deliveries.get(id).cloned().map(Row::Delivery),
                 RowKey::Silence(id) => self.silences.get(id).cloned().map(Row::Silence),
-                RowKey::Counters => Some(Row::Counters(self.counters)),
+                RowKey::Counters => Some(Row::Counters(self.counters.clone())),
             };
             match row {
                 Some(row) => output.rows.push(row),

@@ -64,20 +64,12 @@ impl Desk {
             }
             let of = parents.get(&values(rule, &case.subject))?;
             let key = &case.subject.key;
-            // Of two that mute each other the first is told.
-            let parent = of.keys().find(|one| *one != key && !(key < *one && self.mutes(case, one)))?;
+            // Of those that mute each other, directly or by way of others, the first is told.
+            let circles = self.circles.get_or_init(|| self.find_circles());
+            let first = circles.get(key).filter(|first| *first == key);
+            let follows = |one: &SubjectKey| first.is_some() && circles.get(one) == first;
+            let parent = of.keys().find(|one| *one != key && !follows(one))?;
             Some(Mute::Inhibited(parent.clone()))
-        })
-    }
-
-    fn mutes(&self, case: &Case, other: &SubjectKey) -> bool {
-        let Some(other) = self.cases.get(other).filter(|_| case.live == Status::Critical) else {
-            return false;
-        };
-        self.plan.inhibitions.iter().any(|rule| {
-            rule.source.hold(&case.subject)
-                && rule.target.hold(&other.subject)
-                && values(rule, &case.subject) == values(rule, &other.subject)
         })
     }
 
@@ -88,23 +80,38 @@ impl Desk {
     }
 
     /// Finds out anew what inhibits.
-    pub(super) fn find_parents(&mut self, now: Boot) {
+    pub(super) fn find_parents(&mut self, turn: &mut Turn) {
         self.parents = vec![Parents::default(); self.plan.inhibitions.len()];
-        let subjects: Vec<_> = self
+        self.circles_change(turn);
+        let now = turn.now.boot;
+        let found: Vec<_> = self
             .cases
             .values()
-            .filter(|case| case.live == Status::Critical)
-            .map(|case| case.subject.clone())
+            .map(|case| (case.subject.clone(), case.live == Status::Critical, case.was_critical))
+            .filter(|(_, critical, was)| *critical || was.is_some())
             .collect();
-        for subject in subjects {
-            self.note_parent(&subject, true, now);
+        for (subject, critical, was) in found {
+            let ended = was.map(|at| at.boot).filter(|_| !critical);
+            if ended.is_none_or(|at| at.after(LINGER) > now) {
+                self.note_parent(&subject, true, now);
+            }
+            if let Some(at) = ended {
+                self.note_parent(&subject, false, at);
+            }
+            self.remember_parent(&subject, turn);
         }
     }
 
     /// A report says how a possible parent stands.
     pub(super) fn parent_seen(&mut self, subject: &Subject, status: Status, turn: &mut Turn) {
-        for (rule, values) in self.note_parent(subject, status == Status::Critical, turn.now.boot) {
-            self.look_below(rule, &values, turn);
+        let critical = status == Status::Critical;
+        let Some(news) = self.note_parent(subject, critical, turn.now.boot) else { return };
+        self.circles_change(turn);
+        self.remember_parent(subject, turn);
+        if critical {
+            for (rule, values) in news {
+                self.look_below(rule, &values, turn);
+            }
         }
     }
 
@@ -114,8 +121,29 @@ impl Desk {
         }
     }
 
-    /// Notes whether a possible parent is critical, and gives where that is news.
-    fn note_parent(&mut self, subject: &Subject, critical: bool, now: Boot) -> Vec<(usize, Vec<String>)> {
+    /// Remembers of a parent that ceased to be critical when that was, while it still counts as one:
+    /// it does so over a restart too.
+    fn remember_parent(&mut self, subject: &Subject, turn: &mut Turn) {
+        let lingers = self.plan.inhibitions.iter().zip(&self.parents).any(|(rule, parents)| {
+            let of = parents.get(&values(rule, subject)).filter(|_| rule.source.hold(subject));
+            of.and_then(|of| of.get(&subject.key)).is_some_and(Option::is_some)
+        });
+        let Some(case) = self.cases.get_mut(&subject.key) else { return };
+        let was = lingers.then(|| case.was_critical.unwrap_or(turn.now));
+        if case.was_critical != was {
+            case.was_critical = was;
+            turn.dirty.insert(RowKey::Case(subject.key.clone()));
+        }
+    }
+
+    /// Notes whether a possible parent is critical, and gives where that is another than before;
+    /// `None` when it is nowhere.
+    fn note_parent(
+        &mut self,
+        subject: &Subject,
+        critical: bool,
+        now: Boot,
+    ) -> Option<Vec<(usize, Vec<String>)>> {
         let plan = Arc::clone(&self.plan);
         let mut news = Vec::new();
         for (place, rule) in plan.inhibitions.iter().enumerate() {
@@ -133,27 +161,37 @@ impl Desk {
                     news.push((place, wanted.clone()));
                 }
                 (false, Some(None)) => {
-                    let until = now.after(LINGER);
-                    of.insert(subject.key.clone(), Some(until));
-                    self.timers.set(Timer::Parent(place, wanted.clone()), Some(until));
+                    of.insert(subject.key.clone(), Some(now.after(LINGER)));
+                    let next = of.values().flatten().min().copied();
+                    self.timers.set(Timer::Parent(place, wanted.clone()), next);
+                    news.push((place, wanted.clone()));
                 }
             }
             if parents.get(&wanted).is_some_and(BTreeMap::is_empty) {
                 parents.remove(&wanted);
             }
         }
-        news
+        (!news.is_empty()).then_some(news)
     }
 
     pub(super) fn parent_over(&mut self, rule: usize, values: &[String], turn: &mut Turn) {
         let Some(parents) = self.parents.get_mut(rule) else { return };
         let Some(of) = parents.get_mut(values) else { return };
-        of.retain(|_, until| until.is_none_or(|until| until > turn.now.boot));
+        let ended = |until: &Option<Boot>| until.is_some_and(|until| until <= turn.now.boot);
+        let over: Vec<_> = of.iter().filter(|(_, until)| ended(until)).map(|(key, _)| key.clone()).collect();
+        of.retain(|_, until| !ended(until));
         let next = of.values().flatten().min().copied();
         if of.is_empty() {
             parents.remove(values);
         }
+        self.circles_change(turn);
         self.timers.set(Timer::Parent(rule, values.to_vec()), next);
+        for key in over {
+            if let Some(subject) = self.cases.get(&key).map(|case| case.subject.clone()) {
+                self.remember_parent(&subject, turn);
+                turn.look.insert(key);
+            }
+        }
         self.look_below(rule, values, turn);
     }
 
@@ -166,16 +204,19 @@ impl Desk {
         turn.look.extend(below.map(|case| case.subject.key.clone()));
     }
 
-    pub(super) fn silence_over(&mut self, id: &str, turn: &mut Turn) {
+    /// A silence is over: its time has come, or somebody wants it.
+    pub(super) fn silence_over(&mut self, id: &str, by: &str, turn: &mut Turn) {
         let Some(silence) = self.silences.remove(id) else { return };
         self.timers.set(Timer::Silence(id.to_owned()), None);
         turn.dirty.insert(RowKey::Silence(id.to_owned()));
-        turn.note(What::Silenced { id: id.to_owned(), when: silence.when.to_string(), until: None });
+        let (id, when, by) = (id.to_owned(), silence.when.to_string(), by.to_owned());
+        turn.note(What::Silenced { id, when, until: None, by });
         let freed = self.cases.values().filter(|case| silence.when.hold(&case.subject));
         turn.look.extend(freed.map(|case| case.subject.key.clone()));
     }
 }
 
-fn values(rule: &Inhibition, subject: &Subject) -> Vec<String> {
+/// What a subject has of the labels that must be equal.
+pub(super) fn values(rule: &Inhibition, subject: &Subject) -> Vec<String> {
     rule.equal.iter().map(|name| subject.label(name).to_owned()).collect()
 }

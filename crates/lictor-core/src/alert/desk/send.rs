@@ -1,10 +1,11 @@
 //! The way of messages to their notifiers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Desk, Sender, Timer, Turn};
-use crate::alert::message::{Message, Occasion, Tells, Verdict};
+use super::{Desk, Sender, Timer, Turn, tell};
+use crate::alert::message::{Item, Message, Occasion, Tells, Verdict};
 use crate::alert::plan::NotifierPlan;
 use crate::alert::row::{Delivery, Sending, Told};
 use crate::alert::step::RowKey;
@@ -12,7 +13,7 @@ use crate::alert::subject::SubjectKey;
 use crate::check::Status;
 use crate::event::What;
 use crate::name::{DeliveryId, NotifierName};
-use crate::time::{Boot, Span};
+use crate::time::{Boot, Now, Span};
 
 /// After so many attempts in a row that were not accepted a notifier is tried with one message
 /// at a time, and not at once.
@@ -43,28 +44,39 @@ impl Desk {
         let plan = Arc::clone(&self.plan);
         let now = turn.now.boot;
         for (name, notifier) in &plan.notifiers {
-            let Some(sender) = self.senders.get_mut(name) else { continue };
-            let most = if sender.failures >= PATIENCE { 1 } else { notifier.parallel.get() as usize };
-            while sender.under_way < most && sender.may_send(notifier, now).is_none() {
-                let Some((due, id)) = sender.waiting.first().copied() else { break };
-                if due > now {
-                    break;
+            let mut next = self.next_of(name, notifier, now);
+            while let Some((_, id)) = next.filter(|(at, _)| *at <= now) {
+                if !self.withhold(id, turn) {
+                    self.begin(name, notifier, id, turn);
                 }
-                sender.waiting.remove(&(due, id));
-                let Some(delivery) = self.deliveries.get_mut(&id) else { continue };
-                sender.under_way += 1;
-                if notifier.rate.is_some() {
-                    sender.used.push_back(now);
-                }
-                delivery.state = Sending::Under;
-                delivery.attempts = delivery.attempts.saturating_add(1);
-                turn.dirty.insert(RowKey::Delivery(id));
-                turn.send.push(id);
+                next = self.next_of(name, notifier, now);
             }
-            let first = sender.waiting.first().map(|(due, _)| *due).filter(|_| sender.under_way < most);
-            let free = sender.may_send(notifier, now).unwrap_or_default();
-            let at = first.map(|due| due.max(free));
-            self.timers.set(Timer::Sender(name.clone()), at);
+            self.timers.set(Timer::Sender(name.clone()), next.map(|(at, _)| at));
+        }
+    }
+
+    /// The delivery of a notifier whose turn is next, and when it is; `None` when none waits or it
+    /// has enough under way.
+    fn next_of(&self, name: &NotifierName, plan: &NotifierPlan, now: Boot) -> Option<(Boot, DeliveryId)> {
+        let sender = self.senders.get(name)?;
+        let most = if sender.failures >= PATIENCE { 1 } else { plan.parallel.get() as usize };
+        let (due, id) = sender.waiting.first().filter(|_| sender.under_way < most)?;
+        let free = plan.rate.map_or(Boot::default(), |rate| self.counters.free_at(name, rate, now));
+        Some((free.max(sender.resume_at).max(*due), *id))
+    }
+
+    fn begin(&mut self, name: &NotifierName, plan: &NotifierPlan, id: DeliveryId, turn: &mut Turn) {
+        let Some(sender) = self.senders.get_mut(name) else { return };
+        sender.waiting.pop_first();
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        sender.under_way += 1;
+        delivery.state = Sending::Under;
+        delivery.attempts = delivery.attempts.saturating_add(1);
+        turn.dirty.insert(RowKey::Delivery(id));
+        turn.send.push(id);
+        if let Some(rate) = plan.rate {
+            self.counters.use_one(name, rate, turn.now);
+            turn.dirty.insert(RowKey::Counters);
         }
     }
 
@@ -159,6 +171,61 @@ impl Desk {
         self.close(id, Ending::Dropped, turn);
     }
 
+    /// Takes out of a message what nobody is to be told now, and says whether nothing is left of it.
+    /// It is told when that is over, if it is still wrong.
+    fn withhold(&mut self, id: DeliveryId, turn: &mut Turn) -> bool {
+        let Some(delivery) = self.deliveries.get(&id) else { return false };
+        if delivery.occasion == Occasion::Digest {
+            return false;
+        }
+        let held: BTreeSet<_> = delivery
+            .subjects()
+            .filter(|(key, tells, _)| self.is_withheld(key, *tells))
+            .map(|(key, ..)| key.clone())
+            .collect();
+        if held.is_empty() {
+            return false;
+        }
+        let mut whole = delivery.clone();
+        let (items, left) = whole.items.drain(..).partition(|item| held.contains(&item.key));
+        let (rest, counted) = whole.rest.drain(..).partition(|rest| held.contains(&rest.key));
+        let part = Delivery { items, rest, ..whole.clone() };
+        self.hear(&part, Ending::Withheld, turn);
+        (whole.items, whole.rest) = (left, counted);
+        self.fill(&mut whole);
+        let empty = whole.items.is_empty() && whole.rest.is_empty();
+        self.deliveries.insert(id, whole);
+        turn.dirty.insert(RowKey::Delivery(id));
+        if empty {
+            self.close(id, Ending::Withheld, turn);
+        }
+        empty
+    }
+
+    fn is_withheld(&self, key: &SubjectKey, tells: Tells) -> bool {
+        let Some(case) = self.cases.get(key) else { return false };
+        match tells {
+            Tells::Resolved => false,
+            Tells::Firing => self.muted(case).is_some(),
+            Tells::Reminder => case.acknowledged.is_some() || self.muted(case).is_some(),
+        }
+    }
+
+    /// Tells in words what was only counted, where there is room now.
+    fn fill(&self, delivery: &mut Delivery) {
+        for rest in std::mem::take(&mut delivery.rest) {
+            match self.cases.get(&rest.key).filter(|_| delivery.items.len() < tell::ITEMS) {
+                Some(case) => {
+                    let item = tell::item(case, &delivery.notifier, rest.tells);
+                    delivery.items.push(Item { status: rest.status, ..item });
+                }
+                None => delivery.rest.push(rest),
+            }
+        }
+        delivery.items = tell::fitted(std::mem::take(&mut delivery.items));
+        delivery.occasion = tell::occasion(&delivery.items);
+    }
+
     fn close(&mut self, id: DeliveryId, ending: Ending, turn: &mut Turn) {
         let Some(delivery) = self.deliveries.remove(&id) else { return };
         turn.dirty.insert(RowKey::Delivery(id));
@@ -168,45 +235,20 @@ impl Desk {
         {
             sender.waiting.remove(&(due, id));
         }
-        if delivery.occasion == Occasion::Digest {
-            return;
+        if delivery.occasion != Occasion::Digest {
+            self.hear(&delivery, ending, turn);
         }
+    }
+
+    /// Notes what its receiver was told by a message that ended so.
+    fn hear(&mut self, delivery: &Delivery, ending: Ending, turn: &mut Turn) {
         for (key, tells, status) in delivery.subjects() {
             self.busy.remove(&(delivery.notifier.clone(), key.clone()));
             turn.look.insert(key.clone());
             let Some(case) = self.cases.get_mut(key) else { continue };
             let before = case.told.get(&delivery.notifier);
-            let believed = before.is_some_and(|told| told.firing);
-            let told = match (ending, tells) {
-                // Nobody can be told that it is over either: that is the end of it.
-                (Ending::Expired, Tells::Resolved) => match before {
-                    // They may still believe it and are owed the word; what is wrong anew is told anew.
-                    Some(told) => Told { status: Status::Passing, ..told.clone() },
-                    None => continue,
-                },
-                (_, Tells::Resolved) => Told { status, firing: false, at: turn.now, reminders: 0 },
-                (Ending::Accepted, Tells::Firing) => Told {
-                    status,
-                    firing: true,
-                    at: turn.now,
-                    reminders: before.map_or(0, |told| told.reminders),
-                },
-                (_, Tells::Reminder) => {
-                    let reminders = before.map_or(0, |told| told.reminders).saturating_add(1);
-                    Told { status, firing: true, at: turn.now, reminders }
-                }
-                (Ending::Expired, Tells::Firing) => {
-                    // Whoever may have heard of it hears that it is over; it is told anew while it lasts.
-                    if !believed && !delivery.unclear {
-                        continue;
-                    }
-                    let status = before.map_or(Status::Passing, |told| told.status);
-                    Told { status, firing: true, at: turn.now, reminders: 0 }
-                }
-                (Ending::Dropped, Tells::Firing) => {
-                    Told { status, firing: believed || delivery.unclear, at: turn.now, reminders: 0 }
-                }
-            };
+            let word = Word { tells, status, unclear: delivery.unclear };
+            let Some(told) = word.told(before, ending, turn.now) else { continue };
             case.told.insert(delivery.notifier.clone(), told);
             turn.dirty.insert(RowKey::Case(key.clone()));
         }
@@ -223,30 +265,62 @@ pub(super) fn of_notifier(notifier: &NotifierName) -> SubjectKey {
     SubjectKey::of(&["lictor", &check_of(notifier)])
 }
 
-/// How a delivery ended.
+/// What a message tells of a subject.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    tells: Tells,
+    status: Status,
+    unclear: bool,
+}
+
+impl Word {
+    /// What its receiver was told then; `None` when that is as before.
+    fn told(self, before: Option<&Told>, ending: Ending, now: Now) -> Option<Told> {
+        let Self { tells, status, unclear } = self;
+        let believed = before.is_some_and(|told| told.firing);
+        Some(match (ending, tells) {
+            // Nobody can be told that it is over either: they may still believe it and are owed the
+            // word; what is wrong anew is told anew.
+            (Ending::Expired, Tells::Resolved) => Told { status: Status::Passing, ..before?.clone() },
+            (Ending::Withheld, Tells::Resolved | Tells::Reminder) => return None,
+            (Ending::Accepted | Ending::Dropped, Tells::Resolved) => {
+                Told { status, firing: false, at: now, reminders: 0 }
+            }
+            (Ending::Accepted, Tells::Firing) => {
+                let reminders = before.map_or(0, |told| told.reminders);
+                Told { status, firing: true, at: now, reminders }
+            }
+            (Ending::Accepted | Ending::Expired | Ending::Dropped, Tells::Reminder) => {
+                let reminders = before.map_or(0, |told| told.reminders).saturating_add(1);
+                Told { status, firing: true, at: now, reminders }
+            }
+            // Whoever may have heard of it hears that it is over; it is told anew while it lasts.
+            (Ending::Expired, Tells::Firing) if believed || unclear => {
+                let status = before.map_or(Status::Passing, |told| told.status);
+                Told { status, firing: true, at: now, reminders: 0 }
+            }
+            (Ending::Withheld, Tells::Firing) if unclear => {
+                Told { status: Status::Passing, firing: true, at: now, reminders: 0 }
+            }
+            (Ending::Expired | Ending::Withheld, Tells::Firing) => return None,
+            (Ending::Dropped, Tells::Firing) => {
+                Told { status, firing: believed || unclear, at: now, reminders: 0 }
+            }
+        })
+    }
+}
+
+/// How a delivery ended, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Accepted,
     Expired,
     Dropped,
+    /// Nobody is to be told now.
+    Withheld,
 }
 
 impl Sender {
-    /// Until when nothing may be sent.
-    fn may_send(&mut self, plan: &NotifierPlan, now: Boot) -> Option<Boot> {
-        let mut free = Boot::default();
-        if let Some((most, per)) = plan.rate {
-            while self.used.front().is_some_and(|at| now.since(*at) >= per) {
-                self.used.pop_front();
-            }
-            if self.used.len() >= most.get() as usize {
-                free = self.used.front().map_or(now, |at| at.after(per));
-            }
-        }
-        let free = free.max(self.resume_at);
-        (free > now).then_some(free)
-    }
-
     fn accepted(&mut self) {
         (self.failures, self.failing_since, self.error) = (0, None, None);
     }

@@ -28,8 +28,8 @@ const KEY: usize = 200;
 
 /// What a receiver has coming.
 #[derive(Clone, Copy, Debug)]
-struct Due<'a> {
-    tells: Tells,
+pub(super) struct Due<'a> {
+    pub(super) tells: Tells,
     route: Option<&'a Route>,
 }
 
@@ -62,12 +62,11 @@ impl Desk {
         }
         let over = case.settled == Status::Passing && case.live == Status::Passing;
         // Whether it flaps is seen by what it did before.
-        let last = case.changes.back().filter(|_| case.gone.is_none());
-        let remembered = plan.flap.zip(last).map(|(flap, at)| at.boot.after(flap.within));
+        let remembered = plan.flap.zip(case.changes.back()).map(|(flap, at)| at.boot.after(flap.within));
         let remembered = remembered.filter(|until| over && *until > turn.now.boot);
         let owed = case.told.values().any(|told| told.firing);
         let busy = plan.notifiers.keys().any(|name| self.busy.contains_key(&(name.clone(), key.clone())));
-        if over && !owed && !busy && remembered.is_none() {
+        if over && !owed && !busy && remembered.is_none() && case.was_critical.is_none() {
             self.cases.remove(key);
             turn.dirty.insert(RowKey::Case(key.clone()));
             self.arm_case(key, None, turn.now.boot);
@@ -112,7 +111,12 @@ impl Desk {
     }
 
     /// Who has a word coming about a case now.
-    fn due_of<'a>(&self, plan: &'a AlertPlan, case: &'a Case, now: Boot) -> Vec<(NotifierName, Due<'a>)> {
+    pub(super) fn due_of<'a>(
+        &self,
+        plan: &'a AlertPlan,
+        case: &'a Case,
+        now: Boot,
+    ) -> Vec<(NotifierName, Due<'a>)> {
         let muted = case.settled != Status::Passing && self.muted(case).is_some();
         let mut receivers: BTreeMap<&NotifierName, Option<&Route>> = BTreeMap::new();
         for notifier in case.told.keys() {
@@ -247,8 +251,7 @@ impl Desk {
             }
         }
         let items = fitted(items);
-        let reminder = items.iter().all(|item| item.tells == Tells::Reminder);
-        let occasion = if reminder { Occasion::Reminder } else { Occasion::Change };
+        let occasion = occasion(&items);
         let id = self.queue(&group.notifier, group.route.clone(), occasion, (items, rest), failing, turn);
         for (key, _) in subjects {
             self.busy.insert((group.notifier.clone(), key.clone()), id);
@@ -362,6 +365,12 @@ pub(super) fn item(case: &Case, notifier: &NotifierName, tells: Tells) -> Item {
         notes,
         reminders: if tells == Tells::Reminder { told.map_or(1, |told| told.reminders + 1) } else { 0 },
     }
+}
+
+/// Why they are told.
+pub(super) fn occasion(items: &[Item]) -> Occasion {
+    let reminder = items.iter().all(|item| item.tells == Tells::Reminder);
+    if reminder { Occasion::Reminder } else { Occasion::Change }
 }
 
 /// The same with outputs that are together not too long for one message.

@@ -18,6 +18,7 @@ use crate::time::{Boot, Now, Wall};
 
 mod contract;
 mod faults;
+mod gaps;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -725,9 +726,15 @@ fn a_person_can_retry_and_drop_what_waits() {
     let web = consul("n1", "web", "alive");
     stage.report(&web, Critical);
     stage.answer(&Verdict::Refused { why: "bad request".into(), retry_after: None, for_good: true });
-    assert_eq!(stage.command(Command::Retry(Deliveries::All)), "1 delivery tried again");
+    assert_eq!(
+        stage.command(Command::Retry { which: Deliveries::All, by: "me".into() }),
+        "1 delivery tried again"
+    );
     stage.answer(&Verdict::Refused { why: "bad request".into(), retry_after: None, for_good: true });
-    assert_eq!(stage.command(Command::Drop(Deliveries::Of(notifier("ops")))), "1 delivery given up");
+    assert_eq!(
+        stage.command(Command::Drop { which: Deliveries::Of(notifier("ops")), by: "me".into() }),
+        "1 delivery given up"
+    );
     stage.pass(secs(3_600));
     assert!(stage.under_way.is_empty(), "it is not told anew");
     stage.report(&web, Passing);

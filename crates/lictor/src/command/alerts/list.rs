@@ -2,10 +2,12 @@
 
 use lictor_agent::text::one_line;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::cli::AlertList;
-use crate::client::{Client, unless_json};
+use crate::client::{Client, typed, unless_json};
 use crate::command::events::{LIST, local};
+use crate::command::status::count;
 use crate::exit::Failure;
 use crate::output::{Terminal, table};
 
@@ -15,6 +17,67 @@ struct Alerts {
     #[serde(default)]
     lost: Vec<Lost>,
     cannot_record: Option<String>,
+    teller: Teller,
+    #[serde(default)]
+    notifiers: usize,
+    #[serde(default)]
+    queued: usize,
+}
+
+/// Who tells.
+#[derive(Deserialize)]
+struct Teller {
+    who: String,
+    node: Option<String>,
+    why: Option<String>,
+}
+
+impl Alerts {
+    /// What is to be known before any alert: that nobody is told, or that another node tells.
+    fn notes(&self, terminal: &Terminal) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(why) = &self.cannot_record {
+            lines.push(terminal.alarm(&format!("Nobody is told, since nothing can be recorded: {why}")));
+        }
+        match (self.teller.who.as_str(), &self.teller.node, &self.teller.why) {
+            ("nobody", _, why) => {
+                let why = why.as_deref().unwrap_or("no node says why");
+                lines.push(terminal.alarm(&format!("No node tells of alerts at present: {why}")));
+            }
+            (_, Some(node), _) => lines.push(format!("{node} tells; this node stands by")),
+            _ => {}
+        }
+        let lost = |one: &Lost| terminal.alarm(&format!("{} cannot be asked: {}", one.source, one.why));
+        lines.extend(self.lost.iter().map(lost));
+        lines
+    }
+}
+
+/// The alerts in a line or a few, for `lictor status`; nothing where nobody is to be told.
+pub(in crate::command) fn summary(answer: Value, terminal: &Terminal) -> Result<Vec<String>, Failure> {
+    let answer: Alerts = typed(answer)?;
+    if answer.notifiers == 0 {
+        return Ok(Vec::new());
+    }
+    let of = |state: &str| answer.alerts.iter().filter(|alert| alert.state == state).count();
+    let muted = answer.alerts.iter().filter(|alert| alert.state == "firing" && alert.muted.is_some()).count();
+    let (firing, pending) = (of("firing"), of("pending"));
+    let mut said = match firing {
+        0 => vec!["none".to_owned()],
+        _ => vec![format!("{firing} firing")],
+    };
+    if muted > 0 {
+        said.push(format!("{muted} of them muted"));
+    }
+    if pending > 0 {
+        said.push(format!("{pending} pending"));
+    }
+    if answer.queued > 0 {
+        said.push(format!("{} in the queue", count(answer.queued, "message", "messages")));
+    }
+    let mut lines = answer.notes(terminal);
+    lines.push(format!("alerts: {}", said.join(", ")));
+    Ok(lines)
 }
 
 #[derive(Deserialize)]
@@ -61,16 +124,11 @@ pub(super) async fn run(args: &AlertList, terminal: &Terminal) -> Result<(), Fai
     let mut query: Vec<_> = args.matchers.iter().map(|matcher| ("match", matcher.clone())).collect();
     query.extend(args.status.iter().map(|status| ("status", status.clone())));
     let answer = Client::new(&args.agent)?.get("/v1/alerts", &query).await?;
-    let Some(Alerts { mut alerts, lost, cannot_record }) = unless_json(args.agent.format, answer)? else {
+    let Some(answer) = unless_json::<Alerts>(args.agent.format, answer)? else {
         return Ok(());
     };
-    let mut lines = Vec::new();
-    if let Some(why) = cannot_record {
-        lines.push(terminal.alarm(&format!("Nobody is told, since nothing can be recorded: {why}")));
-    }
-    lines.extend(
-        lost.iter().map(|one| terminal.alarm(&format!("{} cannot be asked: {}", one.source, one.why))),
-    );
+    let mut lines = answer.notes(terminal);
+    let mut alerts = answer.alerts;
     if alerts.is_empty() {
         let limited = !query.is_empty();
         terminal.say(if limited { "nothing that is wrong fits" } else { "nothing is wrong" });

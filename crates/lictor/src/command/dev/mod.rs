@@ -50,6 +50,8 @@ pub(crate) fn run(args: &Dev, terminal: &Terminal) -> Result<(), Failure> {
             shim: shim()?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             new_node: true,
+            tell: None,
+            predecessor: None,
         };
         let agent = Agent::start(settings).await.map_err(|error| match error {
             StartError::Store(OpenError::InUse { .. }) => refused(&error)

@@ -1,0 +1,210 @@
+//! Several nodes over one set of records, with notifiers that a test answers for.
+
+use lictor_core::alert::{Command, Item};
+use lictor_store::kv::Op;
+
+use super::*;
+use crate::NoAnswer;
+
+/// A node that shares the desk.
+struct Node {
+    desk: DeskInbox,
+    tasks: Tasks,
+    told: Arc<Told>,
+    seat: watch::Receiver<Seat>,
+    lease: Lease,
+    posts: Posts,
+    feed: Feed,
+    asks: Asks,
+}
+
+impl Node {
+    fn start(kv: &Kv, name: &str) -> Self {
+        let (clock, tasks, leased) = (Clock::fresh(), Tasks::new(), Tasks::new());
+        let told = Arc::new(Told::default());
+        let (sender, queue) = mpsc::channel(inbox::QUEUE);
+        let desk = DeskInbox(sender);
+        let (ledger, mut notes) = Inbox::detached();
+        drop(tasks.spawn("notes", OnEnd::Fine, async move { while notes.next().await.is_some() {} }));
+        let incarnation = format!("{name}-{:x}", rand::random::<u64>());
+        let lease = Lease::start(
+            kv.clone(),
+            "lease/alerts".to_owned(),
+            name.to_owned(),
+            incarnation,
+            seat::TIMES,
+            clock.clone(),
+            &leased,
+        );
+        let seat = watch::Sender::new(Seat::Nobody { why: String::new() });
+        let asks = Asks { kv: kv.clone(), clock: clock.clone() };
+        let elsewhere = Elsewhere { seat: seat.subscribe(), asks: asks.clone() };
+        let posts = Posts::shared(Arc::new(desk.clone()), clock.clone(), Some(elsewhere), &tasks);
+        let (said, says) = mpsc::channel(RELAYED);
+        let notifiers: Arc<dyn Tell> = Arc::<Told>::clone(&told);
+        let (_, current) = watch::channel((plan(), Arc::clone(&notifiers)));
+        let alone = Alone::new(name.to_owned(), Kv::memory(), clock.clone(), ledger.clone(), current);
+        drop(tasks.spawn("relay", OnEnd::Fine, Relay::new(kv.clone(), name, says, alone).run()));
+        let alerts = Arc::new(lictor_config::Alerts { plan: plan(), ..Default::default() });
+        let sources = Sources::new(desk.clone(), None, clock.clone(), alerts, Arc::clone(&notifiers));
+        let watched = seat.subscribe();
+        let running = SeatLoop {
+            kv: kv.clone(),
+            node: name.to_owned(),
+            lease: lease.clone(),
+            leased,
+            predecessor: None,
+            plan: plan(),
+            notifiers,
+            clock,
+            queue,
+            back: desk.clone(),
+            ledger,
+            sources,
+            posts: posts.clone(),
+            seat,
+            said: said.clone(),
+            tasks: tasks.clone(),
+            stop: tasks.stopping(),
+            looked: seat::Looked::default(),
+        };
+        drop(tasks.spawn_draining("alerts", OnEnd::Stop, running.run()));
+        Self { desk, tasks, told, seat: watched, lease, posts, feed: Feed::Shared(said), asks }
+    }
+
+    async fn tells(&mut self) {
+        let seated = self.seat.wait_for(|seat| matches!(seat, Seat::Ours { .. }));
+        tokio::time::timeout(Duration::from_secs(8), seated).await.expect("it does not tell").unwrap();
+    }
+
+    async fn says(&self, node: &str, status: Status) {
+        let report = Report { judged: true, ..Report::new(Subject::own(node, "shop"), status, "said") };
+        let input =
+            Input::Reports { source: relay::own(), complete: false, reports: vec![report], gone: vec![] };
+        self.feed.input(input).await.unwrap();
+    }
+
+    async fn stop(self) {
+        assert!(self.tasks.drain(Duration::from_secs(10)).await);
+    }
+}
+
+#[tokio::test]
+async fn one_of_two_tells_what_both_see_and_the_other_goes_on_after_it() {
+    let kv = Kv::memory();
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    let mut two = Node::start(&kv, "n2");
+    let other = Seat::Other { holder: "n1".to_owned() };
+    two.seat.wait_for(|seat| *seat == other).await.unwrap();
+    one.says("n1", Status::Critical).await;
+    assert_eq!(one.told.until(1).await, ["firing shop on n1"]);
+    two.says("n2", Status::Critical).await;
+    assert_eq!(one.told.until(2).await[1], "firing shop on n2");
+    let view = two.desk.view().await.unwrap();
+    assert_eq!((view.cases.len(), &view.seat), (2, &other), "whoever is asked shows it");
+
+    one.stop().await;
+    two.tells().await;
+    two.says("n2", Status::Passing).await;
+    assert_eq!(two.told.until(1).await, ["resolved shop on n2"], "and nothing is told anew");
+    // That of the node that stopped is still what it said last.
+    assert_eq!(two.desk.view().await.unwrap().cases.len(), 1);
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_of_any_node_is_done_by_the_one_that_tells() {
+    let kv = Kv::memory();
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    let two = Node::start(&kv, "n2");
+    let silence = Command::Silence {
+        id: Some("upgrade".to_owned()),
+        when: Matchers::default(),
+        lasting: Duration::from_secs(60),
+        by: "me".to_owned(),
+        comment: "why".to_owned(),
+    };
+    two.desk.command(silence).await.unwrap().unwrap();
+    assert!(one.desk.view().await.unwrap().silences.contains_key("upgrade"));
+    let unknown = Command::Acknowledge {
+        subject: SubjectKey::of(&["x"]),
+        by: "me".to_owned(),
+        comment: String::new(),
+        lasting: None,
+    };
+    assert!(two.desk.command(unknown).await.unwrap().is_err(), "also a refusal comes back");
+    assert_eq!(kv.list("alerts.a").await.unwrap().pairs, vec![], "nothing of it stays");
+    let posted = serde_json::json!([{"labels": {"alertname": "Disk", "instance": "web1:9100"}}]);
+    two.desk.command(Command::Unsilence { id: "upgrade".into(), by: "me".into() }).await.unwrap().unwrap();
+    two.posts.take(serde_json::from_value(posted).unwrap()).await.unwrap();
+    assert_eq!(one.told.until(1).await, ["firing Disk on web1"]);
+    two.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_term_is_over_records_nothing_and_sends_nothing() {
+    let kv = Kv::memory();
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    // Another node begins its term while this one still believes in its lease.
+    let term = lictor_store::wire::Term { holder: "n2".to_owned(), token: 99 };
+    Kept::begin(kv.clone(), &term, None).await.unwrap();
+    let fenced = kv.list("alerts/").await.unwrap();
+    one.says("n1", Status::Critical).await;
+    // Its lease is good still, so it begins anew, and takes up what is to be told.
+    assert_eq!(one.told.until(1).await, ["firing shop on n1"]);
+    let term = kv.get("alerts.term").await.unwrap().unwrap();
+    let term: lictor_store::wire::Term = lictor_store::wire::decode(&term.value).unwrap();
+    assert_eq!((term.holder.as_str(), fenced.pairs.len()), ("n1", 0), "in a term of its own");
+    assert_eq!(Some(term.token), one.lease.believes());
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_sent_too_late_is_put_right() {
+    let kv = Kv::memory();
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    one.says("n1", Status::Critical).await;
+    one.told.until(1).await;
+    let late = one.told.given.lock().unwrap()[0].clone();
+    one.says("n1", Status::Passing).await;
+    assert_eq!(one.told.until(2).await[1], "resolved shop on n1");
+    // Now the first message, as a node sent it that had been frozen meanwhile.
+    one.asks.late(&late).await.unwrap();
+    assert_eq!(one.told.until(3).await[2], "resolved shop on n1", "nobody stays with what is past");
+    // What is as it was sent is not told again.
+    one.says("n1", Status::Critical).await;
+    let again = one.told.until(4).await;
+    let last: Message = one.told.given.lock().unwrap()[3].clone();
+    one.asks.late(&last).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(one.told.titles(), again);
+    assert!(last.items.iter().all(|item: &Item| item.status == Status::Critical));
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_read_the_records_nobody_is_told_anew() {
+    // A list that lacks the record of the term is not taken for all there is.
+    let kv = Kv::memory();
+    let term = lictor_store::wire::Term { holder: "n1".to_owned(), token: 1 };
+    let kept = Kept::begin(kv.clone(), &term, None).await.unwrap();
+    kv.txn(&[Op::delete("alerts.term")]).await.unwrap();
+    let error = kept.load(Clock::fresh().now()).await.unwrap_err();
+    assert!(error.to_string().contains("may the token read it?"), "{error}");
+}
+
+#[tokio::test]
+async fn a_command_waits_for_a_node_that_tells() {
+    let kv = Kv::memory();
+    let asks = Asks { kv: kv.clone(), clock: Clock::fresh() };
+    let asked = async { asks.command(&Command::Retry { which: Deliveries::All, by: "me".into() }).await };
+    let (answer, mut one) = tokio::join!(asked, async { Node::start(&kv, "n1") });
+    one.tells().await;
+    assert!(matches!(answer, Ok(Ok(_)) | Err(NoAnswer::Late)), "{answer:?}");
+    one.stop().await;
+}

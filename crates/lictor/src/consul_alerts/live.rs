@@ -1,0 +1,352 @@
+//! The settings in Consul, as they are now, as a configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lictor_agent::Reloads;
+use lictor_compat::consul_alerts::run::{Named, Place, configuration, receivers, unusable};
+use lictor_compat::consul_alerts::{CONFIG, PREFIX, Receiver, Remark, Settings, Start};
+use lictor_config::{Config, Endpoint, Env as _, Notifier, NotifierKind, ProcessEnv, Service, parse_in};
+use lictor_consul::{Client, Pair, Query, Watch};
+use lictor_core::NotifierName;
+use tracing::{error, info, warn};
+
+use super::{reach, words};
+
+/// What mistakes in the configuration that is made are said to be in.
+const FILE: &str = "consul-alerts.hcl";
+
+/// Changes that come within this time are put in force together.
+const GAP: Duration = Duration::from_millis(400);
+
+/// So long a query is held without news. Consul does not always wake one when a whole folder of keys
+/// is deleted: then this is how late it is seen.
+const HELD: Duration = Duration::from_secs(10);
+
+/// Keys with their values.
+type Keys = BTreeMap<String, Vec<u8>>;
+
+/// The settings in Consul and what is made of them.
+pub(super) struct Live {
+    start: Start,
+    place: Place,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Keys,
+    current: Arc<Current>,
+    /// What was remarked already.
+    said: BTreeSet<Remark>,
+}
+
+/// What is in force.
+#[derive(Debug, Default)]
+pub(super) struct Current {
+    pub(super) settings: Settings,
+    /// Who tells, by the name that the configuration has for them.
+    pub(super) receivers: BTreeMap<NotifierName, Receiver>,
+}
+
+impl Live {
+    pub(super) fn new(start: Start, place: Place) -> Self {
+        Self { start, place, state: Mutex::default() }
+    }
+
+    /// What is in force.
+    pub(super) fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.state().current)
+    }
+
+    /// The configuration that the keys give; from then on it is what is in force.
+    ///
+    /// # Errors
+    /// In words, why there is none.
+    pub(super) fn load(&self) -> Result<Config, String> {
+        let keys = self.state().keys.clone();
+        let pairs = keys.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+        let settings = Settings::read(PREFIX, pairs);
+        let (mut named, mut remarks) = receivers(&settings);
+        named.retain(|one| match flaw(one) {
+            None => true,
+            Some(why) => {
+                remarks.push(unusable(one, &why));
+                false
+            }
+        });
+        let on = settings.notifiers.values().filter(|notifier| notifier.enabled);
+        remarks.extend(on.flat_map(|notifier| words::mistakes(&format!("{PREFIX}{CONFIG}"), notifier)));
+        remarks.extend(settings.remarks.iter().cloned());
+        self.say(&remarks);
+        let text = configuration(&settings, &self.start, &self.place, &named);
+        let mut loaded = parse_in(FILE, &text, &ProcessEnv).map_err(|failure| {
+            let lines: Vec<_> = failure.lines().collect();
+            format!("the keys below {PREFIX}{CONFIG} cannot be used: {}", lines.join("; "))
+        })?;
+        by_proxy(&mut loaded.config, |name| ProcessEnv.var(name));
+        let name = |one: Named| Some((NotifierName::new(&one.name).ok()?, one.receiver));
+        let receivers = named.into_iter().filter_map(name).collect();
+        self.state().current = Arc::new(Current { settings, receivers });
+        Ok(loaded.config)
+    }
+
+    /// Reads the keys for the first time; as long as they cannot be read, it waits.
+    pub(super) async fn first(&self, client: &Client) -> Watch<Vec<Pair>> {
+        let query = Query::new().consistent().wait(HELD);
+        let mut watch = Watch::list(client.clone(), format!("{PREFIX}{CONFIG}"), query).at_most_every(GAP);
+        let mut told = String::new();
+        loop {
+            match watch.next().await {
+                Ok(change) => {
+                    if change.value.is_empty() {
+                        warn!(
+                            "Consul shows no key below {PREFIX}{CONFIG}, or the token may read none: the log \
+                             file alone is told"
+                        );
+                    }
+                    self.take(change.value);
+                    return watch;
+                }
+                Err(why) => {
+                    let why = why.to_string();
+                    if why != told {
+                        error!("the keys below {PREFIX}{CONFIG} cannot be read, trying again: {why}");
+                        told = why;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts each change in force.
+    pub(super) async fn follow(self: Arc<Self>, mut watch: Watch<Vec<Pair>>, reloads: Reloads) {
+        let mut lost = false;
+        loop {
+            match watch.next().await {
+                Ok(change) => {
+                    if std::mem::take(&mut lost) {
+                        info!("the keys below {PREFIX}{CONFIG} can be read again");
+                    }
+                    if !self.take(change.value) {
+                        continue;
+                    }
+                    match reloads.reload().await {
+                        Ok(difference) => info!(difference, "the changed settings are in force"),
+                        Err(why) => {
+                            error!("the changed settings are not in force, those of before are: {why}");
+                        }
+                    }
+                }
+                Err(why) => {
+                    if !std::mem::replace(&mut lost, true) {
+                        warn!("the keys below {PREFIX}{CONFIG} cannot be read, those of before count: {why}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes keys in, and says whether they are others than before.
+    fn take(&self, pairs: Vec<Pair>) -> bool {
+        let keys: Keys = pairs.into_iter().map(|pair| (pair.key, pair.value.to_vec())).collect();
+        let mut state = self.state();
+        if keys.is_empty() && state.keys.len() > 1 {
+            // So it looks as well when the token may not read them any more.
+            drop(state);
+            warn!(
+                "Consul shows no key below {PREFIX}{CONFIG} any more; those of before count until there are \
+                 some, or a restart"
+            );
+            return false;
+        }
+        let others = state.keys != keys;
+        state.keys = keys;
+        others
+    }
+
+    /// Says what cannot be used, each thing once.
+    fn say(&self, remarks: &[Remark]) {
+        let mut state = self.state();
+        state.said.retain(|said| remarks.contains(said));
+        for remark in remarks {
+            if state.said.insert(remark.clone()) {
+                warn!("{remark}");
+            }
+        }
+    }
+
+    /// Takes in what a test says.
+    #[cfg(test)]
+    pub(super) fn put(&self, keys: &[(&str, &str)]) -> bool {
+        let zero = lictor_consul::Index::ZERO;
+        let pair = |(key, value): &(&str, &str)| Pair {
+            key: format!("{PREFIX}{CONFIG}{key}"),
+            value: value.as_bytes().to_vec().into(),
+            flags: 0,
+            session: None,
+            lock_index: 0,
+            create_index: zero,
+            modify_index: zero,
+        };
+        self.take(keys.iter().map(pair).collect())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Goes by the proxies that the environment names, as the old program went. Their addresses may hold
+/// a password, which no configuration may.
+fn by_proxy(config: &mut Config, environment: impl Fn(&str) -> Option<String>) {
+    for notifier in config.notifiers.values_mut() {
+        let NotifierKind::Service(service) = &notifier.kind else { continue };
+        let place = match service.endpoints.first() {
+            Some(Endpoint::Plain(url)) => url.to_string(),
+            Some(Endpoint::Secret(secret)) => secret.reveal().unwrap_or_default(),
+            None => continue,
+        };
+        let proxy = reach::proxy(&place, &environment).and_then(|proxy| proxy.parse().ok());
+        if proxy.is_some() {
+            let service = Service { proxy, ..Service::clone(service) };
+            let kind = NotifierKind::Service(Box::new(service));
+            *notifier = Arc::new(Notifier { kind, ..Notifier::clone(notifier) });
+        }
+    }
+}
+
+/// What is wrong with the block of a receiver.
+fn flaw(named: &Named) -> Option<String> {
+    let failure = parse_in(FILE, &named.block, &ProcessEnv).err()?;
+    Some(failure.errors.first().map_or_else(|| failure.to_string(), ToString::to_string))
+}
+
+#[cfg(test)]
+mod tests {
+    use lictor_compat::consul_alerts::cli::Options;
+
+    use super::*;
+
+    fn live(keys: &[(&str, &str)]) -> Live {
+        let start = Start::new(&Options::default(), None, |_| None);
+        let place = Place {
+            node: "n".to_owned(),
+            state_dir: "/s".to_owned(),
+            listen: "127.0.0.1:1".to_owned(),
+            prefix: "consul-alerts/lictor/".to_owned(),
+        };
+        let live = Live::new(start, place);
+        live.put(keys);
+        live
+    }
+
+    fn told(keys: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let live = live(keys);
+        let config = live.load().unwrap();
+        let names = config.notifiers.keys().map(ToString::to_string).collect();
+        let said = live.state().said.iter().map(ToString::to_string).collect();
+        (names, said)
+    }
+
+    /// What is needed to switch a notifier on, and its name.
+    fn on(name: &'static str, values: &[(&'static str, &'static str)]) -> Vec<(String, &'static str)> {
+        let mut keys = vec![(format!("notifiers/{name}/enabled"), "true")];
+        keys.extend(values.iter().map(|(key, value)| (format!("notifiers/{name}/{key}"), *value)));
+        keys
+    }
+
+    #[test]
+    fn every_notifier_that_exists_is_told() {
+        let all = [
+            on(
+                "email",
+                &[
+                    ("url", "smtp"),
+                    ("sender-email", "a@example.com"),
+                    ("receivers", r#"["b@example.com"]"#),
+                    ("template", "/t"),
+                ],
+            ),
+            on("log", &[("path", "/tmp/x.log")]),
+            on("slack", &[("url", "http://s/x")]),
+            on(
+                "mattermost",
+                &[("url", "http://m"), ("username", "u"), ("password", "p"), ("team", "t"), ("channel", "c")],
+            ),
+            on("mattermost-webhook", &[("url", "http://m/x")]),
+            on("pagerduty", &[("service-key", "k")]),
+            on("opsgenie", &[("api-key", "k")]),
+            on("awssns", &[("topic-arn", "arn:aws:sns:eu-west-1:000000000000:ops"), ("region", "eu-west-1")]),
+            on("victorops", &[("api-key", "k"), ("routing-key", "r")]),
+            on("http-endpoint", &[("base-url", "http://h"), ("payload", r#"{"a": "{{.ClusterName}}"}"#)]),
+            on("ilert", &[("api-key", "k")]),
+            on("prometheus", &[("base-urls", r#"["http://a"]"#)]),
+            on("alerta", &[("url", "http://a")]),
+            on("elasticsearch", &[("host", "e:9200"), ("index-name", "i")]),
+            on("jsm", &[("api-key", "k")]),
+            vec![("notifiers/custom/mine".to_owned(), "/bin/mine")],
+        ];
+        for keys in &all {
+            let keys: Vec<_> = keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+            let (names, said) = told(&keys);
+            assert!(said.is_empty(), "{said:?}");
+            let name = keys[0].0.split('/').nth(1).unwrap();
+            let name = if name == "custom" { "mine" } else { name };
+            assert!(names.contains(&name.to_owned()), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_with_its_key_and_the_rest_counts() {
+        let (names, said) = told(&[
+            ("notifiers/slack/enabled", "true"),
+            ("notifiers/slack/url", "not an address"),
+            ("notifiers/opsgenie/enabled", "true"),
+            ("notifiers/hipchat/enabled", "true"),
+            ("checks/change-threshold", "soon"),
+        ]);
+        assert_eq!(names, ["log"]);
+        let keys: Vec<_> = said.iter().map(|said| said.split(' ').next().unwrap()).collect();
+        let expected = [
+            "consul-alerts/config/checks/change-threshold",
+            "consul-alerts/config/notifiers/hipchat/enabled",
+            "consul-alerts/config/notifiers/opsgenie",
+            "consul-alerts/config/notifiers/slack",
+        ];
+        assert_eq!(keys, expected, "{said:?}");
+        assert!(!said.join("\n").contains("not an address"), "it may be a secret: {said:?}");
+    }
+
+    #[test]
+    fn services_are_reached_by_the_proxy_of_the_environment_also_with_a_password() {
+        let live = live(&[
+            ("notifiers/slack/enabled", "true"),
+            ("notifiers/slack/url", "https://hooks.example/x"),
+            ("notifiers/http-endpoint/enabled", "true"),
+            ("notifiers/http-endpoint/base-url", "http://intern.example"),
+        ]);
+        let mut config = live.load().unwrap();
+        by_proxy(&mut config, |name| (name == "HTTPS_PROXY").then(|| "http://u:p@proxy:3128".to_owned()));
+        let proxies: Vec<_> = config
+            .notifiers
+            .values()
+            .filter_map(|notifier| match &notifier.kind {
+                NotifierKind::Service(service) => {
+                    Some((service.kind, service.proxy.as_ref().map(ToString::to_string)))
+                }
+                _ => None,
+            })
+            .collect();
+        let proxy = Some("http://u:p@proxy:3128/".to_owned());
+        assert_eq!(proxies, [("http", None), ("slack", proxy)]);
+    }
+
+    #[test]
+    fn keys_that_all_vanish_at_once_are_not_believed() {
+        let live = live(&[("a", "1"), ("b", "2")]);
+        assert!(!live.put(&[]), "the token may have lost its rights");
+        assert!(live.put(&[("a", "1")]) && live.put(&[]) && !live.put(&[]));
+    }
+}
