@@ -59,7 +59,7 @@ fn a_selection_is_what_must_fit_and_what_must_not() {
     let selected =
         |lines: &str| plan(&format!("alerts {{\n ignore {{\n{lines}\n }}\n}}")).ignored[0].to_string();
     assert_eq!(selected("check = \"a\""), "check=a");
-    assert_eq!(selected("node = [\"a\", \"/^b/\"]"), "node=a|/^b/");
+    assert_eq!(selected("node = [\"a\", \"/^b/\"]"), "node=a,/^b/");
     assert_eq!(selected("service = \"\""), "service=");
     assert_eq!(
         selected(
@@ -67,14 +67,14 @@ fn a_selection_is_what_must_fit_and_what_must_not() {
         ),
         "check=c, service=s, node=n, datacenter=d, source=consul, tag=t"
     );
-    assert_eq!(selected("labels = { team = [\"a\", \"b\"], check_id = \"/x/\" }"), "team=a|b, check_id=/x/");
+    assert_eq!(selected("labels = { team = [\"a\", \"b\"], check_id = \"/x/\" }"), "team=a,b, check_id=/x/");
     assert_eq!(selected("labels {\n team = \"a\"\n}"), "team=a");
     assert_eq!(
         selected("check = \"c\"\nnot {\n node = \"n\"\n labels = { team = \"a\" }\n}"),
         "check=c, node!=n, team!=a"
     );
     assert_eq!(selected("not = { node = \"n\" }"), "node!=n");
-    assert_eq!(selected("check = \"/a/b\""), "check=/a/b", "no pattern: it does not end with a slash");
+    assert_eq!(selected("check = \"/a/b\""), "check=\"/a/b\"", "no pattern: it does not end with a slash");
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn services_are_judged_together() {
         format!("{}: {} {warn} {}", one.when, one.at_least, one.instead)
     });
     assert_snapshot!(shown.collect::<Vec<_>>().join("\n"), @r"
-    source=consul, service=web, datacenter=dc1, tag=live|/^v/: 2 4 false
+    source=consul, service=web, datacenter=dc1, tag=live,/^v/: 2 4 false
     source=consul, service=/^db-/: 1 0 true
     ");
     assert!(!services[0].when.hold(&consul("web", "http")), "its tag is blue");
