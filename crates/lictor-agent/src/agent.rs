@@ -355,6 +355,11 @@ impl Agent {
         drop(self.tasks.spawn(name, OnEnd::Fine, work));
     }
 
+    /// Answers at another listener, within the bounds of the agent's own interface, until it stops.
+    pub fn serve(&self, listener: TcpListener, router: axum::Router) {
+        web::serve_beside(listener, router, web::Limits::default(), &self.tasks);
+    }
+
     /// Runs until INT, QUIT or TERM comes or [`Agent::stop`] was called, reloading at each
     /// HUP; then stops. `false` when the stop was not in order.
     pub async fn until_stopped(self) -> bool {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use lictor_store::wire;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::task::{OnEnd, Tasks};
@@ -46,6 +47,8 @@ struct Shared {
     clock: Clock,
     belief: Mutex<Option<Belief>>,
     state: watch::Sender<LeaseState>,
+    /// Whether it may not be written, which was said.
+    denied: AtomicBool,
 }
 
 /// How a lease stands, as far as its task has noticed.
@@ -88,7 +91,8 @@ impl Lease {
     ) -> Self {
         let why = "the record was not read yet".to_owned();
         let state = watch::Sender::new(LeaseState::Unknown { why });
-        let shared = Arc::new(Shared { key, clock, belief: Mutex::default(), state });
+        let (belief, denied) = (Mutex::default(), AtomicBool::default());
+        let shared = Arc::new(Shared { key, clock, belief, state, denied });
         let candidate = Candidate::new(node, incarnation, params);
         let driver = Driver { kv, candidate, limit: params.request(), shared: Arc::clone(&shared) };
         tasks.spawn_draining(format!("lease {}", shared.key), OnEnd::Stop, driver.run(tasks.stopping()));
@@ -160,6 +164,7 @@ impl Driver {
     /// its connection with it: the next one does not wait for it.
     fn ask(&self, effect: Effect) -> BoxFuture<'static, Input> {
         let (kv, key, limit) = (self.kv.clone(), self.shared.key.clone(), self.limit);
+        let shared = Arc::clone(&self.shared);
         let late = format!("no answer within {limit:?}");
         match effect {
             Effect::Read => Box::pin(async move {
@@ -169,7 +174,7 @@ impl Driver {
                 })
             }),
             Effect::Write { expect, record } => Box::pin(async move {
-                Input::Written(match timeout(limit, write(&kv, key, expect, &record)).await {
+                Input::Written(match timeout(limit, write(&kv, &shared, expect, &record)).await {
                     Ok(written) => written,
                     Err(_late) => Written::Unclear { why: late },
                 })
@@ -236,7 +241,8 @@ fn reading(answer: Result<Option<Pair>, KvError>) -> Reading {
     }
 }
 
-async fn write(kv: &Kv, key: String, expect: Option<Revision>, record: &Record) -> Written {
+async fn write(kv: &Kv, shared: &Shared, expect: Option<Revision>, record: &Record) -> Written {
+    let key = shared.key.clone();
     let value = match wire::encode(&wire::Lease::from(record)) {
         Ok(value) => value,
         Err(error) => return Written::NotDone { why: shown(&error) },
@@ -245,7 +251,15 @@ async fn write(kv: &Kv, key: String, expect: Option<Revision>, record: &Record) 
         Some(revision) => Op::replace(key, value, kv::Revision(revision.0)),
         None => Op::create(key, value),
     };
-    match kv.txn(&[op]).await {
+    let written = kv.txn(&[op]).await;
+    if let Err(error @ KvError::Denied { .. }) = &written {
+        if !shared.denied.swap(true, Ordering::Relaxed) {
+            error!(key = shared.key, %error, "the lease may not be written: this node cannot have it");
+        }
+    } else if matches!(written, Ok(_) | Err(KvError::Conflict { .. })) {
+        shared.denied.store(false, Ordering::Relaxed);
+    }
+    match written {
         Ok(written) => match written.first().copied().flatten() {
             Some(revision) => Written::Done { revision: Revision(revision.0) },
             None => Written::Unclear { why: "the record has no revision".to_owned() },

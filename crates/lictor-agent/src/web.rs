@@ -31,6 +31,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse as _;
+use http::StatusCode;
 use lictor_config::Listen;
 use lictor_core::Event;
 use prometheus_client::registry::Registry;
@@ -168,6 +173,23 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
     tasks.spawn("metrics", OnEnd::Stop, count(Arc::clone(&site)));
     let accept = connection::accept(listener, route::router(site), metrics, load, limits, tasks.clone());
     tasks.spawn_draining("http", OnEnd::Stop, accept);
+}
+
+/// Serves another router at a listener of its own, within the same bounds, until the agent stops.
+pub fn serve_beside(listener: TcpListener, router: Router, limits: Limits, tasks: &Tasks) {
+    let load = Load::default();
+    let waiting = load.clone();
+    let router =
+        router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let full = waiting.bytes() > limits.answers;
+            async move {
+                if full { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { next.run(request).await }
+            }
+        }));
+    // Those of the agent are about its own interface.
+    let metrics = Metrics::register(&mut Registry::default());
+    let accept = connection::accept(listener, router, metrics, load, limits, tasks.clone());
+    tasks.spawn_draining("http beside", OnEnd::Stop, accept);
 }
 
 /// Counts every entry of the ledger from now on.

@@ -3,11 +3,12 @@
 //! It tells of what this node sees and could not hand on. When the shared desk can be reached again,
 //! whom it told what is handed on as well, and it is forgotten.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::Status;
-use lictor_core::alert::{AlertPlan, Case, Desk, Input, Report, Row, Source};
+use lictor_core::alert::{AlertPlan, Case, Desk, Input, Report, Row, Sending, Silence, Source, Tells, Told};
 use lictor_store::kv::{Kv, KvError};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -36,7 +37,18 @@ pub(super) struct Alone {
     clock: Clock,
     ledger: Inbox,
     current: watch::Receiver<Current>,
+    /// The silences of the shared desk, as far as they were seen.
+    silences: watch::Receiver<Vec<Silence>>,
     running: Option<(DeskInbox, Tasks)>,
+}
+
+/// What is to be handed on when the shared desk can be reached again.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// Whom this node told what, by what it was about.
+    pub(super) told: Vec<(Source, Report)>,
+    /// Silences of a desk that was this node's own.
+    pub(super) silences: Vec<Silence>,
 }
 
 impl Alone {
@@ -47,8 +59,9 @@ impl Alone {
         clock: Clock,
         ledger: Inbox,
         current: watch::Receiver<Current>,
+        silences: watch::Receiver<Vec<Silence>>,
     ) -> Self {
-        Self { node, kv, clock, ledger, current, running: None }
+        Self { node, kv, clock, ledger, current, silences, running: None }
     }
 
     /// Whether this node tells alone now.
@@ -75,7 +88,13 @@ impl Alone {
         let plan = Arc::new(AlertPlan { cluster, ..AlertPlan::clone(&plan) });
         let kept = Kept::local(self.kv.clone());
         let now = self.clock.now();
-        let (desk, first) = Desk::restore(plan, kept.load(now).await?, now);
+        let mut rows = kept.load(now).await?;
+        rows.extend(self.silences.borrow().iter().cloned().map(|silence| {
+            let mut row = Row::Silence(silence);
+            row.rebase(now);
+            row
+        }));
+        let (desk, first) = Desk::restore(plan, rows, now);
         let (sender, mut queue) = mpsc::channel(inbox::QUEUE);
         let (back, tasks) = (DeskInbox(sender), Tasks::new());
         let running = DeskLoop {
@@ -95,21 +114,46 @@ impl Alone {
         Ok((back, tasks))
     }
 
-    /// Ends it, and says whom it told what, by what it was about. It is forgotten with
-    /// [`Alone::forget`] when that is handed on.
-    pub(super) async fn end(&mut self) -> Result<Vec<(Source, Report)>, KvError> {
-        if let Some((_, tasks)) = self.running.take() {
+    /// Ends it; what it told is kept for the next start.
+    pub(super) async fn stop(&mut self) {
+        if let Some((_, tasks)) = self.running.take()
+            && !tasks.drain(ENDS).await
+        {
+            warn!("the desk of this node alone did not end in time");
+        }
+    }
+
+    /// Ends it, and says what is to be handed on. It is forgotten with [`Alone::forget`] when that is done.
+    pub(super) async fn end(&mut self) -> Result<Owed, KvError> {
+        if self.tells() {
             info!("the shared alerts can be reached again; this node hands on whom it told alone");
-            if !tasks.drain(ENDS).await {
-                warn!("the desk of this node alone did not end in time");
-            }
+            self.stop().await;
         }
         let rows = Kept::local(self.kv.clone()).load(self.clock.now()).await?;
-        let told = rows.into_iter().filter_map(|row| match row {
-            Row::Case(case) if !case.told.is_empty() => Some(said(case)),
-            _ => None,
-        });
-        Ok(told.collect())
+        let mut owed = Owed::default();
+        let (mut cases, mut sent) = (BTreeMap::new(), Vec::new());
+        for row in rows {
+            match row {
+                Row::Case(case) => drop(cases.insert(case.subject.key.clone(), case)),
+                Row::Delivery(delivery) if delivery.unclear || delivery.state == Sending::Under => {
+                    sent.push(delivery);
+                }
+                Row::Silence(silence) => owed.silences.push(silence),
+                Row::Delivery(_) | Row::Counters(_) => {}
+            }
+        }
+        // What may have been accepted: they are owed the word that it is over, and told anew while it is not.
+        for delivery in sent {
+            for (key, ..) in delivery.subjects().filter(|(_, tells, _)| *tells != Tells::Resolved) {
+                if let Some(case) = cases.get_mut(key) {
+                    let told =
+                        Told { status: Status::Passing, firing: true, at: delivery.created, reminders: 0 };
+                    case.told.entry(delivery.notifier.clone()).or_insert(told);
+                }
+            }
+        }
+        owed.told = cases.into_values().filter(|case| !case.told.is_empty()).map(said).collect();
+        Ok(owed)
     }
 
     /// What it told is known to the node that tells.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lictor_core::alert::{Command, Input, Message};
+use lictor_core::alert::{Command, Input, Message, Silence};
 use lictor_core::{NotifierName, Refusal, Wall};
 use lictor_store::kv::{Kv, KvError, Op, Revision};
 use lictor_store::wire::{self, Answer, Ask};
@@ -31,11 +31,14 @@ const FORGOTTEN: i64 = 600_000;
 /// How long one look for news is held open.
 const HOLD: Duration = Duration::from_secs(30);
 
+/// Pause between two looks.
+const GAP: Duration = Duration::from_millis(100);
+
 /// Pause after a look that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Reported alerts in one record.
-const POSTED: usize = 64;
+/// Of reported alerts, bytes in one record.
+const POSTED: usize = 200 << 10;
 
 /// Asks the node that tells. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,15 +60,52 @@ impl Asks {
             Ok(Err(why)) => return Ok(Err(Refusal::Conflict(format!("not asked: {why}")))),
             Err(_late) => return Err(NoAnswer::Late),
         };
-        timeout_at(deadline, self.answer(&id)).await.map_err(|_late| NoAnswer::Late)
+        let answered = timeout_at(deadline, self.answer(&id)).await;
+        if answered.is_err()
+            && let Err(why) = self.kv.txn(&[Op::delete(format!("{ASKED}{id}"))]).await
+        {
+            warn!(%why, "what was asked and not done in time may still be done");
+        }
+        answered.map_err(|_late| NoAnswer::Late)
     }
 
     /// Hands on what was reported to this node.
     pub(super) async fn posted(&self, alerts: Vec<serde_json::Value>) -> Result<(), KvError> {
-        for some in alerts.chunks(POSTED) {
-            self.write(&Ask::Posted { alerts: some.to_vec() }).await?;
+        let (mut some, mut size) = (Vec::new(), 0);
+        for alert in alerts {
+            let bytes = alert.to_string().len();
+            if size + bytes > POSTED && !some.is_empty() {
+                self.write(&Ask::Posted { alerts: std::mem::take(&mut some) }).await?;
+                size = 0;
+            }
+            size += bytes;
+            some.push(alert);
+        }
+        if !some.is_empty() {
+            self.write(&Ask::Posted { alerts: some }).await?;
         }
         Ok(())
+    }
+
+    /// Hands on a silence of this node's own.
+    /// Its id is made another: that of the shared desk may be taken.
+    pub(super) async fn silence(&self, place: &str, silence: &Silence) -> Result<(), KvError> {
+        let now = self.clock.now();
+        let left = silence.ends().since(now.boot);
+        if left.is_zero() {
+            return Ok(());
+        }
+        let command = Command::Silence {
+            id: Some(format!("{}{}", place.trim_start_matches("alerts.from/"), silence.id)),
+            when: silence.when.clone(),
+            lasting: left,
+            by: silence.by.clone(),
+            comment: silence.comment.clone(),
+        };
+        match Ask::of(&command, now) {
+            Some(ask) => self.write(&ask).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Says that a message was sent too late.
@@ -137,12 +177,18 @@ pub(super) async fn take(kv: Kv, desk: DeskInbox, posts: Posts, clock: Clock) {
                 let present: BTreeSet<_> = listing.pairs.iter().map(|pair| pair.key.clone()).collect();
                 known.retain(|key| present.contains(key));
                 for pair in listing.pairs {
-                    if known.insert(pair.key.clone())
-                        && hand_in(&kv, &desk, &posts, pair.key, &pair.value).await.is_err()
-                    {
-                        return;
+                    if !known.insert(pair.key.clone()) {
+                        continue;
+                    }
+                    let key = pair.key.clone();
+                    match hand_in(&kv, &desk, &posts, pair.key, &pair.value).await {
+                        Ok(true) => {}
+                        // It is tried again.
+                        Ok(false) => drop(known.remove(&key)),
+                        Err(Gone) => return,
                     }
                 }
+                sleep(GAP).await;
             }
             Err(why) => {
                 debug!(%why, "what others ask for cannot be read");
@@ -152,14 +198,17 @@ pub(super) async fn take(kv: Kv, desk: DeskInbox, posts: Posts, clock: Clock) {
     }
 }
 
-async fn hand_in(kv: &Kv, desk: &DeskInbox, posts: &Posts, key: String, value: &[u8]) -> Result<(), Gone> {
+/// Whether it was handed in.
+async fn hand_in(kv: &Kv, desk: &DeskInbox, posts: &Posts, key: String, value: &[u8]) -> Result<bool, Gone> {
     let input = match wire::decode::<Ask>(value) {
         Ok(Ask::Posted { alerts }) => {
             let alerts = alerts.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
             if let Err(why) = posts.take(alerts).await {
-                warn!(%why, "what was reported to another node is not taken in");
+                warn!(%why, "what was reported to another node is not taken in yet");
+                return Ok(false);
             }
-            return remove(kv, key).await;
+            remove(kv, key).await;
+            return Ok(true);
         }
         Ok(Ask::Late { notifier, items }) => match NotifierName::new(&notifier) {
             Ok(notifier) => Ok(Input::Late { notifier, items: items.into_iter().map(Into::into).collect() }),
@@ -169,19 +218,19 @@ async fn hand_in(kv: &Kv, desk: &DeskInbox, posts: &Posts, key: String, value: &
         Err(why) => Err(why.to_string()),
     };
     match input {
-        Ok(input) => desk.asked(key, input).await,
+        Ok(input) => desk.asked(vec![key], input).await?,
         Err(why) => {
             warn!(record = key, why, "what a record asks for is not understood");
-            remove(kv, key).await
+            remove(kv, key).await;
         }
     }
+    Ok(true)
 }
 
-async fn remove(kv: &Kv, key: String) -> Result<(), Gone> {
+async fn remove(kv: &Kv, key: String) {
     if let Err(why) = kv.txn(&[Op::delete(key)]).await {
         debug!(%why, "what was asked and done stays for now");
     }
-    Ok(())
 }
 
 /// Removes answers that nobody came for.

@@ -92,6 +92,9 @@ impl DeskLoop {
         let fence = self.fence.clone();
         loop {
             let due = stuck.as_ref().is_none_or(|stuck| stuck.again <= Instant::now());
+            if fence.as_ref().is_some_and(|fence| !fence.holds()) {
+                return Some("the lease has ended".to_owned());
+            }
             if due && !pending.idle() {
                 match self.kept.commit(&pending.batch).await {
                     Ok(()) => {
@@ -143,11 +146,13 @@ impl DeskLoop {
                 }
                 Self::gather(output, pending);
             }
-            Message::Asked(key, input) => {
+            Message::Asked(keys, input) => {
                 let mut output = self.desk.step(input, now);
                 let said = output.answer.take();
                 Self::gather(output, pending);
-                pending.batch.then(ask::answered(&key, said, now.wall));
+                for key in keys {
+                    pending.batch.then(ask::answered(&key, said.clone(), now.wall));
+                }
             }
             Message::Reload(plan, notifiers, answer) => {
                 self.notifiers = notifiers;
@@ -232,7 +237,8 @@ impl DeskLoop {
         match stuck {
             Some(stuck) => {
                 stuck.again = again;
-                if !stuck.told {
+                // Of a shared desk another node goes on; that none does is said by the seat.
+                if !stuck.told && self.fence.is_none() {
                     stuck.told = true;
                     self.tell_from_memory(&stuck.why);
                 }

@@ -24,8 +24,8 @@ pub(super) enum Message {
     Input(Input),
     /// A person's command, with the way to answer it.
     Command(Command, oneshot::Sender<Result<String, Refusal>>),
-    /// What was asked by a record of this key, and is answered by one.
-    Asked(String, Input),
+    /// What was asked by records of these keys, and is answered by records.
+    Asked(Vec<String>, Input),
     /// Another plan, with the notifiers it speaks of; answered when it is in force.
     Reload(Arc<AlertPlan>, Arc<dyn Tell>, oneshot::Sender<()>),
     /// A reader wants to see the present state.
@@ -81,8 +81,8 @@ pub struct AlertView {
 
 impl DeskInbox {
     /// Hands in what another node asked for by a record; it is answered by a record.
-    pub(super) async fn asked(&self, key: String, input: Input) -> Result<(), Gone> {
-        self.0.send(Message::Asked(key, input)).await.map_err(|_closed| Gone)
+    pub(super) async fn asked(&self, keys: Vec<String>, input: Input) -> Result<(), Gone> {
+        self.0.send(Message::Asked(keys, input)).await.map_err(|_closed| Gone)
     }
 
     /// Hands an input in. Waits while the desk is busy.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lictor_core::Now;
-use lictor_core::alert::{Row, RowKey, digest};
+use lictor_core::alert::{Row, RowKey, Silence, digest};
 use lictor_store::kv::{MAX_OPERATIONS, Op, Pair, Revision};
 use lictor_store::wire::{self, AlertRow};
 use lictor_store::{Kv, KvError};
@@ -18,7 +19,7 @@ const PREFIX: &str = "alerts/";
 
 /// Of a shared desk, the record of who tells: each commit rests on it, and is refused when another
 /// node has written it since.
-const TERM: &str = "alerts.term";
+const TERM: &str = "alerts/.term";
 
 /// Where a record is put that cannot be read.
 const ASIDE: &str = "alerts.unreadable/";
@@ -78,9 +79,14 @@ impl Kept {
     pub(super) async fn begin(
         kv: Kv,
         term: &wire::Term,
+        may: impl Fn() -> bool,
         records: Option<Arc<dyn Records>>,
     ) -> Result<Self, KvError> {
         let found = kv.get(TERM).await?;
+        if !may() {
+            // Another node may have begun since it was looked at.
+            return Err(KvError::Unavailable { why: "the lease has ended".to_owned() });
+        }
         let value = wire::encode(term).map_err(|why| refused(&why))?;
         let op = match found {
             Some(pair) => Op::replace(TERM, value, pair.revision),
@@ -97,12 +103,12 @@ impl Kept {
     pub(super) async fn load(&self, now: Now) -> Result<Vec<Row>, KvError> {
         let Some(began) = self.term else { return self.rows(self.kv.list(PREFIX).await?.pairs).await };
         // What Consul may not show it leaves out: only with the record of the term it is all.
-        let mut pairs = self.kv.list("alerts").await?.pairs;
+        let mut pairs = self.kv.list(PREFIX).await?.pairs;
         if !pairs.iter().any(|pair| pair.key == TERM && pair.revision == began) {
             let why = format!("the list of records lacks `{TERM}` as we wrote it: may the token read it?");
             return Err(KvError::Unavailable { why });
         }
-        pairs.retain(|pair| pair.key.starts_with(PREFIX));
+        pairs.retain(|pair| pair.key != TERM);
         let mut rows = self.rows(pairs).await?;
         rows.iter_mut().for_each(|row| row.rebase(now));
         Ok(rows)
@@ -117,6 +123,22 @@ impl Kept {
         }
         rows.iter_mut().for_each(|row| row.rebase(now));
         Ok(rows)
+    }
+
+    /// The silences of a shared desk, when they differ from what they were at `since`.
+    pub(super) async fn silences(
+        kv: &Kv,
+        since: Revision,
+        wait: Duration,
+        now: Now,
+    ) -> Result<(Vec<Silence>, Revision), KvError> {
+        let listing = kv.watch(&format!("{PREFIX}silence/"), since, wait).await?;
+        let rows = listing.pairs.iter().filter_map(|pair| {
+            let mut row = wire::decode::<AlertRow>(&pair.value).and_then(Row::try_from).ok()?;
+            row.rebase(now);
+            if let Row::Silence(silence) = row { Some(silence) } else { None }
+        });
+        Ok((rows.collect(), listing.revision))
     }
 
     async fn rows(&self, pairs: Vec<Pair>) -> Result<Vec<Row>, KvError> {

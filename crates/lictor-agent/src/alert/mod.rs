@@ -18,6 +18,7 @@ mod calendar;
 pub mod consul;
 mod desk;
 mod fence;
+mod gather;
 mod inbox;
 mod keep;
 pub mod notify;
@@ -45,7 +46,6 @@ use tracing::{error, info};
 use crate::clock::Clock;
 use crate::decide::Recorded;
 use crate::inbox::Inbox;
-use crate::lease::Lease;
 use crate::task::{OnEnd, Tasks};
 use alone::{Alone, Current};
 use ask::Asks;
@@ -129,6 +129,11 @@ impl Alerting {
                 let posts = Posts::start(Arc::new(desk.clone()), clock, &means.tasks);
                 let kept = Kept::local(Kv::embedded(means.store.clone()));
                 local(config, tell, &means, kept, queue, &desk).await?;
+                if let Some(client) = means.consul.clone() {
+                    let withdraw =
+                        relay::withdraw(Kv::consul(client, means.prefix.clone()), means.node.clone());
+                    drop(means.tasks.spawn("alerts that were shared", OnEnd::Fine, withdraw));
+                }
                 sources.begin().await;
                 (posts, Feed::Desk(desk.clone()), None)
             }
@@ -232,38 +237,34 @@ fn together(
 ) -> (Posts, Feed, watch::Sender<Current>) {
     // Nothing else may delay a renewal.
     let own = client.with_own_connections().unwrap_or_else(|_same_settings| client.clone());
-    let leased = Tasks::new();
-    let lease = Lease::start(
-        Kv::consul(own, means.prefix.clone()),
-        "lease/alerts".to_owned(),
-        means.node.clone(),
-        format!("{:032x}", rand::random::<u128>()),
-        seat::TIMES,
-        means.clock.clone(),
-        &leased,
-    );
+    let leased = Kv::consul(own, means.prefix.clone());
+    let try_for = seat::try_for(leased, means.node.clone(), means.clock.clone());
     let kv = Kv::consul(client, means.prefix.clone());
     let seat = watch::Sender::new(Seat::Nobody { why: "the record was not read yet".to_owned() });
     let asks = Asks { kv: kv.clone(), clock: means.clock.clone() };
-    let elsewhere = Elsewhere { seat: seat.subscribe(), asks };
+    let elsewhere = Elsewhere { seat: seat.subscribe(), asks: asks.clone() };
     let posts = Posts::shared(Arc::new(back.clone()), means.clock.clone(), Some(elsewhere), &means.tasks);
     let (said, says) = mpsc::channel(RELAYED);
     let current = watch::Sender::new((plan_of(config), Arc::clone(&notifiers)));
     let own_store = Kv::embedded(means.store.clone());
+    let (quiet, silences) = watch::channel(Vec::new());
+    let keep = gather::keep_silences(kv.clone(), means.clock.clone(), quiet);
+    drop(means.tasks.spawn("silences of the shared alerts", OnEnd::Fine, keep));
     let alone = Alone::new(
         means.node.clone(),
         own_store,
         means.clock.clone(),
         means.inbox.clone(),
         current.subscribe(),
+        silences,
     );
-    let relay = Relay::new(kv.clone(), &means.node, says, alone);
-    drop(means.tasks.spawn("relay of own checks", OnEnd::Fine, relay.run()));
+    let stop = means.tasks.stopping();
+    let relay = Relay::new(asks, &means.node, says, seat.subscribe(), alone, stop);
+    drop(means.tasks.spawn_draining("relay of own checks", OnEnd::Fine, relay.run()));
     let running = SeatLoop {
         kv,
         node: means.node.clone(),
-        lease,
-        leased,
+        try_for,
         predecessor: means.predecessor.clone(),
         plan: plan_of(config),
         notifiers,

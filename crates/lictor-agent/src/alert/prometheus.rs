@@ -129,6 +129,9 @@ impl Posts {
         if let Some(Elsewhere { seat, asks }) = &self.elsewhere
             && !matches!(*seat.borrow(), Seat::Ours { .. })
         {
+            if matches!(*seat.borrow(), Seat::Nobody { .. }) {
+                return Err(NoAnswer::Busy);
+            }
             let now = asks.clock.now();
             let mut book = Book::default();
             let (mut refused, mut taken) = (Vec::new(), Vec::new());
@@ -172,6 +175,11 @@ impl Reception {
         loop {
             let ours = self.our_turn().await;
             let view = self.known().await?;
+            if view.seat != ours {
+                // It was seen from elsewhere, and may lack what there is.
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
             self.book = Book::default();
             let reports = self.book.resume(&view, self.clock.now());
             self.hand_in(true, reports, Vec::new()).await?;
@@ -207,6 +215,10 @@ impl Reception {
                 () = &mut over => return Ok(()),
                 post = self.queue.recv() => {
                     let Some(Post { alerts, taken }) = post else { return Err(Gone) };
+                    if taken.is_closed() {
+                        // It waited too long, and was said to.
+                        continue;
+                    }
                     let (reports, refused) = self.book.take(alerts, self.clock.now());
                     self.hand_in(false, reports, Vec::new()).await?;
                     // Nobody may be waiting any more.

@@ -1,24 +1,40 @@
-//! What this node's own sources say, as records for the node that tells; and those of all nodes as
-//! one source of the desk.
+//! What this node's own sources say, as records for the node that tells.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lictor_core::Status;
 use lictor_core::alert::{Input, Report, Source, SubjectKey, digest};
-use lictor_store::kv::{Kv, KvError, MAX_OPERATIONS, Op, Revision};
+use lictor_store::kv::{Kv, KvError, MAX_OPERATIONS, Op};
 use lictor_store::wire::{self, Said};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::alone::Alone;
-use super::inbox::DeskInbox;
+use super::alone::{Alone, Owed};
+use super::ask::Asks;
+use super::inbox::{DeskInbox, Seat};
 use super::keep::in_parts;
 use crate::inbox::Gone;
 
 /// Where each node writes what its sources say: `alerts.from/NODE/…`.
-const FROM: &str = "alerts.from/";
+pub(super) const FROM: &str = "alerts.from/";
+
+/// Below that, whom a node told what while it was cut off: taken in once.
+pub(super) const TOLD: &str = "told/";
+
+/// What the marker of a node's records says.
+const MARK: &str = "{\"v\":1}";
+
+/// A node looks at its own records so often, whatever it has written.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Inputs that are taken at once.
+const QUEUE: usize = 256;
+
+/// Of an output, bytes that are written.
+const OUTPUT: usize = 1 << 10;
 
 /// What is well again is still said so long: until then the node that tells has heard it.
 const WELL: Duration = Duration::from_secs(3_600);
@@ -28,10 +44,7 @@ const WELL: Duration = Duration::from_secs(3_600);
 pub(super) const ALONE: Duration = Duration::from_secs(30);
 
 /// Pause after a write or a look that failed.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// How long one look for news is held open.
-const HOLD: Duration = Duration::from_secs(30);
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 /// Where a source hands in what it says.
 #[derive(Clone, Debug)]
@@ -57,48 +70,85 @@ pub(super) struct Relay {
     kv: Kv,
     place: String,
     queue: mpsc::Receiver<Input>,
-    /// The records as they are, for all we know.
-    written: BTreeMap<String, Vec<u8>>,
-    /// What they should be, where that differs.
-    wanted: BTreeMap<String, Wanted>,
-    /// Since when one says that all is well.
-    well: BTreeMap<String, Instant>,
+    /// What the records should be, as far as the sources have said.
+    meant: BTreeMap<String, Meant>,
+    /// Sources that have said all they have.
+    whole: BTreeSet<Source>,
+    /// The records as they were seen or written last; `None` while they were never seen.
+    seen: Option<BTreeMap<String, Vec<u8>>>,
+    /// When they are looked at again, whatever happens.
+    look: Instant,
     /// Since when nothing can be written.
     stuck: Option<Instant>,
+    /// Who tells.
+    seat: watch::Receiver<Seat>,
     alone: Alone,
+    asks: Asks,
     /// There may be something that was told alone and is not handed on.
     owes: bool,
+    /// The desk of this node tells that nobody tells.
+    nobody: bool,
+    stop: CancellationToken,
 }
 
 /// What a record should be.
-struct Wanted {
+struct Meant {
     source: Source,
-    subject: SubjectKey,
-    /// `None`: there should be none.
-    report: Option<Report>,
+    report: Report,
+    /// Since when all is well.
+    well: Option<Instant>,
 }
 
 impl Relay {
-    pub(super) fn new(kv: Kv, node: &str, queue: mpsc::Receiver<Input>, alone: Alone) -> Self {
-        // A name may hold what a key may not.
-        let place = format!("{FROM}{}/", SubjectKey::of(&[node]));
-        let (written, wanted, well) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        // What was told alone before a crash is still there.
-        Self { kv, place, queue, written, wanted, well, stuck: None, alone, owes: true }
+    pub(super) fn new(
+        asks: Asks,
+        node: &str,
+        queue: mpsc::Receiver<Input>,
+        seat: watch::Receiver<Seat>,
+        alone: Alone,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            kv: asks.kv.clone(),
+            place: place(node),
+            queue,
+            meant: BTreeMap::new(),
+            whole: BTreeSet::new(),
+            seen: None,
+            look: Instant::now(),
+            stuck: None,
+            seat,
+            alone,
+            asks,
+            // What was told alone before a crash is still there.
+            owes: true,
+            nobody: false,
+            stop,
+        }
     }
 
     /// Writes until the agent stops.
     pub(super) async fn run(mut self) {
-        let mut known = false;
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.follow() => {}
+        }
+        self.alone.stop().await;
+    }
+
+    async fn follow(&mut self) {
         let mut again: Option<Instant> = None;
+        let mut inputs = Vec::new();
         loop {
-            let ready = again.is_none_or(|again| again <= Instant::now());
-            if ready && (!known || self.owes || self.alone.tells() || !self.wanted.is_empty()) {
+            if again.is_none_or(|again| again <= Instant::now()) {
                 let begun = Instant::now();
-                match self.catch_up(&mut known).await {
+                match self.catch_up().await {
                     Ok(()) => (self.stuck, again) = (None, None),
                     Err(why) => {
                         again = Some(Instant::now() + AGAIN);
+                        // What is there may be another than what was seen.
+                        self.seen = None;
                         if self.stuck.is_none() {
                             warn!(%why, "what this node sees cannot be handed on yet");
                             self.stuck = Some(begun);
@@ -107,57 +157,81 @@ impl Relay {
                     }
                 }
             }
-            let tired = self.well.values().min().map(|since| *since + WELL);
-            let wake = again.or(tired).unwrap_or_else(|| Instant::now() + WELL);
+            let wake = again.unwrap_or(self.look);
             tokio::select! {
-                input = self.queue.recv() => match input {
-                    Some(input) => self.take(input).await,
-                    None => return,
-                },
-                () = sleep_until(wake) => self.forget(),
+                more = self.queue.recv_many(&mut inputs, QUEUE) => {
+                    if more == 0 {
+                        return;
+                    }
+                    for input in inputs.drain(..) {
+                        self.take(input).await;
+                    }
+                }
+                () = sleep_until(wake) => {}
             }
         }
     }
 
     /// Brings the records up to date, with whom this node told alone.
-    async fn catch_up(&mut self, known: &mut bool) -> Result<(), KvError> {
-        if !*known || self.alone.tells() {
-            let pairs = self.kv.list(&self.place).await?.pairs;
-            self.written = pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
-            *known = true;
+    async fn catch_up(&mut self) -> Result<(), KvError> {
+        if self.look <= Instant::now() || self.seen.is_none() {
+            self.seen = Some(self.list().await?);
+            self.look = Instant::now() + LOOK;
+            self.forget();
         }
-        let owes = self.owes || self.alone.tells();
-        if owes {
-            for (source, report) in self.alone.end().await? {
-                let key = self.key(&source, &report.subject.key);
-                // What is seen since is newer, and whom we told is known to the desk alone.
-                let status = self.wanted.get(&key).and_then(|wanted| wanted.report.as_ref());
-                let report = match status {
-                    Some(now) => Report { told: report.told, ..now.clone() },
-                    None => report,
-                };
-                self.say(key, &source, report);
-            }
-            self.owes = true;
+        if self.nobody && matches!(*self.seat.borrow(), Seat::Nobody { .. }) {
+            // It is said by the desk of this node alone.
+            return self.write(Vec::new()).await;
         }
-        self.write().await?;
-        if owes {
-            self.alone.forget().await?;
-            self.owes = false;
+        if !self.owes && !self.alone.tells() {
+            return self.write(Vec::new()).await;
         }
+        // Whether it can be handed on is seen before that desk ends.
+        self.kv.txn(&[Op::put(self.marker(), MARK)]).await?;
+        (self.owes, self.nobody) = (true, false);
+        let Owed { told, silences } = self.alone.end().await?;
+        for silence in silences {
+            self.asks.silence(&self.place, &silence).await?;
+        }
+        let mut beside = Vec::new();
+        for (source, report) in told {
+            let key = format!(
+                "{}{TOLD}{:016x}-{:016x}",
+                self.place,
+                digest(report.subject.key.as_str()),
+                rand::random::<u64>()
+            );
+            beside.extend(encoded(&source, &report).map(|value| Op::put(key, value)));
+        }
+        self.write(beside).await?;
+        self.alone.forget().await?;
+        self.owes = false;
         Ok(())
+    }
+
+    /// Our records. The marker among them shows that they may be read.
+    async fn list(&self) -> Result<BTreeMap<String, Vec<u8>>, KvError> {
+        self.kv.txn(&[Op::put(self.marker(), MARK)]).await?;
+        let pairs = self.kv.list(&self.place).await?.pairs;
+        let mut seen: BTreeMap<_, _> = pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
+        if seen.remove(&self.marker()).is_none() {
+            return Err(KvError::Unavailable { why: format!("`{}` cannot be read", self.place) });
+        }
+        let told = format!("{}{TOLD}", self.place);
+        seen.retain(|key, _| !key.starts_with(&told));
+        Ok(seen)
     }
 
     /// When nobody could be told of it for long, this node tells of what it could not hand on.
     async fn tell_alone(&mut self) {
-        if self.alone.tells()
-            || self.wanted.is_empty()
-            || self.stuck.is_none_or(|since| since.elapsed() < ALONE)
-        {
+        if self.alone.tells() || self.stuck.is_none_or(|since| since.elapsed() < ALONE) {
             return;
         }
-        let reports = self.wanted.values().filter_map(|wanted| wanted.report.clone()).collect();
-        self.alone_input(Input::Reports { source: own(), complete: true, reports, gone: Vec::new() }).await;
+        let reports: Vec<_> = self.meant.values().map(|meant| meant.report.clone()).collect();
+        if reports.iter().any(|report| report.status != Status::Passing) {
+            self.alone_input(Input::Reports { source: own(), complete: true, reports, gone: Vec::new() })
+                .await;
+        }
     }
 
     async fn alone_input(&mut self, input: Input) {
@@ -172,7 +246,8 @@ impl Relay {
             self.alone_input(input.clone()).await;
         }
         let Input::Reports { source, complete, reports, gone } = input else {
-            // What concerns the shared desk as a whole.
+            // Nobody tells, and somebody must say so.
+            self.nobody = true;
             if !self.alone.tells() {
                 self.alone_input(input).await;
             }
@@ -182,149 +257,116 @@ impl Relay {
         for report in reports {
             let key = self.key(&source, &report.subject.key);
             present.insert(key.clone());
-            let known = self.written.contains_key(&key) || self.wanted.contains_key(&key);
-            if report.status != Status::Passing || known {
-                self.say(key, &source, report);
-            }
+            self.say(key, &source, report);
         }
         for subject in gone {
-            let key = self.key(&source, &subject);
-            self.want(key, Wanted { source: source.clone(), subject, report: None });
+            self.meant.remove(&self.key(&source, &subject));
         }
         if complete {
-            let of_it = format!("{}{source}/", self.place);
-            let known = self.written.keys().chain(self.wanted.keys());
-            let missing: Vec<_> =
-                known.filter(|key| key.starts_with(&of_it) && !present.contains(*key)).cloned().collect();
-            for key in missing {
-                let subject = self.wanted.get(&key).map(|wanted| wanted.subject.clone());
-                let subject = subject.unwrap_or_else(|| SubjectKey::stored(""));
-                self.want(key, Wanted { source: source.clone(), subject, report: None });
-            }
+            let of_it = self.of(&source);
+            self.meant.retain(|key, _| !key.starts_with(&of_it) || present.contains(key));
+            self.whole.insert(source);
         }
     }
 
     fn say(&mut self, key: String, source: &Source, report: Report) {
+        let mut well = None;
         if report.status == Status::Passing {
-            self.well.entry(key.clone()).or_insert_with(Instant::now);
-        } else {
-            self.well.remove(&key);
+            // Until the records were seen there may be one that says otherwise.
+            let known = self.seen.as_ref().is_none_or(|seen| seen.contains_key(&key));
+            if !known && !self.meant.contains_key(&key) {
+                return;
+            }
+            let since = self.meant.get(&key).and_then(|meant| meant.well);
+            well = Some(since.unwrap_or_else(Instant::now));
         }
-        let subject = report.subject.key.clone();
-        self.want(key, Wanted { source: source.clone(), subject, report: Some(report) });
+        self.meant.insert(key, Meant { source: source.clone(), report, well });
     }
 
-    fn want(&mut self, key: String, wanted: Wanted) {
-        if wanted.report.is_none() {
-            self.well.remove(&key);
+    /// Writes what differs. What is beside it is written with it.
+    async fn write(&mut self, beside: Vec<Op>) -> Result<(), KvError> {
+        let Some(seen) = &mut self.seen else { return Ok(()) };
+        let mut ops = beside;
+        for (key, meant) in &self.meant {
+            let new = meant.well.is_some() && !seen.contains_key(key);
+            if !new
+                && let Some(value) = encoded(&meant.source, &meant.report)
+                && seen.get(key) != Some(&value)
+            {
+                ops.push(Op::put(key, value));
+            }
         }
-        if self.written.get(&key) == wanted.value().as_ref() {
-            self.wanted.remove(&key);
-        } else {
-            self.wanted.insert(key, wanted);
-        }
-    }
-
-    async fn write(&mut self) -> Result<(), KvError> {
-        let ops = self.wanted.iter().map(|(key, wanted)| match wanted.value() {
-            Some(value) => Op::put(key, value),
-            None => Op::delete(key),
-        });
-        for some in in_parts(ops.collect(), MAX_OPERATIONS) {
+        let whole: Vec<_> = self.whole.iter().map(|source| format!("{}{source}/", self.place)).collect();
+        let stray = seen
+            .keys()
+            .filter(|key| !self.meant.contains_key(*key) && whole.iter().any(|of_it| key.starts_with(of_it)));
+        ops.extend(stray.map(Op::delete));
+        for some in in_parts(ops, MAX_OPERATIONS) {
             self.kv.txn(&some).await?;
             for op in some {
-                self.wanted.remove(op.key());
                 match op {
-                    Op::Put { key, value, .. } => drop(self.written.insert(key, value)),
-                    op => drop(self.written.remove(op.key())),
+                    Op::Put { key, value, .. } => drop(seen.insert(key, value)),
+                    op => drop(seen.remove(op.key())),
                 }
             }
         }
+        let told = format!("{}{TOLD}", self.place);
+        seen.retain(|key, _| !key.starts_with(&told));
         Ok(())
     }
 
+    /// What is well for long needs no record.
     fn forget(&mut self) {
-        let tired = |since: &Instant| since.elapsed() >= WELL;
-        let over: Vec<_> =
-            self.well.iter().filter(|(_, since)| tired(since)).map(|(key, _)| key.clone()).collect();
-        for key in over {
-            let subject = SubjectKey::stored("");
-            self.want(key, Wanted { source: own(), subject, report: None });
-        }
+        self.meant.retain(|_, meant| meant.well.is_none_or(|since| since.elapsed() < WELL));
+    }
+
+    fn marker(&self) -> String {
+        format!("{}self", self.place)
+    }
+
+    fn of(&self, source: &Source) -> String {
+        format!("{}{source}/", self.place)
     }
 
     fn key(&self, source: &Source, subject: &SubjectKey) -> String {
-        format!("{}{source}/{:016x}", self.place, digest(subject.as_str()))
+        format!("{}{:016x}", self.of(source), digest(subject.as_str()))
     }
 }
 
-impl Wanted {
-    fn value(&self) -> Option<Vec<u8>> {
-        let report = self.report.as_ref()?;
-        let encoded = wire::encode(&Said::new(&self.source, report));
-        encoded
-            .map_err(|why| warn!(%why, subject = %self.subject, "what is seen of it cannot be written"))
-            .ok()
-    }
+/// Where a node writes. Its name may hold what a key may not.
+fn place(node: &str) -> String {
+    format!("{FROM}{}/", SubjectKey::of(&[node]))
 }
 
-/// Hands in what all nodes say, as long as this one tells: first everything, then what changes.
-pub(super) async fn gather(kv: Kv, desk: DeskInbox) {
-    // It stops.
-    let _gone = follow(&kv, &desk).await;
+fn encoded(source: &Source, report: &Report) -> Option<Vec<u8>> {
+    let mut report = report.clone();
+    report.output.truncate(report.output.floor_char_boundary(OUTPUT));
+    wire::encode(&Said::new(source, &report))
+        .map_err(|why| warn!(%why, subject = %report.subject.key, "what is seen of it cannot be written"))
+        .ok()
 }
 
-async fn follow(kv: &Kv, desk: &DeskInbox) -> Result<(), Gone> {
-    let (mut since, mut known) = (Revision(0), None);
+/// Removes what a node said that shares its alerts no more: it tells of it by itself.
+pub(super) async fn withdraw(kv: Kv, node: String) {
     loop {
-        let listing = match kv.watch(FROM, since, HOLD).await {
-            Ok(listing) => listing,
-            Err(why) => {
-                debug!(%why, "what other nodes say cannot be read");
-                sleep(AGAIN).await;
-                continue;
+        match remove_all(&kv, &place(&node)).await {
+            Ok(()) => return,
+            Err(why @ (KvError::Denied { .. } | KvError::Refused { .. })) => {
+                debug!(%why, "what this node said when it shared its alerts may still stand in Consul");
+                return;
             }
-        };
-        since = listing.revision;
-        let mut now = BTreeMap::new();
-        let mut said: BTreeMap<Source, Vec<Report>> = BTreeMap::new();
-        for pair in listing.pairs {
-            let before = known.as_ref().and_then(|known: &Known| known.get(&pair.key));
-            if let Some(same) = before.filter(|(revision, ..)| *revision == pair.revision) {
-                now.insert(pair.key, same.clone());
-                continue;
-            }
-            match wire::decode::<Said>(&pair.value).and_then(Said::into_report) {
-                Ok((source, report)) => {
-                    let seen = (pair.revision, source.clone(), report.subject.key.clone());
-                    now.insert(pair.key, seen);
-                    said.entry(source).or_default().push(report);
-                }
-                Err(why) => warn!(record = pair.key, %why, "what a node says is not understood"),
-            }
+            Err(_away) => sleep(LOOK).await,
         }
-        let mut gone: BTreeMap<Source, Vec<SubjectKey>> = BTreeMap::new();
-        for (key, (_, source, subject)) in known.iter().flatten() {
-            if !now.contains_key(key) {
-                gone.entry(source.clone()).or_default().push(subject.clone());
-            }
-        }
-        let complete = known.is_none();
-        if complete {
-            said.entry(own()).or_default();
-        }
-        let sources: BTreeSet<_> = said.keys().chain(gone.keys()).cloned().collect();
-        for source in sources {
-            let (reports, gone) =
-                (said.remove(&source).unwrap_or_default(), gone.remove(&source).unwrap_or_default());
-            desk.input(Input::Reports { source, complete, reports, gone }).await?;
-        }
-        known = Some(now);
     }
 }
 
-/// The records that were seen: when each was written, and of what it speaks.
-type Known = BTreeMap<String, (Revision, Source, SubjectKey)>;
+async fn remove_all(kv: &Kv, place: &str) -> Result<(), KvError> {
+    let ops = kv.list(place).await?.pairs.into_iter().map(|pair| Op::delete(pair.key)).collect();
+    for some in in_parts(ops, MAX_OPERATIONS) {
+        kv.txn(&some).await?;
+    }
+    Ok(())
+}
 
 /// The checks of Lictor's own.
 pub(super) fn own() -> Source {

@@ -27,11 +27,12 @@ use super::Tell;
 use super::ask::{self, Asks};
 use super::desk::{DeskLoop, Ended, view_of};
 use super::fence::Fence;
+use super::gather;
 use super::inbox::{AlertView, DeskInbox, Message, Seat};
 use super::keep::Kept;
 use super::predecessor::{Guard, Predecessor};
 use super::prometheus::Posts;
-use super::relay::{self, ALONE};
+use super::relay::ALONE;
 use super::sources::Sources;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
@@ -40,6 +41,9 @@ use crate::task::{OnEnd, Tasks};
 
 /// Pause before it is tried again to begin a term.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The same where a guard is let go of meanwhile, so that another node can have it.
+const LET_GO: Duration = Duration::from_secs(10);
 
 /// A look at the records of others is good for so long.
 const FRESH: Duration = Duration::from_secs(2);
@@ -52,15 +56,25 @@ const PARTING: Duration = Duration::from_secs(3);
 
 /// The lease of the one that tells. Nothing can be recorded while Consul elects a leader, so that it
 /// need not outlast that.
-pub(super) const TIMES: Params = Params::BRISK;
+const TIMES: Params = Params::BRISK;
+
+/// Tries for the lease of the one that tells, with connections of its own.
+pub(super) fn try_for(kv: Kv, node: String, clock: Clock) -> TryFor {
+    Box::new(move || {
+        let leased = Tasks::new();
+        let incarnation = format!("{:032x}", rand::random::<u128>());
+        let key = "lease/alerts".to_owned();
+        let lease = Lease::start(kv.clone(), key, node.clone(), incarnation, TIMES, clock.clone(), &leased);
+        (lease, leased)
+    })
+}
 
 /// What takes the seat and leaves it.
 pub(super) struct SeatLoop {
     pub(super) kv: Kv,
     pub(super) node: String,
-    pub(super) lease: Lease,
-    /// The tasks of the lease: it is given back when the desk is quiet.
-    pub(super) leased: Tasks,
+    /// Begins to try for the lease; it is given back with its tasks, when the desk is quiet.
+    pub(super) try_for: TryFor,
     pub(super) predecessor: Option<Predecessor>,
     pub(super) plan: Arc<AlertPlan>,
     pub(super) notifiers: Arc<dyn Tell>,
@@ -78,39 +92,64 @@ pub(super) struct SeatLoop {
     pub(super) looked: Looked,
 }
 
+/// Begins to try for the lease.
+pub(super) type TryFor = Box<dyn Fn() -> (Lease, Tasks) + Send + Sync>;
+
 /// The last look at the records.
 pub(super) type Looked = Arc<Mutex<Option<(Instant, Arc<AlertView>)>>>;
 
 impl SeatLoop {
     pub(super) async fn run(mut self) {
-        // One node says that nobody tells: the one that did.
-        let mut told = false;
-        while let Some(token) = self.stand_by(told).await {
-            told = true;
+        let (mut lease, mut leased) = (self.try_for)();
+        // One node says that nobody tells: the one that did, or would have.
+        let mut nobody = None;
+        // Since when a term cannot begin.
+        let mut failing: Option<Instant> = None;
+        while let Some(token) = self.stand_by(&lease, nobody).await {
             let asks = Asks { kv: self.kv.clone(), clock: self.clock.clone() };
-            let fence = Fence { lease: self.lease.clone(), token, guard: self.guard(), asks };
+            let fence = Fence { lease: lease.clone(), token, guard: self.guard(), asks };
             match self.tell(fence).await {
                 Ok(None) => break,
-                Ok(Some(why)) => warn!(why, "this node tells of alerts no more"),
+                Ok(Some(why)) => {
+                    warn!(why, "this node tells of alerts no more");
+                    (nobody, failing) = (Some(Instant::now()), None);
+                }
                 Err(why) => {
                     warn!(%why, "this node would tell of alerts, and cannot take up what was told");
                     self.stand(Seat::Nobody { why: why.to_string() });
-                    self.meanwhile(sleep(AGAIN)).await;
+                    nobody.get_or_insert_with(Instant::now);
+                    let since = *failing.get_or_insert_with(Instant::now);
+                    // Others may be able to.
+                    let guard = self.guard();
+                    if let Some(guard) = &guard {
+                        guard.want(false);
+                    }
+                    if guard.is_none() && since.elapsed() < LET_GO {
+                        self.meanwhile(sleep(AGAIN)).await;
+                        continue;
+                    }
+                    let gives_back = async move { leased.drain(PARTING).await };
+                    self.meanwhile(gives_back).await;
+                    // A stop does not wait for it.
+                    let stop = self.stop.clone();
+                    drop(self.meanwhile(timeout(LET_GO, stop.cancelled_owned())).await);
+                    (lease, leased) = (self.try_for)();
+                    failing = None;
                 }
             }
         }
         if let Some(guard) = self.guard() {
             guard.want(false);
         }
-        if !self.leased.drain(PARTING).await {
+        if !leased.drain(PARTING).await {
             warn!("the lease of the alerts was not given back; the next node waits for its end");
         }
     }
 
     /// Until this node is the one that tells; `None` when the agent stops.
-    async fn stand_by(&mut self, mut told: bool) -> Option<u64> {
-        let since = Instant::now();
-        let mut state = self.lease.state();
+    async fn stand_by(&mut self, lease: &Lease, nobody: Option<Instant>) -> Option<u64> {
+        let mut nobody = nobody.map(|since| since + ALONE);
+        let mut state = lease.state();
         let what = self.guard();
         let mut guard = what.as_ref().map(|guard| guard.changes());
         loop {
@@ -118,7 +157,7 @@ impl SeatLoop {
             if let Some(guard) = &mut guard {
                 guard.mark_unchanged();
             }
-            let held = self.lease.believes();
+            let held = lease.believes();
             if let Some(guard) = &what {
                 guard.want(held.is_some());
             }
@@ -133,12 +172,12 @@ impl SeatLoop {
                 }),
             }
             // Somebody else tells.
-            told &= !matches!(*self.seat.borrow(), Seat::Other { .. });
+            nobody = nobody.filter(|_| !matches!(*self.seat.borrow(), Seat::Other { .. }));
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
-                () = sleep_until(since + ALONE), if told => {
-                    told = false;
+                () = until(nobody) => {
+                    nobody = None;
                     let why = match &*self.seat.borrow() {
                         Seat::Nobody { why } => why.clone(),
                         Seat::Local | Seat::Ours { .. } | Seat::Other { .. } => continue,
@@ -160,12 +199,14 @@ impl SeatLoop {
 
     /// One term.
     async fn tell(&mut self, fence: Fence) -> Result<Option<String>, KvError> {
-        let term = Term { holder: self.node.clone(), token: fence.token };
+        let number = rand::random::<u32>().into();
+        let term = Term { holder: self.node.clone(), token: fence.token, number };
+        let may = fence.clone();
         let (kv, clock) = (self.kv.clone(), self.clock.clone());
         let records = self.predecessor.as_ref().map(|before| Arc::clone(&before.records));
         let plan = Arc::clone(&self.plan);
         let taken_up = async move {
-            let kept = Kept::begin(kv, &term, records.clone()).await?;
+            let kept = Kept::begin(kv, &term, || may.holds(), records.clone()).await?;
             let now = clock.now();
             let mut rows = kept.load(now).await?;
             if let Some(records) = records {
@@ -192,7 +233,7 @@ impl SeatLoop {
         self.meanwhile(async move { sources.begin().await }).await;
         let beside = Tasks::new();
         let (kv, desk) = (self.kv.clone(), self.back.clone());
-        drop(beside.spawn("what nodes say", OnEnd::Fine, relay::gather(kv.clone(), desk.clone())));
+        drop(beside.spawn("what nodes say", OnEnd::Fine, gather::gather(kv.clone(), desk.clone())));
         let asked = ask::take(kv, desk, self.posts.clone(), self.clock.clone());
         drop(beside.spawn("what nodes ask", OnEnd::Fine, asked));
         let Ended { why, plan, notifiers } = running.run(first, &mut self.queue).await;
@@ -276,6 +317,14 @@ impl SeatLoop {
             drop(answer.send(view));
         };
         drop(self.tasks.spawn("look at the alerts", OnEnd::Fine, work));
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -87,7 +87,8 @@ impl Sources {
         let watched = Input::Watched { consul: watched.map(|checks| checks.datacenters.clone()) };
         // It stops.
         let _gone = desk.input(watched).await;
-        if let (Some(checks), Some(client)) = (&alerts.consul, consul.clone()) {
+        let looked_at = alerts.consul.as_ref().filter(|checks| !checks.paused);
+        if let (Some(checks), Some(client)) = (looked_at, consul.clone()) {
             // One at a time: while the desk is busy, Consul is not asked.
             let (inputs, mut reported) = mpsc::channel(1);
             let source = consul::Source::new(client, checks.datacenters.clone(), inputs, tasks.stopping());

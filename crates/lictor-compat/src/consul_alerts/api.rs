@@ -89,12 +89,15 @@ pub fn not_found() -> Answer {
     Answer { code: 404, headers, body: "404 page not found\n".to_owned() }
 }
 
+/// Whether `/v1/health` is asked for this check: its node, the id of its service and its own.
+pub fn asks_for(query: &Query, [node, service_id, check_id]: [&str; 3]) -> bool {
+    let service = Some(query.get("service")).filter(|service| *service != "_").unwrap_or_default();
+    node == query.get("node") && service_id == service && check_id == query.get("check")
+}
+
 /// `/v1/health?node=&service=&check=`, `service` and `check` being ids: the status that counts.
 pub fn health(query: &Query, states: &[CheckState]) -> Answer {
-    let service = Some(query.get("service")).filter(|service| *service != "_").unwrap_or_default();
-    let asked = |check: &HealthCheck| {
-        check.node == query.get("node") && check.service_id == service && check.check_id == query.get("check")
-    };
+    let asked = |check: &HealthCheck| asks_for(query, [&check.node, &check.service_id, &check.check_id]);
     let found = states.iter().find(|state| asked(&state.health_check));
     let current = found.map_or("", |state| state.current.as_str());
     let (code, status) = match current {

@@ -11,6 +11,9 @@ const REGEX_LIMIT: usize = 1 << 20;
 /// How long a change must last when nothing is said.
 pub const THRESHOLD: Duration = Duration::from_secs(60);
 
+/// The longest that it can be, seconds: ten years.
+pub(super) const LONGEST: i64 = 315_360_000;
+
 /// A check of Consul's, as keys name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckRef<'a> {

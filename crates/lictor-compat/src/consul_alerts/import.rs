@@ -31,7 +31,7 @@ pub fn import(settings: &Settings, start: Option<&Start>) -> String {
     }
     out.blank();
     consul(start, &mut out);
-    alerts(settings, &mut out);
+    alerts(settings, settings.checks_enabled, &mut out);
     let names = notify::blocks(settings, &mut out);
     routes::blocks(settings, &names, &mut out);
     if !settings.handlers.is_empty() {
@@ -87,12 +87,13 @@ fn consul_settings(start: &Start, out: &mut Writer) {
     }
 }
 
-fn alerts(settings: &Settings, out: &mut Writer) {
+/// `watched`: whether Consul's checks are.
+fn alerts(settings: &Settings, watched: bool, out: &mut Writer) {
     out.block("alerts", |out| {
         if let Some(cluster) = cluster(settings) {
             out.set("cluster", &quoted(cluster));
         }
-        if settings.checks_enabled {
+        if watched {
             out.block("consul", |_| {});
         } else {
             out.comment("checks/enabled is false: with `consul {}` here the checks would be watched.");

@@ -381,6 +381,8 @@ route {
 }
 "#;
     assert_eq!(run::configuration(&settings, &start, &place, &receivers), expected);
+    let paused = Settings { checks_enabled: false, ..settings.clone() };
+    assert_eq!(run::configuration(&paused, &start, &place, &receivers), expected);
     let said: Vec<_> = remarks.iter().map(ToString::to_string).collect();
     let jsm = "consul-alerts/config/notifiers/jsm is on, but not all that it needs is set; it tells nobody";
     assert_eq!(said, [jsm], "that HipChat is gone was said when the keys were read");

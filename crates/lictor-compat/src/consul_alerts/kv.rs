@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::checks::{Blacklist, CheckRef, Expression, Listed, THRESHOLD, Thresholds};
+use super::checks::{Blacklist, CheckRef, Expression, LONGEST, Listed, THRESHOLD, Thresholds};
 use super::notifiers::{Kind, Notifier, Setting, Shape};
 use super::profiles::{Chosen, DEFAULT_PROFILE, Profile, Receiver, Selection, Told, receivers};
 use super::remark::{Remark, bool_of, int_of};
@@ -21,6 +21,9 @@ pub const CONFIG: &str = "config/";
 
 /// Longest name of a profile, a notifier or an entity that is kept.
 const NAME_LIMIT: usize = 512;
+
+/// The longest time from one reminder to the next, minutes: ten years.
+const LONGEST_INTERVAL: u32 = 5_256_000;
 
 /// All settings. They depend on the keys that exist now and on nothing else: what a deleted
 /// key said is its default again.
@@ -241,8 +244,17 @@ impl Entry<'_> {
         list
     }
 
+    /// A number of seconds, at most as many as are possible.
+    fn seconds(&mut self) -> Option<i64> {
+        let seconds = int_of(self.text)?;
+        if seconds > LONGEST {
+            self.remark("is more than ten years", &format!("it is {LONGEST}"));
+        }
+        Some(seconds.min(LONGEST))
+    }
+
     fn global_threshold(&mut self) {
-        match int_of(self.text).map(u64::try_from) {
+        match self.seconds().map(u64::try_from) {
             Some(Ok(seconds)) => self.settings.thresholds.global = Duration::from_secs(seconds),
             Some(Err(_)) | None => {
                 let instead = format!("it is {}", THRESHOLD.as_secs());
@@ -256,7 +268,7 @@ impl Entry<'_> {
         let Some((level, name)) = inner.and_then(|inner| inner.split_once('/')) else {
             return self.unknown();
         };
-        let Some(seconds) = int_of(self.text) else {
+        let Some(seconds) = self.seconds() else {
             return self.remark("is no number of seconds", "what is less specific counts");
         };
         let thresholds = &mut self.settings.thresholds;
@@ -388,8 +400,13 @@ impl Entry<'_> {
         match member(&object, "Interval") {
             None | Some(Value::Null) => {}
             Some(value) => match value.as_i64().map(|minutes| u32::try_from(minutes.max(0))) {
-                Some(Ok(minutes)) => profile.interval = minutes,
-                _ => self
+                Some(Ok(minutes)) if minutes <= LONGEST_INTERVAL => profile.interval = minutes,
+                Some(_) => {
+                    profile.interval = LONGEST_INTERVAL;
+                    let instead = format!("it is {LONGEST_INTERVAL}");
+                    self.remark("has an Interval of more than ten years", &instead);
+                }
+                None => self
                     .remark("has an Interval that is no whole number of minutes", "there are no reminders"),
             },
         }

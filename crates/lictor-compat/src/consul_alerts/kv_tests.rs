@@ -211,6 +211,32 @@ fn a_negative_threshold_is_the_global_one_and_one_that_is_none_does_not_count() 
 }
 
 #[test]
+fn what_is_longer_than_ten_years_is_ten_years() {
+    let settings = remarks(
+        &[
+            ("checks/change-threshold", "315360000"),
+            ("checks/check/c1/change-threshold", "99999999999"),
+            ("checks/node/n1/change-threshold", "315360001"),
+            ("notif-profiles/a", r#"{"Interval": 5256001}"#),
+            ("notif-profiles/b", r#"{"Interval": 9999999999}"#),
+            ("notif-profiles/c", r#"{"Interval": 5256000}"#),
+        ],
+        &[
+            "checks/check/c1/change-threshold is more than ten years; it is 315360000",
+            "checks/node/n1/change-threshold is more than ten years; it is 315360000",
+            "notif-profiles/a has an Interval of more than ten years; it is 5256000",
+            "notif-profiles/b has an Interval of more than ten years; it is 5256000",
+        ],
+    );
+    let ten_years = 315_360_000;
+    assert_eq!(settings.thresholds.of(&check("n1", "web1", "c1", "")).as_secs(), ten_years);
+    assert_eq!(settings.thresholds.of(&check("n1", "web1", "c2", "")).as_secs(), ten_years);
+    for name in ["a", "b", "c"] {
+        assert_eq!(settings.profiles[name].interval, 5_256_000, "{name}");
+    }
+}
+
+#[test]
 fn each_kind_of_blacklist_hides_what_it_names() {
     let subject = check("n1", "web1", "c1", "critical");
     for (key, value) in [

@@ -34,6 +34,8 @@ pub struct ConsulChecks {
     pub datacenters: Vec<String>,
     /// Any server may answer, not only the leader (default no).
     pub stale: bool,
+    /// They are not looked at for now: how they stood last is how they stand. No attribute says so.
+    pub paused: bool,
 }
 
 /// `heartbeat { … }` of `alerts`: says regularly that we live, so that our silence is noticed.

@@ -18,6 +18,9 @@ pub struct Term {
     pub holder: String,
     /// The token of its lease.
     pub token: u64,
+    /// Another number for each term: writing what is there already would change nothing, and fence
+    /// nobody.
+    pub number: u64,
 }
 
 /// What a node says of a subject of its own.

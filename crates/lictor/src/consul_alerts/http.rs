@@ -15,15 +15,14 @@ use lictor_compat::consul_alerts::api::{self, Answer, Query};
 use lictor_compat::consul_alerts::state::{CheckState, HealthCheck};
 use lictor_consul::{Check, Client};
 use lictor_core::Status;
-use lictor_core::alert::label;
-use tokio::net::TcpListener;
+use lictor_core::alert::{Case, label};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::live::Live;
 
-/// How long Consul's checks are believed without being read again.
+/// How long Consul's checks are believed without being read again, or that they cannot be read.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// How long they are believed while Consul cannot be asked.
@@ -41,8 +40,18 @@ pub(super) struct Site {
     live: Arc<Live>,
     alerts: DeskInbox,
     /// Held while they are read: whoever comes meanwhile gets the same.
-    checks: Mutex<Option<(Instant, Arc<Vec<Check>>)>>,
+    checks: Mutex<Checks>,
 }
+
+/// Consul's checks, and when they were read; when and why that failed since.
+#[derive(Default)]
+struct Checks {
+    read: Option<(Instant, Arc<Vec<Check>>)>,
+    failed: Option<(Instant, String)>,
+}
+
+/// By node, service and check, the status that counts and the one that is seen.
+type Counted<'a> = BTreeMap<[&'a str; 3], (Status, Status)>;
 
 impl Site {
     pub(super) fn new(client: &Client, live: Arc<Live>, alerts: DeskInbox) -> Self {
@@ -50,22 +59,21 @@ impl Site {
         Self { client, live, alerts, checks: Mutex::default() }
     }
 
-    /// Answers until the agent stops.
-    pub(super) async fn serve(self, listener: TcpListener) {
-        let app = Router::new().fallback(answered).with_state(Arc::new(self));
-        if let Err(why) = axum::serve(listener, app).await {
-            error!(%why, "the HTTP interface ended");
-        }
+    pub(super) fn router(self) -> Router {
+        Router::new().fallback(answered).with_state(Arc::new(self))
     }
 
     async fn answer(&self, path: &str, query: &Query) -> Answer {
         match path {
             "/v1/info" => api::info(),
             "/v1/process/checks" | "/v1/process/events" => api::process(),
-            "/v1/health" => self.states().await.map_or_else(unreadable, |states| api::health(query, &states)),
+            "/v1/health" => {
+                let states = self.states(|check| api::asks_for(query, names(check))).await;
+                states.map_or_else(unreadable, |states| api::health(query, &states))
+            }
             "/v1/health/wildcard" => {
                 let blacklist = &self.live.current().settings.blacklist;
-                let states = self.states().await;
+                let states = self.states(|_check| true).await;
                 states.map_or_else(unreadable, |states| {
                     api::wildcard(query, &states, blacklist).unwrap_or_else(|why| unreadable(why.to_string()))
                 })
@@ -74,49 +82,63 @@ impl Site {
         }
     }
 
-    /// All checks, each with the status that counts.
-    async fn states(&self) -> Result<Vec<CheckState>, String> {
+    /// The wanted checks, each with the status that counts.
+    async fn states(&self, wanted: impl Fn(&Check) -> bool + Send) -> Result<Vec<CheckState>, String> {
         let checks = self.checks().await?;
+        let checks: Vec<&Check> = checks.iter().filter(|check| wanted(check)).collect();
+        if checks.is_empty() {
+            return Ok(Vec::new());
+        }
         let view = self.alerts.view().await.map_err(|why| why.to_string())?;
         let cases = view.cases.values().map(|(case, _)| case);
         let cases = cases.filter(|case| case.subject.label(label::SOURCE) == "consul");
-        let key = |case: &lictor_core::alert::Case| {
-            [label::NODE, label::SERVICE_ID, label::CHECK_ID].map(|name| case.subject.label(name).to_owned())
-        };
-        let counted: BTreeMap<[String; 3], (Status, Status)> =
-            cases.map(|case| (key(case), (case.settled, case.live))).collect();
-        Ok(checks.iter().map(|check| state(check, &counted)).collect())
+        let counted: Counted<'_> = cases.map(|case| (key(case), (case.settled, case.live))).collect();
+        Ok(checks.into_iter().map(|check| state(check, &counted)).collect())
     }
 
     async fn checks(&self) -> Result<Arc<Vec<Check>>, String> {
         let mut kept = self.checks.lock().await;
-        if let Some((at, checks)) = &*kept
-            && at.elapsed() < FRESH
-        {
+        let fresh = |at: &Instant| at.elapsed() < FRESH;
+        if let Some((_, checks)) = kept.read.as_ref().filter(|(at, _)| fresh(at)) {
             return Ok(Arc::clone(checks));
         }
-        match self.client.health().state(None, &lictor_consul::Query::new()).await {
-            Ok(answer) => {
-                let checks = Arc::new(answer.value);
-                *kept = Some((Instant::now(), Arc::clone(&checks)));
-                Ok(checks)
-            }
-            Err(why) => match &*kept {
-                Some((at, checks)) if at.elapsed() < STALE => Ok(Arc::clone(checks)),
-                _ => {
-                    warn!(%why, "Consul's checks cannot be read for an answer");
-                    Err(format!("Consul's checks cannot be read: {why}"))
+        if !kept.failed.as_ref().is_some_and(|(at, _)| fresh(at)) {
+            match self.client.health().state(None, &lictor_consul::Query::new()).await {
+                Ok(answer) => {
+                    let checks = Arc::new(answer.value);
+                    *kept = Checks { read: Some((Instant::now(), Arc::clone(&checks))), failed: None };
+                    return Ok(checks);
                 }
-            },
+                Err(why) => {
+                    if kept.failed.is_none() {
+                        warn!(%why, "Consul's checks cannot be read for an answer");
+                    }
+                    let why = format!("Consul's checks cannot be read: {why}");
+                    kept.failed = Some((Instant::now(), why));
+                }
+            }
+        }
+        match (&kept.read, &kept.failed) {
+            (Some((at, checks)), _) if at.elapsed() < STALE => Ok(Arc::clone(checks)),
+            (_, failed) => Err(failed.as_ref().map(|(_, why)| why.clone()).unwrap_or_default()),
         }
     }
 }
 
+/// What names a check: its node, the id of its service and its own.
+fn names(check: &Check) -> [&str; 3] {
+    [&check.node, &check.service_id, &check.id]
+}
+
+/// The same of a case.
+fn key(case: &Case) -> [&str; 3] {
+    [label::NODE, label::SERVICE_ID, label::CHECK_ID].map(|name| case.subject.label(name))
+}
+
 /// A check of Consul's, and what counts of it. Without a case it passes, or nobody looks at it.
-fn state(check: &Check, counted: &BTreeMap<[String; 3], (Status, Status)>) -> CheckState {
-    let key = [check.node.clone(), check.service_id.clone(), check.id.clone()];
+fn state(check: &Check, counted: &Counted<'_>) -> CheckState {
     let word = |status: Status| if status == Status::Unknown { "" } else { status.as_str() };
-    let (current, pending) = match counted.get(&key) {
+    let (current, pending) = match counted.get(&names(check)) {
         Some((settled, live)) => (word(*settled), if live == settled { "" } else { word(*live) }),
         None if check.status == lictor_consul::Status::Passing => ("passing", ""),
         None => ("", ""),
@@ -178,9 +200,9 @@ mod tests {
 
     #[test]
     fn the_status_that_counts_is_that_of_the_alerts() {
-        let key = ["n", "s", "c"].map(str::to_owned);
+        let key = ["n", "s", "c"];
         let of = |consul: &str, counted: Option<(Status, Status)>| {
-            let counted = counted.map(|found| (key.clone(), found)).into_iter().collect();
+            let counted = counted.map(|found| (key, found)).into_iter().collect();
             let state = state(&check(consul), &counted);
             (state.current, state.pending)
         };

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use lictor_agent::Reloads;
 use lictor_compat::consul_alerts::run::{Named, Place, configuration, receivers, unusable};
-use lictor_compat::consul_alerts::{CONFIG, PREFIX, Receiver, Remark, Settings, Start};
+use lictor_compat::consul_alerts::{
+    Blacklist, CONFIG, Consul, PREFIX, Receiver, Remark, Settings, Start, THRESHOLD, Thresholds,
+};
 use lictor_config::{Config, Endpoint, Env as _, Notifier, NotifierKind, ProcessEnv, Service, parse_in};
-use lictor_consul::{Client, Pair, Query, Watch};
+use lictor_consul::{Client, Pair, Query, Secret, Watch};
 use lictor_core::NotifierName;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::{reach, words};
@@ -24,6 +27,9 @@ const GAP: Duration = Duration::from_millis(400);
 /// is deleted: then this is how late it is seen.
 const HELD: Duration = Duration::from_secs(10);
 
+/// A reload that failed is tried again after so long.
+const OWED: Duration = Duration::from_secs(5);
+
 /// Keys with their values.
 type Keys = BTreeMap<String, Vec<u8>>;
 
@@ -37,7 +43,11 @@ pub(super) struct Live {
 #[derive(Default)]
 struct State {
     keys: Keys,
+    /// What was made of the keys last.
+    loaded: Arc<Current>,
     current: Arc<Current>,
+    /// The token that was read last.
+    token: Option<Secret>,
     /// What was remarked already.
     said: BTreeSet<Remark>,
 }
@@ -60,14 +70,55 @@ impl Live {
         Arc::clone(&self.state().current)
     }
 
-    /// The configuration that the keys give; from then on it is what is in force.
+    /// What was loaded last is what is in force from now on.
+    pub(super) fn put_in_force(&self) -> Arc<Current> {
+        let mut state = self.state();
+        state.current = Arc::clone(&state.loaded);
+        Arc::clone(&state.current)
+    }
+
+    /// The configuration that the keys give.
     ///
     /// # Errors
     /// In words, why there is none.
     pub(super) fn load(&self) -> Result<Config, String> {
+        self.taken(self.settings())
+    }
+
+    /// The same for a start, where there is none of before: one value that makes the configuration
+    /// unusable must not have it end again and again.
+    ///
+    /// # Errors
+    /// In words, why there is none even without thresholds and blacklist.
+    pub(super) fn load_at_start(&self) -> Result<Config, String> {
+        self.load().or_else(|why| {
+            let settings = Settings {
+                thresholds: Thresholds::default(),
+                blacklist: Blacklist::default(),
+                ..self.settings()
+            };
+            let config = self.taken(settings).map_err(|_same| why.clone())?;
+            error!(
+                "{why}; until they can, it runs WITHOUT BLACKLIST AND THRESHOLDS: every check is told of, and each \
+                 change counts after {} s",
+                THRESHOLD.as_secs()
+            );
+            Ok(config)
+        })
+    }
+
+    fn settings(&self) -> Settings {
         let keys = self.state().keys.clone();
-        let pairs = keys.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
-        let settings = Settings::read(PREFIX, pairs);
+        Settings::read(PREFIX, keys.iter().map(|(key, value)| (key.as_str(), value.as_slice())))
+    }
+
+    fn taken(&self, settings: Settings) -> Result<Config, String> {
+        let (config, loaded) = self.made(settings)?;
+        self.state().loaded = Arc::new(loaded);
+        Ok(config)
+    }
+
+    fn made(&self, settings: Settings) -> Result<(Config, Current), String> {
         let (mut named, mut remarks) = receivers(&settings);
         named.retain(|one| match flaw(one) {
             None => true,
@@ -81,15 +132,41 @@ impl Live {
         remarks.extend(settings.remarks.iter().cloned());
         self.say(&remarks);
         let text = configuration(&settings, &self.start, &self.place, &named);
-        let mut loaded = parse_in(FILE, &text, &ProcessEnv).map_err(|failure| {
-            let lines: Vec<_> = failure.lines().collect();
-            format!("the keys below {PREFIX}{CONFIG} cannot be used: {}", lines.join("; "))
-        })?;
-        by_proxy(&mut loaded.config, |name| ProcessEnv.var(name));
+        let mut config = parse_in(FILE, &text, &ProcessEnv)
+            .map_err(|failure| {
+                let lines: Vec<_> = failure.lines().collect();
+                format!("the keys below {PREFIX}{CONFIG} cannot be used: {}", lines.join("; "))
+            })?
+            .config;
+        by_proxy(&mut config, |name| ProcessEnv.var(name));
+        if let Some(checks) = &mut Arc::make_mut(&mut config.alerts).consul {
+            checks.paused = !settings.checks_enabled;
+        }
         let name = |one: Named| Some((NotifierName::new(&one.name).ok()?, one.receiver));
         let receivers = named.into_iter().filter_map(name).collect();
-        self.state().current = Arc::new(Current { settings, receivers });
-        Ok(loaded.config)
+        Ok((config, Current { settings, receivers }))
+    }
+
+    /// Has the client use the token that its file has now; says whether that is another one.
+    pub(super) fn renew(&self, client: &Client) -> bool {
+        let Consul { token: None, token_file: Some(file), .. } = &self.start.consul else { return false };
+        let token = match reach::token(&self.start) {
+            Ok(token) => token,
+            Err(why) => {
+                warn!(file, why, "the token for Consul stays the one of before");
+                return false;
+            }
+        };
+        let mut state = self.state();
+        if state.token == token {
+            return false;
+        }
+        if let Err(why) = client.set_token(token.as_ref()) {
+            warn!(file, %why, "the token for Consul stays the one of before");
+            return false;
+        }
+        state.token = token;
+        true
     }
 
     /// Reads the keys for the first time; as long as they cannot be read, it waits.
@@ -110,6 +187,9 @@ impl Live {
                     return watch;
                 }
                 Err(why) => {
+                    if why.is_denied() {
+                        self.renew(client);
+                    }
                     let why = why.to_string();
                     if why != told {
                         error!("the keys below {PREFIX}{CONFIG} cannot be read, trying again: {why}");
@@ -121,28 +201,50 @@ impl Live {
     }
 
     /// Puts each change in force.
-    pub(super) async fn follow(self: Arc<Self>, mut watch: Watch<Vec<Pair>>, reloads: Reloads) {
+    pub(super) async fn follow(
+        self: Arc<Self>,
+        client: Client,
+        mut watch: Watch<Vec<Pair>>,
+        reloads: Reloads,
+    ) {
         let mut lost = false;
+        // Why the last reload failed, if another one may not.
+        let mut owed: Option<String> = None;
         loop {
-            match watch.next().await {
-                Ok(change) => {
+            let next = match &owed {
+                None => Some(watch.next().await),
+                Some(_) => timeout(OWED, watch.next()).await.ok(),
+            };
+            let due = match next {
+                None => true,
+                Some(Ok(change)) => {
                     if std::mem::take(&mut lost) {
                         info!("the keys below {PREFIX}{CONFIG} can be read again");
                     }
-                    if !self.take(change.value) {
-                        continue;
-                    }
-                    match reloads.reload().await {
-                        Ok(difference) => info!(difference, "the changed settings are in force"),
-                        Err(why) => {
-                            error!("the changed settings are not in force, those of before are: {why}");
-                        }
-                    }
+                    self.take(change.value)
                 }
-                Err(why) => {
+                Some(Err(why)) => {
                     if !std::mem::replace(&mut lost, true) {
                         warn!("the keys below {PREFIX}{CONFIG} cannot be read, those of before count: {why}");
                     }
+                    // The agent reads it anew as well, at a reload.
+                    why.is_denied() && self.renew(&client)
+                }
+            };
+            if !due {
+                continue;
+            }
+            match reloads.reload().await {
+                Ok(difference) => {
+                    owed = None;
+                    info!(difference, "the changed settings are in force");
+                }
+                Err(why) => {
+                    if owed.as_ref() != Some(&why) {
+                        error!("the changed settings are not in force, those of before are: {why}");
+                    }
+                    // What cannot be used has to change first.
+                    owed = self.made(self.settings()).is_ok().then_some(why);
                 }
             }
         }
@@ -341,6 +443,50 @@ mod tests {
             .collect();
         let proxy = Some("http://u:p@proxy:3128/".to_owned());
         assert_eq!(proxies, [("http", None), ("slack", proxy)]);
+    }
+
+    #[test]
+    fn checks_are_paused_and_what_counts_is_what_was_put_in_force() {
+        let live = live(&[("checks/enabled", "false"), ("checks/change-threshold", "999999999999")]);
+        let config = live.load().unwrap();
+        assert!(config.alerts.consul.as_ref().is_some_and(|checks| checks.paused));
+        assert!(live.current().settings.checks_enabled, "it may still be refused");
+        assert!(!live.put_in_force().settings.checks_enabled);
+        let said = live.state().said.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected = "consul-alerts/config/checks/change-threshold is more than ten years; it is 315360000";
+        assert_eq!(said, [expected]);
+        live.put(&[("checks/enabled", "true"), ("checks/change-threshold", "0")]);
+        assert!(!live.load().unwrap().alerts.consul.as_ref().unwrap().paused);
+    }
+
+    #[test]
+    fn a_start_goes_without_a_blacklist_that_makes_all_unusable() {
+        // No block of a configuration may have so many.
+        let keys: Vec<_> =
+            (0..=10_000).map(|number| format!("checks/blacklist/single/n/_/c{number}")).collect();
+        let live = live(&keys.iter().map(|key| (key.as_str(), "")).collect::<Vec<_>>());
+        assert!(live.load().is_err());
+        assert!(live.load_at_start().is_ok());
+        assert!(live.put_in_force().settings.blacklist.single.is_empty());
+    }
+
+    #[test]
+    fn a_token_is_read_anew_from_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let file = path.display().to_string();
+        let start = Start::new(&Options::default(), None, |name| {
+            (name == "CONSUL_HTTP_TOKEN_FILE").then(|| file.clone())
+        });
+        std::fs::write(&path, "first").unwrap();
+        let client = reach::client(&start).unwrap();
+        let live = Live { start, ..live(&[]) };
+        live.renew(&client);
+        assert!(!live.renew(&client), "it is the same");
+        std::fs::write(&path, "second\n").unwrap();
+        assert!(live.renew(&client) && !live.renew(&client));
+        std::fs::remove_file(path).unwrap();
+        assert!(!live.renew(&client));
     }
 
     #[test]

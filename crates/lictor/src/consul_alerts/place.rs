@@ -16,7 +16,7 @@ use tracing::warn;
 const PORT: u16 = 8510;
 
 /// Where its keys lie in Consul: below what the old program was allowed to write.
-const PREFIX: &str = "consul-alerts/lictor/";
+pub(super) const PREFIX: &str = "consul-alerts/lictor/";
 
 /// The address at which a listener of `given` is reached from this machine.
 pub(super) fn reachable(given: &str) -> String {

@@ -2,34 +2,30 @@
 
 use std::time::Duration;
 
-use lictor_compat::consul_alerts::{Consul, Start};
-use lictor_consul::{Auth, Client, Config, Secret, Tls};
+use lictor_compat::consul_alerts::{Consul, PREFIX as KEYS, Start};
+use lictor_consul::{Auth, Client, Config, Operation, Secret, Tls};
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{error, warn};
 use url::Url;
 
 /// How often Consul is tried before that is given up, and how far apart.
 const ATTEMPTS: u32 = 4;
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
+/// How long it may take to see what the token may.
+const PROBE: Duration = Duration::from_secs(5);
+
 /// A client of the Consul that it was told of.
 pub(super) fn client(start: &Start) -> Result<Client, String> {
-    let Consul { address, verify, token, token_file, login, .. } = &start.consul;
+    let Consul { address, verify, login, .. } = &start.consul;
     let path = |name: &Option<String>| name.as_ref().map(Into::into);
-    let token = match (token, token_file) {
-        (Some(token), _) => Some(token.expose().to_owned()),
-        (None, Some(file)) => {
-            Some(lictor_config::Secret::file(file).reveal().map_err(|error| error.to_string())?)
-        }
-        (None, None) => None,
-    };
     let auth = login.as_ref().map(|(user, password)| Auth {
         user: user.clone(),
         password: Some(password.expose()).filter(|text| !text.is_empty()).map(Secret::new),
     });
     let config = Config {
         address: address.parse().map_err(|error| format!("{error}"))?,
-        token: token.map(Secret::new),
+        token: token(start)?,
         auth,
         datacenter: start.datacenter.clone(),
         tls: Tls {
@@ -43,6 +39,34 @@ pub(super) fn client(start: &Start) -> Result<Client, String> {
         ..Config::default()
     };
     Client::new(config).map_err(|error| error.to_string())
+}
+
+/// The token, from its file as that is now.
+pub(super) fn token(start: &Start) -> Result<Option<Secret>, String> {
+    let Consul { token, token_file, .. } = &start.consul;
+    let token = match (token, token_file) {
+        (Some(token), _) => Some(token.expose().to_owned()),
+        (None, Some(file)) => {
+            Some(lictor_config::Secret::file(file).reveal().map_err(|error| error.to_string())?)
+        }
+        (None, None) => None,
+    };
+    Ok(token.map(Secret::new))
+}
+
+/// Says so when our own keys may not be written: then nobody is told of anything.
+pub(super) async fn probe(client: &Client, prefix: &str) {
+    let key = format!("{prefix}probe");
+    let operations = [Operation::set(key.clone(), ""), Operation::delete(key)];
+    let client = client.with_attempts(1).with_time_limit(PROBE);
+    match client.txn().run(&operations).await {
+        Ok(_) => {}
+        Err(why) if why.is_denied() => error!(
+            "nobody is told of alerts: the token for Consul may not write the keys below {prefix}; its policy \
+             needs `write` for that key prefix, as `key_prefix \"{KEYS}\" {{ policy = \"write\" }}` gives it: {why}"
+        ),
+        Err(why) => warn!("whether the keys below {prefix} may be written is not known: {why}"),
+    }
 }
 
 /// Waits until Consul has a leader, with this pause between two attempts.

@@ -72,19 +72,20 @@ async fn serve(start: Start) -> Result<(), Ended> {
     let watch_events = start.watch_events;
     let live = Arc::new(Live::new(start, place));
     let watch = live.first(&client).await;
-    let config = live.load().map_err(|why| Ended::new(EXIT_FAILED, why))?;
+    reach::probe(&client, place::PREFIX).await;
+    let config = live.load_at_start().map_err(|why| Ended::new(EXIT_FAILED, why))?;
 
     let before = Before::start(&client, Arc::clone(&live));
-    let agent = match agent(config, own, &live, before.predecessor()).await {
+    let agent = match agent(config, own, &live, &client, before.predecessor()).await {
         Ok(agent) => agent,
         Err(why) => {
             before.end().await;
             return Err(why);
         }
     };
-    agent.spawn("settings in Consul", Arc::clone(&live).follow(watch, agent.reloads()));
+    agent.spawn("settings in Consul", Arc::clone(&live).follow(client.clone(), watch, agent.reloads()));
     let site = http::Site::new(&client, Arc::clone(&live), agent.alerts());
-    agent.spawn("old HTTP interface", site.serve(listener));
+    agent.serve(listener, site.router());
     if watch_events {
         agent.spawn("events of Consul", events::follow(Client::clone(&client), Arc::clone(&live)));
     }
@@ -102,11 +103,17 @@ async fn agent(
     config: Config,
     listener: TcpListener,
     live: &Arc<Live>,
+    client: &Client,
     before: Predecessor,
 ) -> Result<Agent, Ended> {
     let (of_loader, of_words) = (Arc::clone(live), Arc::clone(live));
-    let loader: Loader = Arc::new(move || of_loader.load());
-    let tell: TellMaker = Arc::new(move |config| Arc::new(OldWords::new(config, of_words.current())));
+    let client = client.clone();
+    let loader: Loader = Arc::new(move || {
+        of_loader.renew(&client);
+        of_loader.load()
+    });
+    // It is asked for when a configuration comes into force.
+    let tell: TellMaker = Arc::new(move |config| Arc::new(OldWords::new(config, of_words.put_in_force())));
     let settings = Settings {
         config,
         listener,

@@ -85,7 +85,8 @@ pub(super) fn made(
             let host = notifier.text("host");
             let base = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
             let url = below(&base, &[notifier.text("index-name"), "_doc"])?;
-            json_to(url.as_str(), words(message.to_json())?)
+            let var_overrides = message.var_overrides.without_secrets();
+            json_to(url.as_str(), words(Message { var_overrides, ..message.clone() }.to_json())?)
         })?,
         Kind::Awssns => {
             let text = template.map_or_else(

@@ -118,6 +118,16 @@ fn patches_of_the_old_program_are_served() {
 }
 
 #[test]
+fn a_document_has_no_secrets_of_other_notifiers() {
+    let profile = r#"{"NotifList": {"slack": true}, "VarOverrides": {"slack": {"url": "http://hidden", "channel": "c"}}}"#;
+    let settings = Settings::read("", [("config/notif-profiles/p", profile.as_bytes())]);
+    let mut one = told(["n1", "web1", "c1", "critical"], false);
+    one.message.var_overrides = settings.profiles["p"].var_overrides().clone();
+    let posts = posted("elasticsearch", &[("host", "e:9200"), ("index-name", "i")], &[one]);
+    assert!(posts[0].1.contains(r#""channel":"c""#) && !posts[0].1.contains("hidden"), "{posts:?}");
+}
+
+#[test]
 fn sns_and_mail_have_the_old_subjects() {
     let one = [told(["n1", "web1", "c1", "critical"], false)];
     let sns = made(&notifier("awssns", &[]), &one, None, Timestamp::UNIX_EPOCH).unwrap();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lictor_testkit::consul::{Options, Server};
+use lictor_testkit::consul::{MANAGEMENT_TOKEN, Options, Server};
 use lictor_testkit::process::Child;
 use lictor_testkit::service::{Answer, Service};
 use lictor_testkit::{ports, wait};
@@ -32,7 +32,10 @@ struct Rig {
 impl Rig {
     /// With these keys below `consul-alerts/config/`, and a short threshold.
     fn new(keys: &[(&str, &str)]) -> Self {
-        let consul = Server::with(Options { in_memory: true, ..Options::default() });
+        Self::at(Server::with(Options { in_memory: true, ..Options::default() }), keys)
+    }
+
+    fn at(consul: Server, keys: &[(&str, &str)]) -> Self {
         let sink = Service::start(|_call| Answer::new(200, "{}"));
         let dir = tempfile::tempdir().unwrap();
         symlink(env!("CARGO_BIN_EXE_lictor"), dir.path().join("consul-alerts")).unwrap();
@@ -90,7 +93,10 @@ impl Rig {
     }
 
     fn start(&mut self) {
-        let command = self.starting();
+        self.start_by(self.starting());
+    }
+
+    fn start_by(&mut self, command: Command) {
         self.instance = Some(Child::spawn("instance", command, self.dir.path()).unwrap());
         self.until("it answers", |rig| (rig.ask("GET", "/v1/info")?.0 == 201).then_some(()));
     }
@@ -221,6 +227,105 @@ fn a_failing_check_is_told_in_the_old_words_and_changed_keys_count_at_once() {
     instance.signal(rustix::process::Signal::TERM).unwrap();
     let ended = instance.wait(LONG).unwrap().unwrap();
     assert_eq!(ended.code(), Some(0), "{}", rig.read("instance.log"));
+}
+
+#[test]
+fn checks_that_are_switched_off_stay_as_they_were_and_nobody_is_told() {
+    let mut rig = Rig::new(&[
+        ("checks/enabled", "false"),
+        ("notifiers/http-endpoint/enabled", "true"),
+        ("notifiers/http-endpoint/base-url", "@SINK@"),
+        ("notifiers/http-endpoint/endpoint", "/hook"),
+        ("notifiers/http-endpoint/payload", PAYLOAD),
+    ]);
+    let health = |rig: &Rig| rig.ask("GET", "/v1/health?node=n1&check=a");
+    let stays = |rig: &mut Rig, (status, body): (u16, &str)| {
+        let answer = Some((status, body.to_owned()));
+        rig.until(body, |rig| (health(rig) == answer).then_some(()));
+        let other = || Some(health(rig)).filter(|found| *found != answer);
+        assert_eq!(wait::until(Duration::from_secs(3), other), None);
+    };
+    rig.check("a");
+    rig.set("a", "critical", "down");
+    rig.start();
+    stays(&mut rig, (404, "status: unknown\n"));
+    assert!(rig.sink.calls().is_empty(), "{:?}", rig.sink.calls());
+
+    rig.put("checks/enabled", "true");
+    let told = rig.told("/hook", "Check a");
+    assert_eq!(told, json!({ "text": "Consul-Alerts is CRITICAL: n1::Check a critical down" }));
+    // It is told by the one that has the lock.
+    let (_, lock) = rig.consul.get("/v1/kv/consul-alerts/leader").unwrap();
+    assert!(lock.contains("\"Session\""), "{lock}");
+
+    rig.put("checks/enabled", "false");
+    rig.in_force(2);
+    rig.set("a", "passing", "up");
+    stays(&mut rig, (503, "status: critical\n"));
+    rig.put("checks/enabled", "true");
+    rig.told("/hook", "Check a passing up");
+    let calls = rig.sink.calls();
+    assert!(calls.iter().all(|call| !call.body.contains("no longer")), "{calls:?}");
+}
+
+/// A token with these rules and what it is listed as.
+fn token(consul: &Server, name: &str, rules: &str) -> (String, String) {
+    let made = |path: &str, body: &Value| -> Value {
+        let (status, answer) = consul.put(path, &body.to_string()).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str(&answer).unwrap()
+    };
+    made("/v1/acl/policy", &json!({ "Name": name, "Rules": rules }));
+    let token = made("/v1/acl/token", &json!({ "Policies": [{ "Name": name }] }));
+    let text = |name: &str| token[name].as_str().unwrap().to_owned();
+    (text("SecretID"), text("AccessorID"))
+}
+
+#[test]
+fn a_token_without_the_right_for_our_keys_is_an_error_and_the_next_one_in_its_file_is_taken_up() {
+    let rules = r#"
+        key_prefix "consul-alerts/" { policy = "write" }
+        session_prefix "" { policy = "write" }
+        node_prefix "" { policy = "read" }
+        service_prefix "" { policy = "read" }
+        agent_prefix "" { policy = "read" }
+        event_prefix "" { policy = "read" }
+    "#;
+    let consul = Server::with(Options { in_memory: true, acl: true, ..Options::default() });
+    let less = format!("{rules}\nkey_prefix \"consul-alerts/lictor/\" {{ policy = \"read\" }}");
+    let (first, accessor) = token(&consul, "first", &less);
+    let (second, _) = token(&consul, "second", rules);
+    let mut rig = Rig::at(
+        consul,
+        &[
+            ("notifiers/http-endpoint/enabled", "true"),
+            ("notifiers/http-endpoint/base-url", "@SINK@"),
+            ("notifiers/http-endpoint/endpoint", "/hook"),
+            ("notifiers/http-endpoint/payload", PAYLOAD),
+        ],
+    );
+    fs::write(rig.path("token"), first).unwrap();
+    rig.check("a");
+    rig.set("a", "critical", "down");
+    let mut command = rig.starting();
+    command.env("CONSUL_HTTP_TOKEN_FILE", rig.path("token"));
+    rig.start_by(command);
+    for said in ["may not write the keys below consul-alerts/lictor/", "the lease may not be written"] {
+        rig.until(said, |rig| rig.read("instance.log").contains(said).then_some(()));
+    }
+    assert!(rig.sink.calls().is_empty(), "{:?}", rig.sink.calls());
+
+    fs::write(rig.path("token"), second).unwrap();
+    let mut stream = TcpStream::connect(rig.consul.http_address()).unwrap();
+    write!(
+        stream,
+        "DELETE /v1/acl/token/{accessor} HTTP/1.0\r\nHost: x\r\nX-Consul-Token: {MANAGEMENT_TOKEN}\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 "), "{answer}");
+    rig.told("/hook", "Check a critical down");
 }
 
 #[test]

@@ -12,7 +12,6 @@ struct Node {
     tasks: Tasks,
     told: Arc<Told>,
     seat: watch::Receiver<Seat>,
-    lease: Lease,
     posts: Posts,
     feed: Feed,
     asks: Asks,
@@ -20,22 +19,12 @@ struct Node {
 
 impl Node {
     fn start(kv: &Kv, name: &str) -> Self {
-        let (clock, tasks, leased) = (Clock::fresh(), Tasks::new(), Tasks::new());
+        let (clock, tasks) = (Clock::fresh(), Tasks::new());
         let told = Arc::new(Told::default());
         let (sender, queue) = mpsc::channel(inbox::QUEUE);
         let desk = DeskInbox(sender);
         let (ledger, mut notes) = Inbox::detached();
         drop(tasks.spawn("notes", OnEnd::Fine, async move { while notes.next().await.is_some() {} }));
-        let incarnation = format!("{name}-{:x}", rand::random::<u64>());
-        let lease = Lease::start(
-            kv.clone(),
-            "lease/alerts".to_owned(),
-            name.to_owned(),
-            incarnation,
-            seat::TIMES,
-            clock.clone(),
-            &leased,
-        );
         let seat = watch::Sender::new(Seat::Nobody { why: String::new() });
         let asks = Asks { kv: kv.clone(), clock: clock.clone() };
         let elsewhere = Elsewhere { seat: seat.subscribe(), asks: asks.clone() };
@@ -43,16 +32,24 @@ impl Node {
         let (said, says) = mpsc::channel(RELAYED);
         let notifiers: Arc<dyn Tell> = Arc::<Told>::clone(&told);
         let (_, current) = watch::channel((plan(), Arc::clone(&notifiers)));
-        let alone = Alone::new(name.to_owned(), Kv::memory(), clock.clone(), ledger.clone(), current);
-        drop(tasks.spawn("relay", OnEnd::Fine, Relay::new(kv.clone(), name, says, alone).run()));
+        let alone = Alone::new(
+            name.to_owned(),
+            Kv::memory(),
+            clock.clone(),
+            ledger.clone(),
+            current,
+            watch::channel(Vec::new()).1,
+        );
+        let stop = tasks.stopping();
+        let relay = Relay::new(asks.clone(), name, says, seat.subscribe(), alone, stop);
+        drop(tasks.spawn_draining("relay", OnEnd::Fine, relay.run()));
         let alerts = Arc::new(lictor_config::Alerts { plan: plan(), ..Default::default() });
         let sources = Sources::new(desk.clone(), None, clock.clone(), alerts, Arc::clone(&notifiers));
         let watched = seat.subscribe();
         let running = SeatLoop {
             kv: kv.clone(),
             node: name.to_owned(),
-            lease: lease.clone(),
-            leased,
+            try_for: seat::try_for(kv.clone(), name.to_owned(), clock.clone()),
             predecessor: None,
             plan: plan(),
             notifiers,
@@ -69,7 +66,7 @@ impl Node {
             looked: seat::Looked::default(),
         };
         drop(tasks.spawn_draining("alerts", OnEnd::Stop, running.run()));
-        Self { desk, tasks, told, seat: watched, lease, posts, feed: Feed::Shared(said), asks }
+        Self { desk, tasks, told, seat: watched, posts, feed: Feed::Shared(said), asks }
     }
 
     async fn tells(&mut self) {
@@ -150,16 +147,16 @@ async fn a_node_whose_term_is_over_records_nothing_and_sends_nothing() {
     let mut one = Node::start(&kv, "n1");
     one.tells().await;
     // Another node begins its term while this one still believes in its lease.
-    let term = lictor_store::wire::Term { holder: "n2".to_owned(), token: 99 };
-    Kept::begin(kv.clone(), &term, None).await.unwrap();
-    let fenced = kv.list("alerts/").await.unwrap();
+    let term = lictor_store::wire::Term { holder: "n2".to_owned(), token: 99, number: 7 };
+    Kept::begin(kv.clone(), &term, || true, None).await.unwrap();
+    let fenced = kv.list("alerts/c").await.unwrap();
     one.says("n1", Status::Critical).await;
     // Its lease is good still, so it begins anew, and takes up what is to be told.
     assert_eq!(one.told.until(1).await, ["firing shop on n1"]);
-    let term = kv.get("alerts.term").await.unwrap().unwrap();
+    let term = kv.get("alerts/.term").await.unwrap().unwrap();
     let term: lictor_store::wire::Term = lictor_store::wire::decode(&term.value).unwrap();
     assert_eq!((term.holder.as_str(), fenced.pairs.len()), ("n1", 0), "in a term of its own");
-    assert_eq!(Some(term.token), one.lease.believes());
+    assert_ne!(term.number, 7);
     one.stop().await;
 }
 
@@ -191,9 +188,9 @@ async fn what_was_sent_too_late_is_put_right() {
 async fn without_the_right_to_read_the_records_nobody_is_told_anew() {
     // A list that lacks the record of the term is not taken for all there is.
     let kv = Kv::memory();
-    let term = lictor_store::wire::Term { holder: "n1".to_owned(), token: 1 };
-    let kept = Kept::begin(kv.clone(), &term, None).await.unwrap();
-    kv.txn(&[Op::delete("alerts.term")]).await.unwrap();
+    let term = lictor_store::wire::Term { holder: "n1".to_owned(), token: 1, number: 1 };
+    let kept = Kept::begin(kv.clone(), &term, || true, None).await.unwrap();
+    kv.txn(&[Op::delete("alerts/.term")]).await.unwrap();
     let error = kept.load(Clock::fresh().now()).await.unwrap_err();
     assert!(error.to_string().contains("may the token read it?"), "{error}");
 }
@@ -206,5 +203,50 @@ async fn a_command_waits_for_a_node_that_tells() {
     let (answer, mut one) = tokio::join!(asked, async { Node::start(&kv, "n1") });
     one.tells().await;
     assert!(matches!(answer, Ok(Ok(_)) | Err(NoAnswer::Late)), "{answer:?}");
+    one.stop().await;
+}
+
+/// What a node that was cut off leaves when it can be reached again: whom it told of its check, and how
+/// that stands, if it is wrong still.
+async fn told_alone(kv: &Kv, still: Option<Status>) {
+    use lictor_store::wire::{Said, encode};
+    let ops = NotifierName::new("ops").unwrap();
+    let now = Clock::fresh().now();
+    let told = lictor_core::alert::Told { status: Status::Critical, firing: true, at: now, reminders: 0 };
+    let report = |status| Report { judged: true, ..Report::new(Subject::own("n2", "shop"), status, "said") };
+    let said = Report { told: [(ops, told)].into(), ..report(Status::Critical) };
+    let value = |report: &Report| encode(&Said::new(&relay::own(), report)).unwrap();
+    let mut records = vec![Op::put("alerts.from/n2/told/1", value(&said))];
+    records.extend(still.map(|status| Op::put("alerts.from/n2/own/1", value(&report(status)))));
+    kv.txn(&records).await.unwrap();
+}
+
+#[tokio::test]
+async fn whom_a_node_told_alone_hears_of_the_end_once() {
+    let kv = Kv::memory();
+    told_alone(&kv, None).await;
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    assert_eq!(one.told.until(1).await, ["resolved shop on n2"]);
+    one.stop().await;
+    assert_eq!(kv.get("alerts.from/n2/told/1").await.unwrap(), None, "it is taken in once");
+    let mut three = Node::start(&kv, "n3");
+    three.tells().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(three.told.titles(), Vec::<String>::new());
+    three.stop().await;
+}
+
+#[tokio::test]
+async fn whom_a_node_told_alone_is_not_told_again() {
+    let kv = Kv::memory();
+    told_alone(&kv, Some(Status::Critical)).await;
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    one.says("n1", Status::Critical).await;
+    assert_eq!(one.told.until(1).await, ["firing shop on n1"], "and nothing of n2");
+    let view = one.desk.view().await.unwrap();
+    assert!(view.cases.values().all(|(case, _)| case.told.values().all(|told| told.firing)));
+    assert_eq!(view.cases.len(), 2);
     one.stop().await;
 }

@@ -60,7 +60,8 @@ pub fn unusable(named: &Named, why: &str) -> Remark {
     Remark::new(&key_of(&named.receiver), &format!("cannot be used: {why}"), "it tells nobody")
 }
 
-/// The configuration in which these are told.
+/// The configuration in which these are told. Whether checks are looked at, it does not say: that is
+/// [`Settings::checks_enabled`].
 pub fn configuration(settings: &Settings, start: &Start, place: &Place, receivers: &[Named]) -> String {
     let mut out = Writer::default();
     out.block("node", |out| {
@@ -75,7 +76,8 @@ pub fn configuration(settings: &Settings, start: &Start, place: &Place, receiver
             out.set("insecure", "true");
         }
     });
-    super::alerts(settings, &mut out);
+    // Also while they are not looked at: without the block, the node would tell for itself alone.
+    super::alerts(settings, true, &mut out);
     let mut text = out.end();
     let mut names = Names::new();
     for Named { name, receiver, block } in receivers {

@@ -173,7 +173,8 @@ fn consul(alerts: &Reader<'_>) -> Option<(ConsulChecks, bool)> {
         let draft = Draft::new(Code::Combination, value.span, message);
         alerts.decoder.add(draft.help("add a block consul { } beside alerts"));
     }
-    let checks = ConsulChecks { datacenters: once(&reader, "datacenters"), stale: reader.flag("stale") };
+    let (datacenters, stale) = (once(&reader, "datacenters"), reader.flag("stale"));
+    let checks = ConsulChecks { datacenters, stale, paused: false };
     Some((checks, reader.flag("dead_node_mutes")))
 }
 

@@ -227,7 +227,7 @@ fn the_checks_of_consul_are_watched_when_that_is_written() {
     };
     let checks = |datacenters: &[&str], stale| {
         let datacenters = datacenters.iter().map(ToString::to_string).collect();
-        Some(ConsulChecks { datacenters, stale })
+        Some(ConsulChecks { datacenters, stale, paused: false })
     };
     assert_eq!(of(""), (None, 0));
     assert_eq!(of("consul {}"), (checks(&[], false), 1));

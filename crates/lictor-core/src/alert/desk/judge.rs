@@ -84,7 +84,8 @@ impl Desk {
         }
     }
 
-    /// What comes from a source that is not watched is over.
+    /// What comes from a source that is not watched is over. How the others stand is not known until
+    /// they report.
     pub(super) fn watched(&mut self, consul: Option<&[String]>, turn: &mut Turn) {
         let watched = |source: &str| {
             let Some(datacenter) = source.trim_start_matches("services of ").strip_prefix("consul/") else {
@@ -104,6 +105,12 @@ impl Desk {
             self.over(&key, "it is no longer watched", turn);
         }
         self.sources.retain(|source, _| watched(source.as_str()));
+        // Whatever looked at them before does so no more: nothing ripens until all was reported anew.
+        let of_consul =
+            |source: &Source| source.as_str().trim_start_matches("services of ").starts_with("consul/");
+        for (_, state) in self.sources.iter_mut().filter(|(source, _)| of_consul(source)) {
+            state.known = false;
+        }
     }
 
     pub(super) fn lost(&mut self, source: &Source, why: String, turn: &mut Turn) {

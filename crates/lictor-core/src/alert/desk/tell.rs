@@ -23,6 +23,13 @@ pub(super) const SUBJECTS: usize = 1_500;
 /// What checks printed, in one message: bytes in all. Each has a fair part of it.
 const OUTPUTS: usize = 64 << 10;
 
+/// Of keys, labels and tags, bytes in one message: with the outputs it must fit into one record of
+/// Consul's, 512 KiB in base64.
+const NAMES: usize = 192 << 10;
+
+/// What a subject takes in a record besides.
+const ENTRY: usize = 64;
+
 /// Longest key that services are given.
 const KEY: usize = 200;
 
@@ -227,10 +234,35 @@ impl Desk {
             parts.entry(part).or_default().push((key, tells));
         }
         for part in parts.into_values() {
-            for some in part.chunks(SUBJECTS) {
-                self.deliver(group, some, failing, turn);
+            for some in self.messages(part) {
+                self.deliver(group, &some, failing, turn);
             }
         }
+    }
+
+    /// Cuts what is told to what one message holds: so many subjects, and what has room in a record.
+    fn messages(&self, part: Vec<(SubjectKey, Tells)>) -> Vec<Vec<(SubjectKey, Tells)>> {
+        let mut messages: Vec<Vec<_>> = Vec::new();
+        let mut size = 0;
+        for (key, tells) in part {
+            let place = messages.last().map_or(0, Vec::len);
+            let labels = |case: &Case| {
+                let labels: usize =
+                    case.subject.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+                labels + case.subject.tags.iter().map(String::len).sum::<usize>() + key.as_str().len()
+            };
+            let told_of = self.cases.get(&key).filter(|_| place < ITEMS).map_or(0, labels);
+            let bytes = ENTRY + key.as_str().len() + told_of;
+            match messages.last_mut().filter(|some| some.len() < SUBJECTS && size + bytes <= NAMES) {
+                Some(some) => some.push((key, tells)),
+                None => {
+                    messages.push(vec![(key, tells)]);
+                    size = 0;
+                }
+            }
+            size += bytes;
+        }
+        messages
     }
 
     fn deliver(

@@ -318,6 +318,19 @@ fn one_that_flaps_and_is_no_longer_looked_at_is_over_at_once() {
 }
 
 #[test]
+fn what_is_watched_but_not_looked_at_stays_as_it_was() {
+    let mut plan = simple();
+    plan.thresholds = vec![Threshold { when: all(), bad_for: secs(60), good_for: secs(60) }];
+    let mut stage = Stage::new(plan);
+    stage.report(&web("n1"), Critical);
+    stage.step(Input::Watched { consul: Some(vec![]) });
+    stage.pass(secs(3_600));
+    assert_eq!(stage.accept(), nothing());
+    stage.reports(true, vec![Report::new(web("n1"), Critical, "")]);
+    assert_eq!(stage.accept(), ["ops: firing web: alive on n1 critical"]);
+}
+
+#[test]
 fn of_a_circle_of_inhibitions_the_first_is_told() {
     for length in 2..6_usize {
         let names: Vec<_> = (0..length).map(|place| format!("c{place}")).collect();
@@ -407,4 +420,26 @@ fn a_condition_is_shown_as_people_write_it() {
         shown(vec![regex("a/,b"), regex(r"a\/,b"), regex(r"a\\/,")], false),
         r"path=/a\/,b/,/a\/,b/,/a\\\/,/"
     );
+}
+
+#[test]
+fn a_message_fits_into_a_record_however_long_the_keys_are() {
+    // Prometheus's alerts have all their labels in their keys.
+    let long = |number: usize| {
+        let value = format!("{number:04}{}", "x".repeat(900));
+        let labels = text(&[(label::SOURCE, "alertmanager"), ("alertname", &value)]);
+        let key = SubjectKey::of(&["alertmanager", &value]);
+        Report::new(Subject { key, labels, tags: [].into() }, Status::Critical, "y".repeat(4_000))
+    };
+    let mut stage = Stage::new(simple());
+    stage.reports(true, (0..1_500).map(long).collect());
+    stage.pass(secs(60));
+    let mut told = 0;
+    for delivery in stage.desk.deliveries().values() {
+        let names: usize = delivery.subjects().map(|(key, ..)| key.as_str().len()).sum();
+        let items: usize = delivery.items.iter().map(|item| item.output.len() + 2 * 910).sum();
+        assert!(names + items < 330 << 10, "{names} {items}");
+        told += delivery.subjects().count();
+    }
+    assert_eq!(told, 1_500);
 }
