@@ -229,14 +229,14 @@ impl SeatLoop {
             stop: self.stop.clone(),
             fence: Some(fence),
         };
-        let sources = self.sources.clone();
-        self.meanwhile(async move { sources.begin().await }).await;
         let beside = Tasks::new();
         let (kv, desk) = (self.kv.clone(), self.back.clone());
         drop(beside.spawn("what nodes say", OnEnd::Fine, gather::gather(kv.clone(), desk.clone())));
         let asked = ask::take(kv, desk, self.posts.clone(), self.clock.clone());
         drop(beside.spawn("what nodes ask", OnEnd::Fine, asked));
-        let Ended { why, plan, notifiers } = running.run(first, &mut self.queue).await;
+        // What they say first is for this desk, and so is a reload.
+        let (ended, ()) = tokio::join!(running.run(first, &mut self.queue), self.sources.begin());
+        let Ended { why, plan, notifiers } = ended;
         (self.plan, self.notifiers) = (plan, notifiers);
         if let Some(why) = &why {
             self.stand(Seat::Nobody { why: why.clone() });
