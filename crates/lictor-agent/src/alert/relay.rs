@@ -148,7 +148,7 @@ impl Relay {
                     Err(why) => {
                         again = Some(Instant::now() + AGAIN);
                         // What is there may be another than what was seen.
-                        self.seen = None;
+                        self.look = begun;
                         if self.stuck.is_none() {
                             warn!(%why, "what this node sees cannot be handed on yet");
                             self.stuck = Some(begun);
@@ -227,7 +227,13 @@ impl Relay {
         if self.alone.tells() || self.stuck.is_none_or(|since| since.elapsed() < ALONE) {
             return;
         }
-        let reports: Vec<_> = self.meant.values().map(|meant| meant.report.clone()).collect();
+        // What stands in a record was handed on, and is told by another node when it can be.
+        let handed_on = |key: &String, meant: &Meant| {
+            let seen = self.seen.as_ref().and_then(|seen| seen.get(key));
+            seen.is_some() && seen == encoded(&meant.source, &meant.report).as_ref()
+        };
+        let left = self.meant.iter().filter(|(key, meant)| !handed_on(key, meant));
+        let reports: Vec<_> = left.map(|(_, meant)| meant.report.clone()).collect();
         if reports.iter().any(|report| report.status != Status::Passing) {
             self.alone_input(Input::Reports { source: own(), complete: true, reports, gone: Vec::new() })
                 .await;

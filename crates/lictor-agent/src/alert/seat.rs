@@ -42,7 +42,8 @@ use crate::task::{OnEnd, Tasks};
 /// Pause before it is tried again to begin a term.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The same where a guard is let go of meanwhile, so that another node can have it.
+/// A node that cannot begin a term for so long leaves it to the others for as long; at once where it
+/// holds a guard.
 const LET_GO: Duration = Duration::from_secs(10);
 
 /// A look at the records of others is good for so long.
