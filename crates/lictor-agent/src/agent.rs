@@ -10,11 +10,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use lictor_config::{Config, Consul};
 use lictor_consul::Client;
+use lictor_core::peers::MeshView;
 use lictor_core::{Effect, Engine, Event, Order, RunId, What};
 use lictor_store::{Kv, Mirror, NodeStore, OpenError, Options, Start, Warning};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -28,6 +29,8 @@ use crate::decide::{Hands, Loop, Recorded};
 use crate::inbox::{INBOX, Inbox, NoAnswer};
 use crate::monitor::{self, Monitors};
 use crate::notify::ServiceManager;
+use crate::peers::{self, Watching};
+use crate::probe;
 use crate::qbittorrent::Sessions;
 use crate::task::{OnEnd, Tasks};
 use crate::watch::{Positions, Watchers};
@@ -69,6 +72,8 @@ pub struct Settings {
     pub tell: Option<TellMaker>,
     /// The program whose place its alerts take.
     pub predecessor: Option<Predecessor>,
+    /// The words of a program whose place the watching of peers takes.
+    pub customs: Option<Arc<dyn peers::Customs>>,
 }
 
 /// Why an agent did not start.
@@ -94,6 +99,9 @@ pub enum StartError {
     /// The listener is not allowed.
     #[error("{0}")]
     Listener(#[from] web::ListenError),
+    /// The probe cannot answer.
+    #[error("the probe: {0}")]
+    Probe(String),
 }
 
 impl StartError {
@@ -109,7 +117,9 @@ impl StartError {
             Self::Store(OpenError::Io { .. }) => {
                 Some("node.state_dir must be a directory that this user may write to".to_owned())
             }
-            Self::System { .. } | Self::Alerts(_) | Self::Consul(_) | Self::Listener(_) => None,
+            Self::System { .. } | Self::Alerts(_) | Self::Consul(_) | Self::Listener(_) | Self::Probe(_) => {
+                None
+            }
         }
     }
 }
@@ -125,6 +135,7 @@ pub struct Agent {
     address: SocketAddr,
     manager: Arc<ServiceManager>,
     alerts: DeskInbox,
+    mesh: watch::Receiver<Arc<MeshView>>,
     reloads: mpsc::Sender<web::Reload>,
     finished: Arc<AtomicBool>,
 }
@@ -152,7 +163,8 @@ impl Agent {
     /// # Errors
     /// When the state cannot be used, or the listener is not allowed.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { config, listener, loader, shim, version, new_node, tell, predecessor } = settings;
+        let Settings { config, listener, loader, shim, version, new_node, tell, predecessor, customs } =
+            settings;
         web::check(&config.http)?;
         let system = |what| move |source| StartError::System { what, source };
         let address = listener.local_addr().map_err(system("read the listener's address"))?;
@@ -279,6 +291,18 @@ impl Agent {
             tell.unwrap_or_else(|| Arc::new(move |config| Arc::new(Notifiers::new(config, usual.clone()))));
         let alerting = Alerting::start(&config, tell(&config), means).await?;
         let alerts = alerting.desk();
+        let watching = Watching::new(peers::Means {
+            node: config.node.name.clone(),
+            feed: alerting.feed(),
+            kv: Kv::embedded(opened.store.clone()),
+            clock: clock.clone(),
+            consul: shared.clone(),
+            customs,
+            tasks: tasks.clone(),
+        });
+        let (mesh, says) = (watching.view(), watching.clone());
+        let mut probe = probe::Keeper::new(inbox.clone(), Arc::new(move || says.says()), tasks.clone());
+        probe.apply(config.probe.as_ref()).await.map_err(StartError::Probe)?;
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -298,9 +322,11 @@ impl Agent {
             monitors: Arc::new(monitors.clone()),
             alerts: Arc::new(alerting.desk()),
             posts: alerting.posts(),
+            mesh: mesh.clone(),
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);
+        watching.apply(&config).await;
         if let Some(mirror) = mirror {
             let copies = copies::keep(mirror, opened.store.clone(), inbox.clone(), clock.clone(), decided);
             tasks.spawn_draining("copies", OnEnd::Fine, copies);
@@ -321,13 +347,15 @@ impl Agent {
             actors,
             monitors,
             alerting: Some(alerting),
+            probe,
+            watching: Some(watching),
             tell,
             consul: shared,
             manager: Arc::clone(&manager),
         };
         tasks.spawn("reload", OnEnd::Stop, reloader.run(asked));
         manager.ready(&address);
-        Ok(Self { hands, tasks, decide: deciding, live, address, manager, alerts, reloads, finished })
+        Ok(Self { hands, tasks, decide: deciding, live, address, manager, alerts, mesh, reloads, finished })
     }
 
     /// Where API and page are.
@@ -343,6 +371,11 @@ impl Agent {
     /// The way to its alerts.
     pub fn alerts(&self) -> DeskInbox {
         self.alerts.clone()
+    }
+
+    /// How its peers stand, after each round.
+    pub fn mesh(&self) -> watch::Receiver<Arc<MeshView>> {
+        self.mesh.clone()
     }
 
     /// The way to have it read its configuration again.
@@ -442,6 +475,9 @@ struct Reloader {
     monitors: Monitors,
     /// None where only the rest is tried out.
     alerting: Option<Alerting>,
+    probe: probe::Keeper,
+    /// None where only the rest is tried out.
+    watching: Option<Watching>,
     tell: TellMaker,
     /// The client that everything shares.
     consul: Option<Client>,
@@ -499,6 +535,13 @@ impl Reloader {
         self.monitors.apply(&config.monitors).await;
         if let Some(alerting) = &self.alerting {
             alerting.apply(&config, (self.tell)(&config)).await;
+        }
+        if let Some(watching) = &self.watching {
+            watching.apply(&config).await;
+        }
+        if let Err(why) = self.probe.apply(config.probe.as_ref()).await {
+            warn!(error = why, "the probe stays the one of before");
+            told.push(format!("the probe stays the one of before: {why}"));
         }
         if let (Some(client), Some(settings)) = (&self.consul, &config.consul)
             && let Err(why) = consul::renew(client, settings)
@@ -624,6 +667,7 @@ mod tests {
         let consul = None;
         let monitors = Monitors::new(None, Kv::memory());
         let alerting = None;
+        let probe = probe::Keeper::new(inbox.clone(), Arc::new(|| None), tasks.clone());
         let usual = clock.clone();
         let tell: TellMaker = Arc::new(move |config| Arc::new(Notifiers::new(config, usual.clone())));
         let reloader = Reloader {
@@ -635,6 +679,8 @@ mod tests {
             actors,
             monitors,
             alerting,
+            probe,
+            watching: None,
             tell,
             consul,
             manager,

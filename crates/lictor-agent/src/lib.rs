@@ -19,6 +19,8 @@ mod ledger;
 pub mod lines;
 mod monitor;
 mod notify;
+pub mod peers;
+pub mod probe;
 pub mod qbittorrent;
 mod redis;
 mod remote;

@@ -38,9 +38,10 @@ use axum::response::IntoResponse as _;
 use http::StatusCode;
 use lictor_config::Listen;
 use lictor_core::Event;
+use lictor_core::peers::MeshView;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use history::{End, EventQuery, History};
@@ -93,6 +94,8 @@ pub struct State {
     pub alerts: Arc<dyn Alerts>,
     /// Takes in what Prometheus reports.
     pub posts: Posts,
+    /// How the mesh of peers stands, after each round.
+    pub mesh: watch::Receiver<Arc<MeshView>>,
     /// Whether start-up is over.
     pub ready: Arc<AtomicBool>,
     /// Bounds.

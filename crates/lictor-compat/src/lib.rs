@@ -6,9 +6,11 @@
 
 pub mod consul_alerts;
 pub mod gotemplate;
+pub mod sentinella;
 
 mod gojson;
 mod gotime;
+mod hcl;
 mod secret;
 
 pub use gotime::{Moment, MomentError};

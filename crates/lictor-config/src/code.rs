@@ -153,6 +153,10 @@ codes! {
     SecretMissing = "0603", "the source of a secret is not there",
         "The environment variable must be set for the agent, or the credential be passed by systemd \
          (`LoadCredential=`).";
+    /// A probe is shown to others, and nobody is asked who they are.
+    OpenProbe = "0604", "a probe is shown to everybody",
+        "Name a file of passwords or the authority of the certificates that may be shown, listen on a loopback \
+         address, or say with `open = true` that everybody may see it.";
     /// Warning: a secret is written in the configuration.
     LiteralSecret = "0901", "a secret is written in the configuration",
         "Whoever may read the file knows it. Put it into a file of its own, or a systemd credential.";
@@ -164,7 +168,7 @@ codes! {
         "Use an address that begins with `https://`, or one on this machine.";
     /// Warning: nothing is watched.
     NothingWatched = "0904", "nothing is watched",
-        "Without a `watch` block the agent has nothing to do.";
+        "Without a block `watch`, `peers` or `probe`, or `consul` in `alerts`, the agent has nothing to do.";
     /// Warning: a file that is named does not exist now.
     FileMissing = "0905", "a file that is named does not exist",
         "It is read when it is needed; until then what needs it fails.";

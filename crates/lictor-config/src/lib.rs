@@ -48,6 +48,7 @@ pub use model::{
     Tls, TorrentWork, Unit, UnitExpect, UnitName, UnitNameError, UnitVerb, Vpn, VpnAction, VpnSource, Watch,
     WatchKind, Webhook, WebhookFormat,
 };
+pub use model::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
 pub use model::{
     Email, Endpoint, LogFile, MailSecurity, Notifier, NotifierKind, NotifyProgram, OwnBody, OwnRequest,
     Service, Setting,

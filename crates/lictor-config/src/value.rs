@@ -249,7 +249,12 @@ impl Reader<'_> {
 
     /// A URL of http or https.
     pub(crate) fn http_url(&self, name: &str) -> Option<Url> {
-        let text = self.text_at(name)?;
+        self.http_url_of(name, &self.text_at(name)?, "use `basic_auth` and a file for the password")
+    }
+
+    /// The same of a text that stands somewhere in an attribute; `instead` is what to do in place of a
+    /// password in it.
+    pub(crate) fn http_url_of(&self, name: &str, text: &Text, instead: &str) -> Option<Url> {
         let url = match Url::parse(&text.is) {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                 // `localhost:8080/x` is read as a scheme and a path.
@@ -273,8 +278,7 @@ impl Reader<'_> {
         };
         if url.password().is_some() {
             self.decoder.report.hide(text.span);
-            let help = "use `basic_auth` and a file for the password";
-            return self.error(Code::Address, text.span, format!("`{name}` contains a password"), help);
+            return self.error(Code::Address, text.span, format!("`{name}` contains a password"), instead);
         }
         Some(url)
     }
@@ -303,7 +307,11 @@ impl Reader<'_> {
 
     /// A host name or address, and a port.
     pub(crate) fn host_port(&self, name: &str) -> Option<(String, u16)> {
-        let text = self.text_at(name)?;
+        self.host_port_of(&self.text_at(name)?)
+    }
+
+    /// The same of a text that stands somewhere in an attribute.
+    pub(crate) fn host_port_of(&self, text: &Text) -> Option<(String, u16)> {
         let (host, port) = text.is.rsplit_once(':').unwrap_or((&text.is, ""));
         let plain = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let bracketed = plain.len() != host.len();

@@ -130,6 +130,8 @@ pub enum What {
         subject: String,
         /// Who; `None` when nobody does any more.
         by: Option<String>,
+        /// Who says that nobody does any more; empty when nobody is known to.
+        ended_by: String,
     },
     /// What was found, or not found, in a record that other nodes and programs write too.
     SharedState {
@@ -544,8 +546,11 @@ impl fmt::Display for What {
                     None => write!(f, "silence {id} is over{by}: {when}"),
                 }
             }
-            Self::Acknowledged { subject, by: Some(by) } => write!(f, "{by} looks after {subject}"),
-            Self::Acknowledged { subject, by: None } => write!(f, "nobody looks after {subject} any more"),
+            Self::Acknowledged { subject, by: Some(by), .. } => write!(f, "{by} looks after {subject}"),
+            Self::Acknowledged { subject, by: None, ended_by } => {
+                let by = if ended_by.is_empty() { String::new() } else { format!(", says {ended_by}") };
+                write!(f, "nobody looks after {subject} any more{by}")
+            }
             Self::TakenOver { remedy, step, from } => {
                 write!(f, "{remedy} goes on here with step {step}: taken over from {from}")
             }

@@ -14,6 +14,7 @@ mod holding;
 mod incident;
 pub mod lease;
 mod name;
+pub mod peers;
 mod plan;
 mod rate;
 mod reading;

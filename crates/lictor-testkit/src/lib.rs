@@ -3,6 +3,7 @@
 pub mod alertmanager;
 pub mod consul;
 mod daemon;
+pub mod dns;
 pub mod gluetun;
 pub mod host;
 pub mod influxdb;

@@ -1,6 +1,8 @@
 //! The command line.
 
 mod alerts;
+mod peers;
+mod probe;
 
 use std::path::PathBuf;
 
@@ -9,7 +11,9 @@ use clap_complete::Shell;
 
 use crate::output::Format;
 use crate::telemetry::LogFormat;
-pub(crate) use alerts::{Ack, AlertList, AlertsArgs, Choice, Silence, SilenceAdd, Unack};
+pub(crate) use alerts::{Ack, AlertList, AlertsArgs, Choice, Forget, Silence, SilenceAdd, Unack};
+pub(crate) use peers::{Peers, PeersArgs};
+pub(crate) use probe::Probe;
 
 /// Keeps services alive without a person awake.
 #[derive(Debug, Parser)]
@@ -85,6 +89,16 @@ pub(crate) enum Command {
     /// Tell nobody of some alerts for a while
     #[command(subcommand)]
     Silence(Silence),
+    /// Answer what is asked of this machine: how URLs stand and how full its disks are
+    #[command(
+        after_help = "Examples:\n  lictor probe --url http://127.0.0.1:8080/health\n  lictor probe --auth-file /etc/lictor/probe.users --volume / --volume /srv\n  PORT=5988 URLS='http://a/ http://b/' lictor probe --open\n\nGET /status, /disk, or / for both. PORT, URLS, VOLUMES, TIMEOUT and AUTH_FILE in the environment say the same\nas the options, which win. An agent answers the same with a block `probe`: docs/peers.md."
+    )]
+    Probe(Probe),
+    /// Watch the peers that the environment names and tell a chat of Telegram; or show how those of an agent stand
+    #[command(
+        after_help = "Examples:\n  PEERS_SRV=_sentinella._tcp.example.com TG_TOKEN=... TG_CHAT_ID=... lictor peers\n  lictor peers status\n\nWithout a command the environment says what is done, as for `watcher`: `lictor watcher --help` lists it. An agent\nwith a block `peers` does the same and more: docs/peers.md."
+    )]
+    Peers(PeersArgs),
     /// Print the configuration of another program as ours
     #[command(subcommand)]
     Import(Import),
@@ -107,6 +121,17 @@ pub(crate) enum Import {
         after_help = "Examples:\n  lictor import consul-alerts > alerts.hcl\n  consul kv export consul-alerts/ | lictor import consul-alerts --file -\n\nWhat is marked TODO in it needs a decision; what is marked SECRET is better kept in a file."
     )]
     ConsulAlerts(ImportConsulAlerts),
+    /// The environment of sentinèlla: of its probe, its watcher, or of sentinel
+    #[command(
+        after_help = "Example:\n  lictor import sentinella /etc/sentinella/watcher.env > peers.hcl\n\nThe file has lines NAME=value, as systemd's EnvironmentFile= has them. What is marked TODO in it needs a decision;\nwhat is marked SECRET is better kept in a file."
+    )]
+    Sentinella(ImportSentinella),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportSentinella {
+    /// The environment file; `-` for the standard input
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -333,6 +358,11 @@ pub(crate) enum Alerts {
     Ack(Ack),
     /// Say that nobody looks after an alert any more
     Unack(Unack),
+    /// Forget what a node said last that shared its alerts and is gone for good
+    #[command(
+        after_help = "Example:\n  lictor alerts forget web7\n\nAny node that shares its alerts can be asked. It refuses when that node was heard of within the\nlast three minutes."
+    )]
+    Forget(Forget),
     /// Send a message that says that it is a test, and tell what became of it
     #[command(
         after_help = "Example:\n  lictor alerts test ops --config /etc/lictor.d\n\nThe exit code is 0 when it was accepted."

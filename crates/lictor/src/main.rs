@@ -8,8 +8,10 @@ mod consul_alerts;
 mod exit;
 mod old_flags;
 mod output;
+mod probe;
 mod shape;
 mod telemetry;
+mod watcher;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,12 @@ fn main() -> ExitCode {
     }
     if let Some(rest) = consul_alerts::called(&args) {
         return consul_alerts::main(rest);
+    }
+    if let Some(called) = probe::called(&args) {
+        return probe::main(called);
+    }
+    if let Some(rest) = watcher::called(&args) {
+        return watcher::main(rest);
     }
     let cli = match Cli::try_parse_from(old_flags::doubled(args)) {
         Ok(cli) => cli,

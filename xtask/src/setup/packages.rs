@@ -126,6 +126,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         variable: "LICTOR_FAIL2BAN_BIN",
         reason: "what the benchmark of lines is measured against",
     },
+    Package {
+        name: "nix-bin",
+        program: "nix-instantiate",
+        variable: "LICTOR_NIX_BIN",
+        reason: "evaluates the NixOS module (no daemon is started and nothing is fetched)",
+    },
 ];
 
 /// Time to install everything on a slow line, waiting for another apt included.

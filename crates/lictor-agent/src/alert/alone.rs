@@ -83,9 +83,9 @@ impl Alone {
 
     async fn begin(&self) -> Result<(DeskInbox, Tasks), KvError> {
         warn!("the node that tells cannot be reached; this one tells of what it sees itself until it can");
-        let (plan, notifiers) = self.current.borrow().clone();
-        let cluster = format!("{} (node {} alone)", plan.cluster, self.node);
-        let plan = Arc::new(AlertPlan { cluster, ..AlertPlan::clone(&plan) });
+        let mut current = self.current.clone();
+        let (plan, notifiers) = current.borrow_and_update().clone();
+        let plan = of_node(&plan, &self.node);
         let kept = Kept::local(self.kv.clone());
         let now = self.clock.now();
         let mut rows = kept.load(now).await?;
@@ -111,6 +111,11 @@ impl Alone {
         drop(tasks.spawn_draining("alerts of this node alone", OnEnd::Fine, async move {
             drop(running.run(first, &mut queue).await);
         }));
+        drop(tasks.spawn(
+            "reloads of this node alone",
+            OnEnd::Fine,
+            reloads(current, self.node.clone(), back.clone()),
+        ));
         Ok((back, tasks))
     }
 
@@ -138,6 +143,8 @@ impl Alone {
                 Row::Delivery(delivery) if delivery.unclear || delivery.state == Sending::Under => {
                     sent.push(delivery);
                 }
+                // The node that tells has a calendar of its own.
+                Row::Silence(silence) if silence.by == Silence::CONFIGURATION => {}
                 Row::Silence(silence) => owed.silences.push(silence),
                 Row::Delivery(_) | Row::Counters(_) => {}
             }
@@ -146,8 +153,13 @@ impl Alone {
         for delivery in sent {
             for (key, ..) in delivery.subjects().filter(|(_, tells, _)| *tells != Tells::Resolved) {
                 if let Some(case) = cases.get_mut(key) {
-                    let told =
-                        Told { status: Status::Passing, firing: true, at: delivery.created, reminders: 0 };
+                    let told = Told {
+                        status: Status::Passing,
+                        firing: true,
+                        at: delivery.created,
+                        reminders: 0,
+                        news: None,
+                    };
                     case.told.entry(delivery.notifier.clone()).or_insert(told);
                 }
             }
@@ -160,6 +172,22 @@ impl Alone {
     pub(super) async fn forget(&self) -> Result<(), KvError> {
         Kept::local(self.kv.clone()).clear().await
     }
+}
+
+/// Puts each configuration that comes into force at the desk, too.
+async fn reloads(mut current: watch::Receiver<Current>, node: String, desk: DeskInbox) {
+    while current.changed().await.is_ok() {
+        let (plan, notifiers) = current.borrow_and_update().clone();
+        if let Err(why) = desk.reload(of_node(&plan, &node), notifiers).await {
+            warn!(%why, "the alerts of this node alone do not answer; the new configuration takes effect when they do");
+        }
+    }
+}
+
+/// The plan, with a name that says who tells.
+fn of_node(plan: &AlertPlan, node: &str) -> Arc<AlertPlan> {
+    let cluster = format!("{} (node {node} alone)", plan.cluster);
+    Arc::new(AlertPlan { cluster, ..plan.clone() })
 }
 
 /// A case as this node reports it, with who was told what. What the desk said of itself is over with
@@ -175,3 +203,6 @@ fn said(case: Case) -> (Source, Report) {
     };
     (case.source, report)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,17 +4,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lictor_core::alert::{Command, Input, Message, Silence};
-use lictor_core::{NotifierName, Refusal, Wall};
+use lictor_core::alert::{Command, Input, Message, Occasion, Silence};
+use lictor_core::{Event, NotifierName, Refusal, Wall, What};
 use lictor_store::kv::{Kv, KvError, Op, Revision};
 use lictor_store::wire::{self, Answer, Ask};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use super::inbox::DeskInbox;
-use super::prometheus::Posts;
+use super::prometheus::{Posted, Posts};
+use super::relay;
 use crate::clock::Clock;
-use crate::inbox::{Gone, NoAnswer};
+use crate::inbox::{Gone, Inbox, NoAnswer};
 
 /// Where what is asked lies, in the order in which it was asked.
 const ASKED: &str = "alerts.ask/";
@@ -39,6 +41,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Of reported alerts, bytes in one record.
 const POSTED: usize = 200 << 10;
+
+/// What became of what a person asked for.
+type Done = Result<String, Refusal>;
 
 /// Asks the node that tells. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -69,20 +74,20 @@ impl Asks {
         answered.map_err(|_late| NoAnswer::Late)
     }
 
-    /// Hands on what was reported to this node.
-    pub(super) async fn posted(&self, alerts: Vec<serde_json::Value>) -> Result<(), KvError> {
+    /// Hands on what was reported to this node, with how long each of it holds still.
+    pub(super) async fn posted(&self, alerts: Vec<(serde_json::Value, Duration)>) -> Result<(), KvError> {
         let (mut some, mut size) = (Vec::new(), 0);
         for alert in alerts {
-            let bytes = alert.to_string().len();
+            let bytes = alert.0.to_string().len();
             if size + bytes > POSTED && !some.is_empty() {
-                self.write(&Ask::Posted { alerts: std::mem::take(&mut some) }).await?;
+                self.write(&posted(std::mem::take(&mut some))).await?;
                 size = 0;
             }
             size += bytes;
             some.push(alert);
         }
         if !some.is_empty() {
-            self.write(&Ask::Posted { alerts: some }).await?;
+            self.write(&posted(some)).await?;
         }
         Ok(())
     }
@@ -110,8 +115,28 @@ impl Asks {
 
     /// Says that a message was sent too late.
     pub(super) async fn late(&self, message: &Message) -> Result<(), KvError> {
+        if message.occasion == Occasion::Digest {
+            // It says how things stood, and its receivers need not hear of each end.
+            return Ok(());
+        }
         let items = message.items.iter().map(Into::into).collect();
         self.write(&Ask::Late { notifier: message.notifier.to_string(), items }).await.map(drop)
+    }
+
+    /// Removes what a node said last that is gone for good, as somebody wants.
+    pub(super) async fn forget(self, node: String, by: String, ledger: Inbox, answer: oneshot::Sender<Done>) {
+        let said = match relay::forget(&self.kv, &node, self.clock.now().wall).await {
+            Ok(said) => said,
+            Err(why) => Err(Refusal::Conflict(format!("{node} is not forgotten: {why}"))),
+        };
+        if let Ok(said) = &said {
+            let what = What::Commanded { command: format!("{said} (by {by})") };
+            let event = Event { at: self.clock.now(), incident: None, run: None, what };
+            // It stops: then the ledger is closed.
+            let _gone = ledger.note(event).await;
+        }
+        // Nobody may be waiting any more.
+        drop(answer.send(said));
     }
 
     async fn write(&self, ask: &Ask) -> Result<String, KvError> {
@@ -180,12 +205,13 @@ pub(super) async fn take(kv: Kv, desk: DeskInbox, posts: Posts, clock: Clock) {
                     if !known.insert(pair.key.clone()) {
                         continue;
                     }
-                    let key = pair.key.clone();
-                    match hand_in(&kv, &desk, &posts, pair.key, &pair.value).await {
-                        Ok(true) => {}
-                        // It is tried again.
-                        Ok(false) => drop(known.remove(&key)),
-                        Err(Gone) => return,
+                    // In their order: what came later waits for one that cannot be done yet.
+                    loop {
+                        match hand_in(&kv, &desk, &posts, pair.key.clone(), &pair.value).await {
+                            Ok(true) => break,
+                            Ok(false) => sleep(AGAIN).await,
+                            Err(Gone) => return,
+                        }
                     }
                 }
                 sleep(GAP).await;
@@ -201,9 +227,9 @@ pub(super) async fn take(kv: Kv, desk: DeskInbox, posts: Posts, clock: Clock) {
 /// Whether it was handed in.
 async fn hand_in(kv: &Kv, desk: &DeskInbox, posts: &Posts, key: String, value: &[u8]) -> Result<bool, Gone> {
     let input = match wire::decode::<Ask>(value) {
-        Ok(Ask::Posted { alerts }) => {
-            let alerts = alerts.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
-            if let Err(why) = posts.take(alerts).await {
+        Ok(Ask::Posted { alerts, left_ms }) => {
+            let alerts = reported(alerts, &left_ms);
+            if let Err(why) = posts.hand_in(alerts).await {
                 warn!(%why, "what was reported to another node is not taken in yet");
                 return Ok(false);
             }
@@ -227,9 +253,38 @@ async fn hand_in(kv: &Kv, desk: &DeskInbox, posts: &Posts, key: String, value: &
     Ok(true)
 }
 
+/// Why a node that shares its desk with no other forgets none.
+pub(super) fn shared_with_nobody() -> Refusal {
+    Refusal::Conflict("this node shares its alerts with no other".to_owned())
+}
+
+fn posted(some: Vec<(serde_json::Value, Duration)>) -> Ask {
+    let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    let (alerts, left_ms) = some.into_iter().map(|(alert, left)| (alert, millis(left))).unzip();
+    Ask::Posted { alerts, left_ms }
+}
+
+/// What was reported to another node. Of what an older program wrote it is not known how long it holds.
+fn reported(alerts: Vec<serde_json::Value>, left_ms: &[u64]) -> Vec<Posted> {
+    let read = |(place, alert): (usize, serde_json::Value)| {
+        let left = left_ms.get(place).copied().map(Duration::from_millis);
+        match serde_json::from_value::<Posted>(alert) {
+            Ok(posted) => Some(Posted { left, ..posted }),
+            Err(why) => {
+                warn!(%why, "what was reported to another node is not understood");
+                None
+            }
+        }
+    };
+    alerts.into_iter().enumerate().filter_map(read).collect()
+}
+
+/// Removes what was done. Nothing else is done before: what stays would be done again, after what came
+/// later.
 async fn remove(kv: &Kv, key: String) {
-    if let Err(why) = kv.txn(&[Op::delete(key)]).await {
+    while let Err(why) = kv.txn(&[Op::delete(key.clone())]).await {
         debug!(%why, "what was asked and done stays for now");
+        sleep(AGAIN).await;
     }
 }
 

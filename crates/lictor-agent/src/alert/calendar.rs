@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use lictor_config::{Alerts, Digest, LifeSign, LifeSignTo, Maintenance, Tls};
-use lictor_core::alert::{Command, Verdict};
+use jiff::{SignedDuration, Timestamp};
+use lictor_config::{Alerts, Calendar as Times, Digest, LifeSign, LifeSignTo, Maintenance, Tls};
+use lictor_core::alert::{Command, Due, Input, Silence, Verdict};
 use lictor_core::{NotifierName, Wall};
 use reqwest::Method;
 use tokio::time::MissedTickBehavior;
@@ -21,6 +21,9 @@ use crate::task::{OnEnd, Tasks};
 
 /// The wall clock may be set: times of the calendar are looked at again so often.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// After a start the sources have so long to say how things stand before a digest is made up for.
+const HEARD: Duration = Duration::from_secs(30);
 
 /// Time limit of a sign of life.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,6 +43,7 @@ pub(super) struct Calendar {
 impl Calendar {
     /// Starts what the calendar has.
     pub(super) fn start(&self, tasks: &Tasks) {
+        drop(tasks.spawn("windows of before", OnEnd::Fine, self.clone().end_others()));
         for window in self.alerts.maintenance.iter().cloned() {
             let name = format!("maintenance {}", window.name);
             drop(tasks.spawn(name, OnEnd::Fine, self.clone().keep(window)));
@@ -68,6 +72,15 @@ impl Calendar {
         }
     }
 
+    /// Ends the silences of windows that another configuration had.
+    async fn end_others(self) {
+        let now = self.now();
+        let active = self.alerts.maintenance.iter().filter(|window| window.active(now).is_some());
+        let silences = active.map(silence_of).collect();
+        // It stops.
+        let _gone = self.desk.input(Input::Planned { silences }).await;
+    }
+
     /// A maintenance window is a silence that comes by itself.
     async fn keep(self, window: Maintenance) {
         loop {
@@ -77,16 +90,18 @@ impl Calendar {
             let Ok(lasting) = Duration::try_from(self.now().duration_until(end)) else { continue };
             if !lasting.is_zero() {
                 let command = Command::Silence {
-                    id: Some(format!("maintenance {}", window.name)),
+                    id: Some(silence_of(&window)),
                     when: window.when.clone(),
                     lasting,
-                    by: "the configuration".to_owned(),
+                    by: Silence::CONFIGURATION.to_owned(),
                     comment: window.comment.clone(),
                 };
                 match self.desk.command(command).await {
                     Ok(Ok(_)) => {}
-                    // It says itself whether and when it takes effect.
-                    Ok(Err(refusal)) => warn!(window = %window.name, %refusal, "a maintenance window waits"),
+                    // It says itself whether and when it takes effect: not at all when a person ended it.
+                    Ok(Err(refusal)) => {
+                        warn!(window = %window.name, %refusal, "a maintenance window is not in force");
+                    }
                     Err(why) => {
                         warn!(window = %window.name, %why, "a maintenance window did not begin");
                         tokio::time::sleep(LOOK).await;
@@ -99,28 +114,40 @@ impl Calendar {
     }
 
     async fn sum_up(self, digest: Digest) {
-        while let Some(at) = digest.at.next(self.now()) {
+        let mut from = self.now();
+        // Whatever was due while nobody ran is made up for once; it is the desk that knows.
+        if let Some(last) = last_before(&digest.at, from) {
+            tokio::time::sleep(HEARD).await;
+            self.digest(&digest, Due::Missed(wall(last)), digest.at.next(from)).await;
+        }
+        while let Some(at) = digest.at.next(from) {
             self.until(at).await;
-            let next = digest.at.next(at);
-            loop {
-                let command = Command::Digest {
-                    name: digest.name.clone(),
-                    when: digest.when.clone(),
-                    to: digest.to.clone(),
-                    also_when_well: digest.also_when_well,
-                };
-                match self.desk.command(command).await {
-                    Ok(Ok(_)) => break,
-                    Ok(Err(refusal)) => {
-                        warn!(digest = %digest.name, %refusal, "a digest waits");
-                        break;
-                    }
-                    Err(why) => warn!(digest = %digest.name, %why, "a digest was not made"),
+            self.digest(&digest, Due::At(wall(at)), digest.at.next(at)).await;
+            from = self.now();
+        }
+    }
+
+    /// Has a digest made, until it is or its next time has come.
+    async fn digest(&self, digest: &Digest, due: Due, next: Option<Timestamp>) {
+        loop {
+            let command = Command::Digest {
+                name: digest.name.clone(),
+                when: digest.when.clone(),
+                to: digest.to.clone(),
+                also_when_well: digest.also_when_well,
+                due,
+            };
+            match self.desk.command(command).await {
+                Ok(Ok(_)) => return,
+                Ok(Err(refusal)) => {
+                    warn!(digest = %digest.name, %refusal, "a digest waits");
+                    return;
                 }
-                tokio::time::sleep(LOOK).await;
-                if next.is_some_and(|next| next <= self.now()) {
-                    break;
-                }
+                Err(why) => warn!(digest = %digest.name, %why, "a digest was not made"),
+            }
+            tokio::time::sleep(LOOK).await;
+            if next.is_some_and(|next| next <= self.now()) {
+                return;
             }
         }
     }
@@ -155,6 +182,24 @@ impl Calendar {
     }
 }
 
+/// The silence of a maintenance window.
+fn silence_of(window: &Maintenance) -> String {
+    format!("maintenance {}", window.name)
+}
+
+/// The last time of a calendar that is past, of the last year.
+fn last_before(at: &Times, now: Timestamp) -> Option<Timestamp> {
+    // A calendar looks only forward: from further and further back, so that few times lie between.
+    let back = |hours: i64| now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
+    let mut found = [1, 24, 8 * 24, 32 * 24, 366 * 24]
+        .into_iter()
+        .find_map(|hours| at.next(back(hours)).filter(|first| *first <= now))?;
+    while let Some(later) = at.next(found).filter(|later| *later <= now) {
+        found = later;
+    }
+    Some(found)
+}
+
 async fn call(url: &Url) {
     // The path of such an address is often its secret.
     let host = url.host_str().unwrap_or_default();
@@ -168,6 +213,10 @@ async fn call(url: &Url) {
         Ok(answer) => warn!(%host, status = answer.status, "a sign of life was not accepted"),
         Err(why) => warn!(%host, %why, "a sign of life was not accepted"),
     }
+}
+
+fn wall(at: Timestamp) -> Wall {
+    Wall::from_unix_millis(at.as_millisecond())
 }
 
 fn stamp(wall: Wall) -> Timestamp {

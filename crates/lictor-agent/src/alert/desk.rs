@@ -154,6 +154,13 @@ impl DeskLoop {
                     pending.batch.then(ask::answered(&key, said.clone(), now.wall));
                 }
             }
+            Message::Forget { node, by, answer } => match &self.fence {
+                Some(fence) => {
+                    let work = fence.asks.clone().forget(node, by, self.ledger.clone(), answer);
+                    drop(self.tasks.spawn("forget a node", OnEnd::Fine, work));
+                }
+                None => drop(answer.send(Err(ask::shared_with_nobody()))),
+            },
             Message::Reload(plan, notifiers, answer) => {
                 self.notifiers = notifiers;
                 let output = self.desk.reload(plan, now);
@@ -286,11 +293,17 @@ pub(super) fn view_of(desk: &Desk, seat: Seat, now: Now) -> AlertView {
         let bad = case.settled != Status::Passing || case.live != Status::Passing;
         (case.clone(), if bad { desk.muted(case) } else { None })
     };
+    // Of what is well there is a case only so that its news is not told twice.
+    let known = |case: &alert::Case| {
+        let well = case.settled == Status::Passing && case.live == Status::Passing;
+        case.news.is_none() || !well || case.told.values().any(|told| told.firing)
+    };
+    let cases = desk.cases().iter().filter(|(_, case)| known(case));
     AlertView {
         at: now,
         seat,
         plan: Arc::<AlertPlan>::clone(desk.plan()),
-        cases: desk.cases().iter().map(|(key, case)| (key.clone(), with(case))).collect(),
+        cases: cases.map(|(key, case)| (key.clone(), with(case))).collect(),
         deliveries: desk.deliveries().clone(),
         silences: desk.silences().clone(),
         lost: desk.lost_sources().map(|(source, why)| (source.to_string(), why.to_owned())).collect(),

@@ -26,6 +26,15 @@ pub(super) enum Message {
     Command(Command, oneshot::Sender<Result<String, Refusal>>),
     /// What was asked by records of these keys, and is answered by records.
     Asked(Vec<String>, Input),
+    /// A node that shared this desk is gone for good: what it said last is to be removed, as somebody wants.
+    Forget {
+        /// The node.
+        node: String,
+        /// Who wants it.
+        by: String,
+        /// The way to answer it.
+        answer: oneshot::Sender<Result<String, Refusal>>,
+    },
     /// Another plan, with the notifiers it speaks of; answered when it is in force.
     Reload(Arc<AlertPlan>, Arc<dyn Tell>, oneshot::Sender<()>),
     /// A reader wants to see the present state.
@@ -100,6 +109,15 @@ impl DeskInbox {
     pub async fn command(&self, command: Command) -> Result<Result<String, Refusal>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         self.ask(Message::Command(command, answer), answered).await
+    }
+
+    /// Removes what a node said last that shared this desk and is gone for good; refused while it lives.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer within 10 s; see [`NoAnswer`].
+    pub async fn forget(&self, node: String, by: String) -> Result<Result<String, Refusal>, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Message::Forget { node, by, answer }, answered).await
     }
 
     /// The present state.

@@ -55,7 +55,8 @@ use keep::Kept;
 use own::OwnChecks;
 pub use predecessor::{Guard, Predecessor, Records};
 use prometheus::{Elsewhere, Posts};
-use relay::{Feed, Relay};
+pub(crate) use relay::Feed;
+use relay::Relay;
 use seat::SeatLoop;
 use sources::Sources;
 
@@ -157,6 +158,11 @@ impl Alerting {
     /// The way to the desk.
     pub(crate) fn desk(&self) -> DeskInbox {
         self.0.desk.clone()
+    }
+
+    /// The way in for what this node sees.
+    pub(crate) fn feed(&self) -> Feed {
+        self.0.feed.clone()
     }
 
     /// The way in for what other programs report.

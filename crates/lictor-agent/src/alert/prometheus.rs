@@ -66,6 +66,10 @@ pub struct Posted {
     /// Where it comes from.
     #[serde(default, rename = "generatorURL")]
     pub generator_url: Option<String>,
+    /// How long it holds still, as another node has judged that it was reported to. It counts in
+    /// place of `ends_at`, which is of a clock that may differ from ours.
+    #[serde(skip)]
+    pub left: Option<Duration>,
 }
 
 /// What became of reported alerts.
@@ -120,39 +124,43 @@ impl Posts {
         Self { queue: sender, elsewhere }
     }
 
-    /// Takes these in. Those that can be taken are, also when others cannot.
+    /// Takes these in. Those that can be taken are, also when others cannot. Where nodes share their
+    /// alerts they are recorded for the node that tells, also when that is this one: so they outlive
+    /// it, and it hears of them in the order in which they came, whichever node they came to.
     ///
     /// # Errors
     /// When the agent stops or has too much to do, or the node that tells cannot be told of them.
     pub async fn take(&self, alerts: Vec<Posted>) -> Result<Taken, NoAnswer> {
-        let deadline = Instant::now() + PATIENCE;
-        if let Some(Elsewhere { seat, asks }) = &self.elsewhere
-            && !matches!(*seat.borrow(), Seat::Ours { .. })
-        {
-            if matches!(*seat.borrow(), Seat::Nobody { .. }) {
-                return Err(NoAnswer::Busy);
-            }
-            let now = asks.clock.now();
-            let mut book = Book::default();
-            let (mut refused, mut taken) = (Vec::new(), Vec::new());
-            for posted in alerts {
-                // As it stands: how long it holds is counted from when it is taken up.
-                let json = serde_json::to_value(&posted);
-                match (book.one(posted, now), json) {
-                    (Ok(_), Ok(json)) => taken.push(json),
-                    (Err(why), _) => refused.push(why),
-                    (_, Err(why)) => refused.push(why.to_string()),
-                }
-            }
-            let handed_on = timeout_at(deadline, asks.posted(taken)).await.map_err(|_late| NoAnswer::Late)?;
-            return match handed_on {
-                Ok(()) => Ok(Taken { refused }),
-                Err(why) => {
-                    warn!(%why, "what was reported cannot be handed on to the node that tells");
-                    Err(NoAnswer::Busy)
-                }
-            };
+        let Some(Elsewhere { seat, asks }) = &self.elsewhere else { return self.hand_in(alerts).await };
+        if matches!(*seat.borrow(), Seat::Nobody { .. }) {
+            return Err(NoAnswer::Busy);
         }
+        let now = asks.clock.now();
+        let mut book = Book::default();
+        let (mut refused, mut taken) = (Vec::new(), Vec::new());
+        for posted in alerts {
+            // What is left of it is judged here, and counted from when it is taken up.
+            let (json, left) = (serde_json::to_value(&posted), lasting(&posted, now));
+            match (book.one(posted, now), left, json) {
+                (Ok(_), Ok(left), Ok(json)) => taken.push((json, left.unwrap_or_default())),
+                (Err(why), ..) | (_, Err(why), _) => refused.push(why),
+                (.., Err(why)) => refused.push(why.to_string()),
+            }
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let handed_on = timeout_at(deadline, asks.posted(taken)).await.map_err(|_late| NoAnswer::Late)?;
+        match handed_on {
+            Ok(()) => Ok(Taken { refused }),
+            Err(why) => {
+                warn!(%why, "what was reported cannot be handed on to the node that tells");
+                Err(NoAnswer::Busy)
+            }
+        }
+    }
+
+    /// Hands these in at the desk of this node.
+    pub(super) async fn hand_in(&self, alerts: Vec<Posted>) -> Result<Taken, NoAnswer> {
+        let deadline = Instant::now() + PATIENCE;
         let (taken, answered) = oneshot::channel();
         let room = timeout_at(deadline, self.queue.reserve()).await.map_err(|_full| NoAnswer::Busy)?;
         room.map_err(|_closed| NoAnswer::Gone)?.send(Post { alerts, taken });
@@ -293,7 +301,7 @@ impl Book {
     }
 
     fn one(&mut self, posted: Posted, now: Now) -> Result<Report, String> {
-        let lasting = lasting(posted.ends_at.as_deref(), now)?;
+        let lasting = lasting(&posted, now)?;
         let (key, labels) = identified(&posted)?;
         let severity = labels.get("severity").map(|severity| severity.to_ascii_lowercase());
         let bad = if severity.as_deref() == Some("warning") { Status::Warning } else { Status::Critical };
@@ -330,8 +338,12 @@ impl Book {
 }
 
 /// How long it still holds; `None` when it is over. A time before 1970 stands for none.
-fn lasting(ends_at: Option<&str>, now: Now) -> Result<Option<Duration>, String> {
-    let Some(text) = ends_at.filter(|text| !text.is_empty()) else { return Ok(Some(DEFAULT)) };
+fn lasting(posted: &Posted, now: Now) -> Result<Option<Duration>, String> {
+    if let Some(left) = posted.left {
+        return Ok((!left.is_zero()).then_some(left.min(LONGEST)));
+    }
+    let ends_at = posted.ends_at.as_deref().filter(|text| !text.is_empty());
+    let Some(text) = ends_at else { return Ok(Some(DEFAULT)) };
     let ends: Timestamp =
         text.parse().map_err(|_odd| "its `endsAt` is not a time as RFC 3339 has it".to_owned())?;
     let ends = ends.as_millisecond();

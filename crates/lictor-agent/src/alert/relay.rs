@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lictor_core::Status;
 use lictor_core::alert::{Input, Report, Source, SubjectKey, digest};
+use lictor_core::{Refusal, Span, Status, Wall};
 use lictor_store::kv::{Kv, KvError, MAX_OPERATIONS, Op};
-use lictor_store::wire::{self, Said};
+use lictor_store::wire::{self, Alive, Said};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -24,11 +24,11 @@ pub(super) const FROM: &str = "alerts.from/";
 /// Below that, whom a node told what while it was cut off: taken in once.
 pub(super) const TOLD: &str = "told/";
 
-/// What the marker of a node's records says.
-const MARK: &str = "{\"v\":1}";
-
 /// A node looks at its own records so often, whatever it has written.
 const LOOK: Duration = Duration::from_secs(60);
+
+/// A node of which nothing was heard for so long may be forgotten.
+const GONE: Duration = Duration::from_secs(180);
 
 /// Inputs that are taken at once.
 const QUEUE: usize = 256;
@@ -48,7 +48,7 @@ pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
 /// Where a source hands in what it says.
 #[derive(Clone, Debug)]
-pub(super) enum Feed {
+pub(crate) enum Feed {
     /// To our desk.
     Desk(DeskInbox),
     /// To the one that several nodes share, by way of [`Relay`].
@@ -57,7 +57,7 @@ pub(super) enum Feed {
 
 impl Feed {
     /// Hands it in. Waits while the other side is busy.
-    pub(super) async fn input(&self, input: Input) -> Result<(), Gone> {
+    pub(crate) async fn input(&self, input: Input) -> Result<(), Gone> {
         match self {
             Self::Desk(desk) => desk.input(input).await,
             Self::Shared(relay) => relay.send(input).await.map_err(|_closed| Gone),
@@ -83,6 +83,8 @@ pub(super) struct Relay {
     /// Who tells.
     seat: watch::Receiver<Seat>,
     alone: Alone,
+    /// What that desk was told is wrong.
+    told_alone: BTreeSet<String>,
     asks: Asks,
     /// There may be something that was told alone and is not handed on.
     owes: bool,
@@ -119,6 +121,7 @@ impl Relay {
             stuck: None,
             seat,
             alone,
+            told_alone: BTreeSet::new(),
             asks,
             // What was told alone before a crash is still there.
             owes: true,
@@ -187,7 +190,7 @@ impl Relay {
             return self.write(Vec::new()).await;
         }
         // Whether it can be handed on is seen before that desk ends.
-        self.kv.txn(&[Op::put(self.marker(), MARK)]).await?;
+        self.mark().await?;
         (self.owes, self.nobody) = (true, false);
         let Owed { told, silences } = self.alone.end().await?;
         for silence in silences {
@@ -205,13 +208,21 @@ impl Relay {
         }
         self.write(beside).await?;
         self.alone.forget().await?;
+        self.told_alone.clear();
         self.owes = false;
         Ok(())
     }
 
+    /// Writes that this node lives.
+    async fn mark(&self) -> Result<(), KvError> {
+        let mark = Alive { unix_ms: self.asks.clock.now().wall.as_unix_millis() };
+        let value = wire::encode(&mark).map_err(|why| KvError::Refused { why: why.to_string() })?;
+        self.kv.txn(&[Op::put(self.marker(), value)]).await.map(drop)
+    }
+
     /// Our records. The marker among them shows that they may be read.
     async fn list(&self) -> Result<BTreeMap<String, Vec<u8>>, KvError> {
-        self.kv.txn(&[Op::put(self.marker(), MARK)]).await?;
+        self.mark().await?;
         let pairs = self.kv.list(&self.place).await?.pairs;
         let mut seen: BTreeMap<_, _> = pairs.into_iter().map(|pair| (pair.key, pair.value)).collect();
         if seen.remove(&self.marker()).is_none() {
@@ -227,17 +238,32 @@ impl Relay {
         if self.alone.tells() || self.stuck.is_none_or(|since| since.elapsed() < ALONE) {
             return;
         }
-        // What stands in a record was handed on, and is told by another node when it can be.
-        let handed_on = |key: &String, meant: &Meant| {
-            let seen = self.seen.as_ref().and_then(|seen| seen.get(key));
-            seen.is_some() && seen == encoded(&meant.source, &meant.report).as_ref()
-        };
-        let left = self.meant.iter().filter(|(key, meant)| !handed_on(key, meant));
-        let reports: Vec<_> = left.map(|(_, meant)| meant.report.clone()).collect();
+        let reports = self.meant.values().map(|meant| meant.report.clone()).collect();
+        let reports = self.news(&own(), reports);
         if reports.iter().any(|report| report.status != Status::Passing) {
             self.alone_input(Input::Reports { source: own(), complete: true, reports, gone: Vec::new() })
                 .await;
         }
+    }
+
+    /// What the shared desk was not told: what stands in a record was handed on, and is told by another
+    /// node when it can be. Unless this node has said otherwise since, alone.
+    fn news(&mut self, source: &Source, reports: Vec<Report>) -> Vec<Report> {
+        let mut news = Vec::new();
+        for report in reports {
+            let key = self.key(source, &report.subject.key);
+            let seen = self.seen.as_ref().and_then(|seen| seen.get(&key));
+            let stands = seen.and_then(|value| wire::decode::<Said>(value).and_then(Said::into_report).ok());
+            let same = stands.is_some_and(|(_, stands)| stands.status == report.status);
+            if same && !self.told_alone.contains(&key) {
+                continue;
+            }
+            if report.status != Status::Passing {
+                self.told_alone.insert(key);
+            }
+            news.push(report);
+        }
+        news
     }
 
     async fn alone_input(&mut self, input: Input) {
@@ -249,7 +275,11 @@ impl Relay {
 
     async fn take(&mut self, input: Input) {
         if self.alone.tells() {
-            self.alone_input(input.clone()).await;
+            let mut input = input.clone();
+            if let Input::Reports { source, reports, .. } = &mut input {
+                *reports = self.news(source, std::mem::take(reports));
+            }
+            self.alone_input(input).await;
         }
         let Input::Reports { source, complete, reports, gone } = input else {
             // Nobody tells, and somebody must say so.
@@ -374,7 +404,40 @@ async fn remove_all(kv: &Kv, place: &str) -> Result<(), KvError> {
     Ok(())
 }
 
+/// Removes what a node said last that is gone for good. What it told while it was cut off stays until
+/// the node that tells has taken it in.
+pub(super) async fn forget(kv: &Kv, node: &str, now: Wall) -> Result<Result<String, Refusal>, KvError> {
+    let place = place(node);
+    let (marker, told) = (format!("{place}self"), format!("{place}{TOLD}"));
+    let pairs = kv.list(&place).await?.pairs;
+    // A program that does not say when it wrote its marker cannot be told from one that is gone.
+    let mark = pairs.iter().find(|pair| pair.key == marker);
+    let alive = mark.and_then(|pair| wire::decode::<Alive>(&pair.value).ok());
+    if let Some(Alive { unix_ms }) = alive {
+        let age = now.as_unix_millis().abs_diff(unix_ms);
+        if age < u64::try_from(GONE.as_millis()).unwrap_or(u64::MAX) {
+            let ago = Span(Duration::from_millis(age / 1_000 * 1_000));
+            return Ok(Err(Refusal::Conflict(format!("{node} is alive: it was heard of {ago} ago"))));
+        }
+    }
+    let gone: Vec<_> = pairs.iter().filter(|pair| !pair.key.starts_with(&told)).collect();
+    if gone.is_empty() {
+        return Ok(Err(Refusal::NotFound(format!("no node `{node}` has said anything"))));
+    }
+    let wrong = gone.iter().filter(|pair| pair.key != marker).count();
+    // One that comes back meanwhile is not forgotten.
+    let ops = gone.iter().map(|pair| Op::delete_at(pair.key.clone(), pair.revision)).collect();
+    for some in in_parts(ops, MAX_OPERATIONS / 2) {
+        kv.txn(&some).await?;
+    }
+    let what = if wrong == 1 { "1 record".to_owned() } else { format!("{wrong} records") };
+    Ok(Ok(format!("{node} is forgotten: {what} of what it said last")))
+}
+
 /// The checks of Lictor's own.
 pub(super) fn own() -> Source {
     Source::new("own")
 }
+
+#[cfg(test)]
+mod tests;

@@ -285,6 +285,11 @@ impl SeatLoop {
                 let _left = answer.send(());
             }
             Message::Command(command, answer) => self.hand_on(command, answer),
+            Message::Forget { node, by, answer } => {
+                let asks = Asks { kv: self.kv.clone(), clock: self.clock.clone() };
+                let work = asks.forget(node, by, self.ledger.clone(), answer);
+                drop(self.tasks.spawn("forget a node", OnEnd::Fine, work));
+            }
             Message::View(answer) => self.look(answer),
         }
     }

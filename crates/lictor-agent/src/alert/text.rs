@@ -15,6 +15,7 @@ pub(super) fn cannot_record(notifier: &NotifierName, cluster: &str, why: &str, a
         labels: text(&[(label::SOURCE, "lictor"), (label::CHECK, check)]),
         tags: [].into(),
         tells: Tells::Firing,
+        over: None,
         status: Status::Critical,
         before: None,
         since: at,

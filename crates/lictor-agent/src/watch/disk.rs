@@ -5,6 +5,8 @@
 
 mod mounts;
 
+pub(crate) use mounts::unescape;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,6 +6,8 @@
 
 mod question;
 
+pub(crate) use question::message;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -77,6 +79,14 @@ async fn find(dns: &Dns, limit: Duration, world: &World, stage: &mut Stage) -> R
         }
         (None, None) => question::ask(&system_servers()?, &dns.name, dns.record, deadline, stage).await,
     }
+}
+
+/// The name servers of this machine.
+///
+/// # Errors
+/// In words, when it cannot be found out which they are.
+pub(crate) fn name_servers() -> Result<Vec<SocketAddr>, String> {
+    system_servers().map_err(|fault| fault.message)
 }
 
 /// The name servers of this machine, as resolv.conf(5) has it: at most three, this machine

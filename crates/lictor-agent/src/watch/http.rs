@@ -8,6 +8,7 @@
 
 mod body;
 mod exchange;
+mod fetch;
 mod framing;
 mod head;
 mod judge;
@@ -16,10 +17,12 @@ mod request;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lictor_config::{Http, Watch};
+use lictor_config::{Http, Watch, WatchKind};
 use lictor_core::{Sample, Status};
 use tokio::time::{Instant, timeout};
 use url::Url;
+
+pub(crate) use fetch::{Fetch, Unanswered, fetch};
 
 use exchange::{Answer, Broken};
 use request::Target;
@@ -72,6 +75,22 @@ pub(super) async fn look(http: &Http, watch: &Watch, memory: &mut Memory, world:
             look
         }
         Err(fault) => Look::new(measured.into_values(fault.into_sample(), None, world)),
+    }
+}
+
+/// One request for nobody's check, nothing kept or judged: the status of its answer, and how long that took.
+///
+/// # Errors
+/// In words, when there is no whole answer within `limit`.
+pub(crate) async fn request(http: &Http, limit: Duration, world: &World) -> Result<(u16, Duration), String> {
+    let kind = WatchKind::Http(Box::new(http.clone()));
+    let watch = Watch { kind, every: limit, timeout: limit, patterns: Vec::new() };
+    let (mut stage, mut measured) = (Stage::start(), Measured::default());
+    let ended = timeout(limit, follow(http, &watch, None, world, &mut stage, &mut measured)).await;
+    match ended {
+        Ok(Ok((answer, _url))) => Ok((answer.head.status, stage.started().elapsed())),
+        Ok(Err(fault)) => Err(fault.message),
+        Err(_late) => Err(stage.late(limit).message),
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use lictor_core::alert::{AlertPlan, Case, Command, Deliveries, Matchers, SubjectKey};
-use lictor_core::{DeliveryId, NotifierName, Span, Status};
+use lictor_core::{DeliveryId, NotifierName, Refusal, Span, Status};
 use serde::Serialize;
 use tracing::info;
 use url::form_urlencoded;
@@ -26,7 +26,7 @@ use super::text::visible;
 use super::{Site, api, page, token};
 use crate::NoAnswer;
 use crate::alert::AlertView;
-use body::{Acknowledge, Add, Choice, End, read};
+use body::{Acknowledge, Add, Choice, End, Forget, read};
 
 /// Longest name of who asks, and longest comment, bytes.
 const BY: usize = 100;
@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/v1/alerts/unsilence", post(end))
         .route("/v1/alerts/acknowledge", post(acknowledge))
         .route("/v1/alerts/unacknowledge", post(unacknowledge))
+        .route("/v1/alerts/forget", post(forget))
         .route(posted::PATH, post(posted::take))
 }
 
@@ -197,7 +198,8 @@ async fn unacknowledge(
             ));
         }
         let by = by(one.by, &headers)?;
-        Ok((Command::Unacknowledge(subject(&*site.alerts.view().await?, &one.subject)?), by))
+        let subject = subject(&*site.alerts.view().await?, &one.subject)?;
+        Ok((Command::Unacknowledge { subject, by: by.clone() }, by))
     };
     let asked = asked.await;
     carry_out(&site, &headers, asked).await
@@ -215,6 +217,26 @@ async fn give_up(
 ) -> Result<Response, Response> {
     let asked = some(&site, &headers, &body).await;
     carry_out(&site, &headers, asked.map(|(which, by)| (Command::Drop { which, by: by.clone() }, by))).await
+}
+
+/// A node that shared these alerts is gone for good.
+async fn forget(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Response> {
+    let asked = async {
+        let Forget { node, by: who } = read(&body, "a node that is gone")?;
+        let by = by(who, &headers)?;
+        if node.is_empty() {
+            return Err(Failure::bad_request("`node` says which node is gone"));
+        }
+        let answer = settled(site.alerts.forget(node, by.clone()).await)?;
+        info!(by, what = "forget", answer = answer.1, "asked of the alerts");
+        Ok(answer)
+    };
+    let answer = asked.await;
+    reply(&site, &headers, answer).await
 }
 
 /// Which messages of the queue are meant, and who asks.
@@ -335,6 +357,15 @@ async fn carry_out(
         Ok((command, by)) => ask(site, command, &by).await,
         Err(failure) => Err(failure),
     };
+    reply(site, headers, answer).await
+}
+
+/// Says what became of it.
+async fn reply(
+    site: &Site,
+    headers: &HeaderMap,
+    answer: Result<(StatusCode, String), Failure>,
+) -> Result<Response, Response> {
     match answer {
         Ok(_) if accepts(headers, "text/html") => done(site).await,
         Ok((status, message)) => Ok((status, Json(Done { message })).into_response()),
@@ -344,13 +375,17 @@ async fn carry_out(
 
 async fn ask(site: &Site, command: Command, by: &str) -> Result<(StatusCode, String), Failure> {
     let what = word(&command);
-    let answer = match site.alerts.command(command).await {
+    let answer = settled(site.alerts.command(command).await)?;
+    info!(by, what, answer = answer.1, "asked of the alerts");
+    Ok(answer)
+}
+
+fn settled(answer: Result<Result<String, Refusal>, NoAnswer>) -> Result<(StatusCode, String), Failure> {
+    Ok(match answer {
         // It takes effect: whoever is told otherwise would ask again.
         Err(NoAnswer::Late) => (StatusCode::ACCEPTED, TAKEN.to_owned()),
         answer => (StatusCode::OK, answer??),
-    };
-    info!(by, what, answer = answer.1, "asked of the alerts");
-    Ok(answer)
+    })
 }
 
 fn word(command: &Command) -> &'static str {
@@ -358,7 +393,7 @@ fn word(command: &Command) -> &'static str {
         Command::Silence { .. } => "silence",
         Command::Unsilence { .. } => "end a silence",
         Command::Acknowledge { .. } => "acknowledge",
-        Command::Unacknowledge(_) => "unacknowledge",
+        Command::Unacknowledge { .. } => "unacknowledge",
         Command::Retry { .. } => "retry",
         Command::Drop { .. } => "drop",
         Command::Digest { .. } => "digest",

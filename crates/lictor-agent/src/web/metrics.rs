@@ -1,6 +1,7 @@
 //! Metrics: counters of what happened, gauges of what is, in Prometheus' text format.
 
 mod alerts;
+mod peers;
 mod process;
 
 use std::fmt::Write as _;
@@ -304,6 +305,7 @@ pub(super) fn render(state: &State, view: Option<&View>, desk: Option<&AlertView
     if let Some(desk) = desk {
         alerts::render(&mut gauges, desk);
     }
+    peers::render(&mut gauges, &Arc::clone(&state.mesh.borrow()));
     process::render(&mut gauges);
     if text::encode(&mut page, &state.registry).is_err() {
         tracing::error!("the metrics cannot be written as text");

@@ -4,6 +4,7 @@ mod alert;
 mod check;
 mod incident;
 mod model;
+mod peer;
 mod remedy;
 
 use std::sync::Arc;

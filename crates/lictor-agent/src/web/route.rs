@@ -51,6 +51,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/runs/{id}/cancel", post(cancel))
         .route("/v1/heartbeat/{*check}", post(beat::beat).put(beat::beat))
         .route("/v1/webhook/{*check}", post(hook::call).put(hook::call))
+        .route("/v1/peers", get(peers))
         .route("/v1/state", get(kept))
         .route("/v1/state/{name}", delete(forget))
         .route("/v1/explain/{*subject}", get(explain_subject))
@@ -75,6 +76,12 @@ async fn wrong_method(method: Method, request: Request) -> Failure {
 async fn status(State(site): State<Arc<Site>>) -> Answer<api::Status> {
     let view = site.source.view().await?;
     Ok(Json(api::Status::new(&site, &view)))
+}
+
+async fn peers(State(site): State<Arc<Site>>) -> Answer<api::Peers> {
+    let now = site.source.view().await?.at;
+    let mesh = Arc::clone(&site.mesh.borrow());
+    Ok(Json(api::Peers::new(&mesh, now)))
 }
 
 #[derive(Serialize)]

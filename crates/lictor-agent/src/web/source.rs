@@ -52,6 +52,12 @@ pub trait Alerts: Send + Sync {
     /// When the agent stops or does not answer in time.
     fn command(&self, command: alert::Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>>;
 
+    /// Removes what a node said last that shared these alerts and is gone for good, as somebody wants.
+    ///
+    /// # Errors
+    /// When the agent stops or does not answer in time.
+    fn forget(&self, node: String, by: String) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>>;
+
     /// Hands in what a source says.
     ///
     /// # Errors
@@ -66,6 +72,10 @@ impl Alerts for DeskInbox {
 
     fn command(&self, command: alert::Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
         Box::pin(Self::command(self, command))
+    }
+
+    fn forget(&self, node: String, by: String) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        Box::pin(Self::forget(self, node, by))
     }
 
     fn input(&self, input: alert::Input) -> BoxFuture<'_, Result<(), Gone>> {

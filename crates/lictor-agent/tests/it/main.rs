@@ -60,6 +60,8 @@ mod web_manual;
 #[cfg(test)]
 mod web_page;
 #[cfg(test)]
+mod web_peers;
+#[cfg(test)]
 mod web_world;
 mod webhook_calls;
 mod whole_rig;

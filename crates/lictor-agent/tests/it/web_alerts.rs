@@ -143,6 +143,23 @@ async fn what_waits_is_tried_again_or_given_up() {
 }
 
 #[tokio::test]
+async fn a_node_is_forgotten_when_it_is_gone() {
+    let (_desk, server) = busy().await;
+    let forget = async |body: Value| server.post("/v1/alerts/forget", &body.to_string()).await;
+    let done = forget(json!({"node": "gone", "by": "ada"})).await;
+    assert_eq!((done.status, done.json()), (200, json!({"message": "gone is forgotten, says ada"})));
+    for (body, status, says) in [
+        (json!({"node": "n2"}), 409, "n2 is alive"),
+        (json!({"node": ""}), 400, "`node` says which"),
+        (json!({"nod": "n2"}), 400, "unknown field `nod`"),
+    ] {
+        let refused = forget(body).await;
+        assert_eq!(refused.status, status, "{}", refused.body);
+        assert!(refused.json()["error"]["message"].as_str().unwrap().contains(says), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
 async fn a_silence_is_made_shown_and_ended() {
     let (desk, server) = busy().await;
     let body =
@@ -213,7 +230,10 @@ async fn an_alert_is_acknowledged_by_its_subject_or_by_a_name_that_only_one_has(
     assert_eq!(done.json()["message"], "shop: http <b> on web1: eve looks after it");
     let shop = server.get("/v1/alerts?match=service%3Dshop").await.json();
     assert_eq!(shop["alerts"][0]["acknowledged"]["until"], "2026-11-21T05:04:05.000Z");
-    assert_eq!(post("unacknowledge", json!({"subject": "shop: http <b> on web1"})).await.status, 200);
+    let title = "shop: http <b> on web1";
+    assert_eq!(post("unacknowledge", json!({"subject": title, "by": "ada"})).await.status, 200);
+    let by_ada = |command: &Command| matches!(command, Command::Unacknowledge { by, .. } if by == "ada");
+    assert!(desk.commands().iter().any(by_ada), "{:?}", desk.commands());
     assert_eq!(post("acknowledge", json!({"subject": "swap"})).await.status, 200);
     let swap = server.get("/v1/alerts?match=check%3Dswap").await.json();
     assert_eq!(swap["alerts"][0]["acknowledged"], json!({"by": "api", "at": "2026-11-21T03:04:05.000Z"}));

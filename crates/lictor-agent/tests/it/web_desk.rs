@@ -217,6 +217,14 @@ impl Alerts for DeskStandin {
         Box::pin(async { Ok(Arc::new(view)) })
     }
 
+    fn forget(&self, node: String, by: String) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        let said = match node.as_str() {
+            "gone" => Ok(format!("gone is forgotten, says {by}")),
+            _ => Err(Refusal::Conflict(format!("{node} is alive"))),
+        };
+        Box::pin(async { Ok(said) })
+    }
+
     fn command(&self, command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
         self.commands.lock().unwrap().push(command.clone());
         if self.slow.load(Ordering::Relaxed) {

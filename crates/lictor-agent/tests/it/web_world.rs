@@ -15,12 +15,13 @@ use lictor_agent::web::{
 };
 use lictor_agent::{Clock, NoAnswer, Tasks, View};
 use lictor_config::{Listen, Secret};
+use lictor_core::peers::MeshView;
 use lictor_core::{
     Boot, Budget, Check, CheckName, CheckPlan, CheckSource, Command, Compare, Condition, Ending, Event,
     Flood, Hold, Incident, IncidentId, Mode, Now, OnFailure, Outcome, Plan, Refusal, Remedy, Repeatability,
     Run, RunId, RunState, Sample, Status, Step, StepKind, Streak, Trigger, Value, Verify, Wall, What,
 };
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::web_desk::DeskStandin;
 
@@ -44,6 +45,8 @@ pub(crate) struct World {
     pub(crate) unreadable: AtomicBool,
     pub(crate) ready: Arc<AtomicBool>,
     desk: Arc<DeskStandin>,
+    /// How the mesh stands.
+    pub(crate) mesh: watch::Sender<Arc<MeshView>>,
 }
 
 impl World {
@@ -70,6 +73,7 @@ impl World {
             unreadable: AtomicBool::new(false),
             ready: Arc::new(AtomicBool::new(true)),
             desk,
+            mesh: watch::Sender::new(Arc::new(alone())),
         })
     }
 
@@ -92,6 +96,7 @@ impl World {
             monitors: Arc::new(()),
             alerts: Arc::<DeskStandin>::clone(&self.desk),
             posts: Posts::start(Arc::<DeskStandin>::clone(&self.desk), Clock::fresh(), &Tasks::new()),
+            mesh: self.mesh.subscribe(),
             ready: Arc::clone(&self.ready),
             limits,
         }
@@ -218,6 +223,18 @@ pub(crate) fn before(now: Now, seconds: u64) -> Now {
     Now {
         boot: Boot::from_millis(now.boot.as_millis() - millis),
         wall: Wall::from_unix_millis(now.wall.as_unix_millis() - i64::try_from(millis).unwrap()),
+    }
+}
+
+/// A node that watches no peers.
+fn alone() -> MeshView {
+    MeshView {
+        node: "node1".into(),
+        at: None,
+        peers: Vec::new(),
+        lost: None,
+        cut_off: None,
+        groups: Vec::new(),
     }
 }
 

@@ -60,6 +60,7 @@ impl Whole {
                 new_node: false,
                 tell: None,
                 predecessor: None,
+                customs: None,
             };
             match Agent::start(settings).await {
                 // In one process the last connection of the one before may still hold the store.

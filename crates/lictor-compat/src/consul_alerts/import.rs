@@ -3,7 +3,6 @@
 //! What is printed does the same as far as Lictor has the same; where it has not, a comment says
 //! so. Secrets are printed, since they are the operator's own, and each is pointed out.
 
-mod hcl;
 mod notify;
 mod routes;
 pub mod run;
@@ -15,7 +14,7 @@ use super::kv::Settings;
 use super::notifiers::Notifier;
 use super::profiles::Receiver;
 use super::start::Start;
-use hcl::{Writer, list, pattern, quoted, selector};
+use crate::hcl::{Writer, list, pattern, quoted, selector};
 
 /// The configuration that does what these settings did; `start` adds how Consul is reached.
 pub fn import(settings: &Settings, start: Option<&Start>) -> String {

@@ -20,7 +20,9 @@ mod maintenance;
 mod multiline;
 mod node;
 mod notify;
+mod peers;
 mod plan;
+mod probe;
 mod qbittorrent;
 mod redis;
 mod remedy;
@@ -78,6 +80,8 @@ pub(crate) static TOP: Schema = Schema {
         &alerts::BLOCK,
         &route::BLOCK,
         &maintenance::BLOCK,
+        &probe::BLOCK,
+        &peers::BLOCK,
     ],
     values: &[],
     example: "",

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use lictor_core::{CheckName, CheckSource, Plan, Rate, RemedyName};
 
 use super::{
-    TOP, agent, alerts, check, connection_monitor, consul, listen, node, notify, remedy, rule, watch,
+    TOP, agent, alerts, check, connection_monitor, consul, listen, node, notify, peers, probe, remedy, rule,
+    watch,
 };
 use crate::code::Code;
 use crate::condition::rate_name;
@@ -40,6 +41,8 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         plan: Arc::default(),
         notifiers: notify::decode(decoder, &top.blocks("notify")),
         alerts: Arc::default(),
+        probe: None,
+        peers: None,
         blocks: digests(body),
     };
     let mut plan = Plan { mode, limits, ..Plan::default() };
@@ -75,10 +78,6 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
             );
         }
     }
-    if top.blocks("watch").is_empty() && !decoder.report.is_partial() {
-        let draft = Draft::warning(Code::NothingWatched, start, "nothing is watched");
-        decoder.add(draft.help("add a block such as watch \"http\" \"NAME\" { url = \"…\" }"));
-    }
     check_circles(decoder, &plan);
     for (check, of, within) in decoder.rates.take() {
         if let (Some(check), Some(name)) = (plan.checks.get_mut(&check), rate_name(&of, within)) {
@@ -93,6 +92,15 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     };
     let told = single(body, &alerts::BLOCK);
     config.alerts = Arc::new(alerts::decode(&told.reader(decoder), &top, body, around, &mut config.blocks));
+    let shown = single(body, &probe::BLOCK);
+    config.probe = if shown.written { probe::decode(&shown.reader(decoder)).map(Arc::new) } else { None };
+    let others = single(body, &peers::BLOCK);
+    config.peers = if others.written { peers::decode(&others.reader(decoder)).map(Arc::new) } else { None };
+    let idle = top.blocks("watch").is_empty() && config.alerts.consul.is_none();
+    if idle && !others.written && !shown.written && !decoder.report.is_partial() {
+        let draft = Draft::warning(Code::NothingWatched, start, "nothing is watched");
+        decoder.add(draft.help("add a block such as watch \"http\" \"NAME\" { url = \"…\" }"));
+    }
     config.consul = match consul {
         None => None,
         Some(found) => Some(found?),

@@ -8,6 +8,7 @@ mod lines;
 mod metrics;
 mod monitor;
 mod notify;
+mod peers;
 mod systemd;
 mod torrent;
 
@@ -36,6 +37,7 @@ pub use notify::{
     Email, Endpoint, LogFile, MailSecurity, Notifier, NotifierKind, NotifyProgram, OwnBody, OwnRequest,
     Service, Setting,
 };
+pub use peers::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
 pub use systemd::{
     Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
     UnitNameError, UnitVerb,
@@ -69,6 +71,10 @@ pub struct Config {
     pub notifiers: BTreeMap<NotifierName, Arc<Notifier>>,
     /// Who is told of what, and when nobody is.
     pub alerts: Arc<Alerts>,
+    /// What this node shows of itself to others.
+    pub probe: Option<Arc<Probe>>,
+    /// How it watches the other nodes.
+    pub peers: Option<Arc<Peers>>,
     /// The digest of each block by what it defines, such as `watch shop` or `node`: the
     /// same as long as what is written there is, comments and layout aside. A reload
     /// compares them.

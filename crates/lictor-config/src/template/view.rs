@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use lictor_core::alert::{Failing, Item, Message, Occasion, SubjectKey, Tells, label};
+use lictor_core::alert::{Failing, Item, Message, Occasion, Over, SubjectKey, Tells, label};
 use lictor_core::{NotifierName, Status, Wall};
 use serde_json::{Value, json};
 
@@ -195,6 +195,7 @@ pub fn sample(notifier: &NotifierName, id: &str, cluster: &str, at: Wall, tells:
         labels: lictor_core::alert::text(&labels),
         tags: BTreeSet::from(["test".to_owned()]),
         tells,
+        over: (tells == Tells::Resolved).then_some(Over::Recovered),
         status,
         before: (tells != Tells::Firing).then_some(Status::Critical),
         since: opened,

@@ -30,6 +30,49 @@ impl Tells {
     }
 }
 
+/// Why what an item tells is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Over {
+    /// It was seen to be well.
+    Recovered,
+    /// It is still wrong, but in a status that this receiver does not hear of.
+    Milder,
+    /// It was not seen to be well, and is not looked at any more.
+    Gone(Gone),
+}
+
+/// Why something is over that was not seen to be well. What its check printed last is of no use then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Gone {
+    /// Its source no longer has it.
+    Deregistered,
+    /// Of a service, no instance is left.
+    NoInstance,
+    /// The configuration says to ignore it.
+    Ignored,
+    /// Its source is no longer watched.
+    Unwatched,
+    /// The notifier that it is about is no longer configured.
+    Unconfigured,
+}
+
+impl Gone {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Deregistered, Self::NoInstance, Self::Ignored, Self::Unwatched, Self::Unconfigured];
+
+    /// What people are told.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deregistered => "it is no longer registered",
+            Self::NoInstance => "no instance is registered any more",
+            Self::Ignored => "it is ignored by the configuration",
+            Self::Unwatched => "it is no longer watched",
+            Self::Unconfigured => "the notifier is no longer configured",
+        }
+    }
+}
+
 /// Why a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Occasion {
@@ -76,6 +119,8 @@ pub struct Item {
     pub tags: BTreeSet<String>,
     /// What is told.
     pub tells: Tells,
+    /// Why it is over; `None` while it is not.
+    pub over: Option<Over>,
     /// How it stands now. That of a resolved one is `passing`, or something better than what the
     /// receiver wants to hear of.
     pub status: Status,

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::message::{Failing, Item, Occasion, Tells};
+use super::message::{Failing, Gone, Item, Occasion, Tells};
 use super::plan::Matchers;
 use super::subject::{Source, Subject, SubjectKey};
 use crate::check::Status;
 use crate::name::{DeliveryId, NotifierName, RouteName};
-use crate::time::{Boot, Now};
+use crate::time::{Boot, Now, Wall};
 
 /// A subject that is wrong, may come to be, or of which somebody still believes it: kept until
 /// everybody who was told that it is wrong was told that it is over.
@@ -33,6 +33,8 @@ pub struct Case {
     pub side_since: Now,
     /// Its source judged it: what it reports counts at once.
     pub judged: bool,
+    /// See [`Report::news`](super::subject::Report::news).
+    pub news: Option<u64>,
     /// What the check printed.
     pub output: String,
     /// What its owner wrote beside it.
@@ -40,7 +42,7 @@ pub struct Case {
     /// Somebody works on it and told the source so.
     pub maintenance: bool,
     /// Why it is over although it was not seen to be well.
-    pub gone: Option<String>,
+    pub gone: Option<Gone>,
     /// Who looks after it.
     pub acknowledged: Option<Acknowledged>,
     /// Who was told what.
@@ -64,6 +66,8 @@ pub struct Told {
     pub at: Now,
     /// So many reminders followed.
     pub reminders: u32,
+    /// The news that it was, if it has such.
+    pub news: Option<u64>,
 }
 
 /// Somebody looks after it.
@@ -94,6 +98,8 @@ pub struct Delivery {
     pub items: Vec<Item>,
     /// What it tells besides, without words.
     pub rest: Vec<Rest>,
+    /// The news of those that have such.
+    pub news: BTreeMap<SubjectKey, u64>,
     /// How many were wrong in all when it was made.
     pub failing: Failing,
     /// When it was made.
@@ -167,9 +173,18 @@ pub struct Silence {
 }
 
 impl Silence {
+    /// Who wants those of the configuration.
+    pub const CONFIGURATION: &str = "the configuration";
+
     /// When it ends.
     pub fn ends(&self) -> Boot {
         self.from.boot.after(self.lasting)
+    }
+
+    /// When it ends, as the wall clock shows it.
+    pub(super) fn until(&self) -> Wall {
+        let lasting = i64::try_from(self.lasting.as_millis()).unwrap_or(i64::MAX);
+        Wall::from_unix_millis(self.from.wall.as_unix_millis().saturating_add(lasting))
     }
 }
 
@@ -182,6 +197,19 @@ pub struct Counters {
     pub silences: u64,
     /// Attempts of the notifiers that have a rate, as far as it looks back, oldest first.
     pub used: BTreeMap<NotifierName, VecDeque<Used>>,
+    /// When each digest was made last, by its name.
+    pub digests: BTreeMap<String, Wall>,
+    /// Silences of the configuration that a person ended before their time, by their ids.
+    pub ended: BTreeMap<String, Ended>,
+}
+
+/// A silence that a person ended before its time: it does not come back in that time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Who.
+    pub by: String,
+    /// When it would have ended.
+    pub until: Wall,
 }
 
 /// Attempts of a notifier, close to each other.

@@ -1,5 +1,6 @@
 //! What goes into the desk and what comes out of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::message::{Item, Verdict};
@@ -9,7 +10,7 @@ use super::subject::{Report, Source, SubjectKey};
 use crate::event::Event;
 use crate::name::{DeliveryId, NotifierName};
 use crate::step::Refusal;
-use crate::time::Now;
+use crate::time::{Now, Wall};
 
 /// What the desk takes in.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,11 @@ pub enum Input {
         /// The datacenters whose checks are watched; none for that of the Consul agent, whichever
         /// it is. `None`: Consul's checks are not.
         consul: Option<Vec<String>>,
+    },
+    /// What the calendar of the configuration has at present: its other silences are over.
+    Planned {
+        /// The ids of the silences of its maintenance windows in which it is now.
+        silences: BTreeSet<String>,
     },
     /// What became of an attempt to send a message.
     Outcome {
@@ -66,7 +72,8 @@ pub enum Input {
 pub enum Command {
     /// Nobody is told of these until then. It is answered with the id.
     Silence {
-        /// Its id; one that is there already is replaced. `None`: a new one.
+        /// Its id; one that is there already is replaced, and one of the configuration that a
+        /// person ended before its time is refused in that time. `None`: a new one.
         id: Option<String>,
         /// Which alerts.
         when: Matchers,
@@ -96,7 +103,12 @@ pub enum Command {
         lasting: Option<Duration>,
     },
     /// Nobody looks after it any more.
-    Unacknowledge(SubjectKey),
+    Unacknowledge {
+        /// The subject.
+        subject: SubjectKey,
+        /// Who says so.
+        by: String,
+    },
     /// Tries waiting deliveries at once.
     Retry {
         /// Which.
@@ -121,7 +133,18 @@ pub enum Command {
         to: Vec<NotifierName>,
         /// Whether it is sent when nothing is wrong.
         also_when_well: bool,
+        /// When it was due: one that was made since is not made again.
+        due: Due,
     },
+}
+
+/// When a digest was due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Then, and that has come now.
+    At(Wall),
+    /// Then, when perhaps nobody ran. One that was never heard of begins now, and is not made up for.
+    Missed(Wall),
 }
 
 /// Some deliveries.

@@ -167,6 +167,9 @@ pub struct Report {
     pub maintenance: bool,
     /// It was judged by the source, with thresholds of its own: what it says counts at once.
     pub judged: bool,
+    /// Tells apart what is worth telling anew while the status stays: receivers are told when this changes, and of a
+    /// subject that is well when they were never told of it. `None`: they are told of changes of the status only.
+    pub news: Option<u64>,
     /// What receivers were told of it elsewhere, while nobody here could be reached.
     pub told: BTreeMap<NotifierName, Told>,
 }
@@ -175,7 +178,16 @@ impl Report {
     /// A report of a subject without notes.
     pub fn new(subject: Subject, status: Status, output: impl Into<String>) -> Self {
         let (output, notes) = (output.into(), String::new());
-        Self { subject, status, output, notes, maintenance: false, judged: false, told: BTreeMap::new() }
+        Self {
+            subject,
+            status,
+            output,
+            notes,
+            maintenance: false,
+            judged: false,
+            news: None,
+            told: BTreeMap::new(),
+        }
     }
 }
 

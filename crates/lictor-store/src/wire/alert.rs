@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lictor_core::alert as core;
-use lictor_core::{DeliveryId, Now};
+use lictor_core::{DeliveryId, Now, Wall};
 use serde::{Deserialize, Serialize};
 
 use super::row::Status;
@@ -29,7 +29,20 @@ pub enum AlertRow {
         /// Attempts of notifiers that have a rate: when, and how many.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         used: BTreeMap<String, Vec<(Time, u32)>>,
+        /// When each digest was made last, milliseconds since 1970.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        digests: BTreeMap<String, i64>,
+        /// Silences of the configuration that a person ended.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        ended: BTreeMap<String, Ended>,
     },
+}
+
+/// Who ended a silence, and when it would have ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    by: String,
+    until_unix_ms: i64,
 }
 
 /// A subject and how it stands.
@@ -47,10 +60,15 @@ pub struct Case {
     live_since: Time,
     side_since: Time,
     judged: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    news: Option<u64>,
     output: String,
     notes: String,
     maintenance: bool,
+    /// Why it is over, in words: for older programs.
     gone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone_as: Option<Gone>,
     acknowledged: Option<Acknowledged>,
     told: BTreeMap<String, Told>,
     changes: Vec<Time>,
@@ -74,6 +92,8 @@ pub struct Told {
     firing: bool,
     at: Time,
     reminders: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    news: Option<u64>,
 }
 
 /// A message on its way.
@@ -86,6 +106,8 @@ pub struct Delivery {
     items: Vec<Item>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rest: Vec<Rest>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    news: BTreeMap<String, u64>,
     /// Critical, warning, unknown.
     failing: [usize; 3],
     created: Time,
@@ -114,6 +136,26 @@ enum Tells {
     Resolved,
 }
 
+/// Why an item is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Over {
+    Recovered,
+    Milder,
+    Gone(Gone),
+}
+
+/// Why something is over that was not seen to be well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Gone {
+    Deregistered,
+    NoInstance,
+    Ignored,
+    Unwatched,
+    Unconfigured,
+}
+
 /// One subject in a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
@@ -124,6 +166,8 @@ pub struct Item {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     tags: BTreeSet<String>,
     tells: Tells,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    over: Option<Over>,
     status: Status,
     before: Option<Status>,
     since_unix_ms: i64,
@@ -172,11 +216,22 @@ impl From<&core::Row> for AlertRow {
             core::Row::Case(case) => Self::Case(Box::new(case.into())),
             core::Row::Delivery(delivery) => Self::Delivery(Box::new(delivery.into())),
             core::Row::Silence(silence) => Self::Silence(silence.into()),
-            core::Row::Counters(core::Counters { deliveries, silences, used }) => {
+            core::Row::Counters(core::Counters { deliveries, silences, used, digests, ended }) => {
                 let used = used.iter().map(|(notifier, used)| {
                     (notifier.to_string(), used.iter().map(|one| (one.at.into(), one.times)).collect())
                 });
-                Self::Counters { deliveries: *deliveries, silences: *silences, used: used.collect() }
+                let digests = digests.iter().map(|(name, at)| (name.clone(), at.as_unix_millis()));
+                let ended = ended.iter().map(|(id, one)| {
+                    let until_unix_ms = one.until.as_unix_millis();
+                    (id.clone(), Ended { by: one.by.clone(), until_unix_ms })
+                });
+                Self::Counters {
+                    deliveries: *deliveries,
+                    silences: *silences,
+                    used: used.collect(),
+                    digests: digests.collect(),
+                    ended: ended.collect(),
+                }
             }
         }
     }
@@ -189,13 +244,18 @@ impl TryFrom<AlertRow> for core::Row {
             AlertRow::Case(case) => Self::Case((*case).try_into()?),
             AlertRow::Delivery(delivery) => Self::Delivery((*delivery).try_into()?),
             AlertRow::Silence(silence) => Self::Silence(silence.try_into()?),
-            AlertRow::Counters { deliveries, silences, used } => {
+            AlertRow::Counters { deliveries, silences, used, digests, ended } => {
                 let used = used.into_iter().map(|(notifier, used)| {
                     let used = used.into_iter().map(|(at, times)| core::Used { at: at.into(), times });
                     Ok((name(&notifier)?, used.collect()))
                 });
                 let used = used.collect::<Result<_, WireError>>()?;
-                Self::Counters(core::Counters { deliveries, silences, used })
+                let digests = digests.into_iter().map(|(name, at)| (name, Wall::from_unix_millis(at)));
+                let ended = ended.into_iter().map(|(id, Ended { by, until_unix_ms })| {
+                    (id, core::Ended { by, until: Wall::from_unix_millis(until_unix_ms) })
+                });
+                let (digests, ended) = (digests.collect(), ended.collect());
+                Self::Counters(core::Counters { deliveries, silences, used, digests, ended })
             }
         })
     }
@@ -222,10 +282,12 @@ impl From<&core::Case> for Case {
             live_since: case.live_since.into(),
             side_since: case.side_since.into(),
             judged: case.judged,
+            news: case.news,
             output: case.output.clone(),
             notes: case.notes.clone(),
             maintenance: case.maintenance,
-            gone: case.gone.clone(),
+            gone: case.gone.map(|gone| gone.as_str().to_owned()),
+            gone_as: case.gone.map(Into::into),
             acknowledged,
             told: told.collect(),
             changes: case.changes.iter().map(|at| (*at).into()).collect(),
@@ -259,10 +321,11 @@ impl TryFrom<Case> for core::Case {
             live_since: case.live_since.into(),
             side_since: case.side_since.into(),
             judged: case.judged,
+            news: case.news,
             output: case.output,
             notes: case.notes,
             maintenance: case.maintenance,
-            gone: case.gone,
+            gone: case.gone_as.map(Into::into).or_else(|| case.gone.as_deref().map(in_words)),
             acknowledged,
             told: told.collect::<Result<_, WireError>>()?,
             changes: case.changes.into_iter().map(Now::from).collect(),
@@ -274,15 +337,15 @@ impl TryFrom<Case> for core::Case {
 
 impl From<&core::Told> for Told {
     fn from(told: &core::Told) -> Self {
-        let core::Told { status, firing, at, reminders } = *told;
-        Self { status: status.into(), firing, at: at.into(), reminders }
+        let core::Told { status, firing, at, reminders, news } = *told;
+        Self { status: status.into(), firing, at: at.into(), reminders, news }
     }
 }
 
 impl From<Told> for core::Told {
     fn from(told: Told) -> Self {
-        let Told { status, firing, at, reminders } = told;
-        Self { status: status.into(), firing, at: at.into(), reminders }
+        let Told { status, firing, at, reminders, news } = told;
+        Self { status: status.into(), firing, at: at.into(), reminders, news }
     }
 }
 
@@ -305,6 +368,7 @@ impl From<&core::Delivery> for Delivery {
             occasion: delivery.occasion.into(),
             items: delivery.items.iter().map(Into::into).collect(),
             rest: rest.collect(),
+            news: delivery.news.iter().map(|(key, news)| (key.to_string(), *news)).collect(),
             failing: [critical, warning, unknown],
             created: delivery.created.into(),
             waits,
@@ -337,6 +401,7 @@ impl TryFrom<Delivery> for core::Delivery {
             occasion: delivery.occasion.into(),
             items: delivery.items.into_iter().map(Into::into).collect(),
             rest: rest.collect(),
+            news: delivery.news.iter().map(|(key, news)| (core::SubjectKey::stored(key), *news)).collect(),
             failing: core::Failing { critical, warning, unknown },
             created: delivery.created.into(),
             state,
@@ -356,6 +421,7 @@ impl From<&core::Item> for Item {
             labels: item.labels.clone(),
             tags: item.tags.clone(),
             tells: item.tells.into(),
+            over: item.over.map(Into::into),
             status: item.status.into(),
             before: item.before.map(Into::into),
             since_unix_ms: item.since.as_unix_millis(),
@@ -369,6 +435,12 @@ impl From<&core::Item> for Item {
 
 impl From<Item> for core::Item {
     fn from(item: Item) -> Self {
+        let over = match (item.over, item.tells) {
+            (Some(over), _) => Some(over.into()),
+            (None, Tells::Firing | Tells::Reminder) => None,
+            // An older program wrote it.
+            (None, Tells::Resolved) => Some(over_in_words(&item)),
+        };
         Self {
             key: core::SubjectKey::stored(&item.key),
             incident: item.incident,
@@ -376,10 +448,11 @@ impl From<Item> for core::Item {
             labels: item.labels,
             tags: item.tags,
             tells: item.tells.into(),
+            over,
             status: item.status.into(),
             before: item.before.map(Into::into),
-            since: lictor_core::Wall::from_unix_millis(item.since_unix_ms),
-            opened: lictor_core::Wall::from_unix_millis(item.opened_unix_ms),
+            since: Wall::from_unix_millis(item.since_unix_ms),
+            opened: Wall::from_unix_millis(item.opened_unix_ms),
             output: item.output,
             notes: item.notes,
             reminders: item.reminders,
@@ -436,6 +509,42 @@ impl TryFrom<Silence> for core::Silence {
     }
 }
 
+/// What an older program wrote in words alone.
+fn in_words(words: &str) -> core::Gone {
+    let said = core::Gone::ALL.into_iter().find(|gone| gone.as_str() == words);
+    said.unwrap_or(core::Gone::Deregistered)
+}
+
+/// Why an item is over of which an older program said it in its notes, if it did.
+fn over_in_words(item: &Item) -> core::Over {
+    let gone = core::Gone::ALL.into_iter().find(|gone| gone.as_str() == item.notes);
+    match (gone, item.status) {
+        (Some(gone), _) => core::Over::Gone(gone),
+        (None, Status::Passing) => core::Over::Recovered,
+        (None, Status::Warning | Status::Critical | Status::Unknown) => core::Over::Milder,
+    }
+}
+
+impl From<core::Over> for Over {
+    fn from(over: core::Over) -> Self {
+        match over {
+            core::Over::Recovered => Self::Recovered,
+            core::Over::Milder => Self::Milder,
+            core::Over::Gone(gone) => Self::Gone(gone.into()),
+        }
+    }
+}
+
+impl From<Over> for core::Over {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Recovered => Self::Recovered,
+            Over::Milder => Self::Milder,
+            Over::Gone(gone) => Self::Gone(gone.into()),
+        }
+    }
+}
+
 macro_rules! same {
     ($ours:ident: $($variant:ident),*) => {
         impl From<core::$ours> for $ours {
@@ -453,10 +562,11 @@ macro_rules! same {
 
 same!(Occasion: Change, Reminder, Digest, Test, LifeSign);
 same!(Tells: Firing, Reminder, Resolved);
+same!(Gone: Deregistered, NoInstance, Ignored, Unwatched, Unconfigured);
 
 #[cfg(test)]
 mod tests {
-    use lictor_core::{Boot, Status as Is, Wall};
+    use lictor_core::{Boot, Status as Is};
 
     use super::*;
 
@@ -467,7 +577,7 @@ mod tests {
     fn case() -> core::Case {
         let labels = core::text(&[("node", "n1"), ("check", "alive")]);
         let key = core::SubjectKey::consul("dc1", "n1", "", "alive");
-        let told = core::Told { status: Is::Critical, firing: true, at: at(4), reminders: 2 };
+        let told = core::Told { status: Is::Critical, firing: true, at: at(4), reminders: 2, news: Some(7) };
         core::Case {
             subject: core::Subject { key, labels, tags: ["blue".to_owned()].into() },
             source: core::Source::new("consul/dc1"),
@@ -478,10 +588,11 @@ mod tests {
             live_since: at(3),
             side_since: at(2),
             judged: false,
+            news: Some(7),
             output: "connection refused \u{1F525}".into(),
             notes: String::new(),
             maintenance: true,
-            gone: Some("gone".into()),
+            gone: Some(core::Gone::NoInstance),
             acknowledged: Some(core::Acknowledged {
                 by: "me".into(),
                 comment: "mine".into(),
@@ -503,7 +614,8 @@ mod tests {
             title: "alive on n1".into(),
             labels: case.subject.labels.clone(),
             tags: case.subject.tags,
-            tells: core::Tells::Reminder,
+            tells: core::Tells::Resolved,
+            over: Some(core::Over::Gone(core::Gone::Unwatched)),
             status: Is::Unknown,
             before: Some(Is::Warning),
             since: Wall::from_unix_millis(1),
@@ -520,6 +632,7 @@ mod tests {
             occasion: core::Occasion::Reminder,
             items: vec![item],
             rest: vec![rest],
+            news: [(core::SubjectKey::own("n1", "shop"), 7)].into(),
             failing: core::Failing { critical: 1, warning: 2, unknown: 3 },
             created: at(1),
             state,
@@ -545,12 +658,19 @@ mod tests {
         let waiting = core::Sending::Waiting { since: at(5), pause: Duration::from_secs(7) };
         let used = [core::Used { at: at(6), times: 1 }, core::Used { at: at(7), times: 3 }].into();
         let used = [(lictor_core::NotifierName::new("ops").unwrap(), used)].into();
+        let ended = core::Ended { by: "me".into(), until: Wall::from_unix_millis(8) };
         let rows = [
             core::Row::Case(case()),
             core::Row::Delivery(delivery(waiting)),
             core::Row::Delivery(delivery(core::Sending::Under)),
             core::Row::Silence(silence),
-            core::Row::Counters(core::Counters { deliveries: 9, silences: 1, used }),
+            core::Row::Counters(core::Counters {
+                deliveries: 9,
+                silences: 1,
+                used,
+                digests: [("daily".to_owned(), Wall::from_unix_millis(7))].into(),
+                ended: [("maintenance x".to_owned(), ended)].into(),
+            }),
         ];
         for row in rows {
             let bytes = super::super::encode(&AlertRow::from(&row)).unwrap();
@@ -562,13 +682,52 @@ mod tests {
     #[test]
     fn a_row_of_an_older_version_is_read() {
         let read = |text: &str| super::super::decode::<AlertRow>(text.as_bytes()).unwrap().try_into();
-        let counters = core::Counters { deliveries: 9, silences: 1, used: BTreeMap::new() };
+        let counters = core::Counters { deliveries: 9, silences: 1, ..core::Counters::default() };
         let row: Result<core::Row, WireError> =
             read(r#"{"v":1,"kind":"counters","deliveries":9,"silences":1}"#);
         assert_eq!(row.unwrap(), core::Row::Counters(counters));
         let without = core::Row::Case(core::Case { was_critical: None, ..case() });
         let bytes = super::super::encode(&AlertRow::from(&without)).unwrap();
         assert!(!String::from_utf8(bytes).unwrap().contains("was_critical"));
+    }
+
+    /// A row as it was before it said of what kind the end is.
+    fn without(row: &core::Row, members: &[&str]) -> core::Row {
+        fn strip(value: &mut serde_json::Value, members: &[&str]) {
+            match value {
+                serde_json::Value::Object(all) => {
+                    all.retain(|name, _| !members.contains(&name.as_str()));
+                    all.values_mut().for_each(|value| strip(value, members));
+                }
+                serde_json::Value::Array(all) => all.iter_mut().for_each(|value| strip(value, members)),
+                _ => {}
+            }
+        }
+        let mut value = serde_json::to_value(AlertRow::from(row)).unwrap();
+        strip(&mut value, members);
+        serde_json::from_value::<AlertRow>(value).unwrap().try_into().unwrap()
+    }
+
+    #[test]
+    fn why_something_is_over_is_read_from_the_words_of_an_older_version() {
+        for gone in core::Gone::ALL {
+            let row = core::Row::Case(core::Case { gone: Some(gone), ..case() });
+            assert_eq!(without(&row, &["gone_as"]), row, "{gone:?}");
+            let mut old = delivery(core::Sending::Under);
+            (old.items[0].over, old.items[0].notes) = (Some(core::Over::Gone(gone)), gone.as_str().into());
+            let row = core::Row::Delivery(old);
+            assert_eq!(without(&row, &["over"]), row, "{gone:?}");
+        }
+        for (status, over) in [(Is::Passing, core::Over::Recovered), (Is::Warning, core::Over::Milder)] {
+            let mut old = delivery(core::Sending::Under);
+            (old.items[0].status, old.items[0].over) = (status, Some(over));
+            let row = core::Row::Delivery(old);
+            assert_eq!(without(&row, &["over"]), row, "{over:?}");
+        }
+        let mut firing = delivery(core::Sending::Under);
+        (firing.items[0].tells, firing.items[0].over) = (core::Tells::Firing, None);
+        let row = core::Row::Delivery(firing);
+        assert_eq!(without(&row, &["over"]), row);
     }
 
     #[test]

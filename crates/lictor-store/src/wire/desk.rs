@@ -23,6 +23,13 @@ pub struct Term {
     pub number: u64,
 }
 
+/// The marker of a node that shares a desk: it lived then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alive {
+    /// When it was written, by the clock of that node: milliseconds since 1970.
+    pub unix_ms: i64,
+}
+
 /// What a node says of a subject of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
@@ -37,6 +44,8 @@ pub struct Said {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     maintenance: bool,
     judged: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    news: Option<u64>,
     /// What the node told its receivers while it was cut off.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     told: BTreeMap<String, Told>,
@@ -55,6 +64,7 @@ impl Said {
             notes: report.notes.clone(),
             maintenance: report.maintenance,
             judged: report.judged,
+            news: report.news,
             told: report.told.iter().map(|(name, told)| (name.to_string(), told.into())).collect(),
         }
     }
@@ -73,6 +83,7 @@ impl Said {
             notes: self.notes,
             maintenance: self.maintenance,
             judged: self.judged,
+            news: self.news,
             told: told.collect::<Result<_, WireError>>()?,
         };
         Ok((core::Source::new(&self.source), report))
@@ -112,6 +123,9 @@ pub enum Ask {
     Unacknowledge {
         /// Which.
         subject: String,
+        /// Who says so.
+        #[serde(default)]
+        by: String,
     },
     /// Waiting messages are tried at once.
     Retry {
@@ -131,6 +145,10 @@ pub enum Ask {
     Posted {
         /// As it came.
         alerts: Vec<serde_json::Value>,
+        /// How long each holds still, by the clock of the node that it came to; 0 when it is over.
+        /// Without these, what they say themselves is judged by the clock of the one that tells.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_ms: Vec<u64>,
     },
     /// A message was sent by a node that was no longer the one that tells.
     Late {
@@ -186,7 +204,9 @@ impl Ask {
                 comment: comment.clone(),
                 lasting_ms: lasting.map(millis),
             },
-            core::Command::Unacknowledge(subject) => Self::Unacknowledge { subject: subject.to_string() },
+            core::Command::Unacknowledge { subject, by } => {
+                Self::Unacknowledge { subject: subject.to_string(), by: by.clone() }
+            }
             core::Command::Retry { which, by } => Self::Retry { which: which.into(), by: by.clone() },
             core::Command::Drop { which, by } => Self::Drop { which: which.into(), by: by.clone() },
             core::Command::Digest { .. } => return None,
@@ -210,8 +230,8 @@ impl Ask {
                 comment,
                 lasting: lasting_ms.map(Duration::from_millis),
             },
-            Self::Unacknowledge { subject } => {
-                core::Command::Unacknowledge(core::SubjectKey::stored(&subject))
+            Self::Unacknowledge { subject, by } => {
+                core::Command::Unacknowledge { subject: core::SubjectKey::stored(&subject), by }
             }
             Self::Retry { which, by } => core::Command::Retry { which: which.try_into()?, by },
             Self::Drop { which, by } => core::Command::Drop { which: which.try_into()?, by },

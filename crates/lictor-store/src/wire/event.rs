@@ -406,6 +406,8 @@ pub enum What {
     Acknowledged {
         subject: String,
         by: Option<String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        ended_by: String,
     },
     TakenOver {
         remedy: String,
@@ -522,7 +524,7 @@ impl From<&core::What> for What {
             W::Silenced { id, when, until, by } => {
                 Self::Silenced { id, when, until_ms: until.map(millis), by }
             }
-            W::Acknowledged { subject, by } => Self::Acknowledged { subject, by },
+            W::Acknowledged { subject, by, ended_by } => Self::Acknowledged { subject, by, ended_by },
             W::TakenOver { remedy, step, from } => {
                 Self::TakenOver { remedy: remedy.to_string(), step: step.to_string(), from }
             }
@@ -613,7 +615,7 @@ impl TryFrom<What> for core::What {
             W::Silenced { id, when, until_ms, by } => {
                 Self::Silenced { id, when, until: until_ms.map(Duration::from_millis), by }
             }
-            W::Acknowledged { subject, by } => Self::Acknowledged { subject, by },
+            W::Acknowledged { subject, by, ended_by } => Self::Acknowledged { subject, by, ended_by },
             W::TakenOver { remedy, step, from } => {
                 Self::TakenOver { remedy: name(&remedy)?, step: name(&step)?, from }
             }

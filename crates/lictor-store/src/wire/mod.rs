@@ -11,15 +11,17 @@ mod desk;
 mod event;
 mod lease;
 mod meta;
+mod peers;
 mod reading;
 mod row;
 
 pub use alert::AlertRow;
 pub use copy::{Canary, Copy, Owner};
-pub use desk::{Answer, Ask, Said, Term};
+pub use desk::{Alive, Answer, Ask, Said, Term};
 pub use event::{Ending, Event, Evidence, Hold, Holding, Mode, Outcome, What};
 pub use lease::Lease;
 pub use meta::{Anchor, Live, Made, Position};
+pub use peers::Peer;
 pub use reading::Reading;
 pub use row::{Check, Flood, Incident, Measured, Note, Row, Run, RunState, Seen, Status, Tally};
 

@@ -60,6 +60,15 @@ pub struct Server {
     certificates: Option<Certificates>,
     /// The gossip addresses of the cluster's other servers; empty for a server by itself.
     join: Vec<SocketAddr>,
+    federation: Option<Federation>,
+}
+
+/// Which of several datacenters a server is.
+#[derive(Debug)]
+struct Federation {
+    datacenter: String,
+    /// The gossip addresses of the servers of the others.
+    join: Vec<SocketAddr>,
 }
 
 /// The ports of one server, all on its address.
@@ -69,6 +78,7 @@ struct Ports {
     https: u16,
     rpc: u16,
     gossip: u16,
+    wan: u16,
 }
 
 /// A server in memory that the tests of one process share: they keep to keys of their own and leave
@@ -119,7 +129,17 @@ impl Server {
             options,
             certificates,
             join: Vec::new(),
+            federation: None,
         }
+    }
+
+    /// Makes it a datacenter of that name, one of several.
+    pub(super) fn federate(&mut self, datacenter: &str, others: Vec<SocketAddr>) {
+        self.federation = Some(Federation { datacenter: datacenter.to_owned(), join: others });
+    }
+
+    pub(super) fn wan_address(&self) -> SocketAddr {
+        (self.address, self.ports.wan).into()
     }
 
     pub(super) fn join(&mut self, others: Vec<SocketAddr>) {
@@ -155,11 +175,15 @@ impl Server {
     }
 
     fn config(&self, expect: usize) -> String {
-        let Self { name, address, ports, .. } = self;
+        let Self { name, address, ports, federation, .. } = self;
+        let (datacenter, wan) = match federation {
+            Some(Federation { datacenter, .. }) => (datacenter.as_str(), i32::from(ports.wan)),
+            None => ("dc1", -1),
+        };
         let mut sections = vec![format!(
             r#"
             node_name = "{name}"
-            datacenter = "dc1"
+            datacenter = "{datacenter}"
             server = true
             bind_addr = "{address}"
             advertise_addr = "{address}"
@@ -167,7 +191,7 @@ impl Server {
             addresses {{ http = "{address} unix://{socket}" }}
             ports {{
               http = {http} https = {https} server = {rpc} serf_lan = {gossip}
-              dns = -1 grpc = -1 serf_wan = -1
+              dns = -1 grpc = -1 serf_wan = {wan}
             }}
             performance {{ raft_multiplier = 1 }}
             disable_host_node_id = true
@@ -188,6 +212,11 @@ impl Server {
             let others: Vec<String> = self.join.iter().map(ToString::to_string).collect();
             sections.push(format!("retry_join = {others:?}"));
             sections.push(r#"retry_interval = "200ms""#.to_owned());
+        }
+        if let Some(Federation { join, .. }) = federation {
+            let others: Vec<String> = join.iter().map(ToString::to_string).collect();
+            sections.push(format!("retry_join_wan = {others:?}"));
+            sections.push(r#"retry_interval_wan = "200ms""#.to_owned());
         }
         if self.options.acl {
             sections.push(format!(
@@ -304,6 +333,13 @@ impl Server {
         self.options.acl.then_some(MANAGEMENT_TOKEN)
     }
 
+    /// All that the server has logged since it was made.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.dir.path().join(format!("{}.log", self.name))).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// The end of the server's log, for messages.
     #[must_use]
     pub fn log_tail(&self) -> String {
@@ -355,12 +391,12 @@ impl Server {
 impl Ports {
     fn free(address: Ipv4Addr) -> Self {
         let mut found = BTreeSet::new();
-        while found.len() < 4 {
+        while found.len() < 5 {
             found.insert(ports::free_on(address));
         }
         let mut found = found.into_iter();
         let mut next = || found.next().unwrap_or_default();
-        Self { http: next(), https: next(), rpc: next(), gossip: next() }
+        Self { http: next(), https: next(), rpc: next(), gossip: next(), wan: next() }
     }
 }
 

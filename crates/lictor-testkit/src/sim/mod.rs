@@ -16,6 +16,7 @@ mod dice;
 mod host;
 pub mod lease;
 mod operation;
+pub mod peers;
 mod plans;
 mod probes;
 mod rules;

@@ -4,3 +4,5 @@
 
 mod engine;
 mod lease;
+mod peers;
+mod peers_big;

@@ -39,6 +39,9 @@ fn matcher(text: &str) -> Result<String, &'static str> {
 pub(crate) struct Choice {
     #[command(flatten)]
     pub(crate) which: Which,
+    /// Who wants it
+    #[arg(long, env = "USER", hide_env_values = true, value_name = "WHO")]
+    pub(crate) by: Option<String>,
     #[command(flatten)]
     pub(crate) agent: Agent,
 }
@@ -80,6 +83,21 @@ pub(crate) struct Unack {
     /// The subject of an alert; or its title or check, when only one has that
     #[arg(value_name = "SUBJECT")]
     pub(crate) subject: String,
+    /// Who says so
+    #[arg(long, env = "USER", hide_env_values = true, value_name = "WHO")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The node that is gone for good
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Who wants it
+    #[arg(long, env = "USER", hide_env_values = true, value_name = "WHO")]
+    pub(crate) by: Option<String>,
     #[command(flatten)]
     pub(crate) agent: Agent,
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lictor_compat::consul_alerts::{Settings, import};
+use lictor_compat::sentinella;
 use lictor_config::{ProcessEnv, parse_in};
 use serde::Deserialize;
 
@@ -25,7 +26,27 @@ struct Exported {
 }
 
 pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Failure> {
-    let Import::ConsulAlerts(args) = command;
+    let (text, read) = match command {
+        Import::ConsulAlerts(args) => consul_alerts(args).await?,
+        Import::Sentinella(args) => sentinella(&args.file)?,
+    };
+    Terminal::data(text.trim_end())?;
+    let decisions = text.lines().filter(|line| line.trim_start().starts_with("# TODO")).count();
+    let secrets = text.lines().filter(|line| line.ends_with("# SECRET")).count();
+    terminal.say(&format!(
+        "{read} read; {} marked TODO, {} marked SECRET",
+        count(decisions, "place is", "places are"),
+        count(secrets, "value is", "values are"),
+    ));
+    if let Err(failure) = parse_in("imported.hcl", &text, &ProcessEnv) {
+        terminal.say("what was printed needs work before it is a valid configuration:");
+        return Err(Failure::Config(Box::new(failure)));
+    }
+    Ok(())
+}
+
+/// The configuration, and what it was made from.
+async fn consul_alerts(args: &ImportConsulAlerts) -> Result<(String, String), Failure> {
     let pairs = match &args.file {
         Some(file) => exported(file)?,
         None => stored(args).await?,
@@ -39,20 +60,30 @@ pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Fai
     }
     let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
     let text = import(&Settings::read(&args.prefix, pairs), None);
-    Terminal::data(text.trim_end())?;
-    let decisions = text.lines().filter(|line| line.trim_start().starts_with("# TODO")).count();
-    let secrets = text.lines().filter(|line| line.ends_with("# SECRET")).count();
-    terminal.say(&format!(
-        "{} read; {} marked TODO, {} marked SECRET",
-        count(found, "key", "keys"),
-        count(decisions, "place is", "places are"),
-        count(secrets, "value is", "values are"),
-    ));
-    if let Err(failure) = parse_in("imported.hcl", &text, &ProcessEnv) {
-        terminal.say("what was printed needs work before it is a valid configuration:");
-        return Err(Failure::Config(Box::new(failure)));
+    Ok((text, count(found, "key", "keys")))
+}
+
+fn sentinella(file: &Path) -> Result<(String, String), Failure> {
+    let shown = file.display();
+    let failed =
+        |why: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("cannot read `{shown}`: {why}"));
+    let written = text(file).map_err(|why| failed(&why))?;
+    let made = sentinella::import(&written).map_err(|why| {
+        let help = "it has lines NAME=value, as systemd's EnvironmentFile= has them";
+        Failure::new(Exit::Failed, format!("cannot use `{shown}`: {why}")).help(help)
+    })?;
+    Ok((made, count(sentinella::variables(&written).len(), "variable", "variables")))
+}
+
+/// What a file holds, or what comes from the standard input.
+fn text(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().take(LARGEST).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(file)?.take(LARGEST).read_to_string(&mut text)?;
     }
-    Ok(())
+    Ok(text)
 }
 
 fn exported(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
@@ -61,14 +92,7 @@ fn exported(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         Failure::new(Exit::Failed, format!("cannot read `{shown}`: {why}"))
             .help("`consul kv export consul-alerts/ > FILE` writes such a file")
     };
-    let mut text = String::new();
-    let read = if file.as_os_str() == "-" {
-        std::io::stdin().take(LARGEST).read_to_string(&mut text)
-    } else {
-        let opened = std::fs::File::open(file);
-        opened.and_then(|opened| opened.take(LARGEST).read_to_string(&mut text))
-    };
-    read.map_err(|why| failed(&why))?;
+    let text = text(file).map_err(|why| failed(&why))?;
     let keys: Vec<Exported> = serde_json::from_str(&text).map_err(|why| failed(&why))?;
     let pair = |key: Exported| {
         let value = STANDARD.decode(key.value.unwrap_or_default());

@@ -8,6 +8,7 @@ mod explain;
 mod follow;
 mod import;
 mod incidents;
+mod peers;
 mod remedy;
 pub(crate) mod run;
 mod silence;
@@ -18,7 +19,7 @@ mod validate;
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Peers};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
@@ -39,6 +40,11 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Alerts(args) => waiting(alerts::run(&args, terminal)),
         Command::Silence(command) => waiting(silence::run(&command, terminal)),
         Command::Import(command) => waiting(import::run(&command, terminal)),
+        Command::Probe(args) => crate::probe::run(&args, terminal),
+        Command::Peers(args) => match args.command {
+            Some(Peers::Status { agent }) => waiting(peers::status(&agent, terminal)),
+            None => crate::watcher::run(terminal),
+        },
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

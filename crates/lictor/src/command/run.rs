@@ -43,6 +43,7 @@ pub(crate) fn start(
             new_node,
             tell: None,
             predecessor: None,
+            customs: None,
         };
         let agent = Agent::start(settings).await.map_err(|error| refused(&error))?;
         tracing::info!(address = %agent.address(), "ready");

@@ -11,6 +11,7 @@ use crate::client::{Client, typed};
 use crate::command::alerts::summary as alerts_summary;
 use crate::command::events::{LIST, local};
 use crate::command::follow::Follow;
+use crate::command::peers::summary as peers_summary;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, table};
 use crate::shape::{Check, Checks, Copies, Incident, Incidents, Monitor, Status};
@@ -48,6 +49,8 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let incidents = client.get("/v1/incidents", &open).await?;
     // How the alerts stand may be known to another node only, and that be out of reach.
     let alerts = client.get("/v1/alerts", &[]).await.ok();
+    // An older agent has none.
+    let peers = client.get("/v1/peers", &[]).await.ok();
     if args.agent.format == Format::Json {
         let list = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
         let shown = json!({
@@ -55,6 +58,7 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
             "checks": list(&checks, "checks"),
             "incidents": list(&incidents, "incidents"),
             "alerts": alerts,
+            "peers": peers,
         });
         Terminal::json(&shown)?;
         let status: Status = typed(status)?;
@@ -63,11 +67,13 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let status: Status = typed(status)?;
     let Checks { mut checks } = typed(checks)?;
     let Incidents { incidents } = typed(incidents)?;
-    let mut lines = headline(&status, terminal);
+    let peers = peers.map(|peers| peers_summary(peers, terminal)).transpose()?.flatten();
+    let mut lines = headline(&status, peers.is_some(), terminal);
     match alerts {
         Some(alerts) => lines.extend(alerts_summary(alerts, terminal)?),
         None => lines.push(terminal.alarm("alerts: the agent cannot say how they stand")),
     }
+    lines.extend(peers);
     if !incidents.is_empty() {
         let heading = terminal.heading("Open incidents");
         lines.extend([String::new(), heading, incident_table(&incidents, terminal)]);
@@ -91,13 +97,14 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     Ok(status.checks.passing == status.checks.total)
 }
 
-fn headline(status: &Status, terminal: &Terminal) -> Vec<String> {
+fn headline(status: &Status, watches_peers: bool, terminal: &Terminal) -> Vec<String> {
     let place = match &status.datacenter {
         Some(datacenter) => format!("{} ({datacenter})", status.node),
         None => status.node.clone(),
     };
     let checks = &status.checks;
     let judged = match checks.total {
+        0 if watches_peers => "no checks are configured".to_owned(),
         0 => "nothing is watched".to_owned(),
         1 if checks.passing == 1 => "its one check passes".to_owned(),
         total if checks.passing == total => format!("all {total} checks pass"),

@@ -16,38 +16,19 @@ use lictor_compat::consul_alerts::state::{CheckState, HealthCheck};
 use lictor_consul::{Check, Client};
 use lictor_core::Status;
 use lictor_core::alert::{Case, label};
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
-use tracing::warn;
+use tokio::time::timeout;
 
+use super::checks::Checks;
 use super::live::Live;
-
-/// How long Consul's checks are believed without being read again, or that they cannot be read.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// How long they are believed while Consul cannot be asked.
-const STALE: Duration = Duration::from_secs(30);
-
-/// How long Consul may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the body of a request may take to come.
 const COMES: Duration = Duration::from_secs(30);
 
 /// What answers need.
 pub(super) struct Site {
-    client: Client,
     live: Arc<Live>,
     alerts: DeskInbox,
-    /// Held while they are read: whoever comes meanwhile gets the same.
-    checks: Mutex<Checks>,
-}
-
-/// Consul's checks, and when they were read; when and why that failed since.
-#[derive(Default)]
-struct Checks {
-    read: Option<(Instant, Arc<Vec<Check>>)>,
-    failed: Option<(Instant, String)>,
+    checks: Checks,
 }
 
 /// By node, service and check, the status that counts and the one that is seen.
@@ -55,8 +36,7 @@ type Counted<'a> = BTreeMap<[&'a str; 3], (Status, Status)>;
 
 impl Site {
     pub(super) fn new(client: &Client, live: Arc<Live>, alerts: DeskInbox) -> Self {
-        let client = client.with_attempts(1).with_time_limit(PATIENCE);
-        Self { client, live, alerts, checks: Mutex::default() }
+        Self { live, alerts, checks: Checks::new(client) }
     }
 
     pub(super) fn router(self) -> Router {
@@ -84,7 +64,7 @@ impl Site {
 
     /// The wanted checks, each with the status that counts.
     async fn states(&self, wanted: impl Fn(&Check) -> bool + Send) -> Result<Vec<CheckState>, String> {
-        let checks = self.checks().await?;
+        let checks = self.checks.all().await?;
         let checks: Vec<&Check> = checks.iter().filter(|check| wanted(check)).collect();
         if checks.is_empty() {
             return Ok(Vec::new());
@@ -94,34 +74,6 @@ impl Site {
         let cases = cases.filter(|case| case.subject.label(label::SOURCE) == "consul");
         let counted: Counted<'_> = cases.map(|case| (key(case), (case.settled, case.live))).collect();
         Ok(checks.into_iter().map(|check| state(check, &counted)).collect())
-    }
-
-    async fn checks(&self) -> Result<Arc<Vec<Check>>, String> {
-        let mut kept = self.checks.lock().await;
-        let fresh = |at: &Instant| at.elapsed() < FRESH;
-        if let Some((_, checks)) = kept.read.as_ref().filter(|(at, _)| fresh(at)) {
-            return Ok(Arc::clone(checks));
-        }
-        if !kept.failed.as_ref().is_some_and(|(at, _)| fresh(at)) {
-            match self.client.health().state(None, &lictor_consul::Query::new()).await {
-                Ok(answer) => {
-                    let checks = Arc::new(answer.value);
-                    *kept = Checks { read: Some((Instant::now(), Arc::clone(&checks))), failed: None };
-                    return Ok(checks);
-                }
-                Err(why) => {
-                    if kept.failed.is_none() {
-                        warn!(%why, "Consul's checks cannot be read for an answer");
-                    }
-                    let why = format!("Consul's checks cannot be read: {why}");
-                    kept.failed = Some((Instant::now(), why));
-                }
-            }
-        }
-        match (&kept.read, &kept.failed) {
-            (Some((at, checks)), _) if at.elapsed() < STALE => Ok(Arc::clone(checks)),
-            (_, failed) => Err(failed.as_ref().map(|(_, why)| why.clone()).unwrap_or_default()),
-        }
     }
 }
 

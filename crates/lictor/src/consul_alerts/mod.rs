@@ -8,6 +8,8 @@
 //!
 //! What the old program was told becomes a configuration of ours; the agent knows nothing of it.
 
+mod changed;
+mod checks;
 mod events;
 mod hand_over;
 mod http;
@@ -18,6 +20,7 @@ mod outbox;
 mod place;
 mod reach;
 mod records;
+mod rest;
 mod rows;
 mod start;
 mod tell;

@@ -82,6 +82,7 @@ impl Scene<'_> {
             live_since,
             side_since: if same_side { since } else { live_since },
             judged: false,
+            news: None,
             output: check.output.clone(),
             notes: check.notes.clone(),
             maintenance: false,
@@ -157,7 +158,7 @@ impl Scene<'_> {
         for (status, at) in words {
             for route in self.plan.routes_of(subject, status) {
                 for notifier in route.to.iter().filter(|name| self.plan.notifiers.contains_key(name)) {
-                    let told = Told { status, firing: true, at, reminders: 0 };
+                    let told = Told { status, firing: true, at, reminders: 0, news: None };
                     heard.entry(notifier.clone()).or_insert(told);
                 }
             }

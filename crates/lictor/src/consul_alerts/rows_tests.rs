@@ -236,7 +236,7 @@ fn what_is_long_gone_is_forgotten_and_what_has_just_gone_is_over() {
 fn ours() -> Case {
     let found = stored(&state("critical", 60, None, true), None);
     let [Row::Case(case)] = &taken(&found, vec![], at(180))[..] else { panic!("one case") };
-    let told = Told { status: Status::Critical, firing: true, at: at(120), reminders: 0 };
+    let told = Told { status: Status::Critical, firing: true, at: at(120), reminders: 0, news: None };
     Case { subject: subject(), told: [(name("slack"), told)].into(), ..case.clone() }
 }
 

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use super::live::Live;
 use super::records::Before;
+use super::rest::Rest;
 use super::tell::OldWords;
 use super::{EXIT_FAILED, EXIT_NO_CONSUL, Ended, events, http, place, reach};
 use crate::command::run::{refused, runtime, shim};
@@ -76,14 +77,21 @@ async fn serve(start: Start) -> Result<(), Ended> {
     let config = live.load_at_start().map_err(|why| Ended::new(EXIT_FAILED, why))?;
 
     let before = Before::start(&client, Arc::clone(&live));
-    let agent = match agent(config, own, &live, &client, before.predecessor()).await {
+    let (rest, way) = Rest::new();
+    let agent = match agent(config, own, &live, &client, rest, before.predecessor()).await {
         Ok(agent) => agent,
         Err(why) => {
             before.end().await;
             return Err(why);
         }
     };
-    agent.spawn("settings in Consul", Arc::clone(&live).follow(client.clone(), watch, agent.reloads()));
+    way.send_replace(Some(agent.alerts()));
+    let reloads = agent.reloads();
+    let reload = move || {
+        let reloads = reloads.clone();
+        async move { reloads.reload().await }
+    };
+    agent.spawn("settings in Consul", Arc::clone(&live).follow(client.clone(), watch, reload));
     let site = http::Site::new(&client, Arc::clone(&live), agent.alerts());
     agent.serve(listener, site.router());
     if watch_events {
@@ -104,6 +112,7 @@ async fn agent(
     listener: TcpListener,
     live: &Arc<Live>,
     client: &Client,
+    rest: Rest,
     before: Predecessor,
 ) -> Result<Agent, Ended> {
     let (of_loader, of_words) = (Arc::clone(live), Arc::clone(live));
@@ -113,7 +122,8 @@ async fn agent(
         of_loader.load()
     });
     // It is asked for when a configuration comes into force.
-    let tell: TellMaker = Arc::new(move |config| Arc::new(OldWords::new(config, of_words.put_in_force())));
+    let tell: TellMaker =
+        Arc::new(move |config| Arc::new(OldWords::new(config, of_words.put_in_force(), rest.clone())));
     let settings = Settings {
         config,
         listener,
@@ -123,6 +133,7 @@ async fn agent(
         new_node: true,
         tell: Some(tell),
         predecessor: Some(before),
+        customs: None,
     };
     Agent::start(settings).await.map_err(|error| refused(&error).into())
 }

@@ -16,11 +16,12 @@ use lictor_agent::text::one_line;
 use lictor_compat::Moment;
 use lictor_compat::consul_alerts::{CheckRef, Kind, Message, Notifier, Receiver, text};
 use lictor_config::Config;
-use lictor_core::alert::{Item, Message as Told, Tells, Verdict, label};
-use lictor_core::{NotifierName, Wall};
+use lictor_core::alert::{Gone, Item, Message as Told, Over, Tells, Verdict, label};
+use lictor_core::{NotifierName, Status, Wall};
 use tracing::{error, info};
 
 use super::live::Current;
+use super::rest::{self, Counted, Rest};
 use super::{events, mattermost, words};
 
 /// A program that ends badly is run so often; then it counts as told. The old program did not look at how
@@ -37,6 +38,7 @@ const SHOWN: usize = 2_000;
 pub(super) struct OldWords {
     current: Arc<Current>,
     ours: Notifiers,
+    rest: Rest,
 }
 
 impl Tell for OldWords {
@@ -46,17 +48,22 @@ impl Tell for OldWords {
 }
 
 impl OldWords {
-    pub(super) fn new(config: &Config, current: Arc<Current>) -> Self {
-        Self { current, ours: Notifiers::new(config, Clock::fresh()) }
+    pub(super) fn new(config: &Config, current: Arc<Current>, rest: Rest) -> Self {
+        Self { current, ours: Notifiers::new(config, Clock::fresh()), rest }
     }
 
     async fn tell(&self, name: &NotifierName, message: &Told) -> Verdict {
         let receiver = self.current.receivers.get(name).filter(|_| !message.items.is_empty());
         let Some(receiver) = receiver else { return self.ours.send(name, message).await };
         let mut told: Vec<_> = message.items.iter().map(|item| self.old(item, message)).collect();
-        if let Some(last) = told.last_mut().filter(|_| message.omitted > 0) {
+        let rest = self.rest.of(message).await;
+        let rest = rest.iter().map(|counted| self.said(&Seen::from(counted), message)).collect();
+        let rest = rest::that_fit(receiver, &told, rest);
+        let omitted = message.omitted.saturating_sub(rest.len());
+        told.extend(rest);
+        if let Some(last) = told.last_mut().filter(|_| omitted > 0) {
             let output = &mut last.message.output;
-            *output = format!("{output}\n… and {} more", message.omitted);
+            *output = format!("{output}\n… and {omitted} more");
         }
         match receiver {
             Receiver::Custom { path, .. } => run(path, &told, message.attempt).await,
@@ -118,46 +125,88 @@ impl OldWords {
     }
 
     fn old(&self, item: &Item, message: &Told) -> words::Told {
+        let seen = Seen {
+            labels: &item.labels,
+            tells: item.tells,
+            status: item.status,
+            output: if is_gone(item) { &item.notes } else { &item.output },
+            notes: &item.notes,
+            since: item.since,
+        };
+        self.said(&seen, message)
+    }
+
+    fn said(&self, seen: &Seen<'_>, message: &Told) -> words::Told {
         let settings = &self.current.settings;
-        let node = match item.label(label::NODE) {
+        let node = match seen.label(label::NODE) {
             // What the alerts say of themselves.
             "" => &message.cluster,
             node => node,
         };
         let check = CheckRef {
             node,
-            service_id: item.label(label::SERVICE_ID),
-            check_id: item.label(label::CHECK_ID),
-            status: item.status.as_str(),
+            service_id: seen.label(label::SERVICE_ID),
+            check_id: seen.label(label::CHECK_ID),
+            status: seen.status.as_str(),
         };
         let profile = settings.profiles.get(settings.selection.of(&check));
         let list: BTreeMap<String, bool> = profile.map(|profile| profile.list.clone()).unwrap_or_default();
         let moment = |at: Timestamp| Moment::new(at, TimeZone::system());
-        let reminder = item.tells == Tells::Reminder;
+        let reminder = seen.tells == Tells::Reminder;
         let old = Message {
             node: node.to_owned(),
-            service_id: item.label(label::SERVICE_ID).to_owned(),
-            service: item.label(label::SERVICE).to_owned(),
-            check_id: item.label(label::CHECK_ID).to_owned(),
-            check: item.label(label::CHECK).to_owned(),
-            status: item.status.as_str().to_owned(),
-            output: if is_gone(item) { item.notes.clone() } else { item.output.clone() },
-            notes: item.notes.clone(),
+            service_id: seen.label(label::SERVICE_ID).to_owned(),
+            service: seen.label(label::SERVICE).to_owned(),
+            check_id: seen.label(label::CHECK_ID).to_owned(),
+            check: seen.label(label::CHECK).to_owned(),
+            status: seen.status.as_str().to_owned(),
+            output: seen.output.to_owned(),
+            notes: seen.notes.to_owned(),
             interval: profile.map_or(0, |profile| profile.interval.into()),
             rmd_check: if reminder { moment(at(message.at)) } else { Moment::zero() },
             notif_list: Some(list).filter(|list| !list.is_empty()),
             var_overrides: profile.map(|profile| profile.var_overrides().clone()).unwrap_or_default(),
-            timestamp: moment(at(if reminder { item.since } else { message.at })),
+            timestamp: moment(at(if reminder { seen.since } else { message.at })),
         };
-        words::Told { message: old, over: item.tells == Tells::Resolved }
+        words::Told { message: old, over: seen.tells == Tells::Resolved }
+    }
+}
+
+/// What there is to be said of a check.
+struct Seen<'a> {
+    labels: &'a BTreeMap<String, String>,
+    tells: Tells,
+    status: Status,
+    output: &'a str,
+    notes: &'a str,
+    since: Wall,
+}
+
+impl Seen<'_> {
+    fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+}
+
+impl<'a> From<&'a Counted> for Seen<'a> {
+    fn from(Counted { case, tells, status }: &'a Counted) -> Self {
+        // As of an item: what it printed last is of no use when it is not there.
+        let gone = case.gone.filter(|_| *tells == Tells::Resolved).map(Gone::as_str);
+        Self {
+            labels: &case.subject.labels,
+            tells: *tells,
+            status: *status,
+            output: gone.unwrap_or(&case.output),
+            notes: gone.unwrap_or(&case.notes),
+            since: case.since.wall,
+        }
     }
 }
 
 /// Whether it is over without being seen to be well: what the check printed last is of no use then,
 /// and the notes say why.
 fn is_gone(item: &Item) -> bool {
-    item.tells == Tells::Resolved
-        && ["it is no longer ", "it is ignored "].iter().any(|why| item.notes.starts_with(why))
+    matches!(item.over, Some(Over::Gone(_)))
 }
 
 fn at(wall: Wall) -> Timestamp {

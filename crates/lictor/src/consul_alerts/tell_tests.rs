@@ -4,7 +4,7 @@ use lictor_compat::consul_alerts::Start;
 use lictor_compat::consul_alerts::cli::Options;
 use lictor_compat::consul_alerts::run::Place;
 use lictor_core::Status;
-use lictor_core::alert::{Failing, Occasion, SubjectKey, text as labels};
+use lictor_core::alert::{Failing, Gone, Occasion, Over, SubjectKey, text as labels};
 use lictor_testkit::smtp::{self, Smtp};
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ fn teller(keys: &[(&str, &str)]) -> OldWords {
     let live = Live::new(Start::new(&Options::default(), None, |_| None), place);
     live.put(keys);
     let config = live.load().unwrap();
-    OldWords::new(&config, live.put_in_force())
+    OldWords::new(&config, live.put_in_force(), Rest::new().0)
 }
 
 fn item(node: &str, check_id: &str, tells: Tells, status: Status) -> Item {
@@ -41,6 +41,7 @@ fn item(node: &str, check_id: &str, tells: Tells, status: Status) -> Item {
         ]),
         tags: [].into(),
         tells,
+        over: (tells == Tells::Resolved).then_some(Over::Recovered),
         status,
         before: None,
         since: at,
@@ -150,6 +151,9 @@ async fn a_check_that_is_no_longer_there_says_so_in_place_of_its_last_output() {
     let output = |item: &Item| teller.old(item, &message("log", vec![item.clone()], 1)).message.output;
     item.notes = "call the owner".to_owned();
     assert_eq!(output(&item), "refused");
-    item.notes = "it is no longer registered".to_owned();
+    item.notes = "it is no longer ours to call for".to_owned();
+    assert_eq!(output(&item), "refused", "words alone say nothing");
+    item.over = Some(Over::Gone(Gone::Deregistered));
+    item.notes = Gone::Deregistered.as_str().to_owned();
     assert_eq!(output(&item), item.notes);
 }

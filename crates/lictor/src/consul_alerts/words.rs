@@ -258,7 +258,7 @@ fn json_to(url: &str, body: String) -> Result<Post, String> {
 fn post(url: &str, kind: &str, body: String) -> Result<Post, String> {
     let url = address(url)?;
     let headers = BTreeMap::from([("content-type".to_owned(), kind.to_owned())]);
-    Ok(Post { url, headers, body })
+    Ok(Post { url, headers, body, unless: None })
 }
 
 /// An address. What is wrong with it is not shown: it may be secret.

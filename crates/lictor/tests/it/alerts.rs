@@ -199,6 +199,7 @@ fn a_person_sees_silences_and_acknowledges_what_is_wrong() {
         (&["alerts", "retry", "d7", "--all"], 2, "cannot be used with"),
         (&["alerts", "drop", "d999"], 5, "`lictor alerts queue` shows what waits"),
         (&["alerts", "drop", "--notifier", "hok"], 5, "there are file, hook"),
+        (&["alerts", "forget", "n2"], 6, "this node shares its alerts with no other"),
         (&["alerts", "--status", "bad"], 2, "possible values"),
         (&["alerts", "quue"], 2, "neither a command"),
         (&["alerts", "check=~x"], 2, "`check=/PATTERN/`"),
@@ -237,10 +238,12 @@ fn what_waits_outlives_a_kill_and_is_tried_again_or_given_up() {
     });
     assert!(disk["acknowledged"].is_object(), "{disk}");
     assert_eq!(disk["told"][0]["notifier"], "file");
+    let said = rig.done(&["alerts", "unack", "disk", "--by", "linus"]);
+    assert!(said.contains("disk on test: nobody looks after it any more"), "{said}");
 
     // Still down: it waits again. Then it works.
     let id = first["delivery"].as_str().unwrap().to_owned();
-    assert!(rig.done(&["alerts", "retry", &id]).contains("1 delivery tried again"));
+    assert!(rig.done(&["alerts", "retry", &id, "--by", "ada"]).contains("1 delivery tried again"));
     rig.node.until("it was tried a second time", |node| {
         let all = node.ask(&["alerts", "queue", "--format", "json"]).ok()?;
         let first = all["queue"].as_array()?.first()?.clone();
@@ -253,6 +256,10 @@ fn what_waits_outlives_a_kill_and_is_tried_again_or_given_up() {
         all["queue"].as_array()?.is_empty().then_some(())
     });
     assert_eq!(rig.hook.calls().len(), 3);
+    let ledger = rig.done(&["events", "--limit", "1000"]);
+    for said in ["1 delivery tried again by ada", "nobody looks after disk on test any more, says linus"] {
+        assert!(ledger.contains(said), "{said}: {ledger}");
+    }
     let told = rig.node.read("told.log");
     assert_eq!(
         told.lines().filter(|line| line.contains("disk on test")).count(),

@@ -18,24 +18,24 @@ use tempfile::TempDir;
 use crate::node::{LONG, program, run};
 
 /// What an HTTP endpoint is told.
-const PAYLOAD: &str = r#"{"text": "{{.ClusterName}} is {{.SystemStatus}}:{{range $node, $checks := .Nodes}}{{range $checks}} {{$node}}:{{.Service}}:{{.Check}} {{.Status}} {{.Output}}{{end}}{{end}}"}"#;
+pub(crate) const PAYLOAD: &str = r#"{"text": "{{.ClusterName}} is {{.SystemStatus}}:{{range $node, $checks := .Nodes}}{{range $checks}} {{$node}}:{{.Service}}:{{.Check}} {{.Status}} {{.Output}}{{end}}{{end}}"}"#;
 
 /// Consul, a service that is told, and a place for an instance.
-struct Rig {
-    consul: Server,
-    sink: Service,
+pub(crate) struct Rig {
+    pub(crate) consul: Server,
+    pub(crate) sink: Service,
     dir: TempDir,
-    port: u16,
-    instance: Option<Child>,
+    pub(crate) port: u16,
+    pub(crate) instance: Option<Child>,
 }
 
 impl Rig {
     /// With these keys below `consul-alerts/config/`, and a short threshold.
-    fn new(keys: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(keys: &[(&str, &str)]) -> Self {
         Self::at(Server::with(Options { in_memory: true, ..Options::default() }), keys)
     }
 
-    fn at(consul: Server, keys: &[(&str, &str)]) -> Self {
+    pub(crate) fn at(consul: Server, keys: &[(&str, &str)]) -> Self {
         let sink = Service::start(|_call| Answer::new(200, "{}"));
         let dir = tempfile::tempdir().unwrap();
         symlink(env!("CARGO_BIN_EXE_lictor"), dir.path().join("consul-alerts")).unwrap();
@@ -53,27 +53,27 @@ impl Rig {
         rig
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    fn put(&self, key: &str, value: &str) {
+    pub(crate) fn put(&self, key: &str, value: &str) {
         let put = self.consul.put(&format!("/v1/kv/consul-alerts/config/{key}"), value);
         assert_eq!(put.map(|(status, _)| status), Some(200), "{key}");
     }
 
-    fn delete(&self, key: &str) {
+    pub(crate) fn delete(&self, key: &str) {
         let operation = json!([{ "KV": { "Verb": "delete", "Key": format!("consul-alerts/config/{key}") } }]);
         let put = self.consul.put("/v1/txn", &operation.to_string());
         assert_eq!(put.map(|(status, _)| status), Some(200), "{key}");
     }
 
     /// The program by its old name, with these words.
-    fn called(&self, words: &[&str]) -> Command {
+    pub(crate) fn called(&self, words: &[&str]) -> Command {
         let mut command = Command::new(self.path("consul-alerts"));
         let usual = program();
         command.env_clear().envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -81,27 +81,27 @@ impl Rig {
         command
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn starting(&self) -> Command {
+    pub(crate) fn starting(&self) -> Command {
         let (consul, own) = (self.consul.http_address().to_string(), self.address());
         let mut command = self.called(&["start", "--consul-addr", &consul, "--alert-addr", &own]);
         command.args(["--watch-checks", "--watch-events", "--log-level=info"]);
         command
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.start_by(self.starting());
     }
 
-    fn start_by(&mut self, command: Command) {
+    pub(crate) fn start_by(&mut self, command: Command) {
         self.instance = Some(Child::spawn("instance", command, self.dir.path()).unwrap());
         self.until("it answers", |rig| (rig.ask("GET", "/v1/info")?.0 == 201).then_some(()));
     }
 
-    fn until<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
         let found = wait::until(LONG, || look(self));
         found.unwrap_or_else(|| {
             panic!("{what}: not within {LONG:?}\n{}\n{:?}", self.read("instance.log"), self.sink.calls())
@@ -109,7 +109,7 @@ impl Rig {
     }
 
     /// Status and body of an answer.
-    fn ask(&self, method: &str, path: &str) -> Option<(u16, String)> {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         write!(stream, "{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]").ok()?;
         let mut answer = String::new();
@@ -118,20 +118,20 @@ impl Rig {
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
-    fn check(&self, id: &str) {
+    pub(crate) fn check(&self, id: &str) {
         let check = json!({ "ID": id, "Name": format!("Check {id}"), "TTL": "1h", "Status": "passing" });
         let put = self.consul.put("/v1/agent/check/register", &check.to_string());
         assert_eq!(put.map(|(status, _)| status), Some(200));
     }
 
-    fn set(&self, id: &str, status: &str, output: &str) {
+    pub(crate) fn set(&self, id: &str, status: &str, output: &str) {
         let body = json!({ "Status": status, "Output": output }).to_string();
         let put = self.consul.put(&format!("/v1/agent/check/update/{id}"), &body);
         assert_eq!(put.map(|(status, _)| status), Some(200));
     }
 
     /// Waits for what the sink is told at a path that has this in it.
-    fn told(&mut self, path: &str, part: &str) -> Value {
+    pub(crate) fn told(&mut self, path: &str, part: &str) -> Value {
         self.until(&format!("{path} is told `{part}`"), |rig| {
             let calls = rig.sink.calls();
             let found = calls.iter().find(|call| call.path == path && call.body.contains(part))?;
@@ -140,7 +140,7 @@ impl Rig {
     }
 
     /// Waits until a change of the keys is in force for the so-manieth time.
-    fn in_force(&mut self, times: usize) {
+    pub(crate) fn in_force(&mut self, times: usize) {
         self.until("the change is in force", |rig| {
             let log = rig.read("instance.log");
             (log.matches("the changed settings are in force").count() >= times).then_some(())
@@ -269,7 +269,7 @@ fn checks_that_are_switched_off_stay_as_they_were_and_nobody_is_told() {
 }
 
 /// A token with these rules and what it is listed as.
-fn token(consul: &Server, name: &str, rules: &str) -> (String, String) {
+pub(crate) fn token(consul: &Server, name: &str, rules: &str) -> (String, String) {
     let made = |path: &str, body: &Value| -> Value {
         let (status, answer) = consul.put(path, &body.to_string()).unwrap();
         assert_eq!(status, 200, "{answer}");

@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 34] = [
+    let commands: [&[&str]; 37] = [
         &[],
         &["dev"],
         &["run"],
@@ -33,6 +33,9 @@ fn every_command_explains_itself() {
         &["silence", "add"],
         &["silence", "list"],
         &["silence", "end"],
+        &["probe"],
+        &["peers"],
+        &["peers", "status"],
         &["import"],
         &["import", "consul-alerts"],
         &["state"],

@@ -67,3 +67,60 @@ fn what_is_not_there_is_said_with_the_way_out() {
     let (code, _, err) = import(&["--http-addr", "127.0.0.1:1"]);
     assert!(code == 4 && err.contains("CONSUL_HTTP_ADDR"), "{err}");
 }
+
+#[test]
+fn the_environment_of_sentinella_becomes_a_valid_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("env");
+    let all = "PORT=5988\nURLS=\"http://127.0.0.1:8080/ example.com\"\nVOLUMES=/\nAUTH_FILE=/etc/users\n\
+               PEERS_SRV=_s._tcp.example.com\nPEERS_SCHEME=https\nPEERS_TOKEN=dTpw\nSELF=10.0.0.1\n\
+               TG_TOKEN=1:secret\nTG_CHAT_ID=-100\nPOLLING_INTERVAL_SEC=60\n";
+    let environments = [
+        (all, 0, 2),
+        ("URLS=\n", 0, 0),
+        (
+            "PEERS_DNS=p.example\nPEERS_PORT=81\nTG_TOKEN=t\nTG_CHAT_ID=c\nSPAM=1\nDIG=dig -4\nGETENT=/x/getent\n",
+            0,
+            1,
+        ),
+        ("PEERS_TOKEN=dTpw\n", 2, 1),
+        ("SERVERS=http://a:5988,http://b\nTOKENS=dTpw,dTpw\nTOKEN=t\nCHAT_ID=c\n", 0, 2),
+        ("SERVERS=http://a/x,http://a/x\nTOKENS=dTpw\nTOKEN=t\nCHAT_ID=c\nTIMEOUT=0.5\n", 0, 2),
+    ];
+    for (text, decisions, secrets) in environments {
+        fs::write(&file, text).unwrap();
+        let mut command = program();
+        command.args(["import", "sentinella"]).arg(&file);
+        let (code, out, err) = run(command);
+        assert_eq!(code, 0, "{text}{out}{err}");
+        let marked = |mark: &str| out.lines().filter(|line| line.contains(mark)).count();
+        assert_eq!((marked("# TODO"), marked("# SECRET")), (decisions, secrets), "{out}");
+        let written = dir.path().join("imported.hcl");
+        fs::write(&written, &out).unwrap();
+        let mut validate = program();
+        validate.arg("validate").arg(&written);
+        let (code, valid, err) = run(validate);
+        assert!(code == 0 && valid.starts_with("the configuration is valid"), "{out}{valid}{err}");
+    }
+}
+
+#[test]
+fn an_environment_of_something_else_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("env");
+    let import = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let mut command = program();
+        command.args(["import", "sentinella"]).arg(&file);
+        run(command)
+    };
+    let (code, out, err) = import("PATH=/bin\n");
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("no variable of the probe (PORT") && err.contains("EnvironmentFile="), "{err}");
+    let (code, _, err) = import("PEERS_SRV=x\nTIMEOUT=soon\n");
+    assert!(code == 1 && err.contains("TIMEOUT is `soon`"), "{err}");
+    let mut command = program();
+    command.args(["import", "sentinella", "/nonexistent/env"]);
+    let (code, _, err) = run(command);
+    assert!(code == 1 && err.contains("/nonexistent/env"), "{err}");
+}

@@ -42,11 +42,50 @@ route {
 
 /// One thing that was told, in the order in which the hook got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Heard {
-    check: String,
-    tells: String,
+pub(crate) struct Heard {
+    pub(crate) check: String,
+    pub(crate) node: String,
+    /// Empty for checks that are not Consul's.
+    pub(crate) datacenter: String,
+    pub(crate) tells: String,
     /// The same each time a message is sent.
-    id: String,
+    pub(crate) id: String,
+}
+
+/// All that was told, in order.
+pub(crate) type Ears = Arc<Mutex<Vec<Heard>>>;
+
+/// A hook that keeps what it is told.
+pub(crate) fn listen() -> (Service, Ears) {
+    let heard = Ears::default();
+    let keeps = Arc::clone(&heard);
+    let hook = Service::start(move |call| {
+        let message: Value = serde_json::from_str(&call.body).unwrap();
+        for item in message["items"].as_array().unwrap() {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let label = |name: &str| text(&item["labels"][name]);
+            keeps.lock().unwrap().push(Heard {
+                check: match label("check_id") {
+                    none if none.is_empty() => label("check"),
+                    id => id,
+                },
+                node: label("node"),
+                datacenter: label("datacenter"),
+                tells: text(&item["tells"]),
+                id: text(&message["id"]),
+            });
+        }
+        Answer::new(200, "{}")
+    });
+    (hook, heard)
+}
+
+/// Which node tells, as the nodes say.
+pub(crate) fn teller(nodes: &[Node]) -> Option<usize> {
+    nodes.iter().position(|node| {
+        let answer = node.ask(&["alerts", "--format", "json"]).unwrap_or_default();
+        answer["teller"]["who"] == "this"
+    })
 }
 
 struct Fleet {
@@ -55,7 +94,7 @@ struct Fleet {
     nodes: Vec<Node>,
     /// The way of each node to Consul.
     wires: Vec<Wire>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Ears,
 }
 
 impl Fleet {
@@ -69,23 +108,7 @@ impl Fleet {
             let (status, said) = consul.put("/v1/agent/check/register", &body).unwrap();
             assert_eq!(status, 200, "{said}");
         }
-        let heard = Arc::<Mutex<Vec<Heard>>>::default();
-        let keeps = Arc::clone(&heard);
-        let hook = Service::start(move |call| {
-            let message: Value = serde_json::from_str(&call.body).unwrap();
-            for item in message["items"].as_array().unwrap() {
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                keeps.lock().unwrap().push(Heard {
-                    check: match text(&item["labels"]["check_id"]) {
-                        none if none.is_empty() => text(&item["labels"]["check"]),
-                        id => id,
-                    },
-                    tells: text(&item["tells"]),
-                    id: text(&message["id"]),
-                });
-            }
-            Answer::new(200, "{}")
-        });
+        let (hook, heard) = listen();
         let wires: Vec<_> = (0..count).map(|_| Wire::to(consul.http_address())).collect();
         let mut nodes: Vec<Node> = wires
             .iter()
@@ -105,17 +128,9 @@ impl Fleet {
         assert_eq!(status, 200, "{said}");
     }
 
-    /// Which node tells, as the nodes say.
-    fn teller(&self) -> Option<usize> {
-        (0..self.nodes.len()).find(|number| {
-            let answer = self.nodes[*number].ask(&["alerts", "--format", "json"]).unwrap_or_default();
-            answer["teller"]["who"] == "this"
-        })
-    }
-
     #[track_caller]
     fn until_one_tells(&mut self) -> usize {
-        wait::until(LONG, || self.teller()).unwrap_or_else(|| panic!("nobody tells:\n{}", self.logs()))
+        wait::until(LONG, || teller(&self.nodes)).unwrap_or_else(|| panic!("nobody tells:\n{}", self.logs()))
     }
 
     /// What was told last of each check.
@@ -259,7 +274,7 @@ fn a_node_that_is_cut_off_for_long_tells_of_its_own_checks_alone() {
 }
 
 /// Lets time pass in which something must not happen.
-fn calm(lasting: Duration) {
+pub(crate) fn calm(lasting: Duration) {
     assert_eq!(wait::until(lasting, || None::<()>), None);
 }
 

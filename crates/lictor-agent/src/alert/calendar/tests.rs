@@ -50,6 +50,12 @@ fn clock_at(shown: &str) -> Clock {
 #[derive(Clone, Copy)]
 enum Event {
     Status(&'static str, Status),
+    /// A person ends the silence of a window.
+    End(&'static str),
+    /// The agent starts anew, with other blocks.
+    Start(&'static str),
+    /// Nothing runs for so many hours.
+    Stop(u64),
     Set(i64),
     Deaf(usize),
 }
@@ -89,14 +95,19 @@ impl Stage {
             let Some(message) = self.desk.message(id) else { continue };
             let items: Vec<_> =
                 message.items.iter().map(|item| format!("{} {}", item.title, item.status.as_str())).collect();
-            self.say(&format!("told by {}: {}", message.occasion.as_str(), items.join(", ")));
+            let told = format!("told by {}: {}", message.occasion.as_str(), items.join(", "));
+            self.say(told.trim_end());
             self.take(Input::Outcome { delivery: id, attempt: message.attempt, verdict: Verdict::Accepted });
         }
         answer
     }
 
     fn asked(&mut self, asked: Asked) {
-        let Asked::Command(command, answer) = asked else { return };
+        let (command, answer) = match asked {
+            Asked::Command(command, answer) => (command, answer),
+            Asked::Input(input) => return drop(self.take(input)),
+            _ => return,
+        };
         let what = match &command {
             Command::Silence { id, lasting, .. } => {
                 let minutes = lasting.as_secs().div_ceil(60);
@@ -106,7 +117,11 @@ impl Stage {
                     Span(Duration::from_secs(minutes * 60))
                 )
             }
-            Command::Digest { name, .. } => format!("digest {name}"),
+            Command::Digest { name, due: Due::At(_), .. } => format!("digest {name}"),
+            Command::Digest { name, due: Due::Missed(at), .. } => {
+                let due = stamp(*at).to_zoned(TimeZone::UTC).strftime("%a %H:%M").to_string();
+                format!("digest {name} of {due} if it was missed")
+            }
             other => format!("{other:?}"),
         };
         if self.deaf > 0 {
@@ -116,6 +131,9 @@ impl Stage {
         }
         self.say(&what);
         if let Some(said) = self.take(Input::Command(command)) {
+            if let Err(refusal) = &said {
+                self.say(&refusal.to_string());
+            }
             // It may not wait any more.
             drop(answer.send(said));
         }
@@ -132,35 +150,55 @@ impl Stage {
                 let source = Source::new("consul/dc1");
                 self.take(Input::Reports { source, complete: false, reports, gone: vec![] });
             }
+            Event::End(window) => {
+                let (id, by) = (format!("maintenance {window}"), "ada".to_owned());
+                let said = self.take(Input::Command(Command::Unsilence { id, by }));
+                self.say(&said.and_then(Result::ok).unwrap_or_default());
+            }
+            // Of the whole play; see there.
+            Event::Start(_) | Event::Stop(_) => {}
             Event::Set(minutes) => self.clock.step_wall(minutes * 60_000),
             Event::Deaf(commands) => self.deaf = commands,
         }
     }
 }
 
-/// What the calendar of these blocks does from a time on for so many hours, while that happens.
-async fn play(blocks: &str, from: &str, hours: u64, events: &[(&str, Event)]) -> String {
+/// The configuration of these blocks.
+fn config_of(blocks: &str) -> Arc<Alerts> {
     let text = format!("notify \"log\" \"ops\" {{\n path = \"/told\"\n}}\n{blocks}");
-    let config = match parse("x.hcl", &text) {
-        Ok(loaded) => loaded.config,
+    match parse("x.hcl", &text) {
+        Ok(loaded) => Arc::clone(&loaded.config.alerts),
         Err(failure) => panic!("{:?}", failure.lines().collect::<Vec<_>>()),
-    };
-    let (sender, mut queue) = mpsc::channel(QUEUE);
-    let clock = clock_at(from);
+    }
+}
+
+/// The calendar of these blocks, begun.
+fn begin(blocks: &str, clock: &Clock) -> (Tasks, mpsc::Receiver<Asked>) {
+    let (sender, queue) = mpsc::channel(QUEUE);
     let tasks = Tasks::new();
     let calendar = Calendar {
-        alerts: Arc::clone(&config.alerts),
+        alerts: config_of(blocks),
         desk: DeskInbox(sender),
         notifiers: Arc::new(Slow::default()),
         clock: clock.clone(),
     };
+    calendar.start(&tasks);
+    (tasks, queue)
+}
+
+/// What the calendar of these blocks does from a time on for so many hours, while that happens.
+async fn play(blocks: &'static str, from: &str, hours: u64, events: &[(&str, Event)]) -> String {
+    let clock = clock_at(from);
     let begun = Instant::now();
     let at = Now { boot: Boot::from_millis(1_000_000_000), wall: clock.now().wall };
-    let (desk, _) = Desk::restore(Arc::clone(&config.alerts.plan), vec![], at);
+    let (desk, _) = Desk::restore(Arc::clone(&config_of(blocks).plan), vec![], at);
     let mut stage = Stage { desk, clock: clock.clone(), begun, deaf: 0, log: Vec::new() };
     let source = Source::new("consul/dc1");
     stage.take(Input::Reports { source, complete: true, reports: vec![], gone: vec![] });
-    calendar.start(&tasks);
+    let (mut blocks, mut tasks, mut queue) = {
+        let (tasks, queue) = begin(blocks, &clock);
+        (blocks, tasks, queue)
+    };
     let mut events = events.iter().peekable();
     let mut times = tokio::time::interval_at(begun + STEP, STEP);
     while begun.elapsed() < Duration::from_secs(hours * 3_600) {
@@ -171,6 +209,15 @@ async fn play(blocks: &str, from: &str, hours: u64, events: &[(&str, Event)]) ->
                 clock.step_wall(i64::try_from(STEP.as_millis()).unwrap());
                 while let Some((_, event)) = events.next_if(|(at, _)| stage.shows(at)) {
                     stage.happens(*event);
+                    let stopped = if let Event::Stop(hours) = event { *hours } else { 0 };
+                    if let Event::Start(others) = event {
+                        blocks = others;
+                    }
+                    if matches!(event, Event::Start(_) | Event::Stop(_)) {
+                        tasks.drain(Duration::from_secs(1)).await;
+                        clock.step_wall(i64::try_from(stopped * 3_600_000).unwrap());
+                        (tasks, queue) = begin(blocks, &clock);
+                    }
                 }
                 if stage.desk.next_wake().is_some_and(|at| at <= stage.now().boot) {
                     stage.take(Input::Tick);
@@ -249,6 +296,7 @@ async fn a_digest_comes_at_its_times() {
         ("Tue 23:00", Event::Status("disk", Status::Passing)),
     ];
     assert_snapshot!(play(digest, "2026-03-06T05:00:00Z", 24 * 5 + 6, &events).await, @"
+    Fri 05:00 digest mornings of Thu 08:00 if it was missed
     Fri 06:00 told by change: disk on db1 critical
     Fri 08:00 digest mornings
     Fri 08:00 told by digest: disk on db1 critical
@@ -268,7 +316,50 @@ async fn a_digest_of_each_minute_comes_once_a_minute() {
     let digest =
         "alerts {\n digest \"all\" {\n to = [\"ops\"]\n cron = \"* * * * *\"\n also_when_well = false\n}\n}";
     let said = play(digest, "2026-03-06T05:00:30Z", 1, &[]).await;
-    assert_eq!(said.lines().count(), 60, "{said}");
+    assert_eq!(said.lines().filter(|line| line.ends_with("digest all")).count(), 60, "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_a_person_ended_stays_ended_over_a_restart_and_comes_the_next_night() {
+    let events = [("Mon 02:30", Event::End("night")), ("Mon 03:00", Event::Start(NIGHTLY))];
+    assert_snapshot!(play(NIGHTLY, "2026-03-02T00:30:00Z", 26, &events).await, @"
+    Mon 02:00 silence maintenance night for 2h
+    Mon 02:30 silence maintenance night is over
+    Mon 03:00 silence maintenance night for 1h
+    Mon 03:00 silence maintenance night was ended by ada
+    Tue 02:00 silence maintenance night for 2h
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_is_configured_no_more_ends_at_once() {
+    let events = [
+        ("Mon 02:10", Event::Status("disk", Status::Critical)),
+        ("Mon 02:30", Event::Start("")),
+        ("Mon 02:50", Event::Start(NIGHTLY)),
+    ];
+    assert_snapshot!(play(NIGHTLY, "2026-03-02T00:30:00Z", 3, &events).await, @"
+    Mon 02:00 silence maintenance night for 2h
+    Mon 02:30 told by change: disk on db1 critical
+    Mon 02:50 silence maintenance night for 1h 10m
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn digests_that_were_due_while_nobody_ran_are_made_up_for_once() {
+    let digest =
+        "alerts {\n digest \"daily\" {\n to = [\"ops\"]\n cron = \"0 8 * * *\"\n timezone = \"UTC\"\n}\n}";
+    let events = [("Tue 09:00", Event::Stop(72)), ("Fri 12:00", Event::Start(digest))];
+    assert_snapshot!(play(digest, "2026-03-02T07:00:00Z", 24 + 6, &events).await, @"
+    Mon 07:00 digest daily of Sun 08:00 if it was missed
+    Mon 08:00 digest daily
+    Mon 08:00 told by digest:
+    Tue 08:00 digest daily
+    Tue 08:00 told by digest:
+    Fri 09:00 digest daily of Fri 08:00 if it was missed
+    Fri 09:00 told by digest:
+    Fri 12:00 digest daily of Fri 08:00 if it was missed
+    ");
 }
 
 /// What a desk says that is asked for its state.

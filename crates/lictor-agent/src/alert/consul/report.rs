@@ -55,6 +55,7 @@ pub(super) fn report(datacenter: &str, check: &Check) -> Report {
         maintenance: old_maintenance || is_maintenance,
         told: std::collections::BTreeMap::new(),
         judged: false,
+        news: None,
     }
 }
 

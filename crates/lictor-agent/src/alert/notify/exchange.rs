@@ -128,17 +128,20 @@ fn judge(accept: &Accepts, status: u16, headers: &HeaderMap, body: &Read, said: 
     let after = || retry_after(headers, answer.as_ref(), now);
     let wanted = match accept {
         Accepts::Status(ranges) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&status)),
-        Accepts::Flag(_) | Accepts::Aws => (200..300).contains(&status),
+        Accepts::Flag(_) | Accepts::Unless(_) | Accepts::Aws => (200..300).contains(&status),
     };
     let why = if said.is_empty() { format!("status {status}") } else { format!("status {status}: {said}") };
     if wanted {
         if let Some(broken) = broken {
             return unclear(Some(status), format!("the answer broke off: {broken}"), None);
         }
-        let Accepts::Flag(flag) = accept else { return judged(status, Verdict::Accepted) };
+        let (Accepts::Flag(flag) | Accepts::Unless(flag)) = accept else {
+            return judged(status, Verdict::Accepted);
+        };
         return match answer.as_ref().and_then(|answer| answer.get(flag)).and_then(Value::as_bool) {
             Some(true) => judged(status, Verdict::Accepted),
             Some(false) => judged(status, refused_in_words(answer.as_ref(), why, after())),
+            None if matches!(accept, Accepts::Unless(_)) => judged(status, Verdict::Accepted),
             None => unclear(Some(status), format!("an answer that says neither yes nor no: {why}"), None),
         };
     }
@@ -290,6 +293,9 @@ mod tests {
 
     #[test]
     fn a_refusal_may_have_a_status_of_success() {
+        let unless = |body: &str| said(&Accepts::Unless("ok"), 200, &[], body);
+        assert_eq!(unless("anything"), Verdict::Accepted);
+        assert!(matches!(unless(r#"{"ok":false,"description":"no"}"#), Verdict::Refused { .. }));
         let said = |body: &str| said(&Accepts::Flag("ok"), 200, &[], body);
         assert_eq!(said(r#"{"ok":true}"#), Verdict::Accepted);
         assert!(matches!(

@@ -45,7 +45,7 @@ pub enum Made {
     },
 }
 
-/// A POST; a status from 200 to 299 accepts it.
+/// A POST; a status from 200 to 299 accepts it, unless its JSON says otherwise.
 #[derive(Clone, Debug)]
 pub struct Post {
     /// Where it goes.
@@ -54,6 +54,8 @@ pub struct Post {
     pub headers: BTreeMap<String, String>,
     /// What is sent.
     pub body: String,
+    /// The entry of the answer that is false when it was not accepted all the same.
+    pub unless: Option<&'static str>,
 }
 
 impl Notifiers {
@@ -93,8 +95,8 @@ impl Notifiers {
         let (deadline, now) = (Instant::now() + notifier.timeout, self.clock.now().wall);
         let mut revealed = Revealed::default();
         revealed.secrets = secrets;
-        for Post { url, headers, body } in posts {
-            let accept = Accepts::Status(vec![(200, 299)]);
+        for Post { url, headers, body, unless } in posts {
+            let accept = unless.map_or_else(|| Accepts::Status(vec![(200, 299)]), Accepts::Unless);
             let request = Request { method: "POST".to_owned(), url, headers, body, accept, signed: false };
             let sent = service::send(service, &request, clients, &revealed, deadline, notifier.timeout, now);
             let verdict = sent.await.verdict;

@@ -34,6 +34,8 @@ pub(super) enum Accepts {
     Status(Vec<(u16, u16)>),
     /// A status of success, and JSON in which this entry is true.
     Flag(&'static str),
+    /// A status of success, but for JSON in which this entry is false.
+    Unless(&'static str),
     /// A status of success; whether a refusal is for good is said by its code.
     Aws,
 }

@@ -75,6 +75,23 @@ fn only_the_severity_warning_is_less_than_critical() {
 }
 
 #[test]
+fn what_another_node_judged_counts_by_what_is_left_and_not_by_our_clock() {
+    // By our clock it is over since an hour, or is for a day.
+    for ends_at in ["2026-11-21T02:04:05Z", "2026-11-22T03:04:05Z"] {
+        let left = |left: u64| {
+            let alert = disk(ends_at).remove(0);
+            vec![Posted { left: Some(Duration::from_secs(left)), ..alert }]
+        };
+        let mut book = Book::default();
+        assert_eq!(status(&book.take(left(240), at(0)).0), [Status::Warning], "{ends_at}");
+        assert_eq!(book.next(), Some(at(240).boot));
+        assert_eq!(status(&book.take(left(0), at(1)).0), [Status::Passing], "{ends_at}");
+    }
+    let said = serde_json::to_value(&disk("2026-11-21T02:04:05Z")[0]).unwrap();
+    assert_eq!(said.get("left"), None, "nobody else says what is left");
+}
+
+#[test]
 fn what_ends_in_the_past_is_over() {
     let mut book = Book::default();
     assert_eq!(status(&book.take(disk("2026-11-21T03:08:05Z"), at(0)).0), [Status::Warning]);

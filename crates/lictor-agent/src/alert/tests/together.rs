@@ -185,6 +185,61 @@ async fn what_was_sent_too_late_is_put_right() {
 }
 
 #[tokio::test]
+async fn how_long_a_reported_alert_holds_is_judged_where_it_was_reported() {
+    let kv = Kv::memory();
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    let two = Node::start(&kv, "n2");
+    two.seat.clone().wait_for(|seat| matches!(seat, Seat::Other { .. })).await.unwrap();
+    // The clock of the node that is told of it is an hour behind, as is that of who tells it.
+    two.asks.clock.step_wall(-3_600_000);
+    let ends = two.asks.clock.now().wall.as_unix_millis() + 120_000;
+    let ends = jiff::Timestamp::from_millisecond(ends).unwrap().to_string();
+    let posted = serde_json::json!([{"labels": {"alertname": "Disk"}, "endsAt": ends}]);
+    two.posts.take(serde_json::from_value(posted).unwrap()).await.unwrap();
+    assert_eq!(one.told.until(1).await, ["firing Disk"]);
+    two.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn any_node_forgets_one_that_is_gone_for_good_and_none_that_lives() {
+    let kv = Kv::memory();
+    let mut one = Node::start(&kv, "n1");
+    one.tells().await;
+    let two = Node::start(&kv, "n2");
+    two.says("n2", Status::Critical).await;
+    assert_eq!(one.told.until(1).await, ["firing shop on n2"]);
+    let forget = async |of: &Node, node: &str| {
+        let said = of.desk.forget(node.to_owned(), "ada".to_owned()).await.unwrap();
+        said.map_err(|refusal| refusal.to_string())
+    };
+    let alive = forget(&one, "n2").await.unwrap_err();
+    assert!(alive.starts_with("n2 is alive: it was heard of "), "{alive}");
+    assert_eq!(forget(&one, "n9").await.unwrap_err(), "no node `n9` has said anything");
+    two.stop().await;
+    // Nothing was heard of it for long.
+    let mark = lictor_store::wire::Alive { unix_ms: Clock::fresh().now().wall.as_unix_millis() - 200_000 };
+    let mark = lictor_store::wire::encode(&mark).unwrap();
+    kv.txn(&[Op::put("alerts.from/n2/self", mark)]).await.unwrap();
+    let three = Node::start(&kv, "n3");
+    assert_eq!(forget(&three, "n2").await.unwrap(), "n2 is forgotten: 1 record of what it said last");
+    assert_eq!(one.told.until(2).await[1], "resolved shop on n2");
+    assert_eq!(kv.list("alerts.from/n2/").await.unwrap().pairs, vec![]);
+    three.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_shares_its_alerts_with_nobody_forgets_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::over(dir.path()).await;
+    let said = rig.desk.forget("n2".to_owned(), "ada".to_owned()).await.unwrap().unwrap_err();
+    assert_eq!(said.to_string(), "this node shares its alerts with no other");
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn without_the_right_to_read_the_records_nobody_is_told_anew() {
     // A list that lacks the record of the term is not taken for all there is.
     let kv = Kv::memory();
@@ -212,7 +267,13 @@ async fn told_alone(kv: &Kv, still: Option<Status>) {
     use lictor_store::wire::{Said, encode};
     let ops = NotifierName::new("ops").unwrap();
     let now = Clock::fresh().now();
-    let told = lictor_core::alert::Told { status: Status::Critical, firing: true, at: now, reminders: 0 };
+    let told = lictor_core::alert::Told {
+        status: Status::Critical,
+        firing: true,
+        at: now,
+        reminders: 0,
+        news: None,
+    };
     let report = |status| Report { judged: true, ..Report::new(Subject::own("n2", "shop"), status, "said") };
     let said = Report { told: [(ops, told)].into(), ..report(Status::Critical) };
     let value = |report: &Report| encode(&Said::new(&relay::own(), report)).unwrap();

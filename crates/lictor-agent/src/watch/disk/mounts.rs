@@ -49,7 +49,7 @@ fn on_device(line: &[u8]) -> Option<(&[u8], Vec<u8>)> {
 }
 
 /// Blanks, tabs, line breaks and backslashes are written as three octal digits.
-fn unescape(text: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, tail)) = rest.split_first() {

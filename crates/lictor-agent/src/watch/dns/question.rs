@@ -48,6 +48,34 @@ pub(super) async fn ask(
     Err(silent.unwrap_or_else(|| Fault::unknown("there is no name server to ask")))
 }
 
+/// A whole answer, from the first server that has one: one that fails, refuses or is silent is passed
+/// over. The time until `deadline` is shared out among the servers that are left.
+///
+/// # Errors
+/// In words, when none of them has an answer. That there is no such name is an answer.
+pub(crate) async fn message(
+    servers: &[SocketAddr],
+    name: &Name,
+    kind: RecordType,
+    deadline: Instant,
+) -> Result<Message, String> {
+    let mut why = Vec::new();
+    for (tried, server) in servers.iter().enumerate() {
+        let now = Instant::now();
+        let left = u32::try_from(servers.len() - tried).unwrap_or(u32::MAX);
+        let until = now + deadline.saturating_duration_since(now) / left;
+        why.push(match ask_one(*server, name, kind, until).await {
+            Ok(answer) => match answer.metadata.response_code {
+                ResponseCode::NoError | ResponseCode::NXDomain => return Ok(answer),
+                other => format!("{server} answers {other}"),
+            },
+            Err(Trouble::Silent) => format!("{server} does not answer"),
+            Err(Trouble::Fault(fault)) => fault.message,
+        });
+    }
+    if why.is_empty() { Err("there is no name server to ask".to_owned()) } else { Err(why.join("; ")) }
+}
+
 /// Why a server gave no answer.
 enum Trouble {
     Silent,

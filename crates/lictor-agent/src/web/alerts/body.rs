@@ -50,6 +50,14 @@ pub(super) struct Choice {
     pub(super) by: Option<String>,
 }
 
+/// A node that is gone for good.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forget {
+    pub(super) node: String,
+    pub(super) by: Option<String>,
+}
+
 /// Reads a body: a JSON object, or what a form of the page sends. `what` it should be is said
 /// when it is not.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Failure> {

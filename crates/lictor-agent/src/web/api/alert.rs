@@ -261,7 +261,7 @@ impl Alert {
             output: case.output.clone(),
             notes: case.notes.clone(),
             flapping: case.flapping,
-            gone: case.gone.clone(),
+            gone: case.gone.map(|gone| gone.as_str().to_owned()),
             told: told.collect(),
             acknowledged: case.acknowledged.as_ref().map(Acknowledged::new),
             muted: mute.map(Muted::new),

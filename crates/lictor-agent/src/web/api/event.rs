@@ -201,7 +201,10 @@ impl Detail {
                 let (after_ms, from) = (until.map(millis), (!by.is_empty()).then(|| by.clone()));
                 Self { target: text(id), why: text(when), after_ms, from, ..none }
             }
-            What::Acknowledged { subject, by } => Self { target: text(subject), from: by.clone(), ..none },
+            What::Acknowledged { subject, by, ended_by } => {
+                let from = by.clone().or_else(|| (!ended_by.is_empty()).then(|| ended_by.clone()));
+                Self { target: text(subject), from, ..none }
+            }
             What::SharedState { of, why } => Self { target: text(of), why: text(why), ..none },
             What::TakenOver { remedy, step, from } => {
                 Self { remedy: text(remedy), step: text(step), from: text(from), ..none }

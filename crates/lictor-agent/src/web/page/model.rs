@@ -1,6 +1,7 @@
 //! What the page shows, in the words and order it shows it.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use askama::Template;
 use lictor_core::{Ending, Event, Mode, Outcome, RunState, Status, What};
@@ -9,6 +10,7 @@ use lictor_store::MirrorState;
 use super::alert::Section;
 use super::check::CheckRow;
 use super::incident::IncidentCard;
+use super::peer;
 use super::remedy::{RemedyCard, RunRow};
 use crate::View;
 use crate::web::Site;
@@ -37,6 +39,7 @@ pub(super) struct Live {
     incidents: Vec<IncidentCard>,
     more_incidents: usize,
     alerting: Section,
+    peering: peer::Section,
     checks: Vec<CheckRow>,
     /// How many checks are not shown, in words.
     hidden: Option<String>,
@@ -114,7 +117,9 @@ impl Live {
 
         let (checks, hidden) = check_rows(&view, all);
         let (remedies, more_remedies) = remedy_cards(&view, all);
-        let head = Head::new(&view, counts, &open, site.is_ready());
+        let mesh = Arc::clone(&site.mesh.borrow());
+        let peering = peer::Section::new(&mesh, view.at, all);
+        let head = Head::new(&view, counts, &open, &peering, site.is_ready());
         Ok(Self {
             title: format!("{} · {}", head.headline, site.node),
             tone: head.tone,
@@ -133,6 +138,7 @@ impl Live {
             more_incidents: open.len().saturating_sub(INCIDENTS),
             incidents,
             alerting: Section::gather(site, all).await,
+            peering,
             checks,
             hidden,
             all,
@@ -165,7 +171,13 @@ struct Head {
 }
 
 impl Head {
-    fn new(view: &View, counts: Counts, open: &[&lictor_core::Incident], ready: bool) -> Self {
+    fn new(
+        view: &View,
+        counts: Counts,
+        open: &[&lictor_core::Incident],
+        peering: &peer::Section,
+        ready: bool,
+    ) -> Self {
         let total = counts.total;
         let starting = if ready { "" } else { "The agent is starting. " };
         if let Some(worst) = open.iter().map(|incident| incident.status).max() {
@@ -179,6 +191,16 @@ impl Head {
                 icon: if worst == Status::Passing { "warning" } else { worst.as_str() },
                 headline: format!("{} open", count(open.len(), "incident")),
                 subline: format!("{starting}{}{rest}. {passing} pass.", names.join(", ")),
+            };
+        }
+        if total == 0 && peering.watching {
+            let well = peering.is_well();
+            return Self {
+                tone: if well { "good" } else { "bad" },
+                icon: if well { Status::Passing } else { Status::Critical }.as_str(),
+                headline: if well { "All is well with the peers" } else { "Not all is well with the peers" }
+                    .to_owned(),
+                subline: format!("{starting}{}", peering.summary),
             };
         }
         if total == 0 {

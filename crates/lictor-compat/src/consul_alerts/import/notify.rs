@@ -6,7 +6,7 @@ use super::super::kv::Settings;
 use super::super::notifiers::{Kind, Notifier};
 use super::super::profiles::Receiver;
 use super::Names;
-use super::hcl::{Writer, list, quoted};
+use crate::hcl::{Writer, list, quoted};
 
 /// Writes a block for each receiver that a profile can have, and names it.
 pub(super) fn blocks(settings: &Settings, out: &mut Writer) -> Names {

@@ -4,7 +4,7 @@ use super::super::checks::Blacklist;
 use super::super::kv::Settings;
 use super::super::profiles::{Chosen, DEFAULT_PROFILE, Profile};
 use super::Names;
-use super::hcl::{Writer, list, pattern, quoted, selector};
+use crate::hcl::{Writer, list, pattern, quoted, selector};
 
 /// Writes the routes in the order in which profiles were selected: by service, by check, by node,
 /// and by status.

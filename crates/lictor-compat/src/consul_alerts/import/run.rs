@@ -9,8 +9,8 @@ use super::super::notifiers::{Kind, Notifier};
 use super::super::profiles::Receiver;
 use super::super::remark::Remark;
 use super::super::start::Start;
-use super::hcl::{Writer, list, quoted};
 use super::{Names, notify, routes};
+use crate::hcl::{Writer, list, quoted};
 
 /// Somebody who tells, under the name that the configuration has for them.
 #[derive(Clone, Debug)]

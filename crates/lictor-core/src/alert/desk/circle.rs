@@ -24,12 +24,14 @@ impl Desk {
         turn.circles.get_or_insert(before);
     }
 
-    /// Looks at those of which the circle changed: one may be the first now.
+    /// Looks at those of which the circle changed, and at the first of it: one may be the first now, or
+    /// what mutes the first follows of it now, or does so no more.
     pub(super) fn look_at_circles(&mut self, turn: &mut Turn) {
         let Some(before) = turn.circles.take() else { return };
         let now = self.circles.get_or_init(|| self.find_circles());
         let changed = before.keys().chain(now.keys()).filter(|key| before.get(*key) != now.get(*key));
-        turn.look.extend(changed.cloned());
+        let firsts = |key| [Some(key), before.get(key), now.get(key)].into_iter().flatten();
+        turn.look.extend(changed.flat_map(firsts).cloned());
     }
 
     /// Finds the circles among what inhibits now.

@@ -1,17 +1,21 @@
 //! What people and the calendar ask for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Desk, Timer, Turn, tell};
 use crate::alert::message::{Occasion, Tells};
 use crate::alert::plan::Matchers;
-use crate::alert::row::{Acknowledged, Rest, Silence};
-use crate::alert::step::{Command, Deliveries, RowKey};
+use crate::alert::row::{Acknowledged, Ended, Rest, Silence};
+use crate::alert::step::{Command, Deliveries, Due, RowKey};
 use crate::alert::subject::SubjectKey;
 use crate::check::Status;
 use crate::event::What;
 use crate::name::{DeliveryId, NotifierName};
 use crate::step::Refusal;
+
+/// Two windows whose ends are so close are the same one, milliseconds: the clocks that measure them differ.
+const SAME_END: i64 = 60_000;
 
 impl Desk {
     pub(super) fn command(&mut self, command: Command, turn: &mut Turn) -> Result<String, Refusal> {
@@ -22,20 +26,26 @@ impl Desk {
                 }
                 let id = id.unwrap_or_else(|| self.new_silence(turn));
                 let silence = Silence { id, when, from: turn.now, lasting, by, comment };
+                self.not_ended(&silence, turn)?;
                 Ok(self.silence(silence, turn))
             }
             Command::Unsilence { id, by } => {
-                if !self.silences.contains_key(&id) {
+                let Some(silence) = self.silences.get(&id) else {
                     return Err(Refusal::NotFound(format!("there is no silence `{id}`")));
+                };
+                if silence.by == Silence::CONFIGURATION {
+                    let ended = Ended { by: by.clone(), until: silence.until() };
+                    self.counters.ended.insert(id.clone(), ended);
+                    turn.dirty.insert(RowKey::Counters);
                 }
                 self.silence_over(&id, &by, turn);
                 Ok(format!("silence {id} is over"))
             }
             Command::Acknowledge { subject, by, comment, lasting } => {
                 let one = Acknowledged { by, comment, at: turn.now, lasting };
-                self.acknowledge(&subject, Some(one), turn)
+                self.acknowledge(&subject, Some(one), String::new(), turn)
             }
-            Command::Unacknowledge(subject) => self.acknowledge(&subject, None, turn),
+            Command::Unacknowledge { subject, by } => self.acknowledge(&subject, None, by, turn),
             Command::Retry { which, by } => self.retry(&which, &by, turn),
             Command::Drop { which, by } => {
                 let found = self.waiting(&which)?;
@@ -45,10 +55,35 @@ impl Desk {
                 }
                 Ok(format!("{} given up", count(found.len())))
             }
-            Command::Digest { name, when, to, also_when_well } => {
-                self.digest(&name, &when, &to, also_when_well, turn)
+            Command::Digest { name, when, to, also_when_well, due } => {
+                self.digest(&name, &when, (&to, also_when_well), due, turn)
             }
         }
+    }
+
+    /// The silences of the configuration that it does not have now are over.
+    pub(super) fn planned(&mut self, silences: &BTreeSet<String>, turn: &mut Turn) {
+        let of_ours = self.silences.values().filter(|one| one.by == Silence::CONFIGURATION);
+        let over: Vec<_> =
+            of_ours.filter(|one| !silences.contains(&one.id)).map(|one| one.id.clone()).collect();
+        for id in over {
+            self.silence_over(&id, Silence::CONFIGURATION, turn);
+        }
+    }
+
+    /// Refuses a silence of the configuration that a person has ended: the same window has the same end.
+    fn not_ended(&mut self, silence: &Silence, turn: &mut Turn) -> Result<(), Refusal> {
+        let before = self.counters.ended.len();
+        self.counters.ended.retain(|_, ended| ended.until > turn.now.wall);
+        if self.counters.ended.len() != before {
+            turn.dirty.insert(RowKey::Counters);
+        }
+        let Some(ended) = self.counters.ended.get(&silence.id) else { return Ok(()) };
+        let later = silence.until().as_unix_millis().saturating_sub(ended.until.as_unix_millis());
+        if silence.by != Silence::CONFIGURATION || later > SAME_END {
+            return Ok(());
+        }
+        Err(Refusal::Conflict(format!("silence {} was ended by {}", silence.id, ended.by)))
     }
 
     /// An id that no silence has, also none that a person named.
@@ -83,6 +118,7 @@ impl Desk {
         &mut self,
         key: &SubjectKey,
         one: Option<Acknowledged>,
+        ended_by: String,
         turn: &mut Turn,
     ) -> Result<String, Refusal> {
         let missing = || Refusal::NotFound(format!("nothing is wrong with `{key}`"));
@@ -93,7 +129,7 @@ impl Desk {
         case.acknowledged = one;
         turn.dirty.insert(RowKey::Case(key.clone()));
         turn.look.insert(key.clone());
-        turn.note(What::Acknowledged { subject: title.clone(), by: by.clone() });
+        turn.note(What::Acknowledged { subject: title.clone(), by: by.clone(), ended_by });
         Ok(match by {
             Some(by) => format!("{title}: {by} looks after it"),
             None => format!("{title}: nobody looks after it any more"),
@@ -115,12 +151,10 @@ impl Desk {
         for id in &found {
             let Some(delivery) = self.deliveries.get_mut(id) else { continue };
             let Some(sender) = self.senders.get_mut(&delivery.notifier) else { continue };
-            if let Some(due) = delivery.due() {
-                sender.waiting.remove(&(due, *id));
-            }
-            sender.waiting.insert((turn.now.boot, *id));
+            sender.waiting.remove(delivery);
             sender.resume_at = turn.now.boot;
             delivery.state = super::Sending::Waiting { since: turn.now, pause: Duration::ZERO };
+            sender.waiting.add(delivery);
             turn.dirty.insert(RowKey::Delivery(*id));
         }
         let said = format!("{} tried again", count(found.len()));
@@ -155,13 +189,24 @@ impl Desk {
         &mut self,
         name: &str,
         when: &Matchers,
-        to: &[NotifierName],
-        also_when_well: bool,
+        (to, also_when_well): (&[NotifierName], bool),
+        due: Due,
         turn: &mut Turn,
     ) -> Result<String, Refusal> {
         let known: Vec<_> = to.iter().filter(|name| self.senders.contains_key(name)).collect();
         if known.is_empty() {
             return Err(Refusal::NotFound(format!("digest {name}: none of its notifiers is configured")));
+        }
+        // A time to come was noted by a clock that was wrong.
+        let last = self.counters.digests.get(name).filter(|at| **at <= turn.now.wall).copied();
+        let (Due::At(then) | Due::Missed(then)) = due;
+        if last.is_some_and(|last| last >= then) {
+            return Ok(format!("digest {name}: it was made already"));
+        }
+        self.counters.digests.insert(name.to_owned(), turn.now.wall);
+        turn.dirty.insert(RowKey::Counters);
+        if last.is_none() && matches!(due, Due::Missed(_)) {
+            return Ok(format!("digest {name}: its times begin now"));
         }
         let wrong: Vec<_> = self
             .cases

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Desk, Timer, Turn};
+use crate::alert::message::Gone;
 use crate::alert::row::Case;
 use crate::alert::step::RowKey;
 use crate::alert::subject::{Report, Source, Subject, SubjectKey, label, text};
@@ -40,7 +41,7 @@ impl Desk {
             let ignored = self.plan.ignored.iter().any(|one| one.hold(&report.subject));
             let key = report.subject.key.clone();
             if ignored {
-                self.over(&key, "it is ignored by the configuration", turn);
+                self.over(&key, Gone::Ignored, turn);
                 continue;
             }
             if complete {
@@ -51,7 +52,7 @@ impl Desk {
         }
         for key in gone {
             self.services.forget(&key);
-            self.left(&key, "it is no longer registered", turn);
+            self.left(&key, Gone::Deregistered, turn);
         }
         if complete {
             let missing: Vec<_> = self
@@ -66,7 +67,7 @@ impl Desk {
                 self.services.again(&case.subject);
             }
             for key in missing {
-                self.left(&key, "it is no longer registered", turn);
+                self.left(&key, Gone::Deregistered, turn);
             }
             if returned {
                 self.about_source(source, None, turn);
@@ -102,7 +103,7 @@ impl Desk {
         };
         let over: Vec<_> = self.cases.values().filter(stray).map(|case| case.subject.key.clone()).collect();
         for key in over {
-            self.over(&key, "it is no longer watched", turn);
+            self.over(&key, Gone::Unwatched, turn);
         }
         self.sources.retain(|source, _| watched(source.as_str()));
         // Whatever looked at them before does so no more: nothing ripens until all was reported anew.
@@ -146,7 +147,7 @@ impl Desk {
     }
 
     pub(super) fn report(&mut self, source: &Source, report: Report, turn: &mut Turn) {
-        let Report { subject, status, mut output, mut notes, maintenance, judged, told } = report;
+        let Report { subject, status, mut output, mut notes, maintenance, judged, news, told } = report;
         let key = subject.key.clone();
         cut(&mut output, OUTPUT);
         cut(&mut notes, NOTES);
@@ -157,7 +158,9 @@ impl Desk {
         self.parent_seen(&subject, status, turn);
         match self.cases.get_mut(&key) {
             // Unless somebody was told elsewhere that it is wrong.
-            None if status == Status::Passing && !told.values().any(|told| told.firing) => return,
+            None if status == Status::Passing && news.is_none() && !told.values().any(|told| told.firing) => {
+                return;
+            }
             None => {
                 let now = turn.now;
                 let case = Case {
@@ -170,6 +173,7 @@ impl Desk {
                     live_since: now,
                     side_since: now,
                     judged,
+                    news,
                     output,
                     notes,
                     maintenance,
@@ -187,6 +191,7 @@ impl Desk {
                 let changed = case.live != status
                     || case.maintenance != maintenance
                     || case.subject != subject
+                    || case.news != news
                     || case.gone.is_some();
                 if changed {
                     turn.dirty.insert(RowKey::Case(key.clone()));
@@ -200,6 +205,7 @@ impl Desk {
                 // What a passing check prints does not explain what was wrong.
                 case.output = output;
                 (case.live, case.maintenance, case.judged) = (status, maintenance, judged);
+                case.news = news;
                 (case.subject, case.source, case.notes, case.gone) = (subject, source.clone(), notes, None);
             }
         }
@@ -209,7 +215,7 @@ impl Desk {
     }
 
     /// A subject is no more: whoever was told that it is wrong is told that it is over.
-    pub(super) fn over(&mut self, key: &SubjectKey, why: &str, turn: &mut Turn) {
+    pub(super) fn over(&mut self, key: &SubjectKey, why: Gone, turn: &mut Turn) {
         self.left(key, why, turn);
         if self.cases.get(key).is_some_and(|case| case.settled != Status::Passing) {
             self.settle(key, Status::Passing, turn);
@@ -217,7 +223,7 @@ impl Desk {
     }
 
     /// A subject is no longer reported: it is over, and one that flaps when it stays away.
-    pub(super) fn left(&mut self, key: &SubjectKey, why: &str, turn: &mut Turn) {
+    pub(super) fn left(&mut self, key: &SubjectKey, why: Gone, turn: &mut Turn) {
         self.parent_gone(key, turn);
         let Some(case) = self.cases.get_mut(key) else { return };
         if case.gone.is_some() {
@@ -227,7 +233,7 @@ impl Desk {
             case.live = Status::Passing;
             (case.live_since, case.side_since) = (turn.now, turn.now);
         }
-        case.gone = Some(why.to_owned());
+        case.gone = Some(why);
         turn.dirty.insert(RowKey::Case(key.clone()));
         self.ripen(key, turn);
         turn.look.insert(key.clone());
@@ -291,7 +297,7 @@ impl Desk {
         turn.look.insert(key.clone());
         // A check of our own has its transition in the ledger already.
         if case.subject.label(label::SOURCE) != "own" {
-            let summary = case.gone.clone().unwrap_or_else(|| case.output.clone());
+            let summary = case.gone.map_or_else(|| case.output.clone(), |gone| gone.as_str().to_owned());
             let what = What::AlertChanged { subject: case.subject.title(), from, to, summary };
             turn.note(what);
         }
@@ -317,7 +323,7 @@ impl Desk {
         self.sources.entry(services.clone()).or_default().known = true;
         for (report, gone) in self.services.judge(&plan, source) {
             if gone {
-                self.left(&report.subject.key, "no instance is registered any more", turn);
+                self.left(&report.subject.key, Gone::NoInstance, turn);
             } else {
                 self.report(&services, report, turn);
             }

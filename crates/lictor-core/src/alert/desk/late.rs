@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Desk, Turn};
 use crate::alert::message::{Item, Tells};
-use crate::alert::row::{Case, Told};
+use crate::alert::row::{Case, Sending, Told};
 use crate::alert::step::RowKey;
 use crate::alert::subject::{Source, Subject, SubjectKey, label};
 use crate::check::Status;
@@ -21,16 +21,9 @@ impl Desk {
         for item in items {
             let firing = item.tells != Tells::Resolved;
             let key = item.key.clone();
-            if let Some(id) = self.busy.get(&(notifier.clone(), key.clone())) {
-                // It is on its way again, and will be the last. Should that be given up, they have heard
-                // this all the same.
-                if let Some(delivery) = self.deliveries.get_mut(id).filter(|_| firing) {
-                    delivery.unclear = true;
-                    turn.dirty.insert(RowKey::Delivery(*id));
-                }
-                continue;
-            }
-            let told = Told { status: item.status, firing, at: turn.now, reminders: item.reminders };
+            let status = if firing { item.status } else { Status::Passing };
+            let told = Told { status, firing, at: turn.now, reminders: item.reminders, news: None };
+            self.overtake(notifier, &key, &told);
             match self.cases.get_mut(&key) {
                 Some(case) => drop(case.told.insert(notifier.clone(), told)),
                 // All is well with it, and that is what the receiver heard.
@@ -45,9 +38,23 @@ impl Desk {
             turn.look.insert(key);
         }
     }
-}
 
-impl Desk {
+    /// A message that waits is sent after the late one, and what it tells is then the last. One that
+    /// is being sent at this moment may be heard before it: then the late one is the last, and what
+    /// differs from how it stands is told once more.
+    fn overtake(&mut self, notifier: &NotifierName, key: &SubjectKey, told: &Told) {
+        let to = (notifier.clone(), key.clone());
+        let Some(delivery) = self.busy.get(&to).and_then(|id| self.deliveries.get(id)) else { return };
+        let as_told = |tells: Tells, status: Status| match tells {
+            Tells::Resolved => !told.firing,
+            Tells::Firing | Tells::Reminder => told.firing && told.status == status,
+        };
+        let same = delivery.subjects().any(|(of, tells, status)| of == key && as_told(tells, status));
+        if delivery.state == Sending::Under && !same {
+            self.overtaken.insert(to);
+        }
+    }
+
     /// What receivers heard of a subject elsewhere counts where it is newer than what they heard here.
     pub(super) fn told_elsewhere(
         &mut self,
@@ -83,6 +90,7 @@ fn over(item: Item, turn: &Turn) -> Case {
         live_since: now,
         side_since: now,
         judged: false,
+        news: None,
         output: String::new(),
         notes: item.notes,
         maintenance: false,

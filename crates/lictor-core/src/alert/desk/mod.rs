@@ -8,6 +8,7 @@ mod command;
 mod judge;
 mod late;
 mod mute;
+mod queue;
 mod send;
 mod services;
 mod tell;
@@ -17,7 +18,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use super::message::Failing;
+use super::message::{Failing, Gone};
 use super::plan::AlertPlan;
 use super::row::{Case, Counters, Delivery, Sending, Silence};
 use super::step::{Input, Output, Row, RowKey};
@@ -44,6 +45,9 @@ pub struct Desk {
     flushed: BTreeMap<Group, Boot>,
     /// The unfinished delivery that tells a receiver of a subject.
     busy: BTreeMap<(NotifierName, SubjectKey), DeliveryId>,
+    /// Of those, what receivers may hear before another node's late message, which is then the last.
+    /// Not stored: after a start what is under way is sent again, and comes last.
+    overtaken: BTreeSet<(NotifierName, SubjectKey)>,
     senders: BTreeMap<NotifierName, Sender>,
     parents: Vec<mute::Parents>,
     /// Found when it is first asked for after the parents changed.
@@ -79,8 +83,8 @@ struct Gathering {
 /// How a notifier does. Not stored.
 #[derive(Clone, Debug, Default)]
 struct Sender {
-    /// Deliveries that wait, by when they may be tried.
-    waiting: BTreeSet<(Boot, DeliveryId)>,
+    /// Deliveries that wait.
+    waiting: queue::Queue,
     /// Attempts under way.
     under_way: usize,
     /// Not before is anything tried.
@@ -137,6 +141,7 @@ impl Desk {
             groups: BTreeMap::new(),
             flushed: BTreeMap::new(),
             busy: BTreeMap::new(),
+            overtaken: BTreeSet::new(),
             senders: BTreeMap::new(),
             parents: Vec::new(),
             circles: OnceLock::new(),
@@ -190,6 +195,7 @@ impl Desk {
             }
             Input::Lost { source, why } => self.lost(&source, why, &mut turn),
             Input::Watched { consul } => self.watched(consul.as_deref(), &mut turn),
+            Input::Planned { silences } => self.planned(&silences, &mut turn),
             Input::Outcome { delivery, attempt, verdict } => {
                 self.outcome(delivery, attempt, verdict, &mut turn);
             }
@@ -259,7 +265,7 @@ impl Desk {
         let senders = std::mem::take(&mut self.senders);
         for name in plan.notifiers.keys() {
             let before = senders.get(name).cloned().unwrap_or_default();
-            let sender = Sender { waiting: BTreeSet::new(), under_way: 0, ..before };
+            let sender = Sender { waiting: queue::Queue::default(), under_way: 0, ..before };
             self.senders.insert(name.clone(), sender);
         }
         let rated = |name: &NotifierName| plan.notifiers.get(name).is_some_and(|one| one.rate.is_some());
@@ -281,17 +287,14 @@ impl Desk {
                 self.busy.insert((delivery.notifier.clone(), key.clone()), delivery.id);
             }
             if let Some(sender) = self.senders.get_mut(&delivery.notifier) {
-                match delivery.due() {
-                    Some(due) => {
-                        sender.waiting.insert((due, delivery.id));
-                    }
-                    None => sender.under_way += 1,
-                }
+                sender.waiting.add(delivery);
+                sender.under_way += usize::from(delivery.state == Sending::Under);
             }
             let expire =
                 plan.notifiers.get(&delivery.notifier).map(|one| delivery.created.boot.after(one.expire));
             self.timers.set(Timer::Delivery(delivery.id), expire);
         }
+        self.overtaken.retain(|one| self.busy.contains_key(one));
         for case in self.cases.values_mut() {
             let before = case.told.len();
             case.told.retain(|notifier, _| plan.notifiers.contains_key(notifier));
@@ -307,7 +310,7 @@ impl Desk {
         let stray =
             |key: &&SubjectKey| key.as_str().starts_with("lictor/notifier%20") && !known.contains(*key);
         for key in self.cases.keys().filter(stray).cloned().collect::<Vec<_>>() {
-            self.over(&key, "the notifier is no longer configured", turn);
+            self.over(&key, Gone::Unconfigured, turn);
         }
         for key in self.cases.keys().cloned().collect::<Vec<_>>() {
             self.ripen(&key, turn);

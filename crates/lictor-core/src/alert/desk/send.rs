@@ -60,15 +60,17 @@ impl Desk {
     fn next_of(&self, name: &NotifierName, plan: &NotifierPlan, now: Boot) -> Option<(Boot, DeliveryId)> {
         let sender = self.senders.get(name)?;
         let most = if sender.failures >= PATIENCE { 1 } else { plan.parallel.get() as usize };
-        let (due, id) = sender.waiting.first().filter(|_| sender.under_way < most)?;
+        if sender.under_way >= most {
+            return None;
+        }
         let free = plan.rate.map_or(Boot::default(), |rate| self.counters.free_at(name, rate, now));
-        Some((free.max(sender.resume_at).max(*due), *id))
+        sender.waiting.next(free.max(sender.resume_at).max(now))
     }
 
     fn begin(&mut self, name: &NotifierName, plan: &NotifierPlan, id: DeliveryId, turn: &mut Turn) {
         let Some(sender) = self.senders.get_mut(name) else { return };
-        sender.waiting.pop_first();
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        sender.waiting.remove(delivery);
         sender.under_way += 1;
         delivery.state = Sending::Under;
         delivery.attempts = delivery.attempts.saturating_add(1);
@@ -107,9 +109,12 @@ impl Desk {
         let pause = pause(notifier, attempt, for_good).max(retry_after.unwrap_or_default());
         delivery.state = Sending::Waiting { since: turn.now, pause };
         delivery.error = Some(why.clone());
+        for (key, ..) in delivery.subjects() {
+            // It is sent again, and then it is the last.
+            self.overtaken.remove(&(name.clone(), key.clone()));
+        }
         turn.dirty.insert(RowKey::Delivery(id));
-        let due = turn.now.boot.after(pause);
-        sender.waiting.insert((due, id));
+        sender.waiting.add(delivery);
         // What is wrong with one message says nothing about the others.
         if for_good {
             sender.failing_since.get_or_insert(turn.now);
@@ -180,13 +185,17 @@ impl Desk {
         }
         let held: BTreeSet<_> = delivery
             .subjects()
-            .filter(|(key, tells, _)| self.is_withheld(key, *tells))
+            .filter(|(key, tells, _)| self.is_withheld(key, &delivery.notifier, *tells))
             .map(|(key, ..)| key.clone())
             .collect();
         if held.is_empty() {
             return false;
         }
         let mut whole = delivery.clone();
+        // What is left of it may be a reminder only.
+        if let Some(sender) = self.senders.get_mut(&whole.notifier) {
+            sender.waiting.remove(&whole);
+        }
         let (items, left) = whole.items.drain(..).partition(|item| held.contains(&item.key));
         let (rest, counted) = whole.rest.drain(..).partition(|rest| held.contains(&rest.key));
         let part = Delivery { items, rest, ..whole.clone() };
@@ -194,6 +203,9 @@ impl Desk {
         (whole.items, whole.rest) = (left, counted);
         self.fill(&mut whole);
         let empty = whole.items.is_empty() && whole.rest.is_empty();
+        if let Some(sender) = self.senders.get_mut(&whole.notifier) {
+            sender.waiting.add(&whole);
+        }
         self.deliveries.insert(id, whole);
         turn.dirty.insert(RowKey::Delivery(id));
         if empty {
@@ -202,10 +214,14 @@ impl Desk {
         empty
     }
 
-    fn is_withheld(&self, key: &SubjectKey, tells: Tells) -> bool {
+    fn is_withheld(&self, key: &SubjectKey, notifier: &NotifierName, tells: Tells) -> bool {
         let Some(case) = self.cases.get(key) else { return false };
         match tells {
-            Tells::Resolved => false,
+            // The end is owed; news of what is well is not.
+            Tells::Resolved => {
+                let owed = case.told.get(notifier).is_some_and(|told| told.firing);
+                !owed && case.news.is_some() && self.muted(case).is_some()
+            }
             Tells::Firing => self.muted(case).is_some(),
             Tells::Reminder => case.acknowledged.is_some() || self.muted(case).is_some(),
         }
@@ -230,10 +246,8 @@ impl Desk {
         let Some(delivery) = self.deliveries.remove(&id) else { return };
         turn.dirty.insert(RowKey::Delivery(id));
         self.timers.set(Timer::Delivery(id), None);
-        if let Some(sender) = self.senders.get_mut(&delivery.notifier)
-            && let Some(due) = delivery.due()
-        {
-            sender.waiting.remove(&(due, id));
+        if let Some(sender) = self.senders.get_mut(&delivery.notifier) {
+            sender.waiting.remove(&delivery);
         }
         if delivery.occasion != Occasion::Digest {
             self.hear(&delivery, ending, turn);
@@ -243,11 +257,17 @@ impl Desk {
     /// Notes what its receiver was told by a message that ended so.
     fn hear(&mut self, delivery: &Delivery, ending: Ending, turn: &mut Turn) {
         for (key, tells, status) in delivery.subjects() {
-            self.busy.remove(&(delivery.notifier.clone(), key.clone()));
+            let to = (delivery.notifier.clone(), key.clone());
+            self.busy.remove(&to);
             turn.look.insert(key.clone());
+            if self.overtaken.remove(&to) && ending == Ending::Accepted {
+                // What they heard last is another message, and was noted when that was known.
+                continue;
+            }
             let Some(case) = self.cases.get_mut(key) else { continue };
             let before = case.told.get(&delivery.notifier);
-            let word = Word { tells, status, unclear: delivery.unclear };
+            let news = delivery.news.get(key).copied();
+            let word = Word { tells, status, unclear: delivery.unclear, news };
             let Some(told) = word.told(before, ending, turn.now) else { continue };
             case.told.insert(delivery.notifier.clone(), told);
             turn.dirty.insert(RowKey::Case(key.clone()));
@@ -271,12 +291,13 @@ struct Word {
     tells: Tells,
     status: Status,
     unclear: bool,
+    news: Option<u64>,
 }
 
 impl Word {
     /// What its receiver was told then; `None` when that is as before.
     fn told(self, before: Option<&Told>, ending: Ending, now: Now) -> Option<Told> {
-        let Self { tells, status, unclear } = self;
+        let Self { tells, status, unclear, news } = self;
         let believed = before.is_some_and(|told| told.firing);
         Some(match (ending, tells) {
             // Nobody can be told that it is over either: they may still believe it and are owed the
@@ -284,27 +305,28 @@ impl Word {
             (Ending::Expired, Tells::Resolved) => Told { status: Status::Passing, ..before?.clone() },
             (Ending::Withheld, Tells::Resolved | Tells::Reminder) => return None,
             (Ending::Accepted | Ending::Dropped, Tells::Resolved) => {
-                Told { status, firing: false, at: now, reminders: 0 }
+                Told { status, firing: false, at: now, reminders: 0, news }
             }
             (Ending::Accepted, Tells::Firing) => {
                 let reminders = before.map_or(0, |told| told.reminders);
-                Told { status, firing: true, at: now, reminders }
+                Told { status, firing: true, at: now, reminders, news }
             }
             (Ending::Accepted | Ending::Expired | Ending::Dropped, Tells::Reminder) => {
                 let reminders = before.map_or(0, |told| told.reminders).saturating_add(1);
-                Told { status, firing: true, at: now, reminders }
+                Told { status, firing: true, at: now, reminders, news }
             }
             // Whoever may have heard of it hears that it is over; it is told anew while it lasts.
             (Ending::Expired, Tells::Firing) if believed || unclear => {
                 let status = before.map_or(Status::Passing, |told| told.status);
-                Told { status, firing: true, at: now, reminders: 0 }
+                let news = before.and_then(|told| told.news);
+                Told { status, firing: true, at: now, reminders: 0, news }
             }
             (Ending::Withheld, Tells::Firing) if unclear => {
-                Told { status: Status::Passing, firing: true, at: now, reminders: 0 }
+                Told { status: Status::Passing, firing: true, at: now, reminders: 0, news: None }
             }
             (Ending::Expired | Ending::Withheld, Tells::Firing) => return None,
             (Ending::Dropped, Tells::Firing) => {
-                Told { status, firing: believed || unclear, at: now, reminders: 0 }
+                Told { status, firing: believed || unclear, at: now, reminders: 0, news }
             }
         })
     }
@@ -345,11 +367,14 @@ fn pause(plan: &NotifierPlan, attempt: u32, for_good: bool) -> Duration {
 
 fn summary(delivery: &Delivery) -> String {
     let total = delivery.items.len() + delivery.rest.len();
+    let digest = delivery.occasion == Occasion::Digest;
     match delivery.items.first() {
+        None if digest => "digest: nothing is wrong".to_owned(),
         None => delivery.occasion.as_str().to_owned(),
         Some(item) => {
             let more = if total > 1 { format!(" and {} more", total - 1) } else { String::new() };
-            format!("{} {}: {}{more}", item.tells.as_str(), item.title, item.status)
+            let word = if digest { "digest:" } else { item.tells.as_str() };
+            format!("{word} {}: {}{more}", item.title, item.status)
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Desk, Gathering, Group, Timer, Turn};
-use crate::alert::message::{Failing, Item, Occasion, Tells};
+use crate::alert::message::{Failing, Item, Occasion, Over, Tells};
 use crate::alert::plan::{AlertPlan, Batching, Route};
-use crate::alert::row::{Case, Delivery, Rest, Sending};
+use crate::alert::row::{Case, Delivery, Rest, Sending, Told};
 use crate::alert::step::RowKey;
 use crate::alert::subject::{SubjectKey, digest, label};
 use crate::check::Status;
@@ -50,9 +50,7 @@ impl Desk {
             return;
         };
         // Its parent may take longer to be seen.
-        let ready = (case.told.is_empty() && case.settled != Status::Passing)
-            .then(|| case.opened.boot.after(self.parent_wait(&case.subject)))
-            .filter(|ready| *ready > turn.now.boot);
+        let ready = self.first_word(case).filter(|ready| *ready > turn.now.boot);
         let mut wanted = Vec::new();
         for (notifier, due) in self.due_of(&plan, case, turn.now.boot) {
             if ready.is_some() || self.busy.contains_key(&(notifier.clone(), key.clone())) {
@@ -73,7 +71,8 @@ impl Desk {
         let remembered = remembered.filter(|until| over && *until > turn.now.boot);
         let owed = case.told.values().any(|told| told.firing);
         let busy = plan.notifiers.keys().any(|name| self.busy.contains_key(&(name.clone(), key.clone())));
-        if over && !owed && !busy && remembered.is_none() && case.was_critical.is_none() {
+        let news = case.news.is_some() && case.gone.is_none();
+        if over && !owed && !busy && remembered.is_none() && case.was_critical.is_none() && !news {
             self.cases.remove(key);
             turn.dirty.insert(RowKey::Case(key.clone()));
             self.arm_case(key, None, turn.now.boot);
@@ -95,7 +94,13 @@ impl Desk {
         self.arm_case(key, ready.or(remembered), turn.now.boot);
     }
 
-    /// Forgets whom nobody owes a word any more.
+    /// When the first word of a case that is wrong may be said; `None` when it was, or none is due.
+    pub(super) fn first_word(&self, case: &Case) -> Option<Boot> {
+        let first = case.settled != Status::Passing && !case.told.values().any(|told| told.firing);
+        first.then(|| case.opened.boot.after(self.parent_wait(&case.subject)))
+    }
+
+    /// Forgets whom nobody owes a word any more, but for the news that they know.
     fn drop_vain(&mut self, plan: &AlertPlan, key: &SubjectKey, turn: &mut Turn) {
         let Some(case) = self.cases.get(key) else { return };
         let silent: Vec<_> = case
@@ -104,15 +109,26 @@ impl Desk {
             .filter(|(notifier, told)| {
                 let route = route_to(plan, case, notifier);
                 let still = case.settled != Status::Passing && (route.is_none() || fires(case, route));
-                !still && (!told.firing || quiet(plan, case, notifier))
+                let owed = told.firing && !quiet(plan, case, notifier);
+                !still && !owed
             })
-            .map(|(notifier, _)| notifier.clone())
+            .map(|(notifier, told)| {
+                let known = told.news.filter(|_| route_of_news(plan, case, notifier).is_some());
+                let well = Told { status: Status::Passing, firing: false, reminders: 0, ..told.clone() };
+                (notifier.clone(), known.map(|_| well))
+            })
+            .filter(|(notifier, left)| case.told.get(notifier) != left.as_ref())
             .collect();
         if silent.is_empty() {
             return;
         }
         if let Some(case) = self.cases.get_mut(key) {
-            case.told.retain(|notifier, _| !silent.contains(notifier));
+            for (notifier, left) in silent {
+                match left {
+                    Some(told) => drop(case.told.insert(notifier, told)),
+                    None => drop(case.told.remove(&notifier)),
+                }
+            }
             turn.dirty.insert(RowKey::Case(key.clone()));
         }
     }
@@ -124,7 +140,8 @@ impl Desk {
         case: &'a Case,
         now: Boot,
     ) -> Vec<(NotifierName, Due<'a>)> {
-        let muted = case.settled != Status::Passing && self.muted(case).is_some();
+        let tellable = case.settled != Status::Passing || case.news.is_some();
+        let muted = tellable && self.muted(case).is_some();
         let mut receivers: BTreeMap<&NotifierName, Option<&Route>> = BTreeMap::new();
         for notifier in case.told.keys() {
             receivers.insert(notifier, route_to(plan, case, notifier));
@@ -138,11 +155,19 @@ impl Desk {
                 receivers.entry(notifier).or_insert_with(|| route_to(plan, case, notifier));
             }
         }
+        if case.settled == Status::Passing {
+            let names = plan.notifiers.keys();
+            let told_of = names.filter_map(|name| Some((name, Some(told_of(plan, case, name)?))));
+            receivers.extend(told_of.filter(|(name, _)| case.subject.key != super::send::of_notifier(name)));
+        }
         let due = |notifier: &NotifierName, route: Option<&'a Route>| {
             let told = case.told.get(notifier);
             let firing = told.is_some_and(|told| told.firing);
             if case.settled == Status::Passing || route.is_some_and(|_| !fires(case, route)) {
-                return firing.then_some(Tells::Resolved);
+                let known = told.and_then(|told| told.news) == case.news;
+                let told_of = told_of(plan, case, notifier).is_some() && case.live == Status::Passing;
+                let news = told_of && !known && !muted;
+                return (firing || news).then_some(Tells::Resolved);
             }
             if muted || route.is_none() || case.live == Status::Passing {
                 // It recovers already; and those who are told no more of such alerts hear when
@@ -151,7 +176,7 @@ impl Desk {
             }
             match told {
                 None => Some(Tells::Firing),
-                Some(told) if told.status != case.settled => Some(Tells::Firing),
+                Some(told) if told.status != case.settled || told.news != case.news => Some(Tells::Firing),
                 Some(told) => {
                     let at = remind_at(case, route, told.at)?;
                     (firing && at <= now).then_some(Tells::Reminder)
@@ -302,6 +327,8 @@ impl Desk {
     ) -> DeliveryId {
         self.counters.deliveries += 1;
         let id = DeliveryId(self.counters.deliveries);
+        let keys = items.iter().map(|item| &item.key).chain(rest.iter().map(|rest| &rest.key));
+        let news = keys.filter_map(|key| Some((key.clone(), self.cases.get(key)?.news?))).collect();
         let delivery = Delivery {
             id,
             notifier: notifier.clone(),
@@ -309,6 +336,7 @@ impl Desk {
             occasion,
             items,
             rest,
+            news,
             failing,
             created: turn.now,
             state: Sending::Waiting { since: turn.now, pause: Duration::ZERO },
@@ -317,7 +345,7 @@ impl Desk {
             error: None,
         };
         if let Some(sender) = self.senders.get_mut(notifier) {
-            sender.waiting.insert((turn.now.boot, id));
+            sender.waiting.add(&delivery);
         }
         let expire = self.plan.notifiers.get(notifier).map(|plan| turn.now.boot.after(plan.expire));
         self.timers.set(Timer::Delivery(id), expire);
@@ -361,6 +389,20 @@ fn quiet(plan: &AlertPlan, case: &Case, notifier: &NotifierName) -> bool {
     routes.peek().is_some() && routes.all(|route| !route.resolved)
 }
 
+/// By which route a receiver is told of a case that is well and has news.
+fn told_of<'a>(plan: &'a AlertPlan, case: &'a Case, notifier: &NotifierName) -> Option<&'a Route> {
+    route_of_news(plan, case, notifier).filter(|_| case.settled == Status::Passing)
+}
+
+/// By which route a receiver hears of the news of a case while that is well: as of a critical one.
+fn route_of_news<'a>(plan: &'a AlertPlan, case: &'a Case, notifier: &NotifierName) -> Option<&'a Route> {
+    if case.news.is_none() || case.gone.is_some() {
+        return None;
+    }
+    let mut routes = plan.routes_of(&case.subject, Status::Critical);
+    routes.find(|route| route.to.contains(notifier) && route.resolved)
+}
+
 /// Whether a case is something to be told by a route.
 fn fires(case: &Case, route: Option<&Route>) -> bool {
     case.settled != Status::Passing && route.is_some_and(|route| route.status.contains(&case.settled))
@@ -378,9 +420,14 @@ fn remind_at(case: &Case, route: Option<&Route>, told: Now) -> Option<Boot> {
 
 pub(super) fn item(case: &Case, notifier: &NotifierName, tells: Tells) -> Item {
     let told = case.told.get(notifier);
-    let notes = match (&case.gone, tells) {
-        (Some(why), Tells::Resolved) => why.clone(),
-        _ => case.notes.clone(),
+    let over = (tells == Tells::Resolved).then(|| match case.gone {
+        Some(why) => Over::Gone(why),
+        None if case.settled == Status::Passing => Over::Recovered,
+        None => Over::Milder,
+    });
+    let notes = match over {
+        Some(Over::Gone(why)) => why.as_str().to_owned(),
+        Some(Over::Recovered | Over::Milder) | None => case.notes.clone(),
     };
     Item {
         key: case.subject.key.clone(),
@@ -389,6 +436,7 @@ pub(super) fn item(case: &Case, notifier: &NotifierName, tells: Tells) -> Item {
         labels: case.subject.labels.clone(),
         tags: case.subject.tags.clone(),
         tells,
+        over,
         status: case.settled,
         before: told.filter(|told| told.firing).map(|told| told.status),
         since: case.since.wall,

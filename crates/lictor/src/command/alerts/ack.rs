@@ -17,7 +17,7 @@ pub(super) async fn acknowledge(args: &Ack) -> Result<(), Failure> {
 }
 
 pub(super) async fn unacknowledge(args: &Unack) -> Result<(), Failure> {
-    let body = json!({ "subject": args.subject });
+    let body = without_null(json!({ "subject": args.subject, "by": args.by }));
     let answer = Client::new(&args.agent)?.post_with("/v1/alerts/unacknowledge", &body).await?;
     say(args.agent.format, answer)
 }

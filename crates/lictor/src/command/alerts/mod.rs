@@ -1,6 +1,7 @@
 //! `lictor alerts`.
 
 mod ack;
+mod forget;
 mod list;
 mod preview;
 mod queue;
@@ -29,6 +30,7 @@ pub(crate) async fn run(args: &AlertsArgs, terminal: &Terminal) -> Result<(), Fa
         Alerts::Drop(args) => queue::steer("drop", args).await,
         Alerts::Ack(args) => ack::acknowledge(args).await,
         Alerts::Unack(args) => ack::unacknowledge(args).await,
+        Alerts::Forget(args) => forget::run(args).await,
         Alerts::Test(args) => test::run(args, terminal).await,
         Alerts::Preview(args) => preview::run(args),
     }

@@ -95,6 +95,7 @@ pub(super) async fn steer(word: &str, args: &Choice) -> Result<(), Failure> {
     if which.all {
         body.insert("all".to_owned(), true.into());
     }
+    body.extend(args.by.iter().map(|by| ("by".to_owned(), by.as_str().into())));
     let answer =
         Client::new(&args.agent)?.post_with(&format!("/v1/alerts/queue/{word}"), &body.into()).await?;
     say(args.agent.format, answer)

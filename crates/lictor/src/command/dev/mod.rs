@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Dev, terminal: &Terminal) -> Result<(), Failure> {
             new_node: true,
             tell: None,
             predecessor: None,
+            customs: None,
         };
         let agent = Agent::start(settings).await.map_err(|error| match error {
             StartError::Store(OpenError::InUse { .. }) => refused(&error)

@@ -1,12 +1,14 @@
 //! The contract: who was told that something is wrong is told that it is over, whatever is silenced,
 //! grouped, inhibited, restarted, reloaded or deregistered in between: with two sources, services,
 //! notifiers that are taken away or hang, digests, people who retry and drop, and jumps of the clock.
+//! And news are told once, also of what is well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::alert::row::Sending;
 use crate::alert::{Case, Delivery};
+
+mod look;
 
 /// Random numbers that a seed reproduces: SplitMix64.
 struct Random(u64);
@@ -27,6 +29,15 @@ impl Random {
     fn of<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(choices.len() as u64)).unwrap()].clone()
     }
+}
+
+/// What the sources report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sources {
+    /// Statuses only.
+    Plain,
+    /// News of some subjects besides.
+    WithNews,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +65,15 @@ struct Model {
     seen: u64,
     services: Vec<ServicePlan>,
     silences: u64,
+    sources: Sources,
+    /// The news of the subjects that have such.
+    news: BTreeMap<SubjectKey, u64>,
+    /// So many news there were.
+    printed: u64,
+    /// The news that receivers heard last.
+    known: BTreeMap<(NotifierName, SubjectKey), Option<u64>>,
+    /// Those of which the desk must know that they did.
+    heard: BTreeMap<(NotifierName, SubjectKey), u64>,
     transcript: Vec<String>,
 }
 
@@ -128,7 +148,7 @@ fn varied(random: &mut Random, services: &[ServicePlan]) -> AlertPlan {
 }
 
 impl Model {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, sources: Sources) -> Self {
         let mut random = Random(seed);
         let mut services = Vec::new();
         if random.one_in(3) {
@@ -164,6 +184,11 @@ impl Model {
             seen: 0,
             services,
             silences: 0,
+            sources,
+            news: [].into(),
+            printed: 0,
+            known: [].into(),
+            heard: [].into(),
             transcript: vec![],
         };
         model.tell_all("own");
@@ -174,14 +199,15 @@ impl Model {
         if subject.label(label::SOURCE) == "own" { "own" } else { "consul/dc1" }
     }
 
-    fn report_of(subject: &Subject, status: Status) -> Report {
+    fn report_of(&self, subject: &Subject, status: Status) -> Report {
         let judged = Self::source_of(subject) == "own";
-        Report { judged, ..Report::new(subject.clone(), status, format!("it is {status}")) }
+        let news = self.news.get(&subject.key).copied();
+        Report { judged, news, ..Report::new(subject.clone(), status, format!("it is {status}")) }
     }
 
     fn tell_all(&mut self, source: &str) {
         let ours = self.subjects.iter().filter(|one| Self::source_of(one) == source);
-        let reports = ours.filter_map(|one| Some(Self::report_of(one, *self.live.get(&one.key)?))).collect();
+        let reports = ours.filter_map(|one| Some(self.report_of(one, *self.live.get(&one.key)?))).collect();
         self.input(Input::Reports { source: Source::new(source), complete: true, reports, gone: vec![] });
     }
 
@@ -208,170 +234,26 @@ impl Model {
         self.look();
     }
 
-    fn look(&mut self) {
-        self.look_at_attempts();
-        self.look_for_circles();
-        self.look_for_what_is_forgotten();
-        let (seed, desk) = (self.seed, &self.stage.desk);
-        // New deliveries tell only what is so, and nothing that is muted but the end.
-        for delivery in desk.deliveries().values().filter(|one| one.id.0 > self.seen) {
-            assert!(desk.plan().notifiers.contains_key(&delivery.notifier), "seed {seed}: for nobody");
-            if delivery.occasion == Occasion::Digest {
-                continue;
-            }
-            let mut keys = BTreeSet::new();
-            for (key, tells, status) in delivery.subjects() {
-                assert!(keys.insert(key.clone()), "seed {seed}: {key} twice in a message");
-                let case = desk.cases().get(key).unwrap_or_else(|| panic!("seed {seed}: {key} has no case"));
-                let told = case.told.get(&delivery.notifier);
-                match tells {
-                    Tells::Resolved => {
-                        assert!(told.is_some_and(|told| told.firing), "seed {seed}: {key} over, never told");
-                    }
-                    Tells::Firing | Tells::Reminder => {
-                        assert_ne!(case.settled, Passing, "seed {seed}: {key} {tells:?} though it passes");
-                        assert_eq!(desk.muted(case), None, "seed {seed}: {key} {tells:?} though muted");
-                        assert_eq!(status, case.settled, "seed {seed}: {key} is told otherwise");
-                        let known = told.is_some_and(|told| told.firing);
-                        assert!(tells == Tells::Firing || known, "seed {seed}: {key} reminded, never told");
-                    }
-                }
-            }
-        }
-        self.seen = desk.counters.deliveries.max(self.seen);
-        // What is remembered is what is recorded.
-        let rows = &self.stage.rows;
-        for case in desk.cases().values() {
-            let Some(Row::Case(row)) = rows.get(&RowKey::Case(case.subject.key.clone())) else {
-                panic!("seed {seed}: {} is not recorded", case.subject.key)
-            };
-            assert_eq!(bare(row), bare(case), "seed {seed}: recorded otherwise");
-        }
-        for delivery in desk.deliveries().values() {
-            let row = rows.get(&RowKey::Delivery(delivery.id));
-            assert_eq!(row, Some(&Row::Delivery(delivery.clone())), "seed {seed}: recorded otherwise");
-        }
-        for (id, silence) in desk.silences() {
-            assert_eq!(
-                rows.get(&RowKey::Silence(id.clone())),
-                Some(&Row::Silence(silence.clone())),
-                "seed {seed}"
-            );
-            assert!(silence.ends() > self.stage.now().boot, "seed {seed}: a silence that ended");
-        }
-        let counted = desk.cases().len() + desk.deliveries().len() + desk.silences().len();
-        let recorded = rows.keys().filter(|key| **key != RowKey::Counters).count();
-        assert_eq!(counted, recorded, "seed {seed}: rows that nobody has");
-        if desk.counters != crate::alert::Counters::default() {
-            assert_eq!(
-                rows.get(&RowKey::Counters),
-                Some(&Row::Counters(desk.counters.clone())),
-                "seed {seed}"
-            );
-        }
-        // The queues are those of the deliveries.
-        for (name, sender) in &desk.senders {
-            let of = |one: &&Delivery| one.notifier == *name;
-            let waiting: BTreeSet<_> =
-                desk.deliveries().values().filter(of).filter_map(|one| Some((one.due()?, one.id))).collect();
-            assert_eq!(sender.waiting, waiting, "seed {seed}: the queue of {name}");
-            let under =
-                desk.deliveries().values().filter(of).filter(|one| one.state == Sending::Under).count();
-            assert_eq!(sender.under_way, under, "seed {seed}: under way by {name}");
-            let most = desk.plan().notifiers[name].parallel.get() as usize;
-            assert!(under <= most.max(3), "seed {seed}: {under} at once by {name}");
-        }
-        let busy: BTreeMap<_, _> = desk
-            .deliveries()
-            .values()
-            .filter(|one| one.occasion != Occasion::Digest)
-            .flat_map(|one| one.subjects().map(|(key, ..)| ((one.notifier.clone(), key.clone()), one.id)))
-            .collect();
-        assert_eq!(desk.busy, busy, "seed {seed}: two at once, or one that is forgotten");
-        // Order: never an older message of a subject after a newer one.
-        for message in &self.stage.under_way {
-            if message.occasion == Occasion::Digest {
-                continue;
-            }
-            let id: u64 = number(message).0;
-            for item in &message.items {
-                let last = self.last.entry((message.notifier.clone(), item.key.clone())).or_default();
-                assert!(*last <= id, "seed {seed}: {} is told in the wrong order", item.key);
-                *last = id;
-            }
-        }
-    }
-
-    /// What has begun to be sent tells nothing that is muted but the end, and as often as may be.
-    fn look_at_attempts(&mut self) {
-        let (seed, desk, now) = (self.seed, &self.stage.desk, self.stage.now);
-        for message in &self.stage.under_way {
-            if !self.begun.insert((number(message), message.attempt)) {
-                continue;
-            }
-            if desk.plan().notifiers[&message.notifier].rate.is_some() {
-                let used = self.used.entry(message.notifier.clone()).or_default();
-                used.push(now);
-                let most = used.iter().filter(|at| now - **at < 10_000).count();
-                assert!(most <= 3, "seed {seed}: {most} in 10 s by {}", message.notifier);
-            }
-            if message.occasion == Occasion::Digest {
-                continue;
-            }
-            assert!(!message.items.is_empty(), "seed {seed}: an empty message");
-            for item in message.items.iter().filter(|item| item.tells != Tells::Resolved) {
-                let case = &desk.cases()[&item.key];
-                assert_eq!(desk.muted(case), None, "seed {seed}: {} sent though muted", item.key);
-                let ours = item.tells == Tells::Reminder && case.acknowledged.is_some();
-                assert!(!ours, "seed {seed}: reminded of {} though somebody looks after it", item.key);
-            }
-        }
-    }
-
-    /// Of what inhibits something, directly or not, one at least is not inhibited itself.
-    fn look_for_circles(&self) {
-        let (seed, desk) = (self.seed, &self.stage.desk);
-        let inhibited = |key: &SubjectKey| {
-            desk.cases().get(key).is_some_and(|case| matches!(desk.muted(case), Some(Mute::Inhibited(_))))
-        };
-        for key in desk.cases().keys().filter(|key| inhibited(key)) {
-            let (mut above, mut next) = (BTreeSet::new(), vec![key.clone()]);
-            while let Some(case) = next.pop().and_then(|key| desk.cases().get(&key)) {
-                for (rule, parents) in desk.plan().inhibitions.iter().zip(&desk.parents) {
-                    let wanted = super::super::mute::values(rule, &case.subject);
-                    let of = parents.get(&wanted).filter(|_| rule.target.hold(&case.subject));
-                    let new = of.into_iter().flat_map(BTreeMap::keys).filter(|one| **one != case.subject.key);
-                    next.extend(new.filter(|one| above.insert((*one).clone())).cloned());
-                }
-            }
-            assert!(above.iter().any(|key| !inhibited(key)), "seed {seed}: nobody hears why {key} is muted");
-        }
-    }
-
-    /// Whoever has a word coming is about to be told, or waits for its parent.
-    fn look_for_what_is_forgotten(&self) {
-        let (seed, desk, now) = (self.seed, &self.stage.desk, self.stage.now().boot);
-        for (key, case) in desk.cases() {
-            let wait = case.opened.boot.after(desk.parent_wait(&case.subject));
-            if case.told.is_empty() && case.settled != Passing && wait > now {
-                continue;
-            }
-            for (to, due) in desk.due_of(desk.plan(), case, now) {
-                let gathers =
-                    desk.groups.iter().any(|(group, of)| group.notifier == to && of.keys.contains(key));
-                let busy = desk.busy.contains_key(&(to.clone(), key.clone()));
-                assert!(gathers || busy, "seed {seed}: {key} is forgotten: {:?} for {to}", due.tells);
-            }
-        }
-    }
-
     fn believe(&mut self, message: &Message, (accepted, clear): (bool, bool)) {
         let seed = self.seed;
         if message.occasion == Occasion::Digest {
             return;
         }
         self.transcript.push(said(message));
+        let news = self.stage.desk.deliveries().get(&number(message)).map(|one| one.news.clone());
+        let news = news.unwrap_or_default();
         for item in &message.items {
+            let place = (message.notifier.clone(), item.key.clone());
+            let of_this = news.get(&item.key).copied();
+            if accepted {
+                self.known.insert(place.clone(), of_this);
+            }
+            match of_this.filter(|_| accepted && clear) {
+                Some(news) => drop(self.heard.insert(place, news)),
+                // Nobody knows whether they do; a reminder says only what they know.
+                None if item.tells != Tells::Reminder => drop(self.heard.remove(&place)),
+                None => {}
+            }
             let belief = self.beliefs.entry((message.notifier.clone(), item.key.clone())).or_default();
             match (item.tells, accepted) {
                 (Tells::Firing, true) => *belief = Belief { perhaps: true, again: false },
@@ -386,9 +268,10 @@ impl Model {
                 (Tells::Resolved, true) => {
                     let known = belief.perhaps || belief.again;
                     assert!(
-                        known,
+                        known || of_this.is_some(),
                         "seed {seed}: {} over, but never wrong for {}",
-                        item.key, message.notifier
+                        item.key,
+                        message.notifier
                     );
                     *belief = Belief { again: !clear, ..Belief::default() };
                 }
@@ -441,6 +324,8 @@ impl Model {
 
     fn reload(&mut self) {
         self.stage.pass(Duration::ZERO);
+        // What begins to be sent at this instant does so by the plan of before.
+        self.look();
         let plan = varied(&mut self.random, &self.services.clone());
         let kept = |name: &NotifierName| plan.notifiers.contains_key(name);
         // Who is no longer asked to tell is owed nothing.
@@ -497,7 +382,8 @@ impl Model {
                 let status = self.random.of(&[Passing, Passing, Warning, Critical, Critical, Unknown]);
                 self.live.insert(subject.key.clone(), status);
                 let maintenance = self.random.one_in(10);
-                let mut report = Report { maintenance, ..Self::report_of(&subject, status) };
+                self.make_news(&subject);
+                let mut report = Report { maintenance, ..self.report_of(&subject, status) };
                 if self.random.one_in(6) {
                     report
                         .subject
@@ -549,7 +435,7 @@ impl Model {
                 let subject = self.random.of(&self.subjects).key;
                 let lasting = self.random.one_in(2).then(|| secs(50));
                 let command = if self.random.one_in(3) {
-                    Command::Unacknowledge(subject)
+                    Command::Unacknowledge { subject, by: "me".into() }
                 } else {
                     Command::Acknowledge { subject, by: "me".into(), comment: String::new(), lasting }
                 };
@@ -574,7 +460,8 @@ impl Model {
             23 => {
                 let to = vec![notifier(self.random.of(&["a", "b", "c", "nobody"]))];
                 let (when, also_when_well) = (all(), self.random.one_in(2));
-                self.input(Input::Command(Command::Digest { name: "d".into(), when, to, also_when_well }));
+                let (name, due) = ("d".to_owned(), Due::At(self.stage.now().wall));
+                self.input(Input::Command(Command::Digest { name, when, to, also_when_well, due }));
             }
             24 => {
                 let which = self.some_deliveries();
@@ -593,6 +480,21 @@ impl Model {
                     self.input(Input::Outcome { delivery: id, attempt, verdict: Verdict::Accepted });
                 }
             },
+        }
+    }
+
+    /// Perhaps the source of a subject has news of it, or has none any more.
+    fn make_news(&mut self, subject: &Subject) {
+        if self.sources == Sources::Plain {
+            return;
+        }
+        match self.random.below(8) {
+            0..=2 => {
+                self.printed += 1;
+                self.news.insert(subject.key.clone(), self.printed);
+            }
+            3 => drop(self.news.remove(&subject.key)),
+            _ => {}
         }
     }
 
@@ -647,6 +549,9 @@ impl Model {
                     }
                     let belief = self.beliefs.get(&place).copied().unwrap_or_default();
                     assert!(belief.perhaps, "seed {seed}: {name} never heard of {}", subject.key);
+                    let known = self.known.get(&place).copied().flatten();
+                    let news = self.news.get(&subject.key).copied();
+                    assert_eq!(known, news, "seed {seed}: the news of {} for {name}", subject.key);
                 }
             }
         }
@@ -660,6 +565,21 @@ impl Model {
         self.tell_all("own");
         self.settle(None);
         self.settle(None);
+        self.look_for_news();
+        // What has no news any more, or is no more, is forgotten.
+        if self.sources == Sources::WithNews {
+            if self.random.one_in(2) {
+                // A service without instances would be wrong.
+                let stays = |one: &Subject| one.label("service") == "db" || !self.news.contains_key(&one.key);
+                let stay: BTreeSet<_> =
+                    self.subjects.iter().filter(|one| stays(one)).map(|one| &one.key).collect();
+                self.live.retain(|key, _| stay.contains(key));
+            }
+            self.news.clear();
+            self.tell_all("consul/dc1");
+            self.tell_all("own");
+            self.settle(None);
+        }
         // What the desk says of a notifier ends when that accepts something again.
         let of_notifier = |key: &SubjectKey| key.as_str().starts_with("lictor/notifier");
         let believed: Vec<_> =
@@ -704,8 +624,16 @@ const SEEDS: u64 = 150;
 /// How many are tried instead, by hand: `LICTOR_SEEDS=5000`, built in.
 const MORE: Option<&str> = option_env!("LICTOR_SEEDS");
 
-fn run(seed: u64, steps: u64) -> Vec<String> {
-    let mut model = Model::new(seed);
+/// From where on: `LICTOR_FIRST_SEED=100000`.
+const FROM: Option<&str> = option_env!("LICTOR_FIRST_SEED");
+
+/// Seeds that failed once: reminders of others kept something from being told, or a circle grew and its
+/// first was not looked at; of some the model was wrong, which looked at a reload too late.
+const FAILED: [u64; 12] =
+    [20442, 24844, 28670, 29788, 31900, 43600, 44750, 52292, 59996, 65504, 67130, 79350];
+
+fn run(seed: u64, steps: u64, sources: Sources) -> Vec<String> {
+    let mut model = Model::new(seed, sources);
     for _ in 0..steps {
         model.act();
     }
@@ -716,28 +644,32 @@ fn run(seed: u64, steps: u64) -> Vec<String> {
     model.transcript
 }
 
+/// Says why some of these seeds fail.
+fn failures(seeds: impl IntoIterator<Item = u64>, sources: Sources) -> Vec<String> {
+    let fails = |seed: u64| {
+        let steps = if seed.is_multiple_of(50) { 800 } else { 20 + seed % 100 };
+        let why = std::panic::catch_unwind(|| run(seed, steps, sources)).err()?;
+        let text = why.downcast_ref::<String>().cloned().unwrap_or_default();
+        Some(format!("{sources:?}: {}", text.chars().take(300).collect::<String>()))
+    };
+    seeds.into_iter().filter_map(fails).take(12).collect()
+}
+
 #[test]
 fn whoever_was_told_that_it_is_wrong_is_told_that_it_is_over() {
-    let mut failed = Vec::new();
+    let from = FROM.and_then(|first| first.parse().ok()).unwrap_or(0);
     let seeds = MORE.and_then(|count| count.parse().ok()).unwrap_or(SEEDS);
-    for seed in 0..seeds {
-        let steps = if seed % 50 == 0 { 800 } else { 20 + seed % 100 };
-        let result = std::panic::catch_unwind(|| run(seed, steps));
-        if let Err(why) = result {
-            let text = why.downcast_ref::<String>().cloned().unwrap_or_default();
-            failed.push(text.chars().take(300).collect::<String>());
-            if failed.len() >= 12 {
-                break;
-            }
-        }
-    }
+    let mut failed = failures(FAILED.into_iter().chain(from..from + seeds), Sources::Plain);
+    failed.extend(failures(FAILED.into_iter().chain(from..from + seeds), Sources::WithNews));
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
 
 #[test]
 fn the_same_inputs_give_the_same_outputs() {
-    for seed in 0..20 {
-        assert_eq!(run(seed, 200), run(seed, 200), "seed {seed}");
+    for seed in 0..10 {
+        for sources in [Sources::Plain, Sources::WithNews] {
+            assert_eq!(run(seed, 200, sources), run(seed, 200, sources), "seed {seed}");
+        }
     }
 }
 

@@ -7,6 +7,10 @@ fn hush(id: Option<&str>, when: Matchers, lasting: u64) -> Command {
     Command::Silence { id, when, lasting: secs(lasting), by: "me".into(), comment: String::new() }
 }
 
+fn forbidden() -> Verdict {
+    Verdict::Refused { why: "status 403".into(), retry_after: None, for_good: true }
+}
+
 fn none() -> Vec<String> {
     vec![]
 }
@@ -194,13 +198,7 @@ fn a_notifier_that_refuses_everything_for_good_is_told_of() {
     let mut stage = Stage::new(plan(vec![route("all", &["ops", "page"])]));
     for number in 0..40 {
         stage.report(&consul(&format!("n{number}"), "web", "alive"), Critical);
-        let (ops, page): (Vec<_>, Vec<_>) =
-            stage.under_way.drain(..).partition(|message| message.notifier == notifier("ops"));
-        stage.under_way = page;
-        stage.accept();
-        stage.under_way = ops;
-        stage.answer(&Verdict::Refused { why: "status 403".into(), retry_after: None, for_good: true });
-        stage.pass(secs(30));
+        stage.ops_fails(1, &forbidden());
     }
     let told: Vec<_> = stage.accepted.iter().map(said).collect();
     assert!(
@@ -229,15 +227,7 @@ fn a_source_that_is_no_longer_configured_is_not_wrong_for_ever() {
 fn a_notifier_that_is_no_longer_configured_is_not_wrong_for_ever() {
     let mut stage = Stage::new(plan(vec![route("all", &["ops", "page"])]));
     stage.report(&consul("n1", "web", "alive"), Critical);
-    for _ in 0..40 {
-        let (ops, page): (Vec<_>, Vec<_>) =
-            stage.under_way.drain(..).partition(|message| message.notifier == notifier("ops"));
-        stage.under_way = page;
-        stage.accept();
-        stage.under_way = ops;
-        stage.answer(&refused("down"));
-        stage.pass(secs(30));
-    }
+    stage.ops_fails(40, &refused("down"));
     let output = stage.desk.reload(Arc::new(plan(vec![route("all", &["page"])])), stage.now());
     stage.take(output);
     stage.under_way.retain(|message| message.notifier == notifier("page"));
@@ -367,6 +357,7 @@ fn a_digest_is_of_bounded_size() {
         when: all(),
         to: vec![notifier("ops")],
         also_when_well: true,
+        due: Due::At(stage.now().wall),
     });
     let delivery = stage.desk.deliveries().values().next().unwrap();
     let output: usize = delivery.items.iter().map(|one| one.output.len()).sum();
@@ -383,6 +374,7 @@ fn a_digest_to_nobody_is_refused() {
         when: all(),
         to,
         also_when_well: true,
+        due: Due::At(stage.now().wall),
     }));
     assert!(said.unwrap().is_err());
 }

@@ -271,7 +271,8 @@ fn a_digest_says_what_is_muted_too() {
     stage.command(silence(all(), 600));
     stage.report(&web("n1"), Critical);
     let (name, to) = ("daily".to_owned(), vec![notifier("ops")]);
-    stage.command(Command::Digest { name, when: all(), to, also_when_well: false });
+    let due = Due::At(stage.now().wall);
+    stage.command(Command::Digest { name, when: all(), to, also_when_well: false, due });
     assert_eq!(stage.accept().len(), 1);
 }
 
@@ -386,6 +387,26 @@ fn one_that_becomes_the_first_of_its_circle_is_told() {
 }
 
 #[test]
+fn the_first_of_a_circle_that_comes_to_hold_what_muted_it_is_told() {
+    let mut plan = simple();
+    for (source, target, equal) in [("a", "b", "node"), ("b", "c", "node"), ("c", "a", "datacenter")] {
+        let equal = vec![equal.to_owned()];
+        plan.inhibitions.push(Inhibition { equal, ..rule(is("check", source), is("check", target)) });
+    }
+    let mut stage = Stage::new(plan);
+    let bad = |node: &str, one: &str| vec![Report::new(consul(node, "", one), Critical, "")];
+    stage.reports(false, bad("n2", "b"));
+    assert_eq!(stage.accept(), ["ops: firing b on n2 critical"]);
+    // It is the first of those of its node, and `c` of the other mutes it.
+    for (node, one) in [("n2", "c"), ("n1", "a"), ("n1", "b"), ("n1", "c")] {
+        stage.reports(false, bad(node, one));
+    }
+    assert!(stage.under_way.is_empty());
+    stage.reports(false, bad("n2", "a"));
+    assert_eq!(stage.accept(), ["ops: firing a on n1 critical"]);
+}
+
+#[test]
 fn a_silence_is_answered_with_its_id_and_the_ledger_says_who_wanted_what() {
     let mut stage = Stage::new(simple());
     let id = stage.command(silence(is("node", "n1"), 7_200));
@@ -396,11 +417,17 @@ fn a_silence_is_answered_with_its_id_and_the_ledger_says_who_wanted_what() {
     stage.command(Command::Retry { which: Deliveries::All, by: "ada".into() });
     stage.answer(&Verdict::Refused { why: "403".into(), retry_after: None, for_good: true });
     stage.command(Command::Drop { which: Deliveries::All, by: "grace".into() });
+    let subject = web("n1").key;
+    let (by, comment) = ("linus".to_owned(), String::new());
+    stage.command(Command::Acknowledge { subject: subject.clone(), by, comment, lasting: None });
+    stage.command(Command::Unacknowledge { subject, by: "grace".into() });
     for wanted in [
         "silence s1 by me for 2h: node=n1",
         "silence s1 is over by ada: node=n1",
         "asked for: 1 delivery tried again by ada",
         "ops did not accept d1: grace asked for it; given up",
+        "linus looks after web: alive on n1",
+        "nobody looks after web: alive on n1 any more, says grace",
     ] {
         assert!(stage.events.iter().any(|event| event == wanted), "{wanted}: {:?}", stage.events);
     }

@@ -1,9 +1,10 @@
 //! Writing configuration.
 
 use crate::push;
+
 /// A configuration that is being written.
 #[derive(Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     text: String,
     depth: usize,
     /// Names and values that wait for being aligned, each with a comment behind it.
@@ -11,44 +12,49 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn comment(&mut self, text: &str) {
+    pub(crate) fn comment(&mut self, text: &str) {
         self.flush();
         for line in text.lines() {
             self.line(&format!("# {line}"));
         }
     }
 
-    pub(super) fn blank(&mut self) {
+    pub(crate) fn blank(&mut self) {
         self.flush();
         if !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.pending.push((name.to_owned(), value.to_owned(), ""));
     }
 
     /// A value that opens something.
-    pub(super) fn secret(&mut self, name: &str, value: &str) {
+    pub(crate) fn secret(&mut self, name: &str, value: &str) {
         self.pending.push((name.to_owned(), quoted(value), " # SECRET"));
     }
 
+    /// What is written already and opens something.
+    pub(crate) fn secret_written(&mut self, name: &str, value: &str) {
+        self.pending.push((name.to_owned(), value.to_owned(), " # SECRET"));
+    }
+
     /// `set`, unless it is empty.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
             self.set(name, &quoted(value));
         }
     }
 
-    pub(super) fn labels(&mut self, labels: &[(&str, String)]) {
+    pub(crate) fn labels(&mut self, labels: &[(&str, String)]) {
         if !labels.is_empty() {
             let inner: Vec<_> = labels.iter().map(|(name, value)| format!("{name} = {value}")).collect();
             self.set("labels", &format!("{{ {} }}", inner.join(", ")));
         }
     }
 
-    pub(super) fn block(&mut self, head: &str, body: impl FnOnce(&mut Self)) {
+    pub(crate) fn block(&mut self, head: &str, body: impl FnOnce(&mut Self)) {
         self.flush();
         let start = self.text.len();
         self.line(&format!("{head} {{"));
@@ -68,7 +74,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.flush();
         let end = self.text.trim_end().len();
         self.text.truncate(end);
@@ -93,7 +99,7 @@ impl Writer {
 }
 
 /// A text in quotes.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut shown = String::from("\"");
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -118,12 +124,12 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A list of what is written already.
-pub(super) fn list(values: &[String]) -> String {
+pub(crate) fn list(values: &[String]) -> String {
     format!("[{}]", values.join(", "))
 }
 
 /// Exactly this text.
-pub(super) fn selector(text: &str) -> String {
+pub(crate) fn selector(text: &str) -> String {
     // Between two `/` it would be a pattern.
     if text.len() > 1 && text.starts_with('/') && text.ends_with('/') {
         return quoted(&format!("/^{}$/", regex::escape(text)));
@@ -132,7 +138,7 @@ pub(super) fn selector(text: &str) -> String {
 }
 
 /// What a regular expression is found in.
-pub(super) fn pattern(expression: &str) -> String {
+pub(crate) fn pattern(expression: &str) -> String {
     let inner = if expression.is_empty() { "(?:)" } else { expression };
     quoted(&format!("/{inner}/"))
 }

@@ -1,0 +1,111 @@
+//! `router`: one request on standard input, its answer on standard output. For socket activation
+//! (`Accept=yes`) and programs of the kind of inetd.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lictor_agent::Tasks;
+use lictor_agent::probe::{HEAD, Site, Sources, is_whole};
+use lictor_compat::sentinella::Probe as Told;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{line, settings};
+use crate::command::run::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Terminal;
+use crate::telemetry::{self, LogFormat};
+
+pub(super) const USAGE: &str = "Answers one request on standard input as `probe` does, on standard output.
+
+Usage: router
+
+The environment is that of `probe`: URLS, VOLUMES, TIMEOUT, AUTH_FILE.";
+
+/// How long the head of the request may take to come, and the answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is written at once: a pipe that can be written to takes so much without waiting.
+const PIECE: usize = 4_096;
+
+pub(super) fn run(told: Told, terminal: &Terminal) -> Result<(), Failure> {
+    telemetry::start("warn", LogFormat::Text, terminal.colours_err())?;
+    let failed = |what: &str, error: io::Error| Failure::new(Exit::Failed, format!("cannot {what}: {error}"));
+    let head = read(io::stdin(), deadline()).map_err(|error| failed("read the request", error))?;
+    if !head.contains(&b'\n') && head.len() <= HEAD {
+        // Whoever connected has left without a word.
+        return Ok(());
+    }
+    let said = *terminal;
+    let tell = move |url: &str, code: u16| said.say(&line(&said, url, code));
+    let sources = Sources { told: Arc::new(tell), ..Sources::none() };
+    let runtime = runtime()?;
+    let answer = runtime.block_on(async {
+        let site = Site::new(settings(told), sources, &Tasks::new());
+        let site = site.map_err(|why| Failure::new(Exit::Config, why))?;
+        Ok(site.once(&head).await)
+    });
+    // Looks that hang are not waited for.
+    runtime.shutdown_background();
+    match write(io::stdout(), &answer?, deadline()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| failed("write the answer", error)),
+    }
+}
+
+fn deadline() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "there is no agent and no runtime here")]
+    let now = Instant::now();
+    now + PATIENCE
+}
+
+/// Reads a head: to its end, or the end of what comes. One that is too large is not read further.
+fn read(from: impl AsFd, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 1_024];
+    while !is_whole(&bytes) && bytes.len() <= HEAD {
+        wait(&from, PollFlags::IN, deadline)?;
+        let count = match rustix::io::read(&from, &mut piece) {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+            other => other?,
+        };
+        if count == 0 {
+            break;
+        }
+        bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+    }
+    Ok(bytes)
+}
+
+fn write(to: impl AsFd, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        wait(&to, PollFlags::OUT, deadline)?;
+        let piece = rest.get(..rest.len().min(PIECE)).unwrap_or_default();
+        match rustix::io::write(&to, piece) {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until something can be read or written, or has ended.
+fn wait(what: &impl AsFd, wanted: PollFlags, deadline: Instant) -> io::Result<()> {
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "there is no agent and no runtime here")]
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let seconds = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+        let left = Timespec { tv_sec: seconds, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(what, wanted)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) | Ok(0) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
