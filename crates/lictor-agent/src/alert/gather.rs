@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::inbox::DeskInbox;
 use super::keep::Kept;
-use super::relay::{AGAIN, FROM, TOLD, own};
+use super::relay::{AGAIN, FROM, TOLD, whole};
 use crate::clock::Clock;
 use crate::inbox::Gone;
 
@@ -111,14 +111,15 @@ async fn follow(kv: &Kv, desk: &DeskInbox) -> Result<(), Gone> {
         let complete = known.is_none();
         let mut sources: BTreeSet<Source> = reports.iter().map(|(source, _)| source.clone()).collect();
         sources.extend(gone.iter().map(|(source, _)| source.clone()));
-        sources.extend(complete.then(own));
+        if complete {
+            sources.extend(whole());
+        }
         for source in sources {
             let of_it = reports.iter().filter(|(from, _)| *from == source).map(|(_, report)| report.clone());
             let gone_of_it = gone.iter().filter(|(from, _)| *from == source).map(|(_, key)| key.clone());
             let keys = keys.remove(&source).unwrap_or_default();
             let input = Input::Reports {
-                // Only our own checks are all there.
-                complete: complete && source == own(),
+                complete: complete && whole().contains(&source),
                 reports: of_it.collect(),
                 gone: gone_of_it.collect(),
                 source,

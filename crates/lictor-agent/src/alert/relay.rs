@@ -238,11 +238,21 @@ impl Relay {
         if self.alone.tells() || self.stuck.is_none_or(|since| since.elapsed() < ALONE) {
             return;
         }
-        let reports = self.meant.values().map(|meant| meant.report.clone()).collect();
-        let reports = self.news(&own(), reports);
-        if reports.iter().any(|report| report.status != Status::Passing) {
-            self.alone_input(Input::Reports { source: own(), complete: true, reports, gone: Vec::new() })
-                .await;
+        let mut meant: BTreeMap<Source, Vec<Report>> =
+            whole().into_iter().map(|source| (source, Vec::new())).collect();
+        for one in self.meant.values() {
+            meant.entry(one.source.clone()).or_default().push(one.report.clone());
+        }
+        let mut news = Vec::new();
+        for (source, reports) in meant {
+            let reports = self.news(&source, reports);
+            news.push((source, reports));
+        }
+        if news.iter().flat_map(|(_, reports)| reports).all(|report| report.status == Status::Passing) {
+            return;
+        }
+        for (source, reports) in news {
+            self.alone_input(Input::Reports { source, complete: true, reports, gone: Vec::new() }).await;
         }
     }
 
@@ -310,7 +320,7 @@ impl Relay {
         if report.status == Status::Passing {
             // Until the records were seen there may be one that says otherwise.
             let known = self.seen.as_ref().is_none_or(|seen| seen.contains_key(&key));
-            if !known && !self.meant.contains_key(&key) {
+            if !known && !self.meant.contains_key(&key) && report.news.is_none() {
                 return;
             }
             let since = self.meant.get(&key).and_then(|meant| meant.well);
@@ -324,7 +334,8 @@ impl Relay {
         let Some(seen) = &mut self.seen else { return Ok(()) };
         let mut ops = beside;
         for (key, meant) in &self.meant {
-            let new = meant.well.is_some() && !seen.contains_key(key);
+            let quiet = meant.well.is_some() && meant.report.news.is_none();
+            let new = quiet && !seen.contains_key(key);
             if !new
                 && let Some(value) = encoded(&meant.source, &meant.report)
                 && seen.get(key) != Some(&value)
@@ -353,7 +364,8 @@ impl Relay {
 
     /// What is well for long needs no record.
     fn forget(&mut self) {
-        self.meant.retain(|_, meant| meant.well.is_none_or(|since| since.elapsed() < WELL));
+        let known = |meant: &Meant| meant.well.is_none_or(|since| since.elapsed() < WELL);
+        self.meant.retain(|_, meant| meant.report.news.is_some() || known(meant));
     }
 
     fn marker(&self) -> String {
@@ -437,6 +449,11 @@ pub(super) async fn forget(kv: &Kv, node: &str, now: Wall) -> Result<Result<Stri
 /// The checks of Lictor's own.
 pub(super) fn own() -> Source {
     Source::new("own")
+}
+
+/// The sources of which the records of all nodes are all there is.
+pub(super) fn whole() -> [Source; 2] {
+    [own(), Source::new("peers")]
 }
 
 #[cfg(test)]

@@ -46,12 +46,12 @@ pub(crate) struct Round {
     pub(crate) peers: Vec<Found>,
     /// So many were this node. Without any peers: 0 means that nobody was named at all.
     pub(crate) own: usize,
-    /// Under which id the others know this node.
-    pub(crate) own_id: Option<String>,
+    /// Under which ids the others know this node.
+    pub(crate) own_ids: Vec<String>,
 }
 
 /// Finds the peers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Finder {
     discovery: Discovery,
     own: Vec<IpAddr>,
@@ -143,7 +143,7 @@ impl Finder {
             let unknown = target.addresses.is_empty() && self.ours.contains(&id);
             if unknown || target.addresses.iter().any(is_mine) {
                 round.own += 1;
-                round.own_id.get_or_insert_with(|| id.clone());
+                round.own_ids.push(id.clone());
                 ours.insert(id);
             } else {
                 let Target { host, port, addresses } = target;

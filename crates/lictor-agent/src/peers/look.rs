@@ -37,7 +37,7 @@ pub(crate) struct Looked {
 }
 
 /// Looks at a peer, within the time limit of a look. Its addresses are tried in their order until one
-/// answers, each with an equal share of the time that is left.
+/// can be connected to, each with an equal share of the time that is left; that one has all of it.
 pub(crate) async fn look(found: &Found, peers: &Peers, world: &World) -> Looked {
     let begun = Instant::now();
     let deadline = begun + peers.timeout;
@@ -73,15 +73,16 @@ async fn ask(
     for (tried, address) in found.addresses.iter().enumerate() {
         let left = u32::try_from(found.addresses.len() - tried).unwrap_or(u32::MAX);
         // The first has had nothing taken from its time yet, and is told of by the time that was written.
-        let rest =
+        let limit =
             if tried == 0 { peers.timeout } else { deadline.saturating_duration_since(Instant::now()) };
-        let limit = rest / left;
         let wanted = Fetch {
             address: *address,
             host: &found.host,
             tls: peers.https.then_some(&peers.tls),
             request: &request,
             max_body: ANSWER,
+            // Who has a connection has all the time that is left: a probe may need most of it.
+            connect: limit / left,
             limit,
         };
         match fetch(wanted, world).await {

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use futures::{StreamExt as _, stream};
 use lictor_config::{Announce, Peers};
 use lictor_core::Now;
 use lictor_core::alert::Input;
-use lictor_core::peers::{Looked, Mesh, MeshView, Peer, Sight};
+use lictor_core::peers::{Looked, Mesh, MeshView, Peer, Seen, Sight};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
@@ -51,67 +53,104 @@ pub(super) struct Rounds {
     pub(super) found: BTreeMap<String, Found>,
     /// Why they are not found, once that was said.
     pub(super) lost: Option<String>,
+    /// Why nobody can be asked, once that was said.
+    pub(super) blind: Option<String>,
+    /// Everything is to be told anew.
+    pub(super) anew: Arc<AtomicBool>,
 }
 
 impl Rounds {
     /// Watches until the agent stops.
     pub(super) async fn run(mut self) {
-        let mut first = true;
+        let found = self.finder.find().await;
+        self.take(found);
         loop {
             let begun = Instant::now();
-            self.round(first).await;
-            if self.settle(first).await.is_err() {
+            if self.round().await.is_err() {
                 return;
             }
-            first = false;
             let jitter = 1.0 + JITTER * (2.0 * rand::random::<f64>() - 1.0);
             sleep_until(begun + self.peers.every.mul_f64(jitter)).await;
         }
     }
 
-    /// Finds out who they are and looks at those that are known, both at once: a name server that hangs
-    /// holds nobody up.
-    async fn round(&mut self, first: bool) {
-        if first {
-            let found = self.finder.find().await;
-            self.take(found);
-            let looks = self.looks().await;
-            return self.hear(looks);
-        }
-        let looks = self.looks();
-        let (found, looks) = tokio::join!(self.finder.find(), looks);
+    /// Looks at those that are known, and finds out meanwhile who they are: a name server that hangs holds no verdict up.
+    async fn round(&mut self) -> Result<(), Gone> {
+        let mut finder = self.finder.clone();
+        let (looks, find) = (self.looks(), async move {
+            let found = finder.find().await;
+            (finder, found)
+        });
+        let find = std::pin::pin!(find);
+        let (looks, find) = match select(Box::pin(looks), find).await {
+            Either::Left((looks, find)) => (looks, Either::Left(find)),
+            Either::Right((found, looks)) => (looks.await, Either::Right(found)),
+        };
         self.hear(looks);
-        self.take(found);
+        match find {
+            Either::Right((finder, found)) => {
+                self.finder = finder;
+                self.take(found);
+                self.settle().await
+            }
+            Either::Left(find) => {
+                let settled = self.settle().await;
+                let (finder, found) = find.await;
+                self.finder = finder;
+                self.take(found);
+                settled
+            }
+        }
     }
 
     /// The looks of a round.
-    fn looks(&self) -> impl Future<Output = Vec<(String, Option<Looked>, Now)>> + Send + use<> {
+    fn looks(&self) -> impl Future<Output = Vec<(String, Result<Looked, Looked>, Now)>> + Send + use<> {
         look_at(self.targets(), Arc::clone(&self.peers), Arc::clone(&self.world), self.clock.clone())
     }
 
     /// Where those are that this node is to look at.
     fn targets(&self) -> Vec<Found> {
-        let find = |peer: &Peer| self.found.get(&peer.id).cloned().or_else(|| placed(peer));
+        let known =
+            |peer: &Peer| self.found.get(&peer.id).filter(|found| !found.addresses.is_empty()).cloned();
+        let find = |peer: &Peer| known(peer).or_else(|| placed(peer));
         self.mesh.to_look_at().filter_map(find).collect()
     }
 
-    fn hear(&mut self, looks: Vec<(String, Option<Looked>, Now)>) {
+    /// Takes the looks of a round. What kept us from asking anybody is a fault of ours; what kept us from asking one of
+    /// several is the way to it.
+    fn hear(&mut self, looks: Vec<(String, Result<Looked, Looked>, Now)>) {
+        let blind = !looks.is_empty() && looks.iter().all(|(_, looked, _)| looked.is_err());
+        let why = looks.iter().find_map(|(_, looked, _)| match looked {
+            Err(Looked { seen: Seen::Silent { why }, .. }) if blind => Some(why.clone()),
+            Err(_) | Ok(_) => None,
+        });
+        if self.blind != why
+            && let Some(why) = &why
+        {
+            warn!(%why, "no peer can be asked");
+        }
+        self.blind.clone_from(&why);
+        self.mesh.cannot_ask(why);
+        if blind {
+            return;
+        }
+
         for (id, looked, at) in looks {
-            // What we could not ask for lack of something of ours says nothing of the peer.
-            if let Some(looked) = looked {
-                self.mesh.looked(&id, looked, at);
-            }
+            let (Ok(looked) | Err(looked)) = looked;
+            self.mesh.looked(&id, looked, at);
         }
     }
 
     fn take(&mut self, found: Result<Round, String>) {
         let now = self.clock.now();
         match found {
-            Ok(Round { peers, own_id, own: _ }) => {
+            Ok(Round { peers, own, own_ids: ids }) => {
+                debug_assert_eq!(own, ids.len());
+                self.mesh.is_us(&ids);
                 if self.lost.take().is_some() {
                     info!(peers = peers.len(), "peers are found again");
                 }
-                self.mesh.found(peers.iter().map(named).collect(), own_id, now);
+                self.mesh.found(peers.iter().map(named).collect(), ids.into_iter().next(), now);
                 self.found = peers.into_iter().map(|found| (found.id.clone(), found)).collect();
             }
             Err(why) => {
@@ -125,7 +164,8 @@ impl Rounds {
     }
 
     /// Judges, records and tells.
-    async fn settle(&mut self, all: bool) -> Result<(), Gone> {
+    async fn settle(&mut self) -> Result<(), Gone> {
+        let all = self.anew.swap(false, Ordering::AcqRel);
         let now = self.clock.now();
         let always = self.peers.announce == Announce::Always;
         let changes = self.mesh.judge(all || always, now);
@@ -151,7 +191,7 @@ async fn look_at(
     peers: Arc<Peers>,
     world: Arc<World>,
     clock: Clock,
-) -> Vec<(String, Option<Looked>, Now)> {
+) -> Vec<(String, Result<Looked, Looked>, Now)> {
     let spread = (peers.every / SPREAD).min(SPREAD_MOST);
     let looks = targets.into_iter().map(|found| {
         let (peers, world, clock) = (Arc::clone(&peers), Arc::clone(&world), clock.clone());
@@ -159,7 +199,8 @@ async fn look_at(
             sleep(spread.mul_f64(rand::random())).await;
             let super::look::Looked { seen, mesh, address, ours, .. } = look(&found, &peers, &world).await;
             let says = mesh.map(|mesh| (mesh.node, mesh.sees.into_iter().map(sight).collect()));
-            let looked = (!ours).then_some(Looked { seen, address, says });
+            let looked = Looked { seen, address, says };
+            let looked = if ours { Err(looked) } else { Ok(looked) };
             (found.id, looked, clock.now())
         }
     });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lictor_config::{Config, Peers};
@@ -50,6 +51,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Running {
+    applied: bool,
+    /// The rounds are to tell everything anew.
+    anew: Arc<AtomicBool>,
     peers: Option<Arc<Peers>>,
     notifiers: Vec<NotifierName>,
     tasks: Option<Tasks>,
@@ -75,9 +79,12 @@ impl Watching {
         let Shared { means, view, said, running } = &*self.0;
         let mut running = running.lock().await;
         let notifiers: Vec<_> = config.notifiers.keys().cloned().collect();
-        if running.peers == config.peers && running.notifiers == notifiers {
+        if running.applied && running.peers == config.peers && running.notifiers == notifiers {
+            // Those who are told may have changed.
+            running.anew.store(true, Ordering::Release);
             return;
         }
+        running.applied = true;
         if let Some(tasks) = running.tasks.take()
             && !tasks.drain(ENDS).await
         {
@@ -86,9 +93,11 @@ impl Watching {
         (running.peers, running.notifiers) = (config.peers.clone(), notifiers.clone());
         let Some(peers) = config.peers.clone() else {
             view.send_replace(Arc::new(nobody(&means.node)));
+            Keep::open(means.kv.clone()).await.0.put(Vec::new()).await;
             return self.withdraw();
         };
         let (keep, known) = Keep::open(means.kv.clone()).await;
+        running.anew = Arc::new(AtomicBool::new(true));
         let recorded = known.iter().map(|known| known.peer.id.clone()).collect();
         let tasks = Tasks::new();
         self.end_with_agent(&tasks);
@@ -105,6 +114,8 @@ impl Watching {
             said: said.clone(),
             found: BTreeMap::new(),
             lost: None,
+            blind: None,
+            anew: Arc::clone(&running.anew),
             peers,
         };
         let stop = tasks.stopping();

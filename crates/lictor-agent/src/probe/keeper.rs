@@ -1,15 +1,20 @@
 //! The probe of an agent over reloads: what is in force is what the last good configuration says.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_config::Probe;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{Mesh, Settings, Site, Sources, bind, check_users, serve};
 use crate::{Inbox, Tasks};
+
+/// How long its files may take to be read.
+const READ: Duration = Duration::from_secs(5);
 
 /// Keeps the probe of an agent as its configuration wants it.
 pub(crate) struct Keeper {
@@ -47,14 +52,7 @@ impl Keeper {
             }
             return Ok(());
         };
-        // Certificates are read here, where that holds up nobody.
-        let (settings, sources, tasks) = (Settings::from(&**probe), self.sources.clone(), self.tasks.clone());
-        let file = probe.auth_file.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            file.as_deref().map_or(Ok(()), check_users)?;
-            Site::new(settings, sources, &tasks)
-        });
-        let site = made.await.map_err(|lost| lost.to_string())??;
+        let site = self.site(probe, probe.auth_file.clone()).await?;
         let listener = match &self.running {
             Some(running) if running.probe.address == probe.address => Arc::clone(&running.listener),
             Some(_) | None => self.listen(probe).await?,
@@ -67,6 +65,20 @@ impl Keeper {
         info!(address = %probe.address, "the probe is ready");
         self.running = Some(Running { probe: Arc::clone(probe), listener, stop });
         Ok(())
+    }
+
+    /// What it answers from, once this file is one of users.
+    async fn site(&self, probe: &Probe, users: Option<PathBuf>) -> Result<Site, String> {
+        // Certificates are read here, where that holds up nobody.
+        let (settings, sources, tasks) = (Settings::from(probe), self.sources.clone(), self.tasks.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            users.as_deref().map_or(Ok(()), check_users)?;
+            Site::new(settings, sources, &tasks)
+        });
+        match timeout(READ, made).await {
+            Ok(made) => made.map_err(|lost| lost.to_string())?,
+            Err(_late) => Err("the files of the probe cannot be read in time".to_owned()),
+        }
     }
 
     /// A listener at another address. The one of before lets go of its own only if it is in the way.
@@ -86,18 +98,21 @@ impl Keeper {
         while weak.strong_count() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        bind(address).map(Arc::new).map_err(|error| {
-            let why = failed(error);
-            match self.go_back(&old) {
-                Ok(()) => why,
-                Err(worse) => format!("{why}; there is no probe now: {worse}"),
+        match bind(address) {
+            Ok(listener) => Ok(Arc::new(listener)),
+            Err(error) => {
+                let why = failed(error);
+                Err(match self.go_back(&old).await {
+                    Ok(()) => why,
+                    Err(worse) => format!("{why}; there is no probe now: {worse}"),
+                })
             }
-        })
+        }
     }
 
     /// Shows again what was shown before.
-    fn go_back(&mut self, old: &Arc<Probe>) -> Result<(), String> {
-        let site = Site::new(Settings::from(&**old), self.sources.clone(), &self.tasks)?;
+    async fn go_back(&mut self, old: &Arc<Probe>) -> Result<(), String> {
+        let site = self.site(old, None).await?;
         let listener = bind(old.address).map(Arc::new).map_err(|error| error.to_string())?;
         let stop = self.tasks.stopping().child_token();
         serve(Arc::clone(&listener), site, &stop, &self.tasks);
@@ -151,6 +166,46 @@ mod tests {
             assert!(tokio::time::Instant::now() < deadline, "it is still shown");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_reload_lets_in_who_is_about_to_ask() {
+        let mut keeper = keeper();
+        let address = free();
+        let text = address.to_string();
+        keeper.apply(Some(&probe(&text, ""))).await.unwrap();
+        let mut begun = TcpStream::connect(address).await.unwrap();
+        begun.write_all(b"GET /di").await.unwrap();
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        // One more is answered only when these are accepted.
+        ask(address, "/disk").await.unwrap();
+        keeper.apply(Some(&probe(&text, "urls = [\"http://127.0.0.1:1/\"]"))).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        begun.write_all(b"sk HTTP/1.1\r\n\r\n").await.unwrap();
+        silent.write_all(b"GET /disk HTTP/1.1\r\n\r\n").await.unwrap();
+        for mut stream in [begun, silent] {
+            let mut text = String::new();
+            let read = stream.read_to_string(&mut text);
+            tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
+            assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("Connection: close"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_cannot_be_read_hold_up_no_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut keeper = keeper();
+        let address = free();
+        keeper.apply(Some(&probe(&address.to_string(), ""))).await.unwrap();
+        // Nobody writes to it.
+        let lines = format!("cert_file = {pipe:?}\nkey_file = {pipe:?}");
+        let why = keeper.apply(Some(&probe(&address.to_string(), &lines))).await.unwrap_err();
+        assert!(why.ends_with("cannot be read in time"), "{why}");
+        assert!(ask(address, "/disk").await.unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+        // The thread that reads it is let go.
+        drop(std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
     }
 
     #[tokio::test]

@@ -22,10 +22,6 @@ use crate::{Clock, OnEnd, Tasks};
 /// Looks at once. More wait, within the patience of who asks.
 const AT_ONCE: usize = 256;
 
-/// How long an answer waits for looks at most: peers wait 5 s, so it is with them before they give
-/// up, however many URLs hang.
-const PATIENCE: Duration = Duration::from_secs(4);
-
 /// What is read of the body of an answer, bytes.
 const BODY: usize = 1 << 20;
 
@@ -41,8 +37,11 @@ impl Target {
     pub fn written(text: &str) -> Self {
         let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&whole).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let secret = url.as_ref().filter(|url| url.password().is_some());
-        let shown = secret.map_or_else(|| text.to_owned(), without_password);
+        let shown = match &url {
+            Some(url) if url.password().is_some() => without_password(url),
+            Some(_) => text.to_owned(),
+            None => without_what_may_be_one(text),
+        };
         Self { shown, url }
     }
 }
@@ -59,6 +58,18 @@ fn without_password(url: &Url) -> String {
     // It cannot fail for a URL with a host.
     shown.set_password(None).ok();
     shown.to_string()
+}
+
+/// What everybody may see of what cannot be used as a URL: from the first colon after the scheme to the
+/// last `@` it may be a password, whatever stands there.
+fn without_what_may_be_one(text: &str) -> String {
+    let Some((before, place)) = text.rsplit_once('@') else { return text.to_owned() };
+    let (scheme, login) = match before.split_once("://") {
+        Some((scheme, login)) if !scheme.contains(':') => (format!("{scheme}://"), login),
+        Some(_) | None => (String::new(), before),
+    };
+    let user = login.split_once(':').map_or(login, |(user, _password)| user);
+    format!("{scheme}{user}@{place}")
 }
 
 /// When URLs are looked at.
@@ -133,10 +144,9 @@ impl Looks {
         }
     }
 
-    /// How each URL stands, in order; within [`PATIENCE`].
-    pub(super) async fn entries(&self) -> Vec<Entry> {
+    /// How each URL stands, in order, by `deadline`.
+    pub(super) async fn entries(&self, deadline: Instant) -> Vec<Entry> {
         let asked = Instant::now();
-        let deadline = asked + PATIENCE;
         let fresh = |state: &State| state.last.is_some_and(|last| last.ended + self.good_for() >= asked);
         // Known from the start as somebody who waits: looks are not given up for a stop then.
         let waits: Vec<_> = self.slots.iter().map(|slot| slot.state.subscribe()).collect();

@@ -24,7 +24,7 @@ use std::time::Duration;
 use lictor_config::{Probe, ProbeTls};
 use lictor_core::{CheckName, Status};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
@@ -43,6 +43,10 @@ use request::{Asked, Page, Request};
 use tls::Certificate;
 use users::{Users, Verdict};
 use volumes::Volumes;
+
+/// How long an answer may take in all: peers wait 5 s, so it is with them before they give up, however
+/// much hangs.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long the engine may take to say how the checks stand.
 const VIEW: Duration = Duration::from_secs(2);
@@ -143,7 +147,7 @@ impl Site {
         let Settings { targets, looking, timeout, volumes, checks, auth_file, tls, manner } = settings;
         let Sources { inbox, mesh, told } = sources;
         Ok(Self {
-            certificate: tls.map(Certificate::new).transpose()?,
+            certificate: tls.map(|files| Certificate::new(files, tasks.clone())).transpose()?,
             looks: Looks::new(targets, looking, timeout, told, tasks.clone()),
             volumes: Volumes::new(volumes, tasks.clone()),
             users: auth_file.map(Users::new),
@@ -164,8 +168,9 @@ impl Site {
         answer.bytes(bodiless, true)
     }
 
-    /// The answer, and whether it goes without its body.
+    /// The answer, within [`PATIENCE`], and whether it goes without its body.
     async fn answer(&self, request: &Request) -> (Answer, bool) {
+        let deadline = Instant::now() + PATIENCE;
         let asked = match self.manner {
             Manner::Usual => request.asked(),
             Manner::Literal => request.asked_literally(),
@@ -183,40 +188,43 @@ impl Site {
             (Verdict::Unknown, _) => Answer::Unavailable,
             (Verdict::Welcome | Verdict::Refused, Asked::Junk) => Answer::Junk,
             (Verdict::Refused, _) => Answer::Unauthorized,
-            (Verdict::Welcome, Asked::Page { page, .. }) => Answer::Page(self.page(page, request).await),
+            (Verdict::Welcome, Asked::Page { page, .. }) => {
+                Answer::Page(self.page(page, request, deadline).await)
+            }
             (Verdict::Welcome, Asked::Nothing { .. }) => Answer::NotFound,
             (Verdict::Welcome, Asked::WrongMethod) => Answer::WrongMethod,
         };
         (answer, bodiless)
     }
 
-    async fn page(&self, page: Page, request: &Request) -> String {
+    async fn page(&self, page: Page, request: &Request, deadline: Instant) -> String {
         match page {
             Page::Status => {
                 let mesh = if request.wants_mesh { (self.mesh)() } else { None };
-                answer::status(&self.entries().await, mesh.as_ref())
+                answer::status(&self.entries(deadline).await, mesh.as_ref())
             }
-            Page::Disk => answer::disk(&self.volumes.look().await),
+            Page::Disk => answer::disk(&self.volumes.look(deadline).await),
             Page::All => {
-                let (entries, volumes) = tokio::join!(self.entries(), self.volumes.look());
+                let (entries, volumes) = tokio::join!(self.entries(deadline), self.volumes.look(deadline));
                 answer::all(&answer::status(&entries, None), &answer::disk(&volumes))
             }
         }
     }
 
     /// The URLs, then the checks.
-    async fn entries(&self) -> Vec<Entry> {
-        let (mut entries, checks) = tokio::join!(self.looks.entries(), self.checks());
+    async fn entries(&self, deadline: Instant) -> Vec<Entry> {
+        let (mut entries, checks) = tokio::join!(self.looks.entries(deadline), self.checks(deadline));
         entries.extend(checks);
         entries
     }
 
-    async fn checks(&self) -> Vec<Entry> {
+    async fn checks(&self, deadline: Instant) -> Vec<Entry> {
         if self.checks.is_empty() {
             return Vec::new();
         }
+        let deadline = deadline.min(Instant::now() + VIEW);
         let view = match &self.inbox {
-            Some(inbox) => timeout(VIEW, inbox.view()).await.ok().and_then(Result::ok),
+            Some(inbox) => timeout_at(deadline, inbox.view()).await.ok().and_then(Result::ok),
             None => None,
         };
         let entry = |name: &CheckName| {

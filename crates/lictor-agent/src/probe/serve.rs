@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -23,7 +23,7 @@ use crate::{OnEnd, Tasks};
 /// Open connections. A new one takes the place of one that waits for a request.
 const CONNECTIONS: usize = 512;
 
-/// Time for TLS and for the head of a request.
+/// Time for TLS and the head of the first request together, and for the head of each later one.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a kept connection may say nothing: longer than peers take from one look to the next.
@@ -56,7 +56,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts connections until `stop`; those that are answered then are answered to their end.
+/// Accepts connections until `stop`. Those that are answered then are answered to their end, and so is
+/// the first request of each, unless everything stops: nobody is cut off by a reload.
 pub(super) async fn accept(
     listener: Arc<TcpListener>,
     site: Arc<Site>,
@@ -66,6 +67,8 @@ pub(super) async fn accept(
     let seats = Seats::new(CONNECTIONS);
     loop {
         let accepted = tokio::select! {
+            // First: who comes after it is left to whoever listens next.
+            biased;
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
@@ -88,28 +91,40 @@ pub(super) async fn accept(
             }
         };
         let Some(seat) = seats.sit() else { continue };
-        let (site, stop) = (Arc::clone(&site), stop.clone());
+        let site = Arc::clone(&site);
+        let ends = Ends { stop: stop.clone(), all: tasks.stopping() };
         tasks.spawn_draining("probe connection", OnEnd::Fine, async move {
             tokio::select! {
                 () = seat.evicted() => debug!("a connection made place for another one"),
-                () = serve(stream, &site, &seat, &stop) => {}
+                () = serve(stream, &site, &seat, &ends) => {}
             }
         });
     }
 }
 
-async fn serve(stream: TcpStream, site: &Site, seat: &Seat, stop: &CancellationToken) {
+/// What ends a connection that waits.
+struct Ends {
+    /// For a later request.
+    stop: CancellationToken,
+    /// For the first one.
+    all: CancellationToken,
+}
+
+async fn serve(stream: TcpStream, site: &Site, seat: &Seat, ends: &Ends) {
+    let deadline = Instant::now() + HEAD_PATIENCE;
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot switch off Nagle's algorithm");
     }
-    let Some(certificate) = &site.certificate else { return converse(stream, site, seat, stop).await };
-    let acceptor = certificate.acceptor().await;
+    let Some(certificate) = &site.certificate else {
+        return converse(stream, site, seat, ends, deadline).await;
+    };
+    let handshake = async { certificate.acceptor().await.accept(stream).await };
     let secured = tokio::select! {
-        () = stop.cancelled() => return,
-        secured = timeout(HEAD_PATIENCE, acceptor.accept(stream)) => secured,
+        () = ends.all.cancelled() => return,
+        secured = timeout_at(deadline, handshake) => secured,
     };
     match secured {
-        Ok(Ok(stream)) => converse(stream, site, seat, stop).await,
+        Ok(Ok(stream)) => converse(stream, site, seat, ends, deadline).await,
         Ok(Err(error)) => debug!(%error, "a TLS handshake with the probe failed"),
         Err(_late) => debug!("a TLS handshake with the probe took too long"),
     }
@@ -123,25 +138,25 @@ enum Came {
     Over,
 }
 
-/// Answers one request after the other.
-async fn converse<S>(mut stream: S, site: &Site, seat: &Seat, stop: &CancellationToken)
+/// Answers one request after the other; the head of the first one must be there by `deadline`.
+async fn converse<S>(mut stream: S, site: &Site, seat: &Seat, ends: &Ends, deadline: Instant)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = Vec::new();
-    let mut patience = HEAD_PATIENCE;
+    let (mut first, mut ending) = (Some(deadline), &ends.all);
     loop {
         let came = tokio::select! {
             biased;
-            came = head(&mut stream, &mut bytes, patience, site.manner.is_literal()) => came,
-            () = stop.cancelled() => return,
+            came = head(&mut stream, &mut bytes, first, site.manner.is_literal()) => came,
+            () = ending.cancelled() => return,
         };
         if !seat.work() {
             return;
         }
         let (answer, stays) = match came {
             Came::Head(request) => {
-                let stays = request.stays() && !site.manner.is_literal() && !stop.is_cancelled();
+                let stays = request.stays() && !site.manner.is_literal() && !ends.stop.is_cancelled();
                 let (answer, bodiless) = site.answer(&request).await;
                 let stays = stays && !matches!(answer, Answer::Junk);
                 (answer.bytes(bodiless, !stays), stays)
@@ -162,7 +177,7 @@ where
             drop(timeout(FAREWELL.0, part(stream)).await);
             return;
         }
-        patience = KEPT;
+        (first, ending) = (None, &ends.stop);
     }
 }
 
@@ -173,11 +188,12 @@ async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()
     Ok(())
 }
 
-/// Reads the next head; its first byte must come within `first`, the rest within the usual time.
+/// Reads the next head by `deadline`; without one its first byte must come while the connection is
+/// kept, the rest within the usual time.
 async fn head<S: AsyncRead + Unpin>(
     stream: &mut S,
     bytes: &mut Vec<u8>,
-    first: Duration,
+    deadline: Option<Instant>,
     bare: bool,
 ) -> Came {
     // Empty lines between requests mean nothing.
@@ -187,7 +203,8 @@ async fn head<S: AsyncRead + Unpin>(
     };
     skip(bytes);
     if bytes.is_empty() {
-        match timeout(first, more(stream, bytes)).await {
+        let first = deadline.unwrap_or_else(|| Instant::now() + KEPT);
+        match timeout_at(first, more(stream, bytes)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) | Err(_) => return Came::Over,
         }
@@ -214,7 +231,8 @@ async fn head<S: AsyncRead + Unpin>(
             }
         }
     };
-    timeout(HEAD_PATIENCE, rest).await.unwrap_or(Came::Over)
+    let whole = deadline.unwrap_or_else(|| Instant::now() + HEAD_PATIENCE);
+    timeout_at(whole, rest).await.unwrap_or(Came::Over)
 }
 
 /// Reads once; `false` when there is no more.

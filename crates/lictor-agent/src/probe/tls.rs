@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lictor_config::ProbeTls;
@@ -11,26 +11,37 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-use crate::remote::aside;
+use crate::Tasks;
 
 /// How often it is looked whether the files have changed.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long a connection waits for that.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Takes in connections; a certificate that was renewed is taken up.
 pub(super) struct Certificate {
     files: ProbeTls,
-    present: Mutex<Present>,
+    config: std::sync::Mutex<Arc<ServerConfig>>,
+    look: Mutex<Look>,
+    tasks: Tasks,
 }
 
-struct Present {
-    config: Arc<ServerConfig>,
+/// How the files were looked at last.
+struct Look {
     stamps: Stamps,
-    looked: Instant,
+    began: Instant,
+    /// The look that has not ended. Files may hang for ever: no other one is begun meanwhile.
+    pending: Option<oneshot::Receiver<Looked>>,
 }
+
+/// What a look finds: nothing if the files are as they were.
+type Looked = Result<Option<(Arc<ServerConfig>, Stamps)>, String>;
 
 /// What the files looked like when they were read.
 type Stamps = Vec<Option<(SystemTime, u64)>>;
@@ -40,36 +51,49 @@ impl Certificate {
     ///
     /// # Errors
     /// In words, what cannot be used.
-    pub(super) fn new(files: ProbeTls) -> Result<Self, String> {
+    pub(super) fn new(files: ProbeTls, tasks: Tasks) -> Result<Self, String> {
         let (config, stamps) = read(&files)?;
-        Ok(Self { files, present: Mutex::new(Present { config, stamps, looked: Instant::now() }) })
+        let look = Look { stamps, began: Instant::now(), pending: None };
+        Ok(Self { files, config: std::sync::Mutex::new(config), look: Mutex::new(look), tasks })
     }
 
-    /// What takes in the next connection.
+    /// What takes in the next connection; at once, or soon when it is time to look at the files.
     pub(super) async fn acceptor(&self) -> TlsAcceptor {
-        let before = {
-            let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = present.looked.elapsed() >= LOOK;
-            if due {
-                present.looked = Instant::now();
-            }
-            due.then(|| present.stamps.clone())
-        };
-        if let Some(before) = before {
-            let files = self.files.clone();
-            let work = move || if stamps(&files) == before { Ok(None) } else { read(&files).map(Some) };
-            match aside(work).await {
+        // While somebody waits for a look, the others take what there is.
+        if let Ok(mut look) = self.look.try_lock() {
+            match self.looked(&mut look).await {
                 Ok(None) => {}
                 Ok(Some((config, stamps))) => {
                     info!(file = %self.files.cert_file.display(), "the certificate of the probe is read again");
-                    let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-                    (present.config, present.stamps) = (config, stamps);
+                    look.stamps = stamps;
+                    *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
                 }
                 Err(why) => warn!("the certificate of the probe stays the one of before: {why}"),
             }
         }
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        TlsAcceptor::from(Arc::clone(&present.config))
+        TlsAcceptor::from(Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// What a look has found that is due, or was begun earlier and has ended now.
+    async fn looked(&self, look: &mut Look) -> Looked {
+        let begins = look.pending.is_none() && look.began.elapsed() >= LOOK;
+        if begins {
+            look.began = Instant::now();
+            let (files, before) = (self.files.clone(), look.stamps.clone());
+            let work = move || if stamps(&files) == before { Ok(None) } else { read(&files).map(Some) };
+            let pending = self.tasks.on_thread("tls files", work);
+            look.pending = Some(pending.map_err(|error| format!("the system gives no thread: {error}"))?);
+        }
+        let Some(pending) = &mut look.pending else { return Ok(None) };
+        let patience = if begins { PATIENCE } else { Duration::ZERO };
+        match timeout(patience, pending).await {
+            Ok(ended) => {
+                look.pending = None;
+                ended.unwrap_or_else(|_lost| Err("reading it was given up".to_owned()))
+            }
+            Err(_late) if begins => Err("its files have not been read yet".to_owned()),
+            Err(_late) => Ok(None),
+        }
     }
 }
 
@@ -128,4 +152,59 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::process::Command;
+
+    use super::*;
+
+    fn issue(files: &ProbeTls) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        fs::write(&files.cert_file, params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(&files.key_file, key.serialize_pem()).unwrap();
+    }
+
+    /// As if nobody had looked for long.
+    async fn due(certificate: &Certificate) {
+        certificate.look.lock().await.began -= LOOK;
+    }
+
+    async fn config(certificate: &Certificate) -> Arc<ServerConfig> {
+        Arc::clone(certificate.acceptor().await.config())
+    }
+
+    #[tokio::test]
+    async fn files_that_hang_are_read_once_and_hold_up_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let files = ProbeTls { cert_file: path("cert"), key_file: path("key"), client_ca_file: None };
+        issue(&files);
+        let certificate = Certificate::new(files.clone(), Tasks::new()).unwrap();
+        let before = config(&certificate).await;
+        // A pipe that nobody writes to is read like a file of a server that is gone.
+        fs::remove_file(&files.key_file).unwrap();
+        assert!(Command::new("mkfifo").arg(&files.key_file).status().unwrap().success());
+        due(&certificate).await;
+        let begun = Instant::now();
+        assert!(Arc::ptr_eq(&before, &config(&certificate).await));
+        assert!((PATIENCE..PATIENCE * 4).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        fs::rename(&files.key_file, path("pipe")).unwrap();
+        issue(&files);
+        due(&certificate).await;
+        let begun = Instant::now();
+        assert!(Arc::ptr_eq(&before, &config(&certificate).await), "another look was begun");
+        assert!(begun.elapsed() < PATIENCE / 2, "it was waited for again: {:?}", begun.elapsed());
+        // The pipe ends; what is in force now is taken up by the look after that.
+        drop(OpenOptions::new().read(true).write(true).open(path("pipe")).unwrap());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Arc::ptr_eq(&before, &config(&certificate).await) {
+            assert!(Instant::now() < deadline, "the certificate is not taken up");
+            due(&certificate).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

@@ -12,13 +12,13 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
 /// The largest file that is read, bytes.
 const FILE: u64 = 1 << 20;
 
-/// How long reading it may take.
+/// How long reading it may take, with waiting for others who do.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Those who may ask. The file is looked at for each request and read again when it changed.
@@ -63,8 +63,9 @@ impl Users {
 
     /// Whether somebody who shows this as `Authorization: Basic …` may ask.
     pub(super) async fn verdict(&self, shown: Option<&str>) -> Verdict {
-        let Ok(mut known) = timeout(PATIENCE, self.known.lock()).await else { return Verdict::Unknown };
-        match self.current(&mut known).await {
+        let deadline = Instant::now() + PATIENCE;
+        let Ok(mut known) = timeout_at(deadline, self.known.lock()).await else { return Verdict::Unknown };
+        match self.current(&mut known, deadline).await {
             Ok(read) => {
                 if std::mem::take(&mut known.told) {
                     info!(file = %self.path.display(), "the passwords of the probe can be read again");
@@ -80,7 +81,7 @@ impl Users {
         }
     }
 
-    async fn current(&self, known: &mut Known) -> Result<Read, String> {
+    async fn current(&self, known: &mut Known, deadline: Instant) -> Result<Read, String> {
         let mut reading = match known.pending.take() {
             Some(pending) => pending,
             None => {
@@ -88,7 +89,7 @@ impl Users {
                 tokio::task::spawn_blocking(move || renewed(&path, before))
             }
         };
-        match timeout(PATIENCE, &mut reading).await {
+        match timeout_at(deadline, &mut reading).await {
             Ok(Ok(read)) => {
                 let read = read?;
                 known.file = Some(read.clone());
@@ -210,6 +211,19 @@ mod tests {
         assert_eq!(verdict(&users, "ann:3").await, Verdict::Unknown);
         fs::write(&path, "ann:4\n").unwrap();
         assert_eq!(verdict(&users, "ann:4").await, Verdict::Welcome);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_others_and_reading_have_one_limit() {
+        let users = Users::new("/nonexistent".into());
+        let hangs = || futures::future::pending::<Result<Read, String>>();
+        #[expect(clippy::disallowed_methods, reason = "there are no tasks here")]
+        let pending = tokio::spawn(hangs());
+        users.known.lock().await.pending = Some(pending);
+        let begun = Instant::now();
+        let verdicts = futures::future::join_all((0..9).map(|_| users.verdict(None))).await;
+        assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Unknown), "{verdicts:?}");
+        assert!(begun.elapsed() < PATIENCE * 3 / 2, "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -25,7 +25,7 @@ const ONE: Duration = Duration::from_millis(500);
 /// How long all of them may take; what was not asked by then is said to be late.
 const ALL: Duration = Duration::from_secs(3);
 
-/// Threads that may be stuck.
+/// Threads that may be stuck at file systems of other machines. Those of this one are always asked.
 const STUCK: usize = 16;
 
 /// The file systems of a probe.
@@ -48,6 +48,14 @@ impl Stuck {
     }
 }
 
+/// A path to ask about.
+#[derive(Clone, Debug)]
+struct Place {
+    path: PathBuf,
+    /// Whether it lies on another machine.
+    remote: bool,
+}
+
 /// What asking about a path brings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
@@ -65,51 +73,80 @@ impl Volumes {
         Self { paths, last: Turn::default(), stuck: Stuck::default(), tasks }
     }
 
-    /// All of them, in order; what was found since somebody began to ask is not looked for again.
-    pub(super) async fn look(&self) -> Arc<Vec<Volume>> {
+    /// All of them, in order, by `deadline`; what was found since somebody began to ask is not looked
+    /// for again.
+    pub(super) async fn look(&self, deadline: Instant) -> Arc<Vec<Volume>> {
         let asked = Instant::now();
-        let mut last = self.last.lock().await;
+        let Ok(mut last) = timeout_at(deadline, self.last.lock()).await else {
+            let why = "it was not asked in time".to_owned();
+            return Arc::new(vec![Volume::unreadable("/".to_owned(), why)]);
+        };
         if let Some((_, found)) = last.as_ref().filter(|(ended, _)| *ended >= asked) {
             return Arc::clone(found);
         }
-        let found = Arc::new(self.find(Arc::new(question)).await);
+        let found = match Table::read() {
+            Ok(table) => self.find(table, Arc::new(question), deadline).await,
+            Err(error) => {
+                let why = format!("the table of mounts cannot be read: {error}");
+                vec![Volume::unreadable("/".to_owned(), why)]
+            }
+        };
+        let found = Arc::new(found);
         *last = Some((Instant::now(), Arc::clone(&found)));
         found
     }
 
-    async fn find(&self, question: Question) -> Vec<Volume> {
-        let table = match Table::read() {
-            Ok(table) => Arc::new(table),
-            Err(error) => {
-                let why = format!("the table of mounts cannot be read: {error}");
-                return vec![Volume::unreadable("/".to_owned(), why)];
-            }
-        };
+    async fn find(&self, table: Table, question: Question, deadline: Instant) -> Vec<Volume> {
+        let deadline = deadline.min(Instant::now() + ALL);
+        let table = Arc::new(table);
         match &self.paths {
             Some(paths) => {
-                let asked = self.ask(paths.clone(), table, question).await;
+                let place = |path: &PathBuf| Place { path: path.clone(), remote: table.is_remote(path) };
+                let places = paths.iter().map(place).collect();
+                let asked = self.ask(places, &table, &question, deadline).await;
                 paths.iter().zip(asked).map(|(path, asked)| named(path, asked)).collect()
             }
             None => {
                 let mounts: Vec<Mount> = table.listed().cloned().collect();
-                let paths = mounts.iter().map(|mount| mount.point.clone()).collect();
-                let asked = self.ask(paths, table, question).await;
+                let place = |mount: &Mount| Place { path: mount.point.clone(), remote: mount.remote };
+                let places = mounts.iter().map(place).collect();
+                let asked = self.ask(places, &table, &question, deadline).await;
                 listed(mounts.into_iter().zip(asked))
             }
         }
     }
 
-    /// Asks about each path, in order; those that hang are told so.
-    async fn ask(&self, paths: Vec<PathBuf>, table: Arc<Table>, question: Question) -> Vec<Asked> {
-        let deadline = Instant::now() + ALL;
-        let mut answers: Vec<Option<Asked>> = vec![None; paths.len()];
+    /// Asks about each place; the answers are in their order. Those on this machine are asked first, so
+    /// that no other machine keeps them waiting.
+    async fn ask(
+        &self,
+        places: Vec<Place>,
+        table: &Arc<Table>,
+        question: &Question,
+        deadline: Instant,
+    ) -> Vec<Asked> {
+        let mut turns: Vec<(usize, Place)> = places.into_iter().enumerate().collect();
+        turns.sort_by_key(|(_, place)| place.remote);
+        let (order, places): (Vec<usize>, Vec<Place>) = turns.into_iter().unzip();
+        let asked = self.ask_in_turn(&places, table, question, deadline).await;
+        let mut asked: Vec<(usize, Asked)> = order.into_iter().zip(asked).collect();
+        asked.sort_by_key(|(at, _)| *at);
+        asked.into_iter().map(|(_, asked)| asked).collect()
+    }
+
+    /// Asks about one after the other; those that hang are told so.
+    async fn ask_in_turn(
+        &self,
+        places: &[Place],
+        table: &Arc<Table>,
+        question: &Question,
+        deadline: Instant,
+    ) -> Vec<Asked> {
+        let mut answers: Vec<Option<Asked>> = vec![None; places.len()];
         let mut next = 0;
-        while next < paths.len() && Instant::now() < deadline {
-            if self.stuck.lock().len() >= STUCK {
-                break;
-            }
-            let rest: Vec<PathBuf> = paths.get(next..).unwrap_or_default().to_vec();
-            let mut coming = match self.walk(rest, Arc::clone(&table), Arc::clone(&question)) {
+        while next < places.len() && Instant::now() < deadline {
+            let rest: Vec<Place> = places.get(next..).unwrap_or_default().to_vec();
+            let mut coming = match self.walk(rest, Arc::clone(table), Arc::clone(question)) {
                 Ok(coming) => coming,
                 Err(error) => {
                     let why = format!("the system gives no thread: {error}");
@@ -125,38 +162,40 @@ impl Volumes {
                         }
                         next += 1;
                     }
-                    Ok(None) => return self.explained(&paths, answers),
+                    Ok(None) => return self.explained(places, answers),
                     Err(_late) => break,
                 }
             }
             // The thread stays behind where it is; the mark goes when it comes back.
             next += 1;
         }
-        self.explained(&paths, answers)
+        self.explained(places, answers)
     }
 
-    /// Starts a thread that asks about these paths, one after the other.
+    /// Starts a thread that asks about these, one after the other.
     fn walk(
         &self,
-        paths: Vec<PathBuf>,
+        places: Vec<Place>,
         table: Arc<Table>,
         question: Question,
     ) -> io::Result<mpsc::Receiver<Asked>> {
-        let (answers, coming) = mpsc::channel(paths.len().max(1));
+        let (answers, coming) = mpsc::channel(places.len().max(1));
         let stuck = self.stuck.clone();
         let work = move || {
-            for path in paths {
-                let silent = {
+            for Place { path, remote } in places {
+                let passed_over = {
                     let mut stuck = stuck.lock();
                     // One that only just began belongs to somebody who has left.
                     let since = stuck.get(&path).copied().filter(|since| since.elapsed() >= ONE);
-                    if since.is_none() {
+                    let full = remote && stuck.len() >= STUCK;
+                    let why = since.map(hangs).or_else(|| full.then(unasked));
+                    if why.is_none() {
                         stuck.insert(path.clone(), Instant::now());
                     }
-                    since
+                    why
                 };
-                let asked = match silent {
-                    Some(since) => hangs(since),
+                let asked = match passed_over {
+                    Some(why) => why,
                     None => {
                         let asked = question(&path, &table);
                         stuck.lock().remove(&path);
@@ -173,18 +212,22 @@ impl Volumes {
         Ok(coming)
     }
 
-    fn explained(&self, paths: &[PathBuf], answers: Vec<Option<Asked>>) -> Vec<Asked> {
+    fn explained(&self, places: &[Place], answers: Vec<Option<Asked>>) -> Vec<Asked> {
         let stuck = self.stuck.lock();
-        let late = |path: &PathBuf| match stuck.get(path) {
+        let late = |place: &Place| match stuck.get(&place.path) {
             Some(since) => hangs(*since),
-            None => failed("it was not asked, since others hang"),
+            None => unasked(),
         };
-        paths.iter().zip(answers).map(|(path, asked)| asked.unwrap_or_else(|| late(path))).collect()
+        places.iter().zip(answers).map(|(place, asked)| asked.unwrap_or_else(|| late(place))).collect()
     }
 }
 
 fn failed(why: &str) -> Asked {
     Asked::Failed { why: why.to_owned(), hidden: false }
+}
+
+fn unasked() -> Asked {
+    failed("it was not asked, since others hang")
 }
 
 fn hangs(since: Instant) -> Asked {

@@ -22,7 +22,7 @@ pub fn configuration(watcher: &Watcher, state_dir: &str) -> String {
         out.set("chat_id", &quoted(&watcher.tg_chat_id));
         out.set("url", &quoted(&watcher.tg_api_url));
         out.set("batch", &quoted("alert"));
-        out.set("timeout", &quoted(&format!("{}ms", watcher.timeout.as_millis().max(1))));
+        out.set("timeout", &quoted(&format!("{}ms", watcher.timeout.as_millis().clamp(100, 600_000))));
     });
     out.block("route \"peers\"", |out| {
         out.set("source", &quoted("peers"));

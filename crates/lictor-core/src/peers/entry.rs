@@ -70,6 +70,16 @@ impl Entry {
             && self.seen.as_ref().is_some_and(|(seen, _)| seen.is_there())
     }
 
+    /// Whether it counts as down and does not report.
+    pub(super) fn is_lost(&self) -> bool {
+        self.stood.is_some_and(|(status, _)| status != Status::Passing) && !self.is_there()
+    }
+
+    /// Whether it counts as down and does not answer at all.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_lost() && !matches!(self.seen, Some((Seen::Refused { .. } | Seen::Junk { .. }, _)))
+    }
+
     /// Whether the last looks differ from how it stands.
     pub(super) fn is_turning(&self) -> bool {
         self.streak > 0

@@ -99,6 +99,8 @@ pub struct Mesh {
     pub(super) lost: Option<(String, Now)>,
     pub(super) failures: u32,
     pub(super) cut_off: Option<Now>,
+    /// Why this node cannot ask anybody, and for how many rounds.
+    pub(super) blind: Option<(String, u32)>,
     /// Peers that are no more, of which somebody may have been told.
     gone: Vec<Peer>,
     finding: Option<Verdict>,
@@ -125,6 +127,7 @@ impl Mesh {
             lost: None,
             failures: 0,
             cut_off: None,
+            blind: None,
             gone: Vec::new(),
             finding: None,
             alone: None,
@@ -148,7 +151,12 @@ impl Mesh {
         }
         for peer in peers {
             let entry = self.entries.entry(peer.id.clone()).or_insert_with(|| Entry::new(peer.clone()));
+            // Where it was is the best guess while nobody can say where it is.
+            let addresses = std::mem::take(&mut entry.peer.addresses);
             (entry.peer, entry.missing, entry.vanished) = (peer, 0, None);
+            if entry.peer.addresses.is_empty() {
+                entry.peer.addresses = addresses;
+            }
         }
         let (tells, gone) = (self.plan.vanished, &mut self.gone);
         self.entries.retain(|_, entry| {
@@ -212,18 +220,34 @@ impl Mesh {
         }
     }
 
+    /// Something of this node's own kept it from asking anybody in this round, or no longer does.
+    pub fn cannot_ask(&mut self, why: Option<String>) {
+        let rounds = self.blind.take().map_or(0, |(_, rounds)| rounds);
+        self.blind = why.map(|why| (why, rounds.saturating_add(1)));
+    }
+
+    /// These ids are this node's: what was known of them as peers is void.
+    pub fn is_us(&mut self, own: &[String]) {
+        for id in own {
+            let Some(entry) = self.entries.remove(id) else { continue };
+            if entry.verdict.is_some() {
+                self.gone.push(entry.peer);
+            }
+        }
+    }
+
     /// A round is over: judges, and gives what those who are to be told do not know yet. `all`: everything, as for
     /// somebody who knows nothing.
     pub fn judge(&mut self, all: bool, now: Now) -> Changes {
         self.at = Some(now);
         let watched: Vec<_> = self.entries.values().filter(|entry| entry.is_looked_at()).collect();
-        let seen = watched.iter().filter(|entry| entry.is_there()).count();
+        let seen = watched.iter().filter(|entry| !entry.is_lost()).count();
+        let answer = watched.iter().filter(|entry| !entry.is_silent()).count();
         let (of, confirm) = (watched.len(), self.plan.confirm.get() as usize);
-        let judged = watched.iter().all(|entry| entry.stood.is_some());
-        let few = (seen == 0 && of >= 2) || (of > 0 && of + 1 >= confirm && seen + 1 < confirm);
-        if few && judged {
+        let few = (answer == 0 && of >= 2) || (of > 0 && of + 1 >= confirm && seen + 1 < confirm);
+        if few && self.blind.is_none() {
             self.cut_off.get_or_insert(now);
-        } else if !few {
+        } else {
             self.cut_off = None;
         }
         let mut changes = Changes { gone: std::mem::take(&mut self.gone), ..Changes::default() };

@@ -365,3 +365,63 @@ fn a_node_that_joins_takes_from_the_others_only_what_is_its_own() {
         assert_eq!(place, 1);
     }
 }
+
+#[test]
+fn what_turns_out_to_be_this_node_was_never_a_peer() {
+    let mut mesh = Mesh::new(plan("n1"), Vec::new());
+    mesh.found(vec![peer(1), peer(2)], None, at(1));
+    for round in 1..4 {
+        mesh.looked(&id(1), Looked { seen: silent(), address: None, says: None }, at(round * 10));
+        mesh.judge(false, at(round * 10));
+    }
+    mesh.is_us(&[id(1)]);
+    mesh.found(vec![peer(2)], Some(id(1)), at(40));
+    let changes = mesh.judge(false, at(40));
+    assert_eq!(changes.gone, [peer(1)]);
+    assert!(mesh.to_look_at().all(|peer| peer.id == id(2)));
+}
+
+#[test]
+fn a_node_that_can_ask_nobody_says_why_and_is_not_cut_off() {
+    let mut mesh = Mesh::new(plan("n1"), Vec::new());
+    mesh.found(vec![peer(2), peer(3)], Some(id(1)), at(1));
+    for round in 1..4 {
+        mesh.cannot_ask(Some("the token cannot be read".to_owned()));
+        let changes = mesh.judge(false, at(round * 10));
+        assert!(changes.peers.is_empty());
+        if round == 2 {
+            let alone = changes.alone.unwrap();
+            assert_eq!(alone.output, "this node cannot ask its peers: the token cannot be read");
+        }
+    }
+    mesh.cannot_ask(None);
+    assert_eq!(mesh.judge(false, at(50)).alone.unwrap().status, Status::Passing);
+}
+
+#[test]
+fn addresses_are_kept_while_nobody_can_say_where_a_peer_is() {
+    let known = Peer { addresses: vec!["192.0.2.2".parse().unwrap()], ..peer(2) };
+    let mut mesh = Mesh::new(plan("n1"), Vec::new());
+    mesh.found(vec![known.clone()], None, at(1));
+    mesh.found(vec![peer(2)], None, at(10));
+    assert_eq!(mesh.to_look_at().collect::<Vec<_>>(), [&known]);
+}
+
+#[test]
+fn a_node_under_two_names_counts_once_and_this_one_not_at_all() {
+    let mut mesh = Mesh::new(MeshPlan { confirm: count(2), ..plan("n1") }, Vec::new());
+    mesh.found(vec![peer(2), peer(3), peer(4)], None, at(1));
+    let says = |node: &str| {
+        let sight =
+            Sight { peer: id(4), up: false, since: Duration::from_secs(9), age: Duration::ZERO, told: false };
+        Looked { seen: well(), address: None, says: Some((node.to_owned(), vec![sight])) }
+    };
+    for round in 1..3 {
+        mesh.looked(&id(2), says("n1"), at(round * 10));
+        mesh.looked(&id(3), says("n1"), at(round * 10));
+        mesh.looked(&id(4), Looked { seen: silent(), address: None, says: None }, at(round * 10));
+    }
+    let changes = mesh.judge(false, at(20));
+    let down = changes.peers.iter().find(|change| change.peer.id == id(4)).unwrap();
+    assert!(down.verdict.output.contains("unconfirmed: 1 of 2"), "{}", down.verdict.output);
+}

@@ -36,7 +36,9 @@ impl Mesh {
             (asked < needed as usize)
                 .then(|| format!("unconfirmed: {asked} of {needed} nodes could be asked"))
         };
-        let more = agree::words(&opinions).into_iter().chain(unconfirmed()).collect::<Vec<_>>();
+        let said: Vec<_> =
+            opinions.iter().copied().filter(|one| !one.up || one.at.boot >= since.boot).collect();
+        let more = agree::words(&said).into_iter().chain(unconfirmed()).collect::<Vec<_>>();
         let output = [vec![seen.to_string()], more].concat().join("; ");
         if entry.told {
             return (Some(down(output)), true);
@@ -92,10 +94,16 @@ impl Mesh {
 
     /// Whether this node is cut off, when it sees so many of so many.
     pub(super) fn judge_alone(&self, seen: usize, of: usize) -> Verdict {
+        if let Some((why, rounds)) = &self.blind
+            && *rounds >= self.plan.fail_after.get()
+        {
+            let output = format!("this node cannot ask its peers: {why}");
+            return Verdict { status: Status::Critical, output, detail: "blind".to_owned() };
+        }
         if self.cut_off.is_none() {
             return well(format!("this node sees {seen} of {of} peers"));
         }
-        let unseen = self.entries.values().filter(|entry| entry.is_looked_at() && !entry.is_there());
+        let unseen = self.entries.values().filter(|entry| entry.is_looked_at() && entry.is_lost());
         let unseen: Vec<_> = unseen.map(|entry| entry.peer.id.as_str()).collect();
         let output = if seen == 0 {
             format!("this node sees none of its {of} peers: it is probably cut off itself")

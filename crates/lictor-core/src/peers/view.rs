@@ -1,5 +1,7 @@
 //! How the mesh stands, for readers.
 
+use std::collections::BTreeSet;
+
 use super::mesh::Mesh;
 use super::seen::Seen;
 use crate::check::Status;
@@ -88,8 +90,11 @@ impl Mesh {
     pub(super) fn opinions<'a>(&'a self, id: &'a str, now: Now) -> impl Iterator<Item = &'a Opinion> {
         let memory = self.plan.memory();
         let others = self.entries.values().filter(move |entry| entry.is_there() && entry.peer.id != id);
+        let mut heard = BTreeSet::from([self.plan.node.as_str()]);
         let said = others.filter_map(move |entry| entry.says.get(id));
-        said.filter(move |opinion| now.boot.since(opinion.at.boot) <= memory)
+        let said = said.filter(move |opinion| now.boot.since(opinion.at.boot) <= memory);
+        // A node may be found under several names, and we may ask ourselves.
+        said.filter(move |opinion| heard.insert(&opinion.node))
     }
 
     /// Nodes that see each other, as far as they say so: ours first, and each that nobody in it sees.

@@ -76,7 +76,9 @@ pub(crate) fn main(called: Called<'_>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.show(&terminal);
+            if !(matches!(called, Called::Router(_)) && router::stderr_is_the_connection()) {
+                failure.show(&terminal);
+            }
             failure.exit().into()
         }
     }
@@ -95,10 +97,15 @@ fn settings(told: Told) -> Settings {
         timeout: told.timeout,
         volumes: told.volumes.map(|paths| paths.into_iter().map(PathBuf::from).collect()),
         checks: Vec::new(),
-        auth_file: told.auth_file.map(PathBuf::from),
+        auth_file: auth_file(told.auth_file, std::env::var_os("AUTH_FILE")),
         tls: None,
         manner: Manner::Literal,
     }
+}
+
+/// The file of those who may ask. A path that is no UTF-8 is one as well: as none it would let everybody in.
+fn auth_file(told: Option<String>, variable: Option<OsString>) -> Option<PathBuf> {
+    told.map(PathBuf::from).or_else(|| variable.filter(|path| path.to_str().is_none()).map(PathBuf::from))
 }
 
 /// Serves under the old name: at all addresses.
@@ -116,12 +123,10 @@ fn old(told: Told, terminal: &Terminal) -> Result<(), Failure> {
 /// `lictor probe`.
 pub(crate) fn run(args: &Probe, terminal: &Terminal) -> Result<(), Failure> {
     telemetry::start(&args.log_level, LogFormat::Text, terminal.colours_err())?;
-    let path = |path: &PathBuf| path.to_string_lossy().into_owned();
     let given = |name: &str| match name {
         "PORT" => args.port.map(|port| port.to_string()),
         "URLS" => (!args.urls.is_empty()).then(|| args.urls.join(" ")),
         "TIMEOUT" => args.timeout.clone(),
-        "AUTH_FILE" => args.auth_file.as_ref().map(path),
         _ => None,
     };
     let told = Told::read(|name| given(name).or_else(|| ProcessEnv.var(name)));
@@ -130,6 +135,9 @@ pub(crate) fn run(args: &Probe, terminal: &Terminal) -> Result<(), Failure> {
     let mut settings = settings(told);
     settings.manner = Manner::Usual;
     settings.looking = Looking::OnDemand(Duration::from_secs(args.fresh.into()));
+    if args.auth_file.is_some() {
+        settings.auth_file.clone_from(&args.auth_file);
+    }
     if !args.volumes.is_empty() {
         settings.volumes = Some(args.volumes.iter().map(PathBuf::from).collect());
     }
@@ -183,7 +191,8 @@ fn serve(
     let open = settings.auth_file.is_none() && !certified;
     let said = *terminal;
     let tell = move |url: &str, code: u16| said.say(&line(&said, url, code));
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let end = runtime.block_on(async {
         let listener = listen()?;
         let address = listener.local_addr().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
         if open && !address.ip().to_canonical().is_loopback() {
@@ -201,7 +210,10 @@ fn serve(
         } else {
             Err(Failure::new(Exit::Failed, "the probe did not stop in order"))
         }
-    })
+    });
+    // Reading that hangs is not waited for.
+    runtime.shutdown_background();
+    end
 }
 
 /// The line of a look, as the old program wrote it.
@@ -227,5 +239,17 @@ mod tests {
         assert_eq!(kind(&["lictor", "router"]), "router 0");
         assert_eq!(kind(&["lictor", "probe"]), "ours");
         assert_eq!(kind(&["lictor"]), "ours");
+    }
+
+    #[test]
+    fn a_file_whose_name_is_no_utf8_lets_nobody_in_who_is_not_in_it() {
+        use std::os::unix::ffi::OsStringExt as _;
+
+        let strange = || OsString::from_vec(b"/etc/\xff".to_vec());
+        let found = auth_file(None, Some(strange())).unwrap();
+        assert_eq!(found, Path::new(&strange()));
+        assert!(check_users(&found).is_err(), "it does not start");
+        assert_eq!(auth_file(Some("/a".into()), Some("/a".into())), Some("/a".into()));
+        assert_eq!([None, Some(" ".into())].map(|none| auth_file(None, none)), [None, None]);
     }
 }

@@ -10,6 +10,7 @@ use lictor_agent::Tasks;
 use lictor_agent::probe::{HEAD, Site, Sources, is_whole};
 use lictor_compat::sentinella::Probe as Told;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, fstat};
 
 use super::{line, settings};
 use crate::command::run::runtime;
@@ -29,8 +30,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What is written at once: a pipe that can be written to takes so much without waiting.
 const PIECE: usize = 4_096;
 
+/// Whether what is said would be read as the answer: inetd makes stderr the connection, too.
+pub(super) fn stderr_is_the_connection() -> bool {
+    is_one_socket(io::stdin(), io::stderr())
+}
+
+/// Whether these are one socket; what cannot be looked at is none.
+fn is_one_socket(one: impl AsFd, other: impl AsFd) -> bool {
+    let (Ok(one), Ok(other)) = (fstat(one), fstat(other)) else { return false };
+    FileType::from_raw_mode(one.st_mode) == FileType::Socket
+        && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
 pub(super) fn run(told: Told, terminal: &Terminal) -> Result<(), Failure> {
-    telemetry::start("warn", LogFormat::Text, terminal.colours_err())?;
+    let mute = stderr_is_the_connection();
+    telemetry::start(if mute { "off" } else { "warn" }, LogFormat::Text, terminal.colours_err())?;
     let failed = |what: &str, error: io::Error| Failure::new(Exit::Failed, format!("cannot {what}: {error}"));
     let head = read(io::stdin(), deadline()).map_err(|error| failed("read the request", error))?;
     if !head.contains(&b'\n') && head.len() <= HEAD {
@@ -38,7 +52,11 @@ pub(super) fn run(told: Told, terminal: &Terminal) -> Result<(), Failure> {
         return Ok(());
     }
     let said = *terminal;
-    let tell = move |url: &str, code: u16| said.say(&line(&said, url, code));
+    let tell = move |url: &str, code: u16| {
+        if !mute {
+            said.say(&line(&said, url, code));
+        }
+    };
     let sources = Sources { told: Arc::new(tell), ..Sources::none() };
     let runtime = runtime()?;
     let answer = runtime.block_on(async {
@@ -107,5 +125,22 @@ fn wait(what: &impl AsFd, wanted: PollFlags, deadline: Instant) -> io::Result<()
             Ok(_) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_known_by_each_of_its_descriptors() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(is_one_socket(&ours, ours.try_clone().unwrap()));
+        assert!(!is_one_socket(&ours, &theirs));
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(!is_one_socket(&file, &file), "what is no connection may be written to");
+        assert!(!is_one_socket(&ours, &file));
     }
 }

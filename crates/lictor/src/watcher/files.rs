@@ -55,20 +55,12 @@ impl Files {
         view: &MeshView,
         mut written: BTreeMap<PathBuf, String>,
     ) -> (BTreeMap<PathBuf, String>, Result<(), (PathBuf, io::Error)>) {
-        let peers: Vec<Peer> = view
-            .peers
-            .iter()
-            .map(|peer| Peer {
-                id: peer.id.clone(),
-                host: host(&peer.id).0.to_owned(),
-                addresses: Vec::new(),
-            })
-            .collect();
+        let peers: Vec<_> = view.peers.iter().map(|peer| (peer.id.as_str(), peer.address)).collect();
         let mut result = Ok(());
-        for (peer, shown) in peers.iter().zip(&view.peers) {
+        for (name, shown) in self.names(&peers).into_iter().zip(&view.peers) {
             // One that was not judged, or was looked at too seldom, stands as it stood.
             let (Some((seen, _)), Some(_)) = (&shown.seen, shown.status) else { continue };
-            let path = self.dir.join(self.file(peer, &peers, shown.address));
+            let path = self.dir.join(name);
             let text = state(seen).to_string();
             if written.get(&path) == Some(&text) {
                 continue;
@@ -82,21 +74,21 @@ impl Files {
         (written, result)
     }
 
-    /// The file of a peer.
-    fn file(&self, peer: &Peer, all: &[Peer], address: Option<IpAddr>) -> String {
-        let (host, port) = host(&peer.id);
-        if !self.by_name {
-            let address = address.or_else(|| host.parse().ok());
-            return match address {
-                Some(address) => file_name(&key_of_address(self.scheme, address, port)),
-                None => file_name(&peer.id),
-            };
+    /// The files of peers, in their order, with the addresses that answered last.
+    fn names(&self, peers: &[(&str, Option<IpAddr>)]) -> Vec<String> {
+        if self.by_name {
+            let hosts = peers.iter().map(|(id, _)| host(id));
+            let hosts: Vec<(String, u16)> = hosts.map(|(host, port)| (host.to_owned(), port)).collect();
+            return keys_of_hosts(&hosts).iter().map(|key| file_name(key)).collect();
         }
-        let hosts: Vec<(String, u16)> =
-            all.iter().map(|peer| self::host(&peer.id)).map(|(host, port)| (host.to_owned(), port)).collect();
-        let place = all.iter().position(|other| other.id == peer.id);
-        let key = place.and_then(|place| keys_of_hosts(&hosts).into_iter().nth(place));
-        file_name(key.as_deref().unwrap_or(host))
+        let name = |(id, address): &(&str, Option<IpAddr>)| {
+            let (host, port) = host(id);
+            match address.or_else(|| host.parse().ok()) {
+                Some(address) => file_name(&key_of_address(self.scheme, address, port)),
+                None => file_name(id),
+            }
+        };
+        peers.iter().map(name).collect()
     }
 
     fn label(&self, peer: &Peer, address: Option<IpAddr>) -> String {
@@ -120,7 +112,9 @@ impl Customs for Files {
     }
 
     fn told(&self, peer: &Peer, all: &[Peer], address: Option<IpAddr>, seen: &Seen) -> Option<ToldBefore> {
-        let name = self.file(peer, all, address);
+        let place = all.iter().position(|other| other.id == peer.id)?;
+        let peers: Vec<_> = all.iter().map(|other| (other.id.as_str(), address)).collect();
+        let name = self.names(&peers).into_iter().nth(place)?;
         let dirs = [Some(&self.dir), self.older.as_ref()];
         let path = dirs.into_iter().flatten().map(|dir| dir.join(&name)).find(|path| path.exists())?;
         let read = std::fs::read(&path).map_err(|why| why.to_string());

@@ -86,6 +86,9 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
 
 /// Watches until it is stopped.
 pub(crate) fn run(terminal: &Terminal) -> Result<(), Failure> {
+    for name in IN_FILES {
+        in_file(name).map_err(|why| Failure::new(Exit::Config, why))?;
+    }
     let watcher = match Watcher::read(variable) {
         Ok(watcher) => watcher,
         // Word for word as it was: scripts look for it.
@@ -110,14 +113,24 @@ fn variable(name: &str) -> Option<String> {
     if value.is_some() || !IN_FILES.contains(&name) {
         return value;
     }
-    let path = ProcessEnv.var(&format!("{name}_FILE")).filter(|path| !path.is_empty())?;
-    // One that cannot be read is missing, and that is said.
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+    in_file(name).ok().flatten()
+}
+
+/// The value that lies in a file.
+fn in_file(name: &str) -> Result<Option<String>, String> {
+    let variable = format!("{name}_FILE");
+    let Some(path) = ProcessEnv.var(&variable).filter(|path| !path.is_empty()) else { return Ok(None) };
+    match fs::read_to_string(&path) {
+        Ok(text) if text.trim().is_empty() => Err(format!("{variable}: {path} is empty")),
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(why) => Err(format!("{variable}: cannot read {path}: {why}")),
+    }
 }
 
 /// Where it is kept how peers stand: a directory that is there and can be written.
 fn state_dir(watcher: &Watcher) -> Result<PathBuf, Failure> {
-    let wanted = PathBuf::from(&watcher.state_dir);
+    let wanted =
+        std::path::absolute(&watcher.state_dir).unwrap_or_else(|_odd| PathBuf::from(&watcher.state_dir));
     let Err(why) = fs::create_dir_all(&wanted) else { return Ok(wanted) };
     let home = watcher.home_state_dir.as_ref().map(PathBuf::from);
     if let Some(home) = home.filter(|home| fs::create_dir_all(home).is_ok()) {

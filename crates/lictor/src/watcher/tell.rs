@@ -72,8 +72,12 @@ fn words(item: &Item, message: &Message) -> String {
     };
     if over && item.before.is_some_and(|before| before != Status::Passing) {
         let millis = message.at.as_unix_millis().saturating_sub(item.opened.as_unix_millis());
-        words.push_str(" — down for ");
-        words.push_str(&span(Duration::from_millis(u64::try_from(millis).unwrap_or(0))));
+        let lasted = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        // Of what another program told it is not known since when.
+        if lasted >= Duration::from_secs(1) {
+            words.push_str(" — down for ");
+            words.push_str(&span(lasted));
+        }
     }
     words
 }

@@ -54,7 +54,7 @@ impl Probe {
     }
 
     fn start(mut command: Command, environment: &[(&str, &str)]) -> Self {
-        let (port, dir) = (ports::free(), tempfile::tempdir().unwrap());
+        let (port, dir) = (ports::free_on(std::net::Ipv4Addr::UNSPECIFIED), tempfile::tempdir().unwrap());
         command.env("PORT", port.to_string()).envs(environment.iter().copied());
         let child = Child::spawn("probe", command, dir.path()).unwrap();
         let mut probe = Self { port, child, dir };

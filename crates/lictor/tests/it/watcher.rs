@@ -1,6 +1,7 @@
 //! The watcher under its old name: it finds its peers, and tells a chat of Telegram what became of them.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lictor_testkit::consul::Server;
 use lictor_testkit::process::Child;
 use lictor_testkit::service::{Answer, Service};
 use lictor_testkit::{ports, wait};
@@ -16,6 +18,7 @@ use tempfile::TempDir;
 use url::form_urlencoded::parse;
 
 use crate::node::{LONG, Node, program, run};
+use crate::together::{listen, teller};
 
 /// The state file of `node-a.peers.test`: its `cksum`.
 const NODE_A: &str = "3228428739.state";
@@ -157,13 +160,18 @@ impl Probe {
     }
 }
 
+/// A port that is free at every address: a probe under its old name takes all.
+fn everywhere_free() -> u16 {
+    ports::free_on(Ipv4Addr::UNSPECIFIED)
+}
+
 fn record(port: u16) -> String {
     format!("0 10 {port} node-a.peers.test.")
 }
 
 #[test]
 fn the_state_of_a_peer_is_in_its_file_although_nobody_can_be_told() {
-    let (chat, port) = (Chat::open(), ports::free());
+    let (chat, port) = (Chat::open(), everywhere_free());
     chat.service.stop();
     let _probe = Probe::start(port, "");
     let mut watcher = Watcher::new(&chat, &record(port));
@@ -173,7 +181,7 @@ fn the_state_of_a_peer_is_in_its_file_although_nobody_can_be_told() {
 
 #[test]
 fn each_peer_is_told_once_when_it_is_first_seen_when_it_fails_and_when_it_is_back() {
-    let (chat, port) = (Chat::open(), ports::free());
+    let (chat, port) = (Chat::open(), everywhere_free());
     let probe = Probe::start(port, "");
     let mut watcher = Watcher::new(&chat, &record(port));
     watcher.start();
@@ -198,7 +206,7 @@ fn each_peer_is_told_once_when_it_is_first_seen_when_it_fails_and_when_it_is_bac
 
 #[test]
 fn what_the_chat_refused_is_told_when_it_can_be_also_after_a_crash() {
-    let (chat, port) = (Chat::open(), ports::free());
+    let (chat, port) = (Chat::open(), everywhere_free());
     let probe = Probe::start(port, "");
     let mut watcher = Watcher::new(&chat, &record(port));
     watcher.start();
@@ -226,7 +234,7 @@ fn what_the_chat_refused_is_told_when_it_can_be_also_after_a_crash() {
 
 #[test]
 fn the_state_of_the_old_program_is_taken_over_in_silence() {
-    let (chat, port) = (Chat::open(), ports::free());
+    let (chat, port) = (Chat::open(), everywhere_free());
     let _probe = Probe::start(port, "");
     let mut watcher = Watcher::new(&chat, &format!("{}\n0 10 1 node-b.peers.test.", record(port)));
     fs::create_dir_all(watcher.path("state")).unwrap();
@@ -248,7 +256,7 @@ fn a_peer_that_went_down_meanwhile_is_told() {
 
 #[test]
 fn two_ports_of_a_host_are_two_peers() {
-    let (chat, one, two) = (Chat::open(), ports::free(), ports::free());
+    let (chat, one, two) = (Chat::open(), everywhere_free(), everywhere_free());
     let (low, high) = (one.min(two), one.max(two));
     let (_one, _two) = (Probe::start(low, ""), Probe::start(high, ""));
     let mut watcher = Watcher::new(&chat, &format!("{}\n{}", record(low), record(high)));
@@ -262,7 +270,7 @@ fn two_ports_of_a_host_are_two_peers() {
 
 #[test]
 fn spam_tells_in_every_round() {
-    let (chat, port) = (Chat::open(), ports::free());
+    let (chat, port) = (Chat::open(), everywhere_free());
     let _probe = Probe::start(port, "");
     let mut watcher = Watcher::new(&chat, &record(port)).with("SPAM", "1");
     watcher.start();
@@ -291,7 +299,7 @@ fn what_is_missing_is_named_as_before_with_exit_3() {
 #[test]
 fn three_agents_agree_on_who_is_down_and_any_of_them_shows_it() {
     let chat = Chat::open();
-    let ports: Vec<u16> = (0..3).map(|_| ports::free()).collect();
+    let ports: Vec<u16> = (0..3).map(|_| everywhere_free()).collect();
     let peers: Vec<String> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     let node = |place: usize| {
         let others: Vec<&str> = peers
@@ -331,4 +339,60 @@ fn three_agents_agree_on_who_is_down_and_any_of_them_shows_it() {
         "{peer}"
     );
     shown(&mut nodes[1], "critical");
+}
+
+#[test]
+fn where_nodes_share_their_alerts_a_peer_is_told_of_by_the_one_that_tells() {
+    let (consul, port) = (Server::start(), everywhere_free());
+    let (hook, heard) = listen();
+    let node = |name: &str, peers: &str| {
+        let blocks = format!(
+            "consul {{\n  address = \"http://{}\"\n}}\nalerts {{\n  consul {{}}\n}}\n{peers}\
+             notify \"http\" \"hook\" {{\n  url = \"{}/told\"\n  batch = \"alert\"\n}}\n\
+             route {{\n  source = \"peers\"\n  to = [\"hook\"]\n  group_wait = \"0s\"\n  group_interval = \"0s\"\n}}\n",
+            consul.http_address(),
+            hook.url()
+        );
+        Node::named(name, &blocks)
+    };
+    let mut first = node("n1", "");
+    first.start();
+    let mut nodes = vec![first];
+    assert!(wait::until(LONG, || teller(&nodes).filter(|place| *place == 0)).is_some());
+    let peers = format!(
+        "peers {{\n  static = [\"127.0.0.1:{port}\"]\n  own = [\"192.0.2.1\"]\n  every = \"300ms\"\n  timeout = \"300ms\"\n}}\n"
+    );
+    let mut second = node("n2", &peers);
+    second.start();
+    nodes.push(second);
+    let told = |tells: &str| {
+        let all = heard.lock().unwrap();
+        all.iter().filter(|one| one.check == format!("peer :{port}") && one.tells == tells).count()
+    };
+    assert!(wait::until(LONG, || Some(()).filter(|()| told("firing") == 1)).is_some());
+    let _probe = Probe::start(port, "");
+    assert!(wait::until(LONG, || Some(()).filter(|()| told("resolved") == 1)).is_some());
+    assert_eq!((teller(&nodes), told("firing"), told("resolved")), (Some(0), 1, 1));
+}
+
+#[test]
+fn a_node_that_cannot_ask_says_so_and_not_that_all_others_are_down() {
+    let chat = Chat::open();
+    let blocks = format!(
+        "peers {{\n  static = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n  own = [\"192.0.2.1\"]\n  every = \"300ms\"\n  \
+         timeout = \"300ms\"\n  token_file = \"@DIR@/token\"\n}}\n\
+         notify \"telegram\" \"ops\" {{\n  token = \"test-token\"\n  chat_id = \"test-chat\"\n  url = \"{}\"\n}}\n\
+         route {{\n  to = [\"ops\"]\n  group_wait = \"0s\"\n}}\n",
+        chat.service.url()
+    );
+    let mut node = Node::named("n1", &blocks);
+    fs::write(node.path("token"), "dTpw").unwrap();
+    fs::remove_file(node.path("token")).unwrap();
+    node.start();
+    node.until("what it cannot do", |node| {
+        let (_, said, _) = node.says(&["alerts", "--format", "json"]);
+        said.contains("this node cannot ask its peers").then_some(())
+    });
+    let (_, said, _) = node.says(&["alerts", "--format", "json"]);
+    assert!(!said.contains("\"peer :1") && !said.contains("cut off"), "{said}");
 }

@@ -17,7 +17,7 @@ const OUTPUT: usize = 1 << 20;
 /// Of an output that is of no use, characters that are shown.
 const SHOWN: usize = 200;
 
-/// The hosts and ports that an SRV record names. An output without any line is a record without any peer.
+/// The hosts and ports that an SRV record names.
 pub(super) async fn dig(program: &Path, name: &str, world: &World) -> Result<Vec<Target>, String> {
     let argv = command(program, &["+short", "+time=3", "+tries=2", "SRV", name]);
     let ran = world.run(argv, LIMIT, OUTPUT).await?;
@@ -25,7 +25,8 @@ pub(super) async fn dig(program: &Path, name: &str, world: &World) -> Result<Vec
         return Err(format!("dig SRV {name} failed: {}", output(&ran)));
     }
     let targets: Vec<Target> = ran.stdout.lines().filter_map(target).collect();
-    if targets.is_empty() && !ran.stdout.trim().is_empty() {
+    // `dig +short` is silent and content also when the server refuses, so nothing is not nobody.
+    if targets.is_empty() {
         return Err(format!("no SRV records parsed; raw output: {}", output(&ran)));
     }
     Ok(targets)

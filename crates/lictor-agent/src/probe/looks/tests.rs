@@ -5,12 +5,17 @@ use std::sync::{Mutex, PoisonError};
 use lictor_testkit::service::{Answer, Fault, Service, faulty};
 
 use super::*;
+use crate::probe::PATIENCE;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn looks(urls: &[&str], looking: Looking, timeout: Duration) -> Arc<Looks> {
     let targets = urls.iter().map(|url| Target::written(url)).collect();
     Arc::new(Looks::new(targets, looking, timeout, Arc::new(|_, _| {}), Tasks::new()))
+}
+
+fn soon() -> Instant {
+    Instant::now() + PATIENCE
 }
 
 fn codes(entries: &[Entry]) -> Vec<u16> {
@@ -26,7 +31,7 @@ async fn urls_stand_in_their_order_as_they_were_written() {
     gone.stop();
     let urls = [moved.url(), good.url(), bad.url(), gone.url(), "ftp://x/".to_owned(), "%".to_owned()];
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    let entries = looks(&urls, Looking::OnDemand(Duration::ZERO), TIMEOUT).entries().await;
+    let entries = looks(&urls, Looking::OnDemand(Duration::ZERO), TIMEOUT).entries(soon()).await;
     assert_eq!(codes(&entries), [302, 200, 500, 0, 0, 0]);
     assert_eq!(entries.iter().map(|entry| entry.url.as_str()).collect::<Vec<_>>(), urls);
     assert_eq!(good.calls().len(), 1, "a redirect is not followed");
@@ -40,10 +45,10 @@ async fn who_asks_at_once_shares_one_look() {
         Answer::new(200, "")
     });
     let looks = looks(&[&slow.url()], Looking::OnDemand(Duration::ZERO), TIMEOUT);
-    let all = futures::future::join_all((0..50).map(|_| looks.entries())).await;
+    let all = futures::future::join_all((0..50).map(|_| looks.entries(soon()))).await;
     assert!(all.iter().all(|entries| codes(entries) == [200]));
     assert_eq!(slow.calls().len(), 1);
-    assert_eq!(codes(&looks.entries().await), [200]);
+    assert_eq!(codes(&looks.entries(soon()).await), [200]);
     assert_eq!(slow.calls().len(), 2, "on demand the next one is looked at anew");
 }
 
@@ -52,7 +57,7 @@ async fn a_result_that_is_fresh_is_not_looked_for_again() {
     let good = Service::answering(vec![Answer::new(200, "")]);
     let looks = looks(&[&good.url()], Looking::OnDemand(Duration::from_secs(3_600)), TIMEOUT);
     for _ in 0..5 {
-        assert_eq!(codes(&looks.entries().await), [200]);
+        assert_eq!(codes(&looks.entries(soon()).await), [200]);
     }
     assert_eq!(good.calls().len(), 1);
 }
@@ -63,7 +68,7 @@ async fn a_url_that_hangs_costs_nobody_the_answer() {
     let hangs = format!("http://{}/", faulty(Fault::Hangs));
     let looks = looks(&[&hangs, &good.url()], Looking::OnDemand(Duration::ZERO), TIMEOUT);
     let begun = Instant::now();
-    assert_eq!(codes(&looks.entries().await), [0, 204]);
+    assert_eq!(codes(&looks.entries(soon()).await), [0, 204]);
     assert!(
         (PATIENCE..PATIENCE + Duration::from_millis(900)).contains(&begun.elapsed()),
         "{:?}",
@@ -79,7 +84,7 @@ async fn more_urls_that_hang_than_are_looked_at_at_once_hide_no_other() {
     let url = good.url();
     urls.push(&url);
     let looks = looks(&urls, Looking::OnDemand(Duration::ZERO), Duration::from_millis(500));
-    let entries = looks.entries().await;
+    let entries = looks.entries(soon()).await;
     assert_eq!(entries.last().map(|entry| entry.code), Some(200));
     assert!(entries[..AT_ONCE + 50].iter().all(|entry| entry.code == 0));
 }
@@ -99,12 +104,12 @@ async fn in_the_background_an_answer_waits_for_nothing() {
     let looks = looks(&[&service.url()], Looking::Every(Duration::from_millis(200)), Duration::from_secs(1));
     let keep = looks.keep();
     let asks = async {
-        assert_eq!(codes(&looks.entries().await), [200]);
+        assert_eq!(codes(&looks.entries(soon()).await), [200]);
         // The look that hangs is seen when its time is over, and each answer comes at once.
         let begun = Instant::now();
         loop {
             let asked = Instant::now();
-            let entries = looks.entries().await;
+            let entries = looks.entries(soon()).await;
             assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
             if codes(&entries) == [0] {
                 break;
@@ -127,7 +132,7 @@ async fn a_look_that_was_given_up_can_be_made_again() {
         Arc::new(|_, _| {}),
         tasks.clone(),
     );
-    let (entries, ()) = tokio::join!(looks.entries(), async {
+    let (entries, ()) = tokio::join!(looks.entries(soon()), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         tasks.drain(Duration::from_secs(5)).await;
     });
@@ -152,6 +157,24 @@ async fn each_look_is_told_of() {
     let tell: Told = Arc::new(move |url, code| kept.lock().unwrap().push((url.to_owned(), code)));
     let good = Service::answering(vec![Answer::new(200, "")]);
     let targets = vec![Target::written(&good.url())];
-    Looks::new(targets, Looking::OnDemand(Duration::ZERO), TIMEOUT, tell, Tasks::new()).entries().await;
+    Looks::new(targets, Looking::OnDemand(Duration::ZERO), TIMEOUT, tell, Tasks::new()).entries(soon()).await;
     assert_eq!(*told.lock().unwrap(), [(good.url(), 200)]);
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    for (written, shown) in [
+        ("http://ann:geheim@x/a", "http://ann@x/a"),
+        ("ann:geheim@x", "http://ann@x/"),
+        ("ftp://ann:geheim@x/a", "ftp://ann@x/a"),
+        ("http://ann:geheim@x:99999/", "http://ann@x:99999/"),
+        ("http://ann:geh/eim@x", "http://ann@x"),
+        ("http://ann:geh@eim@x:99999", "http://ann@x:99999"),
+        ("http://:geheim@", "http://@"),
+        ("ann:geh://eim@x", "ann@x"),
+        ("ftp://ann@x", "ftp://ann@x"),
+        ("ftp://x:1/a:b", "ftp://x:1/a:b"),
+    ] {
+        assert_eq!(Target::written(written).shown, shown, "{written}");
+    }
 }

@@ -81,6 +81,11 @@ impl Table {
         holds.max_by_key(|mount| mount.point.components().count())
     }
 
+    /// Whether what a path stands for lies on another machine, as far as can be told without going there.
+    pub(super) fn is_remote(&self, path: &Path) -> bool {
+        self.of_device(path).or_else(|| self.holding(path)).is_some_and(|mount| mount.remote)
+    }
+
     /// The one of a device.
     pub(super) fn of_device(&self, device: &Path) -> Option<&Mount> {
         self.0.iter().find(|mount| mount.source == device && device.starts_with("/dev"))
@@ -142,6 +147,11 @@ mod tests {
         assert_eq!(holding("/mntx"), "/ /dev/sda1");
         assert_eq!(holding("/tmp/x"), "/tmp other");
         assert_eq!(holding("/proc/1"), "/proc proc");
+        let table = Table::parse(TABLE);
+        assert_eq!(
+            ["/mnt/nfs/x", "/mnt", "/dev/sda2"].map(|path| table.is_remote(Path::new(path))),
+            [true, false, false]
+        );
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) request: &'a [u8],
     /// Of the body, bytes that are read.
     pub(crate) max_body: usize,
+    /// Time limit of the connection.
+    pub(crate) connect: Duration,
     /// Time limit of the whole.
     pub(crate) limit: Duration,
 }
@@ -65,7 +67,8 @@ pub(crate) async fn fetch(fetch: Fetch<'_>, world: &World) -> Result<Fetched, Un
 
 async fn make(fetch: Fetch<'_>, world: &World, stage: &mut Stage) -> Result<Fetched, Fault> {
     let Fetch { address, host, .. } = fetch;
-    let tcp = connect(&[address], stage.started() + fetch.limit, stage).await?;
+    let tcp = timeout(fetch.connect, connect(&[address], stage.started() + fetch.connect, stage)).await;
+    let tcp = tcp.map_err(|_late| stage.late(fetch.connect))??;
     let stream = match fetch.tls {
         None => Stream::Plain(tcp),
         Some(profile) => {
