@@ -21,6 +21,7 @@ const CONTENT: &[(&str, &str)] = &[
     ("docs", "docs"),
     ("examples", "examples"),
     ("packaging/systemd", "systemd"),
+    ("packaging/nixos", "nixos"),
 ];
 
 /// Builds the `dist` profile and packs it under `<target>/dist`.
