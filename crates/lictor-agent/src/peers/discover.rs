@@ -44,10 +44,8 @@ pub(crate) struct Found {
 pub(crate) struct Round {
     /// The others, by their ids.
     pub(crate) peers: Vec<Found>,
-    /// So many were this node. Without any peers: 0 means that nobody was named at all.
-    pub(crate) own: usize,
-    /// Under which ids the others know this node.
-    pub(crate) own_ids: Vec<String>,
+    /// Under which ids the others know this node. Without any peers: none means that nobody was named at all.
+    pub(crate) own: Vec<String>,
 }
 
 /// Finds the peers.
@@ -142,8 +140,7 @@ impl Finder {
             // Our own name may be one of those that cannot be resolved for a while.
             let unknown = target.addresses.is_empty() && self.ours.contains(&id);
             if unknown || target.addresses.iter().any(is_mine) {
-                round.own += 1;
-                round.own_ids.push(id.clone());
+                round.own.push(id.clone());
                 ours.insert(id);
             } else {
                 let Target { host, port, addresses } = target;

@@ -38,7 +38,6 @@ pub(super) struct Reporter {
     customs: Option<Arc<dyn Customs>>,
     /// Peers of which there is a record, or what was told elsewhere was asked.
     known: BTreeSet<String>,
-    round: u64,
 }
 
 impl Reporter {
@@ -50,7 +49,7 @@ impl Reporter {
         known: BTreeSet<String>,
     ) -> Self {
         let announce = peers.announce;
-        Self { node: node.to_owned(), announce, notifiers, customs, known, round: 0 }
+        Self { node: node.to_owned(), announce, notifiers, customs, known }
     }
 
     /// Who reports.
@@ -60,7 +59,6 @@ impl Reporter {
 
     /// Reports of what changed, and what is no more.
     pub(super) fn of(&mut self, changes: Changes, all: &[Peer], now: Now) -> (Vec<Report>, Vec<SubjectKey>) {
-        self.round += 1;
         let Changes { peers, gone, finding, alone } = changes;
         let mut reports: Vec<Report> = peers.into_iter().map(|change| self.peer(change, all, now)).collect();
         for (what, verdict) in [("finding peers", finding), ("sight of peers", alone)] {

@@ -144,13 +144,12 @@ impl Rounds {
     fn take(&mut self, found: Result<Round, String>) {
         let now = self.clock.now();
         match found {
-            Ok(Round { peers, own, own_ids: ids }) => {
-                debug_assert_eq!(own, ids.len());
-                self.mesh.is_us(&ids);
+            Ok(Round { peers, own }) => {
+                self.mesh.is_us(&own);
                 if self.lost.take().is_some() {
                     info!(peers = peers.len(), "peers are found again");
                 }
-                self.mesh.found(peers.iter().map(named).collect(), ids.into_iter().next(), now);
+                self.mesh.found(peers.iter().map(named).collect(), own.into_iter().next(), now);
                 self.found = peers.into_iter().map(|found| (found.id.clone(), found)).collect();
             }
             Err(why) => {

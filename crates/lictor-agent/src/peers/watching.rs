@@ -166,13 +166,9 @@ impl Watching {
         self.0.view.borrow().at?;
         let said = Arc::clone(&self.0.said.borrow());
         let later = self.0.means.clock.now().boot.since(said.at.boot);
-        let sees = said.sees.iter().map(|sight| probe::Sight {
-            peer: sight.peer.clone(),
-            up: sight.up,
-            since: sight.since + later,
-            age: sight.age + later,
-            told: sight.told,
-        });
+        let older =
+            |sight: &Sight| Sight { since: sight.since + later, age: sight.age + later, ..sight.clone() };
+        let sees = said.sees.iter().map(older);
         Some(probe::MeshAnswer { node: self.0.means.node.clone(), sees: sees.collect() })
     }
 }

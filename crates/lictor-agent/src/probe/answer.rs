@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use lictor_core::peers::Sight;
 use serde_json::Value;
 
 /// How a URL or a check stands.
@@ -62,21 +63,6 @@ pub struct MeshAnswer {
     pub node: String,
     /// The peers that it watches.
     pub sees: Vec<Sight>,
-}
-
-/// How this node sees one of its peers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sight {
-    /// Its id: `host:port`, in lower case.
-    pub peer: String,
-    /// Whether it is up.
-    pub up: bool,
-    /// For how long it is so.
-    pub since: Duration,
-    /// How old the last look is.
-    pub age: Duration,
-    /// Whether somebody was told so.
-    pub told: bool,
 }
 
 /// The version of [`MeshAnswer`] as it is written.

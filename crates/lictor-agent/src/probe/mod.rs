@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-pub use answer::{MeshAnswer, Sight};
+pub use answer::MeshAnswer;
 pub use looks::{Looking, Target, Told};
 pub use request::{HEAD, is_whole};
 pub use serve::bind;

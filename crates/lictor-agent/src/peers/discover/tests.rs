@@ -57,8 +57,8 @@ fn shown(round: &Result<Round, String>) -> Vec<String> {
         format!("{} at {}", found.id, addresses.join(" "))
     };
     let mut lines: Vec<String> = round.peers.iter().map(line).collect();
-    if round.own > 0 {
-        lines.push(format!("{} own", round.own));
+    if !round.own.is_empty() {
+        lines.push(format!("{} own", round.own.len()));
     }
     lines
 }
@@ -194,7 +194,7 @@ async fn own_addresses_are_found_when_none_are_set() {
     let found = Finder::new(&settings, None, world()).find().await.unwrap();
     let ids: Vec<&str> = found.peers.iter().map(|found| found.id.as_str()).collect();
     assert_eq!(ids, ["192.0.2.200:1"]);
-    assert_eq!(found.own, mine.len() + 2);
+    assert_eq!(found.own.len(), mine.len() + 2);
 }
 
 #[tokio::test]
