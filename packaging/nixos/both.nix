@@ -19,13 +19,18 @@ in
     enable = lib.mkEnableOption "the probe of this machine and the watcher of the others";
     package = optional types.package "The package of Lictor.";
 
+    peersSrv = optional types.str "SRV name of all probes, such as `_sentinella._tcp.example.com`. Wins over `peersDns`.";
     peersDns = optional types.str "Name with an A or AAAA record for each machine, such as `peers.example.com`.";
+    peersPort = optional types.port "The port of all probes that `peersDns` names, where it is not `port`.";
+    peersScheme = optional (types.enum [ "http" "https" ]) "How the probes are asked: `http` where nothing is said.";
+    peersTokenFile = optional types.path "File with what each probe is shown as `Authorization: Basic …`: `user:password` in base64.";
     self = optional types.str "This machine's own addresses, separated by blanks. They are found where none is given.";
     port = mkOption {
       type = types.port;
       default = 5988;
-      description = "The port of this probe and of all others.";
+      description = "The port of this probe, and of all others unless `peersPort` is given.";
     };
+    authFile = optional types.path "File of `user:password` lines for this probe; without one everybody may ask.";
     urls = mkOption {
       type = types.listOf words.word;
       default = [ ];
@@ -56,11 +61,15 @@ in
       port = mkDefault cfg.port;
       urls = mkDefault cfg.urls;
       volumes = mkDefault cfg.volumes;
+      authFile = given cfg.authFile;
     };
     watcher = {
       enable = mkDefault true;
+      peersSrv = given cfg.peersSrv;
       peersDns = given cfg.peersDns;
-      peersPort = mkDefault cfg.port;
+      peersPort = mkDefault (if cfg.peersPort == null then cfg.port else cfg.peersPort);
+      peersScheme = given cfg.peersScheme;
+      peersTokenFile = given cfg.peersTokenFile;
       self = given cfg.self;
       pollingIntervalSec = mkDefault cfg.pollingIntervalSec;
       tgToken = given cfg.tgToken;

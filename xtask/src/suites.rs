@@ -71,6 +71,18 @@ const SUITES: &[Suite] = &[
         words: Words { unit: &["real_host"], integration: &["real_host"], packages: &[] },
     },
     Suite {
+        name: "tests on networks of their own",
+        tier: 1,
+        needs: &[
+            Need::Root,
+            Need::Tool("LICTOR_IP_BIN"),
+            Need::Tool("LICTOR_DNSMASQ_BIN"),
+            Need::Tool("LICTOR_FAKETIME_BIN"),
+        ],
+        tests: "test(/real_network/) | (kind(test) & test(/^mesh::/))",
+        words: Words { unit: &["real_network"], integration: &["mesh::"], packages: &[] },
+    },
+    Suite {
         name: "tests on clusters",
         tier: 2,
         needs: &[Need::Tool("LICTOR_CONSUL_BIN")],
@@ -155,7 +167,8 @@ mod tests {
     fn without_root_the_suite_that_needs_it_is_left_out() {
         let choice = Choice::of(TIERS, &Host::pretend(false), &Tools::default());
         let lacks = |name| (name, "needs root");
-        assert_eq!(left_out(&choice), ["tests as root", "tests on booted hosts"].map(lacks));
+        let suites = ["tests as root", "tests on booted hosts", "tests on networks of their own"];
+        assert_eq!(left_out(&choice), suites.map(lacks));
     }
 
     #[test]

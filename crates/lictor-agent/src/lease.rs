@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lictor_core::lease::{
-    Belief, Candidate, Effect, Input, Params, Reading, Record, Revision, Standing, Written,
+    Belief, Candidate, Effect, Input, Next, Params, Reading, Record, Revision, Standing, Written,
 };
 use lictor_store::kv::{self, Kv, KvError, Op, Pair};
 use lictor_store::wire;
@@ -47,8 +47,46 @@ struct Shared {
     clock: Clock,
     belief: Mutex<Option<Belief>>,
     state: watch::Sender<LeaseState>,
+}
+
+/// The record of a lease, as its candidate asks for it.
+#[derive(Clone)]
+pub(crate) struct LeaseRecord(Arc<Place>);
+
+struct Place {
+    kv: Kv,
+    key: String,
+    /// How long a request may take.
+    limit: Duration,
     /// Whether it may not be written, which was said.
     denied: AtomicBool,
+}
+
+impl LeaseRecord {
+    pub(crate) fn new(kv: Kv, key: String, limit: Duration) -> Self {
+        Self(Arc::new(Place { kv, key, limit, denied: AtomicBool::default() }))
+    }
+
+    /// The request, and its answer within the time limit. One that is given up is dropped, and
+    /// its connection with it: the next one does not wait for it.
+    pub(crate) fn ask(&self, effect: Effect) -> BoxFuture<'static, Input> {
+        let place = Arc::clone(&self.0);
+        let late = format!("no answer within {:?}", place.limit);
+        match effect {
+            Effect::Read => Box::pin(async move {
+                Input::Read(match timeout(place.limit, place.kv.get(&place.key)).await {
+                    Ok(answer) => reading(answer),
+                    Err(_late) => Reading::Failed { why: late },
+                })
+            }),
+            Effect::Write { expect, record } => Box::pin(async move {
+                Input::Written(match timeout(place.limit, write(&place, expect, &record)).await {
+                    Ok(written) => written,
+                    Err(_late) => Written::Unclear { why: late },
+                })
+            }),
+        }
+    }
 }
 
 /// How a lease stands, as far as its task has noticed.
@@ -91,10 +129,10 @@ impl Lease {
     ) -> Self {
         let why = "the record was not read yet".to_owned();
         let state = watch::Sender::new(LeaseState::Unknown { why });
-        let (belief, denied) = (Mutex::default(), AtomicBool::default());
-        let shared = Arc::new(Shared { key, clock, belief, state, denied });
+        let record = LeaseRecord::new(kv, key.clone(), params.request());
+        let shared = Arc::new(Shared { key, clock, belief: Mutex::default(), state });
         let candidate = Candidate::new(node, incarnation, params);
-        let driver = Driver { kv, candidate, limit: params.request(), shared: Arc::clone(&shared) };
+        let driver = Driver { record, candidate, shared: Arc::clone(&shared) };
         tasks.spawn_draining(format!("lease {}", shared.key), OnEnd::Stop, driver.run(tasks.stopping()));
         Self(shared)
     }
@@ -122,10 +160,8 @@ impl fmt::Debug for Lease {
 }
 
 struct Driver {
-    kv: Kv,
+    record: LeaseRecord,
     candidate: Candidate,
-    /// How long a request may take.
-    limit: Duration,
     shared: Arc<Shared>,
 }
 
@@ -137,7 +173,7 @@ impl Driver {
         loop {
             let now = self.shared.clock.stamp();
             if let Some(effect) = self.candidate.step(input, now) {
-                asked = Some(self.ask(effect));
+                asked = Some(self.record.ask(effect));
             }
             self.publish();
             if self.candidate.has_left() {
@@ -149,7 +185,7 @@ impl Driver {
                 answer = answer(&mut asked) => answer,
                 () = stop.cancelled(), if deadline.is_none() => {
                     deadline = Some(Instant::now() + PARTING);
-                    Input::Release
+                    Input::Release { next: Next::Anyone, stay: false }
                 }
                 () = until(deadline) => {
                     warn!(key = self.shared.key, "the lease could not be given back in time");
@@ -157,28 +193,6 @@ impl Driver {
                 }
                 () = sleep(wait) => Input::Tick,
             };
-        }
-    }
-
-    /// The request, and its answer within the time limit. One that is given up is dropped, and
-    /// its connection with it: the next one does not wait for it.
-    fn ask(&self, effect: Effect) -> BoxFuture<'static, Input> {
-        let (kv, key, limit) = (self.kv.clone(), self.shared.key.clone(), self.limit);
-        let shared = Arc::clone(&self.shared);
-        let late = format!("no answer within {limit:?}");
-        match effect {
-            Effect::Read => Box::pin(async move {
-                Input::Read(match timeout(limit, kv.get(&key)).await {
-                    Ok(answer) => reading(answer),
-                    Err(_late) => Reading::Failed { why: late },
-                })
-            }),
-            Effect::Write { expect, record } => Box::pin(async move {
-                Input::Written(match timeout(limit, write(&kv, &shared, expect, &record)).await {
-                    Ok(written) => written,
-                    Err(_late) => Written::Unclear { why: late },
-                })
-            }),
         }
     }
 
@@ -210,14 +224,14 @@ impl Driver {
 }
 
 /// The answer to what was asked, if something was.
-async fn answer(asked: &mut Option<BoxFuture<'static, Input>>) -> Input {
+pub(crate) async fn answer<T>(asked: &mut Option<BoxFuture<'static, T>>) -> T {
     let Some(request) = asked else { return pending().await };
     let answer = request.await;
     *asked = None;
     answer
 }
 
-async fn until(deadline: Option<Instant>) {
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => pending().await,
@@ -241,8 +255,8 @@ fn reading(answer: Result<Option<Pair>, KvError>) -> Reading {
     }
 }
 
-async fn write(kv: &Kv, shared: &Shared, expect: Option<Revision>, record: &Record) -> Written {
-    let key = shared.key.clone();
+async fn write(place: &Place, expect: Option<Revision>, record: &Record) -> Written {
+    let key = place.key.clone();
     let value = match wire::encode(&wire::Lease::from(record)) {
         Ok(value) => value,
         Err(error) => return Written::NotDone { why: shown(&error) },
@@ -251,13 +265,13 @@ async fn write(kv: &Kv, shared: &Shared, expect: Option<Revision>, record: &Reco
         Some(revision) => Op::replace(key, value, kv::Revision(revision.0)),
         None => Op::create(key, value),
     };
-    let written = kv.txn(&[op]).await;
+    let written = place.kv.txn(&[op]).await;
     if let Err(error @ KvError::Denied { .. }) = &written {
-        if !shared.denied.swap(true, Ordering::Relaxed) {
-            error!(key = shared.key, %error, "the lease may not be written: this node cannot have it");
+        if !place.denied.swap(true, Ordering::Relaxed) {
+            error!(key = place.key, %error, "the lease may not be written: this node cannot have it");
         }
     } else if matches!(written, Ok(_) | Err(KvError::Conflict { .. })) {
-        shared.denied.store(false, Ordering::Relaxed);
+        place.denied.store(false, Ordering::Relaxed);
     }
     match written {
         Ok(written) => match written.first().copied().flatten() {
@@ -272,6 +286,6 @@ async fn write(kv: &Kv, shared: &Shared, expect: Option<Revision>, record: &Reco
     }
 }
 
-fn shown(error: &impl fmt::Display) -> String {
+pub(crate) fn shown(error: &impl fmt::Display) -> String {
     one_line(&error.to_string(), SHOWN)
 }

@@ -6,6 +6,7 @@
 
 pub mod consul_alerts;
 pub mod gotemplate;
+pub mod powerconsul;
 pub mod sentinella;
 
 mod gojson;

@@ -19,6 +19,7 @@ mod plan;
 mod rate;
 mod reading;
 mod run;
+pub mod service;
 mod step;
 mod time;
 mod timers;

@@ -1,7 +1,7 @@
 //! A real name server: dnsmasq, with records that a test can change.
 
 use std::ffi::OsString;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use crate::daemon::Daemon;
@@ -25,9 +25,17 @@ impl NameServer {
     /// If it does not answer in time; the message has the end of its output.
     #[must_use]
     pub fn start(records: &str) -> Self {
-        let mut daemon = Daemon::new("dnsmasq", "LICTOR_DNSMASQ_BIN");
         let ip = ports::loopback();
-        let address = SocketAddr::from((ip, ports::free_on(ip)));
+        Self::start_at(SocketAddr::from((ip, ports::free_on(ip))), records)
+    }
+
+    /// Starts one there.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_at(address: SocketAddr, records: &str) -> Self {
+        let mut daemon = Daemon::new("dnsmasq", "LICTOR_DNSMASQ_BIN");
         let config = daemon.write("dnsmasq.conf", &config(address, records));
         let mut file = OsString::from("--conf-file=");
         file.push(config);
@@ -90,7 +98,7 @@ fn answers(address: SocketAddr) -> bool {
     const QUESTION: &[u8] =
         b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02up\x04test\x00\x00\x01\x00\x01";
     let asked = || {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.set_read_timeout(Some(ANSWER))?;
         socket.connect(address)?;
         socket.send(QUESTION)?;

@@ -8,6 +8,7 @@ pub mod gluetun;
 pub mod host;
 pub mod influxdb;
 pub mod journal;
+pub mod net;
 pub mod nomad;
 pub mod ports;
 pub mod process;

@@ -65,9 +65,18 @@ impl Service {
     /// If this machine has no address for it.
     #[must_use]
     pub fn start(answers: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_on(ports::loopback(), answers)
+    }
+
+    /// Starts one at this address.
+    ///
+    /// # Panics
+    /// If it is not an address of this machine, or of the host on which the calling thread is.
+    #[must_use]
+    pub fn start_on(ip: Ipv4Addr, answers: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         let calls = Arc::<Mutex<Vec<Call>>>::default();
         let kept = Arc::clone(&calls);
-        let standin = Standin::start(move |request| {
+        let standin = Standin::start_on(ip, move |request| {
             let call = Call {
                 method: request.method,
                 path: request.path,
@@ -111,6 +120,14 @@ impl Service {
     /// Refuses connections from now on.
     pub fn stop(&self) {
         self.standin.stop();
+    }
+
+    /// Accepts connections again, at the same address.
+    ///
+    /// # Panics
+    /// If something else listens there.
+    pub fn again(&self) {
+        self.standin.again();
     }
 }
 

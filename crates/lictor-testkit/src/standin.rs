@@ -71,6 +71,7 @@ pub(crate) struct Standin {
 }
 
 struct Running {
+    listener: Arc<TcpListener>,
     stop: Arc<AtomicBool>,
     streams: Arc<Streams>,
     accepting: JoinHandle<()>,
@@ -127,20 +128,23 @@ impl Standin {
         }
         let listener = TcpListener::bind(self.address)
             .unwrap_or_else(|error| panic!("cannot listen on {}: {error}", self.address));
+        let listener = Arc::new(listener);
         let (stop, streams) = (Arc::<AtomicBool>::default(), Arc::<Streams>::default());
         let handler = Arc::clone(&self.handler);
-        let (stopping, kept) = (Arc::clone(&stop), Arc::clone(&streams));
-        let accepting = thread::spawn(move || accept(&listener, &stopping, &kept, &handler));
-        *running = Some(Running { stop, streams, accepting });
+        let (listens, stopping, kept) = (Arc::clone(&listener), Arc::clone(&stop), Arc::clone(&streams));
+        let accepting = thread::spawn(move || accept(&listens, &stopping, &kept, &handler));
+        *running = Some(Running { listener, stop, streams, accepting });
     }
 
     /// Refuses connections from now on, and cuts those that are open.
     pub(crate) fn stop(&self) {
         let Some(running) = lock(&self.running).take() else { return };
         running.stop.store(true, Ordering::SeqCst);
-        // It waits for a connection, and gets one.
-        drop(TcpStream::connect(self.address));
+        // It waits for a connection, and hears that there will be none. It may be on a network of its own,
+        // where this thread cannot connect to it.
+        rustix::net::shutdown(&running.listener, rustix::net::Shutdown::Both).ok();
         drop(running.accepting.join());
+        drop(running.listener);
         for stream in lock(&running.streams.open).values() {
             drop(stream.shutdown(Shutdown::Both));
         }

@@ -3,6 +3,7 @@
 mod alerts;
 mod peers;
 mod probe;
+mod service;
 
 use std::path::PathBuf;
 
@@ -12,8 +13,9 @@ use clap_complete::Shell;
 use crate::output::Format;
 use crate::telemetry::LogFormat;
 pub(crate) use alerts::{Ack, AlertList, AlertsArgs, Choice, Forget, Silence, SilenceAdd, Unack};
-pub(crate) use peers::{Peers, PeersArgs};
+pub(crate) use peers::{Peers, PeersArgs, PeersStatus};
 pub(crate) use probe::Probe;
+pub(crate) use service::{Check, CheckArgs, Service};
 
 /// Keeps services alive without a person awake.
 #[derive(Debug, Parser)]
@@ -99,6 +101,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  PEERS_SRV=_sentinella._tcp.example.com TG_TOKEN=... TG_CHAT_ID=... lictor peers\n  lictor peers status\n\nWithout a command the environment says what is done, as for `watcher`: `lictor watcher --help` lists it. An agent\nwith a block `peers` does the same and more: docs/peers.md."
     )]
     Peers(PeersArgs),
+    /// Check clustered services
+    #[command(subcommand)]
+    Service(Service),
     /// Print the configuration of another program as ours
     #[command(subcommand)]
     Import(Import),
@@ -126,6 +131,18 @@ pub(crate) enum Import {
         after_help = "Example:\n  lictor import sentinella /etc/sentinella/watcher.env > peers.hcl\n\nThe file has lines NAME=value, as systemd's EnvironmentFile= has them. What is marked TODO in it needs a decision;\nwhat is marked SECRET is better kept in a file."
     )]
     Sentinella(ImportSentinella),
+    /// What powerconsul has on a machine: Python init scripts, .powerconsul.conf, service and watch definitions of Consul
+    #[command(
+        after_help = "Example:\n  lictor import powerconsul /etc/init.d/web ~/.powerconsul.conf /etc/consul/*.json > services.hcl\n\nWhat is marked TODO in it needs a decision."
+    )]
+    Powerconsul(ImportPowerconsul),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportPowerconsul {
+    /// The files
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

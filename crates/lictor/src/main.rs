@@ -8,6 +8,7 @@ mod consul_alerts;
 mod exit;
 mod old_flags;
 mod output;
+mod powerconsul;
 mod probe;
 mod shape;
 mod telemetry;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
     }
     if let Some(rest) = consul_alerts::called(&args) {
         return consul_alerts::main(rest);
+    }
+    if let Some(rest) = powerconsul::called(&args) {
+        return powerconsul::main(rest);
     }
     if let Some(called) = probe::called(&args) {
         return probe::main(called);

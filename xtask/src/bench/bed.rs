@@ -98,12 +98,7 @@ impl Server {
 
     /// Resident memory of it and its children, MB.
     pub(super) fn memory_mb(&self) -> f64 {
-        let resident = |pid: u32| -> f64 {
-            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default()
-        };
-        crate::process::family(self.child.id()).into_iter().map(resident).sum::<f64>() * 1_024.0 / 1e6
+        memory_mb(self.child.id())
     }
 }
 
@@ -111,6 +106,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         crate::process::end_tree(&mut self.child);
     }
+}
+
+/// Resident memory of a process and its children, MB.
+pub(super) fn memory_mb(root: u32) -> f64 {
+    let resident = |pid: u32| -> f64 {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default()
+    };
+    crate::process::family(root).into_iter().map(resident).sum::<f64>() * 1_024.0 / 1e6
 }
 
 /// A port that was free a moment ago.
@@ -168,6 +173,8 @@ pub(super) fn agent(program: &Path, dir: &Path, port: u16, blocks: &str) -> Resu
     let config = dir.join("lictor.hcl");
     fs::write(&config, text).map_err(Error::file("write", &config))?;
     let mut command = Command::new(program);
+    // As the unit in `packaging/systemd` starts it.
+    command.env("MALLOC_ARENA_MAX", "1");
     command.arg("run").arg("--config").arg(&config).args(["--log-level", "error"]);
     let log = dir.join("lictor.log");
     let shown = format!("{command:?}");

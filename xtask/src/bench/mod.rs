@@ -13,6 +13,7 @@ mod latency;
 mod lines;
 mod machine;
 mod measure;
+mod peers;
 mod probes;
 mod store;
 
@@ -44,6 +45,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "backtest", run: backtest::run },
     Bench { name: "journal", run: journal::run },
     Bench { name: "alerts", run: alerts::run },
+    Bench { name: "peers", run: peers::run },
 ];
 
 /// What a benchmark finds ready.

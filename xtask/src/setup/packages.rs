@@ -55,6 +55,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         reason: "a wall clock that a test can step without touching that of the machine",
     },
     Package {
+        name: "iproute2",
+        program: "ip",
+        variable: "LICTOR_IP_BIN",
+        reason: "makes networks of their own for nodes that watch each other",
+    },
+    Package {
         name: "qbittorrent-nox",
         program: "qbittorrent-nox",
         variable: "LICTOR_QBITTORRENT_BIN",

@@ -1,10 +1,10 @@
 //! The way into the desk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::alert::{AlertPlan, Case, Command, Delivery, Input, Mute, Silence, SubjectKey};
+use lictor_core::alert::{AlertPlan, Case, Command, Delivery, Input, Mute, Silence, SubjectKey, Tells};
 use lictor_core::{DeliveryId, Now, Refusal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -86,6 +86,24 @@ pub struct AlertView {
     pub lost: BTreeMap<String, String>,
     /// Why nothing can be recorded: then nothing is sent.
     pub cannot_record: Option<String>,
+}
+
+impl AlertView {
+    /// What is wrong and nobody has accepted the word of it: a message is on its way, or none can be made.
+    pub(super) fn waiting(&self) -> BTreeSet<SubjectKey> {
+        let under_way: BTreeSet<_> = self
+            .deliveries
+            .values()
+            .flat_map(Delivery::subjects)
+            .filter(|(_, tells, _)| *tells == Tells::Firing)
+            .map(|(key, ..)| key)
+            .collect();
+        let unheard = self.cases.iter().filter(|(key, (case, _))| {
+            let held_up = under_way.contains(key) || self.cannot_record.is_some();
+            held_up && !case.told.values().any(|told| told.firing)
+        });
+        unheard.map(|(key, _)| key.clone()).collect()
+    }
 }
 
 impl DeskInbox {

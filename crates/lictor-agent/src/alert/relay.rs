@@ -63,6 +63,15 @@ impl Feed {
             Self::Shared(relay) => relay.send(input).await.map_err(|_closed| Gone),
         }
     }
+
+    /// What is wrong, was to be told, and nobody has accepted it so far. `None`: that cannot be known here, where
+    /// several nodes share a desk and one of them tells for all.
+    pub(crate) async fn waiting(&self) -> Option<BTreeSet<SubjectKey>> {
+        match self {
+            Self::Desk(desk) => desk.view().await.ok().map(|view| view.waiting()),
+            Self::Shared(_) => None,
+        }
+    }
 }
 
 /// Writes what this node's sources say. Only what is wrong has a record, and what was a while ago.

@@ -127,6 +127,29 @@ impl Rig {
 }
 
 #[tokio::test]
+async fn what_nobody_has_accepted_is_known_to_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::over(dir.path()).await;
+    let feed = Feed::Desk(rig.desk.clone());
+    let refused = || Verdict::Refused { why: "no".to_owned(), retry_after: None, for_good: false };
+    rig.told.verdicts.lock().unwrap().extend([refused(), Verdict::Accepted]);
+    for input in [complete(), report("n2", Status::Critical), report("n3", Status::Critical)] {
+        feed.input(input).await.unwrap();
+    }
+    rig.told.until(1).await;
+    let key = |node| SubjectKey::consul("dc1", node, "", "alive");
+    assert!(feed.waiting().await.unwrap().contains(&key("n2")));
+    rig.told.until(3).await;
+    for _ in 0..500 {
+        if feed.waiting().await.unwrap().is_empty() {
+            return rig.stop().await;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it waits although it was accepted: {:?}", rig.told.titles());
+}
+
+#[tokio::test]
 async fn what_is_told_is_recorded_and_known_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let rig = Rig::over(dir.path()).await;

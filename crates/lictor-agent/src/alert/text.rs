@@ -20,6 +20,7 @@ pub(super) fn cannot_record(notifier: &NotifierName, cluster: &str, why: &str, a
         before: None,
         since: at,
         opened: at,
+        lasted: None,
         output: format!("{why}\nNothing else is told until this is over."),
         notes: String::new(),
         reminders: 0,

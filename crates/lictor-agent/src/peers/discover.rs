@@ -52,6 +52,8 @@ pub(crate) struct Round {
 #[derive(Clone, Debug)]
 pub(crate) struct Finder {
     discovery: Discovery,
+    /// The names of this node and of this machine, in lower case.
+    names: [String; 2],
     own: Vec<IpAddr>,
     limit: Duration,
     consul: Option<Client>,
@@ -96,9 +98,11 @@ impl Target {
 
 impl Finder {
     /// `consul` is needed for peers that are found there.
-    pub(crate) fn new(peers: &Peers, consul: Option<Client>, world: Arc<World>) -> Self {
+    pub(crate) fn new(node: &str, peers: &Peers, consul: Option<Client>, world: Arc<World>) -> Self {
+        let machine = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
         Self {
             discovery: peers.discovery.clone(),
+            names: [node.to_lowercase(), machine],
             own: peers.own.clone(),
             limit: peers.timeout,
             consul,
@@ -134,11 +138,13 @@ impl Finder {
         let is_mine = |address: &SocketAddr| {
             is_mine(address) || (self.own.is_empty() && is_here(address.ip().to_canonical()))
         };
+        let named_as_we_are = self.named_as_we_are(targets.values());
         let mut round = Round::default();
         let mut ours = BTreeSet::new();
         for (id, target) in targets {
             // Our own name may be one of those that cannot be resolved for a while.
-            let unknown = target.addresses.is_empty() && self.ours.contains(&id);
+            let by_name = named_as_we_are.as_deref() == Some(target.host.as_str());
+            let unknown = target.addresses.is_empty() && (self.ours.contains(&id) || by_name);
             if unknown || target.addresses.iter().any(is_mine) {
                 round.own.push(id.clone());
                 ours.insert(id);
@@ -149,6 +155,22 @@ impl Finder {
         }
         self.ours = ours;
         Ok(round)
+    }
+
+    /// The one host that has the name of this node or machine, be it without its domain.
+    fn named_as_we_are<'a>(&self, targets: impl Iterator<Item = &'a Target>) -> Option<String> {
+        let named: BTreeSet<&str> = targets.map(|target| target.host.as_str()).collect();
+        let ours = |host: &&&str| {
+            let host = host.to_lowercase();
+            let short = host.split('.').next().unwrap_or(&host);
+            host.parse::<IpAddr>().is_err()
+                && self.names.iter().any(|name| *name == host || name.split('.').next() == Some(short))
+        };
+        let mut found = named.iter().filter(ours);
+        match (found.next(), found.next()) {
+            (Some(one), None) => Some((*one).to_owned()),
+            (Some(_) | None, _) => None,
+        }
     }
 
     /// Who is named. What was said last is good until its time is over, when nobody says it now.

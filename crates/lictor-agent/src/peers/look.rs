@@ -21,6 +21,9 @@ const AGENT: &str = concat!("lictor/", env!("CARGO_PKG_VERSION"));
 /// Of an answer, bytes that are read.
 const ANSWER: usize = 1 << 20;
 
+/// A look that takes so much longer than it may was not waited for: this process, or its machine, stood still.
+const STOOD_STILL: Duration = Duration::from_millis(250);
+
 /// What a look found.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Looked {
@@ -38,7 +41,20 @@ pub(crate) struct Looked {
 
 /// Looks at a peer, within the time limit of a look. Its addresses are tried in their order until one
 /// can be connected to, each with an equal share of the time that is left; that one has all of it.
+///
+/// It looks once more when it heard nothing while it stood still (a machine that was paused or slept): that
+/// says nothing of the peer.
 pub(crate) async fn look(found: &Found, peers: &Peers, world: &World) -> Looked {
+    let begun = world.boot();
+    let looked = look_once(found, peers, world).await;
+    let late = world.boot().since(begun) > peers.timeout + STOOD_STILL;
+    if late && matches!(looked.seen, Seen::Silent { .. }) {
+        return look_once(found, peers, world).await;
+    }
+    looked
+}
+
+async fn look_once(found: &Found, peers: &Peers, world: &World) -> Looked {
     let begun = Instant::now();
     let deadline = begun + peers.timeout;
     let mut looked = Looked {

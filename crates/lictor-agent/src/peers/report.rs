@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lictor_config::{Announce, Peers};
-use lictor_core::alert::{Report, Source, Subject, SubjectKey, Told, digest, label, text};
+use lictor_core::alert::{Report, Subject, SubjectKey, Told, digest, label, text};
 use lictor_core::peers::{Change, Changes, Peer, Seen, Verdict};
-use lictor_core::{NotifierName, Now, Status};
+use lictor_core::{NotifierName, Now, Status, Wall};
 
 /// The port of a probe that is named nowhere.
 const PORT: &str = "5988";
@@ -17,7 +17,8 @@ pub trait Customs: Send + Sync {
     /// How a peer stands, in its words.
     fn output(&self, peer: &Peer, address: Option<IpAddr>, seen: &Seen, verdict: &Verdict) -> String;
 
-    /// What it told of a peer of which we know nothing, among all of these.
+    /// What it told of a peer, among all of these. Where we have told of it ourselves, that counts if it is the other
+    /// way round and came later: that program had its place back for a while.
     fn told(&self, peer: &Peer, all: &[Peer], address: Option<IpAddr>, seen: &Seen) -> Option<ToldBefore>;
 }
 
@@ -28,6 +29,16 @@ pub struct ToldBefore {
     pub down: bool,
     /// That is still so, in all that would be told.
     pub same: bool,
+    /// When, if that is known.
+    pub at: Option<Wall>,
+}
+
+impl ToldBefore {
+    /// Whether it is news to one who remembers that the peer stood so since then.
+    fn overrides(self, (status, since): (Status, Now)) -> bool {
+        let was_down = status != Status::Passing;
+        self.down != was_down && self.at.is_some_and(|at| at > since.wall)
+    }
 }
 
 /// Turns what changed into reports.
@@ -36,8 +47,10 @@ pub(super) struct Reporter {
     announce: Announce,
     notifiers: Vec<NotifierName>,
     customs: Option<Arc<dyn Customs>>,
-    /// Peers of which there is a record, or what was told elsewhere was asked.
-    known: BTreeSet<String>,
+    /// How peers stood, and since when, of which there was a record.
+    recorded: BTreeMap<String, (Status, Now)>,
+    /// Peers of which it was asked what was told elsewhere.
+    asked: BTreeSet<String>,
 }
 
 impl Reporter {
@@ -46,15 +59,10 @@ impl Reporter {
         peers: &Peers,
         notifiers: Vec<NotifierName>,
         customs: Option<Arc<dyn Customs>>,
-        known: BTreeSet<String>,
+        recorded: BTreeMap<String, (Status, Now)>,
     ) -> Self {
-        let announce = peers.announce;
-        Self { node: node.to_owned(), announce, notifiers, customs, known }
-    }
-
-    /// Who reports.
-    pub(super) fn source(&self) -> Source {
-        source()
+        let (announce, asked) = (peers.announce, BTreeSet::new());
+        Self { node: node.to_owned(), announce, notifiers, customs, recorded, asked }
     }
 
     /// Reports of what changed, and what is no more.
@@ -65,7 +73,8 @@ impl Reporter {
             reports.extend(verdict.map(|verdict| self.of_itself(what, verdict)));
         }
         let gone = gone.into_iter().map(|peer| {
-            self.known.remove(&peer.id);
+            self.recorded.remove(&peer.id);
+            self.asked.remove(&peer.id);
             self.key(&peer)
         });
         (reports, gone.collect())
@@ -92,12 +101,14 @@ impl Reporter {
         };
         let mut told = BTreeMap::new();
         if let Some((customs, seen)) = customs
-            && self.known.insert(peer.id.clone())
+            && self.asked.insert(peer.id.clone())
             && let Some(before) = customs.told(&peer, all, address, seen)
+            && self.recorded.get(&peer.id).is_none_or(|ours| before.overrides(*ours))
         {
             let status = if before.down { Status::Critical } else { Status::Passing };
             let known = before.same.then_some(()).and(news);
-            let word = Told { status, firing: before.down, at: now, reminders: 0, news: known };
+            let at = Now { wall: before.at.unwrap_or(now.wall), ..now };
+            let word = Told { status, firing: before.down, at, reminders: 0, news: known };
             told = self.notifiers.iter().map(|name| (name.clone(), word.clone())).collect();
         }
         let report = Report::new(subject, verdict.status, output.unwrap_or(verdict.output));
@@ -110,12 +121,26 @@ impl Reporter {
         Report { judged: true, ..Report::new(subject, verdict.status, verdict.output) }
     }
 
-    fn key(&self, peer: &Peer) -> SubjectKey {
+    /// What is told of a peer is about this.
+    pub(super) fn key(&self, peer: &Peer) -> SubjectKey {
         SubjectKey::of(&["peer", &self.node, &peer.id])
     }
 }
 
-/// Who reports how peers stand.
-pub(super) fn source() -> Source {
-    Source::new("peers")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_elsewhere_later_and_the_other_way_round_counts() {
+        let at = |millis| Wall::from_unix_millis(millis);
+        let ours = |status| (status, Now { wall: at(1_000), ..Now::default() });
+        let told = |down, millis| ToldBefore { down, same: true, at: Some(at(millis)) };
+        assert!(told(true, 2_000).overrides(ours(Status::Passing)));
+        assert!(told(false, 2_000).overrides(ours(Status::Critical)));
+        assert!(!told(false, 2_000).overrides(ours(Status::Passing)), "it says the same");
+        // As a crash leaves it, between the record and the file.
+        assert!(!told(false, 500).overrides(ours(Status::Critical)));
+        assert!(!ToldBefore { at: None, ..told(true, 0) }.overrides(ours(Status::Passing)));
+    }
 }

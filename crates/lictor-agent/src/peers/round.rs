@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use futures::{StreamExt as _, stream};
-use lictor_config::{Announce, Peers};
+use lictor_config::{Announce, Peers, WhoTells};
 use lictor_core::Now;
-use lictor_core::alert::Input;
+use lictor_core::alert::{Input, Source, digest};
 use lictor_core::peers::{Looked, Mesh, MeshView, Peer, Seen, Sight};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::discover::{Finder, Found, Round};
@@ -29,12 +29,16 @@ use crate::watch::World;
 /// Looks at once: file descriptors.
 const LOOKS: usize = 512;
 
-/// The looks of a round begin spread over this part of it, at most so long.
+/// How long the alerts may take to say what nobody has accepted: a verdict must not wait for that.
+const ASK: Duration = Duration::from_secs(1);
+
+/// The looks of a round begin spread over this part of it, at most so long; each peer has its place in it, so that it
+/// is not longer from one look at it to the next than from round to round.
 const SPREAD: u32 = 10;
 const SPREAD_MOST: Duration = Duration::from_millis(250);
 
-/// Rounds are this much apart from what is written, at random: nodes that started together must not
-/// all ask at once.
+/// Rounds follow each other sooner than is written, at random, by this much at most: nodes that started together must
+/// not all ask at once, and nobody is to wait longer for what is wrong than is written.
 const JITTER: f64 = 0.05;
 
 /// What watches the peers, until it is dropped.
@@ -49,6 +53,8 @@ pub(super) struct Rounds {
     pub(super) clock: Clock,
     pub(super) view: watch::Sender<Arc<MeshView>>,
     pub(super) said: watch::Sender<Arc<Said>>,
+    /// By which the places of the peers in a round follow from their ids: another number on each node.
+    pub(super) places: u64,
     /// Where the peers were found last.
     pub(super) found: BTreeMap<String, Found>,
     /// Why they are not found, once that was said.
@@ -69,7 +75,7 @@ impl Rounds {
             if self.round().await.is_err() {
                 return;
             }
-            let jitter = 1.0 + JITTER * (2.0 * rand::random::<f64>() - 1.0);
+            let jitter = 1.0 - JITTER * rand::random::<f64>();
             sleep_until(begun + self.peers.every.mul_f64(jitter)).await;
         }
     }
@@ -105,7 +111,13 @@ impl Rounds {
 
     /// The looks of a round.
     fn looks(&self) -> impl Future<Output = Vec<(String, Result<Looked, Looked>, Now)>> + Send + use<> {
-        look_at(self.targets(), Arc::clone(&self.peers), Arc::clone(&self.world), self.clock.clone())
+        look_at(
+            self.targets(),
+            self.places,
+            Arc::clone(&self.peers),
+            Arc::clone(&self.world),
+            self.clock.clone(),
+        )
     }
 
     /// Where those are that this node is to look at.
@@ -162,8 +174,25 @@ impl Rounds {
         }
     }
 
+    /// Finds out whether what this node told of its peers has been accepted: the others wait for it.
+    async fn hear_of_words(&mut self) {
+        if self.peers.tell == WhoTells::Each {
+            return;
+        }
+        let told: Vec<_> = self.mesh.told().map(|peer| (peer.id.clone(), self.reporter.key(peer))).collect();
+        if told.is_empty() {
+            return;
+        }
+        let Ok(Some(waiting)) = timeout(ASK, self.feed.waiting()).await else { return };
+        let now = self.clock.now();
+        for (id, key) in told {
+            self.mesh.waits(&id, waiting.contains(&key), now);
+        }
+    }
+
     /// Judges, records and tells.
     async fn settle(&mut self) -> Result<(), Gone> {
+        self.hear_of_words().await;
         let all = self.anew.swap(false, Ordering::AcqRel);
         let now = self.clock.now();
         let always = self.peers.announce == Announce::Always;
@@ -177,7 +206,7 @@ impl Rounds {
         self.view.send_replace(Arc::new(self.mesh.view(now)));
         self.said.send_replace(Arc::new(Said { at: now, sees: self.mesh.sights(now) }));
         if all || !reports.is_empty() || !gone.is_empty() {
-            let source = self.reporter.source();
+            let source = Source::peers();
             self.feed.input(Input::Reports { source, complete: all, reports, gone }).await?;
         }
         Ok(())
@@ -187,6 +216,7 @@ impl Rounds {
 /// Looks at all of them at once.
 async fn look_at(
     targets: Vec<Found>,
+    places: u64,
     peers: Arc<Peers>,
     world: Arc<World>,
     clock: Clock,
@@ -195,7 +225,7 @@ async fn look_at(
     let looks = targets.into_iter().map(|found| {
         let (peers, world, clock) = (Arc::clone(&peers), Arc::clone(&world), clock.clone());
         async move {
-            sleep(spread.mul_f64(rand::random())).await;
+            sleep(spread.mul_f64(place(places, &found.id))).await;
             let super::look::Looked { seen, mesh, address, ours, .. } = look(&found, &peers, &world).await;
             let says = mesh.map(|mesh| (mesh.node, mesh.sees.into_iter().map(sight).collect()));
             let looked = Looked { seen, address, says };
@@ -206,9 +236,15 @@ async fn look_at(
     stream::iter(looks).buffer_unordered(LOOKS).collect().await
 }
 
+/// The place of a peer in a round: from 0 to 1, the same in each.
+fn place(places: u64, id: &str) -> f64 {
+    digest(&format!("{places} {id}")) as f64 / u64::MAX as f64
+}
+
 fn sight(sight: super::look::Sight) -> Sight {
-    let super::look::Sight { peer, up, since_s, age_s, told } = sight;
-    Sight { peer, up, since: Duration::from_secs(since_s), age: Duration::from_secs(age_s), told }
+    let super::look::Sight { peer, up, since_s, age_s, told, waits_s } = sight;
+    let (since, age) = (Duration::from_secs(since_s), Duration::from_secs(age_s));
+    Sight { peer, up, since, age, told, waits: waits_s.map(Duration::from_secs) }
 }
 
 fn named(found: &Found) -> Peer {
@@ -221,4 +257,19 @@ fn placed(peer: &Peer) -> Option<Found> {
     let port: u16 = peer.id.rsplit_once(':')?.1.parse().ok()?;
     let addresses = peer.addresses.iter().map(|address| (*address, port).into()).collect();
     Some(Found { id: peer.id.clone(), host: peer.host.clone(), port, addresses })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_peer_has_its_place_in_a_round_and_all_together_fill_it() {
+        let places: Vec<f64> = (0..1_000).map(|peer| place(7, &format!("n{peer}:5988"))).collect();
+        assert!(places.iter().all(|place| (0.0..=1.0).contains(place)));
+        let early = places.iter().filter(|place| **place < 0.5).count();
+        assert!((400..600).contains(&early), "{early}");
+        assert_eq!(places[3], place(7, "n3:5988"), "the same in each round");
+        assert_ne!(places[3], place(8, "n3:5988"), "another one on another node");
+    }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lictor_config::{Config, Peers};
+use lictor_config::{Config, Discovery, Peers};
 use lictor_consul::Client;
-use lictor_core::alert::Input;
+use lictor_core::alert::{Input, Source};
 use lictor_core::peers::{Mesh, MeshPlan, MeshView, Sight};
 use lictor_core::{NotifierName, Now};
 use lictor_store::Kv;
@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::discover::Finder;
 use super::keep::Keep;
-use super::report::{Customs, Reporter, source};
+use super::report::{Customs, Reporter};
 use super::round::Rounds;
 use crate::alert::Feed;
 use crate::clock::Clock;
@@ -90,7 +90,8 @@ impl Watching {
         {
             warn!("the rounds of before did not end in time");
         }
-        (running.peers, running.notifiers) = (config.peers.clone(), notifiers.clone());
+        let before = std::mem::replace(&mut running.peers, config.peers.clone());
+        running.notifiers.clone_from(&notifiers);
         let Some(peers) = config.peers.clone() else {
             view.send_replace(Arc::new(nobody(&means.node)));
             Keep::open(means.kv.clone()).await.0.put(Vec::new()).await;
@@ -98,13 +99,27 @@ impl Watching {
         };
         let (keep, known) = Keep::open(means.kv.clone()).await;
         running.anew = Arc::new(AtomicBool::new(true));
-        let recorded = known.iter().map(|known| known.peer.id.clone()).collect();
+        let recorded = known.iter().filter_map(|known| Some((known.peer.id.clone(), known.stood?))).collect();
+        let mut mesh = Mesh::new(plan(&means.node, &peers), known);
+        let found_otherwise = before.is_some_and(|before| before.discovery != peers.discovery);
+        if found_otherwise || matches!(peers.discovery, Discovery::Static(_)) {
+            // Only whom a name server or a catalog ceases to name has vanished.
+            mesh.other_peers();
+        }
+        // Over a reload what was seen is shown and said until there is something newer.
+        view.send_if_modified(|view| {
+            let first = !view.watching;
+            if first {
+                *view = Arc::new(mesh.view(means.clock.now()));
+            }
+            first
+        });
         let tasks = Tasks::new();
         self.end_with_agent(&tasks);
         let world = World::new(tasks.clone(), means.clock.clone());
         let rounds = Rounds {
-            mesh: Mesh::new(plan(&means.node, &peers), known),
-            finder: Finder::new(&peers, means.consul.clone(), Arc::clone(&world)),
+            mesh,
+            finder: Finder::new(&means.node, &peers, means.consul.clone(), Arc::clone(&world)),
             world,
             keep,
             reporter: Reporter::new(&means.node, &peers, notifiers, means.customs.clone(), recorded),
@@ -112,6 +127,7 @@ impl Watching {
             clock: means.clock.clone(),
             view: view.clone(),
             said: said.clone(),
+            places: rand::random(),
             found: BTreeMap::new(),
             lost: None,
             blind: None,
@@ -147,7 +163,7 @@ impl Watching {
         let Means { feed, tasks, .. } = &self.0.means;
         let (feed, nothing) = (
             feed.clone(),
-            Input::Reports { source: source(), complete: true, reports: Vec::new(), gone: Vec::new() },
+            Input::Reports { source: Source::peers(), complete: true, reports: Vec::new(), gone: Vec::new() },
         );
         let work = async move {
             // The agent stops.
@@ -166,8 +182,12 @@ impl Watching {
         self.0.view.borrow().at?;
         let said = Arc::clone(&self.0.said.borrow());
         let later = self.0.means.clock.now().boot.since(said.at.boot);
-        let older =
-            |sight: &Sight| Sight { since: sight.since + later, age: sight.age + later, ..sight.clone() };
+        let older = |sight: &Sight| Sight {
+            since: sight.since + later,
+            age: sight.age + later,
+            waits: sight.waits.map(|waits| waits + later),
+            ..sight.clone()
+        };
         let sees = said.sees.iter().map(older);
         Some(probe::MeshAnswer { node: self.0.means.node.clone(), sees: sees.collect() })
     }
@@ -176,8 +196,10 @@ impl Watching {
 fn nobody(node: &str) -> MeshView {
     MeshView {
         node: node.to_owned(),
+        watching: false,
         at: None,
         peers: Vec::new(),
+        of_us: Vec::new(),
         lost: None,
         cut_off: None,
         groups: Vec::new(),

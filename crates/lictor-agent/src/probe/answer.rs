@@ -116,16 +116,20 @@ fn push_mesh(text: &mut String, mesh: &MeshAnswer) {
         text,
         format_args!(",\"mesh\":{{\"version\":{MESH_VERSION},\"node\":{},\"sees\":[", Json(&mesh.node)),
     );
-    for (place, Sight { peer, up, since, age, told }) in mesh.sees.iter().enumerate() {
+    for (place, Sight { peer, up, since, age, told, waits }) in mesh.sees.iter().enumerate() {
         let (since, age) = (since.as_secs(), age.as_secs());
         push(
             text,
             format_args!(
-                "{}{{\"peer\":{},\"up\":{up},\"since_s\":{since},\"age_s\":{age},\"told\":{told}}}",
+                "{}{{\"peer\":{},\"up\":{up},\"since_s\":{since},\"age_s\":{age},\"told\":{told}",
                 comma(place),
                 Json(peer)
             ),
         );
+        if let Some(waits) = waits {
+            push(text, format_args!(",\"waits_s\":{}", waits.as_secs()));
+        }
+        text.push('}');
     }
     text.push_str("]}");
 }
@@ -272,14 +276,17 @@ mod tests {
             since: Duration::from_millis(12_900),
             age: Duration::from_secs(3),
             told: true,
+            waits: None,
         };
-        let mesh =
-            MeshAnswer { node: "node1".into(), sees: vec![sight.clone(), Sight { up: true, ..sight }] };
+        let mesh = MeshAnswer {
+            node: "node1".into(),
+            sees: vec![sight.clone(), Sight { up: true, waits: Some(Duration::from_secs(7)), ..sight }],
+        };
         assert_eq!(
             status(&[], Some(&mesh)),
             "{\"checks\":[],\"summary\":{\"total\":0,\"ok\":0},\"mesh\":{\"version\":1,\"node\":\"node1\",\"sees\":[\
              {\"peer\":\"node2:5988\",\"up\":false,\"since_s\":12,\"age_s\":3,\"told\":true},\
-             {\"peer\":\"node2:5988\",\"up\":true,\"since_s\":12,\"age_s\":3,\"told\":true}]}}"
+             {\"peer\":\"node2:5988\",\"up\":true,\"since_s\":12,\"age_s\":3,\"told\":true,\"waits_s\":7}]}}"
         );
     }
 

@@ -192,6 +192,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reload_cuts_off_no_later_request_that_has_begun() {
+        let mut keeper = keeper();
+        let address = free();
+        let text = address.to_string();
+        keeper.apply(Some(&probe(&text, ""))).await.unwrap();
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /disk HTTP/1.1\r\n\r\n").await.unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"{\"volumes\":[]}") {
+                assert!(stream.read_buf(&mut text).await.unwrap() > 0);
+            }
+            kept.push(stream);
+        }
+        let [mut begun, mut sent, mut silent] = <[TcpStream; 3]>::try_from(kept).unwrap();
+        begun.write_all(b"GET /di").await.unwrap();
+        // One more is answered only when that was read.
+        ask(address, "/disk").await.unwrap();
+        keeper.apply(Some(&probe(&text, "urls = [\"http://127.0.0.1:1/\"]"))).await.unwrap();
+        sent.write_all(b"GET /disk HTTP/1.1\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        begun.write_all(b"sk HTTP/1.1\r\n\r\n").await.unwrap();
+        for stream in [&mut begun, &mut sent] {
+            let mut text = String::new();
+            let read = stream.read_to_string(&mut text);
+            tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
+            assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("Connection: close"), "{text}");
+        }
+        let mut nothing = [0; 9];
+        let ended = silent.read(&mut nothing);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(2), ended).await.unwrap().unwrap(), 0);
+    }
+
+    #[tokio::test]
     async fn files_that_cannot_be_read_hold_up_no_reload() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -18,9 +19,10 @@ use super::Site;
 use super::answer::Answer;
 use super::request::{HEAD, Request, end};
 use super::seats::{Seat, Seats};
+use super::tls::Certificate;
 use crate::{OnEnd, Tasks};
 
-/// Open connections. A new one takes the place of one that waits for a request.
+/// Open connections, of which one source has a quarter at most. A new one takes the place of one that waits for a request.
 const CONNECTIONS: usize = 512;
 
 /// Time for TLS and the head of the first request together, and for the head of each later one.
@@ -28,6 +30,9 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a kept connection may say nothing: longer than peers take from one look to the next.
 const KEPT: Duration = Duration::from_secs(75);
+
+/// How long a request may be on its way that was sent before the client knew that the connection ends.
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
 
 /// Time for the client to take its answer.
 const TAKEN: Duration = Duration::from_secs(5);
@@ -57,7 +62,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts connections until `stop`. Those that are answered then are answered to their end, and so is
-/// the first request of each, unless everything stops: nobody is cut off by a reload.
+/// the first request of each and one that has begun, unless everything stops: nobody is cut off by a reload.
 pub(super) async fn accept(
     listener: Arc<TcpListener>,
     site: Arc<Site>,
@@ -72,8 +77,8 @@ pub(super) async fn accept(
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error)
                 if matches!(
                     error.kind(),
@@ -90,7 +95,7 @@ pub(super) async fn accept(
                 continue;
             }
         };
-        let Some(seat) = seats.sit() else { continue };
+        let Some(seat) = seats.sit(from.ip()) else { continue };
         let site = Arc::clone(&site);
         let ends = Ends { stop: stop.clone(), all: tasks.stopping() };
         tasks.spawn_draining("probe connection", OnEnd::Fine, async move {
@@ -116,15 +121,21 @@ async fn serve(stream: TcpStream, site: &Site, seat: &Seat, ends: &Ends) {
         debug!(%error, "cannot switch off Nagle's algorithm");
     }
     let Some(certificate) = &site.certificate else {
-        return converse(stream, site, seat, ends, deadline).await;
+        return converse(stream, site, seat, ends, deadline, None).await;
     };
-    let handshake = async { certificate.acceptor().await.accept(stream).await };
+    let handshake = async {
+        let acceptor = certificate.acceptor().await;
+        let config = Arc::clone(acceptor.config());
+        acceptor.accept(stream).await.map(|stream| (stream, config))
+    };
     let secured = tokio::select! {
         () = ends.all.cancelled() => return,
         secured = timeout_at(deadline, handshake) => secured,
     };
     match secured {
-        Ok(Ok(stream)) => converse(stream, site, seat, ends, deadline).await,
+        Ok(Ok((stream, config))) => {
+            converse(stream, site, seat, ends, deadline, Some((certificate, config))).await;
+        }
         Ok(Err(error)) => debug!(%error, "a TLS handshake with the probe failed"),
         Err(_late) => debug!("a TLS handshake with the probe took too long"),
     }
@@ -138,27 +149,49 @@ enum Came {
     Over,
 }
 
-/// Answers one request after the other; the head of the first one must be there by `deadline`.
-async fn converse<S>(mut stream: S, site: &Site, seat: &Seat, ends: &Ends, deadline: Instant)
-where
+/// Answers one request after the other; the head of the first one must be there by `deadline`. Over TLS, as long as
+/// what the client was let in by is in force.
+async fn converse<S>(
+    mut stream: S,
+    site: &Site,
+    seat: &Seat,
+    ends: &Ends,
+    deadline: Instant,
+    let_in: Option<(&Certificate, Arc<ServerConfig>)>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = Vec::new();
     let (mut first, mut ending) = (Some(deadline), &ends.all);
+    let bare = site.manner.is_literal();
     loop {
         let came = tokio::select! {
             biased;
-            came = head(&mut stream, &mut bytes, first, site.manner.is_literal()) => came,
-            () = ending.cancelled() => return,
+            came = head(&mut stream, &mut bytes, first, bare) => Some(came),
+            () = ending.cancelled() => None,
+        };
+        let came = match came {
+            Some(came) => came,
+            None => tokio::select! {
+                biased;
+                () = ends.all.cancelled() => return,
+                came = last(&mut stream, &mut bytes, bare) => came,
+            },
         };
         if !seat.work() {
             return;
         }
+        if first.is_none()
+            && let Some((certificate, config)) = &let_in
+            && !certificate.still_lets_in(config).await
+        {
+            return;
+        }
         let (answer, stays) = match came {
             Came::Head(request) => {
-                let stays = request.stays() && !site.manner.is_literal() && !ends.stop.is_cancelled();
                 let (answer, bodiless) = site.answer(&request).await;
-                let stays = stays && !matches!(answer, Answer::Junk);
+                let stays = request.stays() && !bare && !matches!(answer, Answer::Junk);
+                let stays = stays && !ends.stop.is_cancelled();
                 (answer.bytes(bodiless, !stays), stays)
             }
             Came::TooLarge => (Answer::TooLarge.bytes(false, true), false),
@@ -179,6 +212,14 @@ where
         }
         (first, ending) = (None, &ends.stop);
     }
+}
+
+/// Reads the last head of a connection that ends: what has come of it, or is on its way.
+async fn last<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>, bare: bool) -> Came {
+    if bytes.is_empty() && !matches!(timeout(ON_ITS_WAY, more(stream, bytes)).await, Ok(Ok(true))) {
+        return Came::Over;
+    }
+    head(stream, bytes, Some(Instant::now() + HEAD_PATIENCE), bare).await
 }
 
 /// Closes our side and throws away what still comes.

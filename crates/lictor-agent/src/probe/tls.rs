@@ -74,6 +74,11 @@ impl Certificate {
         TlsAcceptor::from(Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    /// Whether a client that was let in by this would be now. Whose certificates are good may have changed.
+    pub(super) async fn still_lets_in(&self, config: &Arc<ServerConfig>) -> bool {
+        self.files.client_ca_file.is_none() || Arc::ptr_eq(config, self.acceptor().await.config())
+    }
+
     /// What a look has found that is due, or was begun earlier and has ended now.
     async fn looked(&self, look: &mut Look) -> Looked {
         let begins = look.pending.is_none() && look.began.elapsed() >= LOOK;
@@ -155,7 +160,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs::OpenOptions;
     use std::process::Command;
 
@@ -169,7 +174,7 @@ mod tests {
     }
 
     /// As if nobody had looked for long.
-    async fn due(certificate: &Certificate) {
+    pub(in crate::probe) async fn due(certificate: &Certificate) {
         certificate.look.lock().await.began -= LOOK;
     }
 

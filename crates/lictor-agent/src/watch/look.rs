@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lictor_config::{Pattern, Watch, WatchKind};
-use lictor_core::{Captures, CheckName, Match, Sample, Status};
+use lictor_core::{Boot, Captures, CheckName, Match, Sample, Status};
 use tokio::sync::Semaphore;
 
 use super::follow::{Follower, Positions};
@@ -139,6 +139,11 @@ impl World {
             hooks: Mutex::default(),
             tasks,
         })
+    }
+
+    /// The present time on the boot-time axis.
+    pub(crate) fn boot(&self) -> Boot {
+        self.clock.boot()
     }
 
     /// The heart of a heartbeat watcher that is running.

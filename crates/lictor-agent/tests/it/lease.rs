@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lictor_agent::{Clock, Lease, LeaseState, Tasks};
 use lictor_consul::{Client, Config};
-use lictor_core::lease::{Params, Record, Timing};
+use lictor_core::lease::{Next, Params, Record, Timing};
 use lictor_store::kv::{Kv, Op};
 use lictor_store::wire;
 use lictor_testkit::consul::{self, Cluster, Options, Server};
@@ -104,7 +104,8 @@ fn leave(kv: &Kv, key: &str, released: bool) {
         token: 7,
         beat: 1,
         length: hasty().length(),
-        released,
+        released: released.then_some(Next::Anyone),
+        roll: None,
     };
     let value = wire::encode(&wire::Lease::from(&record)).unwrap();
     now(kv.txn(&[Op::put(key, value)])).unwrap();

@@ -28,6 +28,7 @@ mod public_ip_watch;
 mod qbittorrent_act;
 mod qbittorrent_watch;
 mod redis_watch;
+mod service;
 mod swap_act;
 mod systemd_host;
 mod systemd_rig;

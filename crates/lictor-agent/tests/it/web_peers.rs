@@ -19,7 +19,14 @@ async fn serve_mesh(mesh: MeshView) -> Server {
 }
 
 fn opinion(node: &str, up: bool, seconds: u64) -> Opinion {
-    Opinion { node: node.to_owned(), up, since: before(noon(), seconds), at: before(noon(), 4), told: !up }
+    Opinion {
+        node: node.to_owned(),
+        up,
+        since: before(noon(), seconds),
+        at: before(noon(), 4),
+        told: !up,
+        waits: None,
+    }
 }
 
 fn report(good: u32, total: u32, failing: &[(&str, u16)]) -> Seen {
@@ -68,8 +75,10 @@ fn mesh() -> MeshView {
     let group = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     MeshView {
         node: "node1".into(),
+        watching: true,
         at: Some(before(noon(), 2)),
         peers: vec![well, failing, silent, others],
+        of_us: vec![opinion("node2", true, 5_400), opinion("node3", false, 8)],
         lost: None,
         cut_off: None,
         groups: vec![group(&["node1", "node2", "node3"]), group(&["node4"])],
@@ -88,12 +97,31 @@ async fn a_node_without_peers_says_so() {
     let server = serve_world(World::new(empty(noon()), Vec::new()), None, &[], Default::default()).await;
     let told = server.get("/v1/peers").await;
     let nothing = json!({
-        "watching": false, "node": "node1", "groups": [], "peers": [],
+        "watching": false, "node": "node1", "groups": [], "opinions": [], "peers": [],
         "counts": {"known": 0, "watched": 0, "seen": 0, "passing": 0},
     });
     assert_eq!((told.status, told.json()), (200, nothing));
     assert!(!server.get("/").await.body.contains("h-peers"), "nothing of it is on the page");
     assert!(!server.get("/metrics").await.body.contains("lictor_peer"), "nor among the metrics");
+}
+
+#[tokio::test]
+async fn before_the_first_round_is_over_that_is_said() {
+    let known = PeerView { seen: None, ..peer("node2", Status::Critical, 60, report(0, 0, &[])) };
+    let server = serve_mesh(MeshView {
+        at: None,
+        peers: vec![known],
+        of_us: Vec::new(),
+        groups: Vec::new(),
+        ..mesh()
+    })
+    .await;
+    let told = server.get("/v1/peers").await.json();
+    assert_eq!((&told["watching"], told.get("at")), (&json!(true), None), "{told}");
+    let page = server.get("/").await.body;
+    assert!(page.contains("The first round of looks at the peers is not over yet."), "{page}");
+    assert!(!page.contains("Not all is well"), "nobody has looked yet");
+    assert!(!server.get("/metrics").await.body.contains("lictor_peer"));
 }
 
 #[tokio::test]
@@ -145,10 +173,10 @@ async fn the_page_shows_each_peer_and_who_sees_whom() {
     node4 | critical | 30s | no answer: connection refused | 0 of 2
     node2 | passing | 3h | 2 of 2 checks are good | 1 of 1
     node5.example.com:5988 | by others | other nodes look at it | 1 of 1
-    Who sees whom | Who looks | node2 | node3 | node4 | node5.example.com:5988
-    node1 | this node | ✓ | seen for | 3h | ✓ | seen for | 1m 30s | ✗ | not seen for | 30s | says nothing
-    node2 | – | itself | ✓ | seen for | 2h | ✗ | not seen for | 31s | ✓ | seen for | 10m
-    node3 | ✓ | seen for | 1h | – | itself | ✗ | not seen for | 30s | says nothing
+    Who sees whom | Who looks | node1 | node2 | node3 | node4 | node5.example.com:5988
+    node1 | this node | – | itself | ✓ | seen for | 3h | ✓ | seen for | 1m 30s | ✗ | not seen for | 30s | says nothing
+    node2 | ✓ | seen for | 1h 30m | – | itself | ✓ | seen for | 2h | ✗ | not seen for | 31s | ✓ | seen for | 10m
+    node3 | ✗ | not seen for | 8s | ✓ | seen for | 1h | – | itself | ✗ | not seen for | 30s | says nothing
     ");
     let head = server.get("/").await.body;
     assert!(head.contains("<title>Not all is well with the peers · node1</title>"), "{head}");
@@ -160,7 +188,8 @@ async fn who_sees_whom_is_shown_of_a_small_mesh_and_of_a_larger_one_when_asked_f
         opinions: vec![opinion("n7", true, 60)],
         ..peer(&format!("n{number}"), Status::Passing, 60, report(1, 1, &[]))
     };
-    let mesh = MeshView { peers: (10..70).map(one).collect(), groups: Vec::new(), ..mesh() };
+    let mesh =
+        MeshView { peers: (10..70).map(one).collect(), groups: Vec::new(), of_us: Vec::new(), ..mesh() };
     let server = serve_mesh(mesh).await;
     let (few, all) = (section(&server, "/").await, section(&server, "/?all").await);
     assert!(few.contains("60 of 60 peers are seen.") && few.contains("and 10 more."), "{few}");

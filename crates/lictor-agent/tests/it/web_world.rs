@@ -230,8 +230,10 @@ pub(crate) fn before(now: Now, seconds: u64) -> Now {
 fn alone() -> MeshView {
     MeshView {
         node: "node1".into(),
+        watching: false,
         at: None,
         peers: Vec::new(),
+        of_us: Vec::new(),
         lost: None,
         cut_off: None,
         groups: Vec::new(),

@@ -200,6 +200,7 @@ pub fn sample(notifier: &NotifierName, id: &str, cluster: &str, at: Wall, tells:
         before: (tells != Tells::Firing).then_some(Status::Critical),
         since: opened,
         opened,
+        lasted: None,
         output: "Nothing is wrong: somebody tries whether messages arrive.".to_owned(),
         notes: String::new(),
         reminders: u32::from(tells == Tells::Reminder),

@@ -130,6 +130,8 @@ pub struct Item {
     pub since: Wall,
     /// Since when it has been wrong, or was.
     pub opened: Wall,
+    /// How long it was wrong, whatever the clock did meanwhile; `None` while it is, or where nobody knows.
+    pub lasted: Option<Duration>,
     /// What the check printed; at most 4 KiB.
     pub output: String,
     /// What its owner wrote beside the check; or why it is over, when it did not simply recover.

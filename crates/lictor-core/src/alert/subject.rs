@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::message::Gone;
 use super::row::Told;
 use crate::check::Status;
 use crate::name::NotifierName;
@@ -202,9 +203,20 @@ impl Source {
         Self(name.into())
     }
 
+    /// The nodes that watch each other.
+    pub fn peers() -> Self {
+        Self::new("peers")
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Why what it no longer has is over.
+    pub(super) fn departure(&self) -> Gone {
+        // A peer is registered nowhere.
+        if *self == Self::peers() { Gone::Unwatched } else { Gone::Deregistered }
     }
 }
 

@@ -41,15 +41,21 @@
 //! `L` after that.
 
 mod candidate;
+mod claim;
 mod params;
+mod promise;
 mod stamp;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_among;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use candidate::Candidate;
 pub use params::{LONGEST, Params, ParamsError, Timing};
+pub use promise::{Answer, Question};
 pub use stamp::Stamp;
 
 /// Which write a record is from. Two are only ever compared for being the same.
@@ -70,8 +76,65 @@ pub struct Record {
     pub beat: u64,
     /// How long an observer waits for a change at least, as the holder has it configured.
     pub length: Duration,
-    /// The holder has stopped in order and acts no more.
-    pub released: bool,
+    /// The holder has stopped in order and acts no more; who is to be the next one.
+    pub released: Option<Next>,
+    /// Who else may take it. `None`: whoever sees it.
+    pub roll: Option<Roll>,
+}
+
+/// Who may take a lease that was given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Whoever comes first, at once.
+    Anyone,
+    /// This node at once; others when it has not done so for a full length.
+    Node(String),
+    /// Nobody before a person says so: what it stands for was stopped on purpose.
+    Nobody,
+}
+
+/// Between which nodes a lease passes. Only its holder changes that, with a renewal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roll {
+    /// All of them, the holder too.
+    pub nodes: BTreeSet<String>,
+    /// Which boot of its machine the holder is from.
+    pub boot: String,
+}
+
+/// What a lease between named nodes has beside its times.
+///
+/// Its holder asks all others directly when it cannot renew it in time: each that promises to wait
+/// as if it had seen a change lets it go on ([`Question`]). While one of them is silent nobody
+/// could go on so; then the record says that they wait for longer, as `steady` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Among {
+    /// The nodes, as this one has them configured.
+    pub nodes: BTreeSet<String>,
+    /// Which boot of its machine this process is from.
+    pub boot: String,
+    /// The times while one of the nodes does not answer.
+    pub steady: Params,
+}
+
+/// What a node would do with a lease that it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing.
+    Watch,
+    /// Take it when it was given back for this node.
+    Given,
+    /// Take it when it was given back for this node or anybody.
+    Free,
+    /// Take it also when nobody renews it any more; so much later than it may, for others to be
+    /// first.
+    Expired {
+        /// How much later.
+        after: Duration,
+    },
+    /// A person wants this node to have it: as soon as it is safe, and also when it was given
+    /// back for nobody.
+    Ordered,
 }
 
 /// Something that a [`Candidate`] is told.
@@ -83,8 +146,19 @@ pub enum Input {
     Read(Reading),
     /// The answer to [`Effect::Write`].
     Written(Written),
-    /// This node stops and acts no more: the lease is to be given back.
-    Release,
+    /// This node acts no more: the lease is to be given back.
+    Release {
+        /// Who is to be the next one.
+        next: Next,
+        /// This node goes on watching it. Otherwise it takes no part any more.
+        stay: bool,
+    },
+    /// What this node would do with it from now on.
+    Wish(Wish),
+    /// Something about the record has changed: it is to be looked at soon.
+    Hint,
+    /// What one of the others said to [`Candidate::question`].
+    Answered(Answer),
 }
 
 /// What a read gave.

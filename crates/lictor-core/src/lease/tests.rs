@@ -1,5 +1,8 @@
 use super::*;
 
+/// The agent stops.
+const LEAVE: Input = Input::Release { next: Next::Anyone, stay: false };
+
 /// What the record says, in short: `n1/a 3.1` is token 3 and beat 1 of the process `a` of `n1`.
 fn record(text: &str) -> Record {
     let (who, numbers) = text.split_once(' ').unwrap();
@@ -11,13 +14,14 @@ fn record(text: &str) -> Record {
         token: token.parse().unwrap(),
         beat: beat.parse().unwrap(),
         length: Params::STEADY.length(),
-        released: numbers.ends_with('!'),
+        released: numbers.ends_with('!').then_some(Next::Anyone),
+        roll: None,
     }
 }
 
 fn short(record: &Record) -> String {
     let Record { holder, incarnation, token, beat, released, .. } = record;
-    format!("{holder}/{incarnation} {token}.{beat}{}", if *released { "!" } else { "" })
+    format!("{holder}/{incarnation} {token}.{beat}{}", if released.is_some() { "!" } else { "" })
 }
 
 fn found(text: &str, revision: u64) -> Input {
@@ -293,7 +297,7 @@ fn another_process_that_calls_itself_this_node_is_alive() {
 #[test]
 fn a_release_ends_the_belief_before_it_is_written() {
     let mut rig = Rig::holder();
-    assert_eq!(rig.at(1.0, Input::Release), "20 -> n1/b 5.2!");
+    assert_eq!(rig.at(1.0, LEAVE), "20 -> n1/b 5.2!");
     assert_eq!((rig.token(1.0), rig.standing(1.0)), (None, "this node has given it back".into()));
     assert!(!rig.0.has_left());
     assert_eq!(rig.at(1.1, done(21)), "");
@@ -305,12 +309,12 @@ fn a_release_ends_the_belief_before_it_is_written() {
 fn a_release_waits_for_the_renewal_that_is_under_way() {
     let mut rig = Rig::holder();
     rig.at(5.0, Input::Tick);
-    assert_eq!(rig.at(5.1, Input::Release), "");
+    assert_eq!(rig.at(5.1, LEAVE), "");
     assert_eq!(rig.token(5.1), None);
     assert_eq!(rig.at(5.2, done(21)), "21 -> n1/b 5.3!");
     let mut rig = Rig::holder();
     rig.at(5.0, Input::Tick);
-    rig.at(5.1, Input::Release);
+    rig.at(5.1, LEAVE);
     assert_eq!(rig.at(5.2, unclear()), "read");
     assert_eq!(rig.at(5.3, found("n1/b 5.1", 20)), "20 -> n1/b 5.3!");
 }
@@ -319,7 +323,7 @@ fn a_release_waits_for_the_renewal_that_is_under_way() {
 fn a_release_that_is_unclear_is_left_to_the_others_wait() {
     for answer in [unclear(), conflict()] {
         let mut rig = Rig::holder();
-        rig.at(1.0, Input::Release);
+        rig.at(1.0, LEAVE);
         assert_eq!(rig.at(1.1, answer), "");
         assert!(rig.0.has_left());
     }
@@ -330,13 +334,13 @@ fn only_what_is_held_is_released() {
     let mut rig = Rig::new();
     rig.at(0.0, Input::Tick);
     rig.at(0.0, found("n2/a 4.9", 20));
-    assert_eq!(rig.at(1.0, Input::Release), "");
+    assert_eq!(rig.at(1.0, LEAVE), "");
     assert!(rig.0.has_left());
     // A lapsed holder's record may have been put back.
     let mut rig = Rig::holder();
     assert_eq!(rig.at(30.0, Input::Tick), "read");
     rig.at(30.1, found("n1/b 5.1", 20));
-    assert_eq!(rig.at(31.0, Input::Release), "");
+    assert_eq!(rig.at(31.0, LEAVE), "");
     assert!(rig.0.has_left());
 }
 

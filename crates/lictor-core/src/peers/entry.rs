@@ -37,6 +37,8 @@ pub(super) struct Entry {
     pub(super) verdict: Option<Verdict>,
     /// Whether this node took it upon itself to tell that it is down.
     pub(super) told: bool,
+    /// Nobody has accepted that word since then.
+    pub(super) waits: Option<Now>,
 }
 
 impl Entry {
@@ -56,6 +58,7 @@ impl Entry {
             vanished: None,
             verdict: None,
             told: false,
+            waits: None,
         }
     }
 
@@ -88,7 +91,7 @@ impl Entry {
     /// Others look at it from now on.
     pub(super) fn unwatch(&mut self) {
         (self.seen, self.stood, self.verdict, self.told) = (None, None, None, false);
-        (self.streak, self.turned) = (0, None);
+        (self.streak, self.turned, self.waits) = (0, None, None);
         self.says.clear();
     }
 

@@ -71,8 +71,10 @@ pub struct Sight {
     pub since: Duration,
     /// Its look is so old.
     pub age: Duration,
-    /// It told somebody that it is down.
+    /// It took it upon itself to tell that it is down.
     pub told: bool,
+    /// Nobody has accepted that word for so long.
+    pub waits: Option<Duration>,
 }
 
 /// How something stands, for those who are to be told.
@@ -93,7 +95,7 @@ pub struct Mesh {
     pub(super) plan: MeshPlan,
     pub(super) entries: BTreeMap<String, Entry>,
     /// Under which id the others know this node.
-    own: Option<String>,
+    pub(super) own: Option<String>,
     /// Discovery named nobody but us in the last answer.
     pub(super) nobody: bool,
     pub(super) lost: Option<(String, Now)>,
@@ -101,6 +103,8 @@ pub struct Mesh {
     pub(super) cut_off: Option<Now>,
     /// Why this node cannot ask anybody, and for how many rounds.
     pub(super) blind: Option<(String, u32)>,
+    /// Whom the next answer does not name nobody wants watched.
+    other_peers: bool,
     /// Peers that are no more, of which somebody may have been told.
     gone: Vec<Peer>,
     finding: Option<Verdict>,
@@ -128,6 +132,7 @@ impl Mesh {
             failures: 0,
             cut_off: None,
             blind: None,
+            other_peers: false,
             gone: Vec::new(),
             finding: None,
             alone: None,
@@ -158,13 +163,15 @@ impl Mesh {
                 entry.peer.addresses = addresses;
             }
         }
+        let unwanted = std::mem::take(&mut self.other_peers);
         let (tells, gone) = (self.plan.vanished, &mut self.gone);
         self.entries.retain(|_, entry| {
-            if entry.missing < MISSING {
+            let unwanted = unwanted && entry.missing > 0;
+            if entry.missing < MISSING && !unwanted {
                 return true;
             }
             let since = *entry.vanished.get_or_insert(now);
-            let stays = tells && entry.stood.is_some() && now.boot.since(since.boot) < FORGET;
+            let stays = !unwanted && tells && entry.stood.is_some() && now.boot.since(since.boot) < FORGET;
             if !stays && entry.verdict.is_some() {
                 gone.push(entry.peer.clone());
             }
@@ -204,6 +211,7 @@ impl Mesh {
                     since: at(sight.since),
                     at: at(sight.age),
                     told: sight.told,
+                    waits: sight.waits.map(at),
                 };
                 (sight.peer, said)
             };
@@ -224,6 +232,22 @@ impl Mesh {
     pub fn cannot_ask(&mut self, why: Option<String>) {
         let rounds = self.blind.take().map_or(0, |(_, rounds)| rounds);
         self.blind = why.map(|why| (why, rounds.saturating_add(1)));
+    }
+
+    /// Whether the word that a peer is down, which this node took upon itself, waits to be accepted by somebody.
+    pub fn waits(&mut self, id: &str, waits: bool, now: Now) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.waits = if waits && entry.told { entry.waits.or(Some(now)) } else { None };
+    }
+
+    /// The peers of which this node took it upon itself to tell that they are down.
+    pub fn told(&self) -> impl Iterator<Item = &Peer> {
+        self.entries.values().filter(|entry| entry.told).map(|entry| &entry.peer)
+    }
+
+    /// Somebody wants other peers watched: one that the next answer of discovery does not name has not vanished.
+    pub fn other_peers(&mut self) {
+        self.other_peers = true;
     }
 
     /// These ids are this node's: what was known of them as peers is void.
@@ -254,6 +278,7 @@ impl Mesh {
         let judged: Vec<_> = self.entries.values().map(|entry| self.verdict(entry, now)).collect();
         for (entry, (verdict, told)) in self.entries.values_mut().zip(judged) {
             entry.told = told;
+            entry.waits = entry.waits.filter(|_| told);
             let changed = verdict.is_some() && verdict != entry.verdict;
             entry.verdict = verdict.or(entry.verdict.take());
             if let Some(verdict) = entry.verdict.clone().filter(|_| changed || all) {
@@ -301,7 +326,8 @@ impl Mesh {
             let turned = entry.turned.filter(|_| entry.is_turning()).map(|(_, begun)| begun);
             let since = turned.or(entry.stood.map(|(_, since)| since));
             let since = since.map_or(age, |since| now.boot.since(since.boot));
-            Some(Sight { peer: entry.peer.id.clone(), up, since, age, told: entry.told })
+            let waits = entry.waits.map(|since| now.boot.since(since.boot));
+            Some(Sight { peer: entry.peer.id.clone(), up, since, age, told: entry.told, waits })
         };
         watched.filter_map(sight).collect()
     }

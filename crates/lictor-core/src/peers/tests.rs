@@ -57,6 +57,8 @@ struct Fleet {
     /// Ways that are cut, each in one direction.
     cut: BTreeSet<(usize, usize)>,
     dead: BTreeSet<usize>,
+    /// Nodes whose words nobody accepts.
+    unheard: BTreeSet<usize>,
     /// What discovery names.
     named: BTreeSet<usize>,
     /// What a node reports of itself when it is not well.
@@ -80,6 +82,7 @@ impl Fleet {
             nodes: nodes.collect(),
             cut: BTreeSet::new(),
             dead: BTreeSet::new(),
+            unheard: BTreeSet::new(),
             named: (1..=size).collect(),
             ill: BTreeMap::new(),
             old: BTreeSet::new(),
@@ -122,6 +125,10 @@ impl Fleet {
                 (true, None) | (false, _) => Looked { seen: silent(), address: None, says: None },
             };
             mesh.looked(&target, looked, now);
+        }
+        let told: Vec<_> = mesh.told().map(|peer| peer.id.clone()).collect();
+        for other in told {
+            mesh.waits(&other, self.unheard.contains(&node), now);
         }
         let changes = mesh.judge(false, now);
         for Change { peer, verdict, .. } in changes.peers {
@@ -259,6 +266,49 @@ fn one_node_tells_and_the_next_one_when_it_cannot() {
     let again = news.iter().filter(|line| line.ends_with("critical n5:5988")).count();
     let of_teller = news.iter().filter(|line| line.ends_with(&format!("critical n{teller}:5988"))).count();
     assert_eq!((again, of_teller), (1, 1), "{news:?}");
+}
+
+#[test]
+fn the_next_one_tells_when_nobody_accepts_the_word_of_the_first() {
+    let mut fleet = Fleet::new(5, |plan| plan.tell = WhoTells::One);
+    fleet.kill(5);
+    fleet.rounds(20);
+    let teller = fleet.news()[0].trim_start_matches('n').split(':').next().unwrap().parse().unwrap();
+    fleet.wake(5);
+    fleet.rounds(20);
+    fleet.news();
+    fleet.unheard.insert(teller);
+    fleet.kill(5);
+    // As long as it may yet be accepted nobody else tells.
+    fleet.rounds(4);
+    assert_eq!(fleet.news(), [format!("n{teller}: critical n5:5988")]);
+    fleet.rounds(30);
+    let news = fleet.news();
+    let next = news[0].split(':').next().unwrap().to_owned();
+    assert_eq!(news, [format!("{next}: critical n5:5988")], "one of the others, once");
+    // What is accepted at last is not told again.
+    fleet.unheard.clear();
+    fleet.rounds(10);
+    assert_eq!(fleet.news(), Vec::<String>::new());
+    fleet.wake(5);
+    fleet.rounds(3);
+    assert_eq!(fleet.news().len(), 2, "both say that it is over");
+}
+
+#[test]
+fn a_peer_that_nobody_wants_watched_is_forgotten_without_a_word() {
+    let mut mesh = Mesh::new(plan("n1"), Vec::new());
+    mesh.found(vec![peer(2), peer(3)], Some(id(1)), at(1));
+    for round in 1..4 {
+        mesh.looked(&id(2), Looked { seen: silent(), address: None, says: None }, at(round * 10));
+        mesh.looked(&id(3), Looked { seen: well(), address: None, says: None }, at(round * 10));
+        mesh.judge(false, at(round * 10));
+    }
+    mesh.other_peers();
+    mesh.found(vec![peer(3)], Some(id(1)), at(35));
+    let changes = mesh.judge(false, at(40));
+    assert_eq!((changes.gone, changes.peers.len()), (vec![peer(2)], 0));
+    assert!(mesh.known().iter().all(|known| known.peer.id == id(3)));
 }
 
 #[test]
@@ -412,8 +462,14 @@ fn a_node_under_two_names_counts_once_and_this_one_not_at_all() {
     let mut mesh = Mesh::new(MeshPlan { confirm: count(2), ..plan("n1") }, Vec::new());
     mesh.found(vec![peer(2), peer(3), peer(4)], None, at(1));
     let says = |node: &str| {
-        let sight =
-            Sight { peer: id(4), up: false, since: Duration::from_secs(9), age: Duration::ZERO, told: false };
+        let sight = Sight {
+            peer: id(4),
+            up: false,
+            since: Duration::from_secs(9),
+            age: Duration::ZERO,
+            told: false,
+            waits: None,
+        };
         Looked { seen: well(), address: None, says: Some((node.to_owned(), vec![sight])) }
     };
     for round in 1..3 {

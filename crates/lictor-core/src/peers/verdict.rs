@@ -60,16 +60,25 @@ impl Mesh {
         if entry.told || self.plan.tell == WhoTells::Each {
             return (Some(verdict), true);
         }
-        if self.opinions(id, now).any(|opinion| opinion.told) {
-            return (None, false);
-        }
+        // One whose word nobody accepts is waited for as well, but not for ever.
+        let tellers = self.opinions(id, now).filter(|opinion| opinion.told);
+        let unheard: Option<Vec<_>> =
+            tellers.map(|teller| Some(now.boot.since(teller.waits?.boot))).collect();
+        let Some(unheard) = unheard else { return (None, false) };
         // Only those that can say that they told are waited for.
-        let others = self.entries.values().filter(|other| other.is_there() && other.says.contains_key(id));
+        let others = self
+            .entries
+            .values()
+            .filter(|other| other.is_there() && other.says.get(id).is_some_and(|opinion| !opinion.told));
         let others: Vec<&str> = others.filter_map(|other| other.node.as_deref()).collect();
         let place = rank(id, &self.plan.node, others);
-        let wait =
+        let share =
             (self.plan.round() + self.plan.timeout).saturating_mul(u32::try_from(place).unwrap_or(u32::MAX));
-        if now.boot.since(since.boot) >= wait { (Some(verdict), true) } else { (None, false) }
+        let turn = match unheard.into_iter().min() {
+            None => now.boot.since(since.boot) >= share,
+            Some(waited) => waited >= self.plan.patience() + share,
+        };
+        if turn { (Some(verdict), true) } else { (None, false) }
     }
 
     /// How finding peers goes.

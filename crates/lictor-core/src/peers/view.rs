@@ -12,10 +12,14 @@ use crate::time::Now;
 pub struct MeshView {
     /// The node whose view it is.
     pub node: String,
+    /// Whether it watches peers at all.
+    pub watching: bool,
     /// When its last round was over. `None`: the first is not.
     pub at: Option<Now>,
     /// The peers, by their ids.
     pub peers: Vec<PeerView>,
+    /// What the others say of this node.
+    pub of_us: Vec<Opinion>,
     /// Why peers cannot be found, and since when: the last known ones are watched on.
     pub lost: Option<(String, Now)>,
     /// It sees so few that it is itself cut off, for all it can tell; and since when.
@@ -58,8 +62,10 @@ pub struct Opinion {
     pub since: Now,
     /// When it looked.
     pub at: Now,
-    /// It told somebody.
+    /// It took it upon itself to tell that it is down.
     pub told: bool,
+    /// Nobody has accepted that word since then.
+    pub waits: Option<Now>,
 }
 
 impl Mesh {
@@ -78,8 +84,10 @@ impl Mesh {
         });
         MeshView {
             node: self.plan.node.clone(),
+            watching: true,
             at: self.at,
             peers: peers.collect(),
+            of_us: self.own.iter().flat_map(|own| self.opinions(own, now)).cloned().collect(),
             lost: self.lost.clone(),
             cut_off: self.cut_off,
             groups: self.groups(now),

@@ -1,8 +1,9 @@
 //! The record of a lease.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lictor_core::lease::{LONGEST, Record};
+use lictor_core::lease::{LONGEST, Next, Record, Roll};
 use serde::{Deserialize, Serialize};
 
 use super::{WireError, millis};
@@ -29,6 +30,31 @@ pub struct Lease {
     /// The holder has stopped in order and acts no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
+    /// Who is to have it next, where that is not whoever comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Heir>,
+    /// Between which nodes it passes, where those are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll: Option<Named>,
+}
+
+/// Who is to have a lease next that was given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heir {
+    /// This node.
+    Node(String),
+    /// Nobody, until a person says so.
+    Nobody,
+}
+
+/// Between which nodes a lease passes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// All of them.
+    pub nodes: BTreeSet<String>,
+    /// Which boot of its machine the holder is from.
+    pub boot: String,
 }
 
 impl From<&Record> for Lease {
@@ -39,7 +65,16 @@ impl From<&Record> for Lease {
             token: record.token,
             beat: record.beat,
             length_ms: millis(record.length),
-            released: record.released,
+            released: record.released.is_some(),
+            next: match &record.released {
+                None | Some(Next::Anyone) => None,
+                Some(Next::Node(name)) => Some(Heir::Node(name.clone())),
+                Some(Next::Nobody) => Some(Heir::Nobody),
+            },
+            roll: record
+                .roll
+                .as_ref()
+                .map(|Roll { nodes, boot }| Named { nodes: nodes.clone(), boot: boot.clone() }),
         }
     }
 }
@@ -48,13 +83,32 @@ impl TryFrom<Lease> for Record {
     type Error = WireError;
 
     fn try_from(lease: Lease) -> Result<Self, WireError> {
-        let Lease { holder, incarnation, token, beat, length_ms, released } = lease;
+        let Lease { holder, incarnation, token, beat, length_ms, released, next, roll } = lease;
         let length = Duration::from_millis(length_ms);
-        let named = [&holder, &incarnation].into_iter().all(|name| (1..=NAME).contains(&name.len()));
-        if !named || !(1..EXACT).contains(&token) || beat >= EXACT || length.is_zero() || length > LONGEST {
+        let mut names = vec![&holder, &incarnation];
+        names.extend(roll.iter().flat_map(|Named { nodes, boot }| nodes.iter().chain([boot])));
+        if let Some(Heir::Node(name)) = &next {
+            names.push(name);
+        }
+        let named = names.into_iter().all(|name| (1..=NAME).contains(&name.len()));
+        let heir = released || next.is_none();
+        if !named
+            || !heir
+            || !(1..EXACT).contains(&token)
+            || beat >= EXACT
+            || length.is_zero()
+            || length > LONGEST
+        {
             return Err(WireError::damaged("it is not the record of a lease"));
         }
-        Ok(Self { holder, incarnation, token, beat, length, released })
+        let next = match next {
+            None => Next::Anyone,
+            Some(Heir::Node(name)) => Next::Node(name),
+            Some(Heir::Nobody) => Next::Nobody,
+        };
+        let released = Some(next).filter(|_| released);
+        let roll = roll.map(|Named { nodes, boot }| Roll { nodes, boot });
+        Ok(Self { holder, incarnation, token, beat, length, released, roll })
     }
 }
 
@@ -73,7 +127,8 @@ mod tests {
             token: 3,
             beat: 14,
             length: Duration::from_secs(32),
-            released: false,
+            released: None,
+            roll: None,
         }
     }
 
@@ -85,10 +140,26 @@ mod tests {
     fn a_lease_is_what_it_was() {
         assert_eq!(String::from_utf8(encode(&Lease::from(&record())).unwrap()).unwrap(), V1);
         assert_eq!(read(V1), Ok(record()));
-        let released = Record { released: true, ..record() };
+        let released = Record { released: Some(Next::Anyone), ..record() };
         let text = V1.replace('}', r#","released":true}"#);
         assert_eq!(String::from_utf8(encode(&Lease::from(&released)).unwrap()).unwrap(), text);
         assert_eq!(read(&text), Ok(released));
+    }
+
+    #[test]
+    fn a_lease_between_named_nodes_says_who_they_are_and_who_is_next() {
+        let roll = Some(Roll { nodes: ["n1".to_owned(), "n2".to_owned()].into(), boot: "b1".into() });
+        for (next, said) in [
+            (Next::Anyone, r#""released":true,"roll""#),
+            (Next::Node("n2".into()), r#""released":true,"next":{"node":"n2"},"roll""#),
+            (Next::Nobody, r#""released":true,"next":"nobody","roll""#),
+        ] {
+            let record = Record { released: Some(next), roll: roll.clone(), ..record() };
+            let text = String::from_utf8(encode(&Lease::from(&record)).unwrap()).unwrap();
+            assert!(text.contains(said), "{text}");
+            assert!(text.ends_with(r#""roll":{"nodes":["n1","n2"],"boot":"b1"}}"#), "{text}");
+            assert_eq!(read(&text), Ok(record));
+        }
     }
 
     #[test]
@@ -100,6 +171,9 @@ mod tests {
             ("32000", "0"),
             ("32000", "3600001"),
             ("\"n1\"", "\"\""),
+            ("\"beat\"", "\"next\":\"nobody\",\"beat\""),
+            ("\"beat\"", "\"released\":true,\"next\":{\"node\":\"\"},\"beat\""),
+            ("\"beat\"", "\"roll\":{\"nodes\":[\"\"],\"boot\":\"b\"},\"beat\""),
             ("\"a7\"", &format!("\"{}\"", "a".repeat(256))),
         ] {
             let text = V1.replace(from, to);

@@ -50,6 +50,14 @@ impl Datacenters {
         &self.servers[number]
     }
 
+    /// Ends the server of a datacenter.
+    ///
+    /// # Panics
+    /// If there is no such datacenter.
+    pub fn kill(&mut self, number: usize) {
+        self.servers[number].kill();
+    }
+
     fn know_each_other(&self, names: &[&str]) -> bool {
         self.servers.iter().all(|server| {
             names.iter().all(|name| {

@@ -12,6 +12,7 @@
 //! Everything follows from the seed; a failure prints it with the shortest script found
 //! that still fails, and what the engine said.
 
+mod clock;
 mod dice;
 mod host;
 pub mod lease;
@@ -20,6 +21,7 @@ pub mod peers;
 mod plans;
 mod probes;
 mod rules;
+pub mod service;
 mod witness;
 mod world;
 

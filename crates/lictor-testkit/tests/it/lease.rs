@@ -12,36 +12,46 @@ const SEEDS: u64 = 3_000;
 /// So many seeds find each mistake.
 const ENOUGH: u64 = 1_000;
 
-fn seeds() -> Range<u64> {
+/// The seeds to play: so many, or what the environment says.
+pub(crate) fn seeds(count: u64) -> Range<u64> {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let first = number("LICTOR_SIM_FIRST").unwrap_or(0);
-    first..first + number("LICTOR_SIM_SEEDS").unwrap_or(SEEDS)
+    first..first + number("LICTOR_SIM_SEEDS").unwrap_or(count)
 }
 
 /// Plays all of them on all processors.
-fn play(seeds: Range<u64>) -> Report {
+pub(crate) fn in_parallel<R: Send>(seeds: Range<u64>, play: impl Fn(u64) -> R + Sync) -> Vec<R> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    let worker = |number: usize| {
-        let mut report = Report::default();
-        for seed in seeds.clone().skip(number).step_by(workers) {
-            report.add(&lease::run(seed).unwrap_or_else(|failure| panic!("{failure}")));
-        }
-        report
-    };
-    let mut total = Report::default();
+    let worker =
+        |number: usize| -> Vec<R> { seeds.clone().skip(number).step_by(workers).map(&play).collect() };
     thread::scope(|scope| {
+        let worker = &worker;
         let threads: Vec<_> = (0..workers).map(|number| scope.spawn(move || worker(number))).collect();
-        threads.into_iter().for_each(|thread| total.add(&thread.join().unwrap()));
-    });
-    total
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
 }
 
 #[test]
 fn no_two_nodes_act_at_once_and_one_does_when_all_is_well() {
-    let report = play(seeds());
+    let reports =
+        in_parallel(seeds(SEEDS), |seed| lease::run(seed).unwrap_or_else(|failure| panic!("{failure}")));
+    let mut report = Report::default();
+    reports.iter().for_each(|one| report.add(one));
     println!("{report:#?}");
     // A suite in which something never happens says nothing about it.
-    let Report { plays, conflicts, unclear, late, takings, lapses, releases, restores, .. } = report;
+    let Report {
+        plays,
+        conflicts,
+        unclear,
+        late,
+        takings,
+        lapses,
+        releases,
+        restores,
+        promises,
+        carried,
+        ..
+    } = report;
     for (what, count) in [
         ("conflicts", conflicts),
         ("unclear answers", unclear),
@@ -50,6 +60,8 @@ fn no_two_nodes_act_at_once_and_one_does_when_all_is_well() {
         ("lapses", lapses),
         ("releases", releases),
         ("restores", restores),
+        ("promises", promises),
+        ("times that promises carried a holder", carried),
     ] {
         assert!(count * 20 >= plays, "{count} {what} in {plays} plays");
     }
@@ -57,17 +69,7 @@ fn no_two_nodes_act_at_once_and_one_does_when_all_is_well() {
 
 #[test]
 fn each_mistake_lets_two_nodes_act_at_once() {
-    for mistake in [
-        Mistake::CountsFromTheAnswer,
-        Mistake::CountsFromTheRead,
-        Mistake::DoesNotWaitAtFirstSight,
-        Mistake::ReplacesWhatItReadAgain,
-        Mistake::KeepsTheBeat,
-        Mistake::RemembersPastItsBelief,
-        Mistake::StopsTooSlowly,
-        Mistake::DriftsTooMuch,
-        Mistake::ActsUntilItNotices,
-    ] {
+    for mistake in Mistake::ALL {
         let overlap =
             |seed| lease::play(&Script::new(seed), mistake).err().filter(|why| why.contains("acts while"));
         let found = (0..ENOUGH).find_map(|seed| Some((seed, overlap(seed)?)));

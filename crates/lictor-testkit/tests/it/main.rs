@@ -6,3 +6,4 @@ mod engine;
 mod lease;
 mod peers;
 mod peers_big;
+mod service;

@@ -15,10 +15,16 @@ pub(crate) struct PeersArgs {
 pub(crate) enum Peers {
     /// Show how the peers of an agent stand: who sees whom, and since when
     #[command(
-        after_help = "Examples:\n  lictor peers status\n  lictor peers status --address http://node2:8510\n  lictor peers status --format json | jq '.peers[] | select(.status != \"passing\")'\n\nThe exit code is 0 when all is well: each peer is, all see each other, and they can be found."
+        after_help = "Examples:\n  lictor peers status\n  lictor peers status --watch\n  lictor peers status --address http://node2:8510\n  lictor peers status --format json | jq '.peers[] | select(.status != \"passing\")'\n\nThe exit code is 0 when all is well: each peer is, all see each other, and they can be found."
     )]
-    Status {
-        #[command(flatten)]
-        agent: Agent,
-    },
+    Status(PeersStatus),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeersStatus {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Show it anew whenever something changes
+    #[arg(long, short)]
+    pub(crate) watch: bool,
 }

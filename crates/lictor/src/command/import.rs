@@ -6,12 +6,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lictor_compat::consul_alerts::{Settings, import};
-use lictor_compat::sentinella;
+use lictor_compat::{powerconsul, sentinella};
 use lictor_config::{ProcessEnv, parse_in};
 use serde::Deserialize;
 
 use super::status::count;
-use crate::cli::{Import, ImportConsulAlerts};
+use crate::cli::{Import, ImportConsulAlerts, ImportPowerconsul};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
@@ -29,6 +29,7 @@ pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Fai
     let (text, read) = match command {
         Import::ConsulAlerts(args) => consul_alerts(args).await?,
         Import::Sentinella(args) => sentinella(&args.file)?,
+        Import::Powerconsul(args) => powerconsul(args)?,
     };
     Terminal::data(text.trim_end())?;
     let decisions = text.lines().filter(|line| line.trim_start().starts_with("# TODO")).count();
@@ -38,6 +39,9 @@ pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Fai
         count(decisions, "place is", "places are"),
         count(secrets, "value is", "values are"),
     ));
+    if matches!(command, Import::Powerconsul(_)) {
+        return Ok(());
+    }
     if let Err(failure) = parse_in("imported.hcl", &text, &ProcessEnv) {
         terminal.say("what was printed needs work before it is a valid configuration:");
         return Err(Failure::Config(Box::new(failure)));
@@ -73,6 +77,26 @@ fn sentinella(file: &Path) -> Result<(String, String), Failure> {
         Failure::new(Exit::Failed, format!("cannot use `{shown}`: {why}")).help(help)
     })?;
     Ok((made, count(sentinella::variables(&written).len(), "variable", "variables")))
+}
+
+fn powerconsul(args: &ImportPowerconsul) -> Result<(String, String), Failure> {
+    let source = |path: &std::path::PathBuf| {
+        let name = path.display().to_string();
+        let text = text(path);
+        let text = text.map_err(|why| Failure::new(Exit::Failed, format!("cannot read `{name}`: {why}")))?;
+        Ok(powerconsul::Source { name, text })
+    };
+    let sources: Vec<_> = args.paths.iter().map(source).collect::<Result<_, Failure>>()?;
+    let made = powerconsul::import(&sources);
+    let made = made.map_err(|why| Failure::new(Exit::Failed, why.to_string()))?;
+    Ok((
+        made.text,
+        format!(
+            "{} with {}",
+            count(sources.len(), "file", "files"),
+            count(made.services, "service", "services")
+        ),
+    ))
 }
 
 /// What a file holds, or what comes from the standard input.

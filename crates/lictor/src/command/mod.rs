@@ -11,6 +11,7 @@ mod incidents;
 mod peers;
 mod remedy;
 pub(crate) mod run;
+mod service;
 mod silence;
 mod state;
 mod status;
@@ -42,9 +43,10 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Import(command) => waiting(import::run(&command, terminal)),
         Command::Probe(args) => crate::probe::run(&args, terminal),
         Command::Peers(args) => match args.command {
-            Some(Peers::Status { agent }) => waiting(peers::status(&agent, terminal)),
+            Some(Peers::Status(args)) => waiting(peers::status(&args, terminal)),
             None => crate::watcher::run(terminal),
         },
+        Command::Service(command) => waiting(service::run(&command, terminal)),
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,10 +1,12 @@
 //! `lictor peers status`, and the line of the peers in `lictor status`.
 
+use std::time::Duration;
+
 use lictor_agent::text::one_line;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::Agent;
+use crate::cli::PeersStatus;
 use crate::client::{Client, typed};
 use crate::command::events::LIST;
 use crate::command::status::{count, span};
@@ -16,10 +18,14 @@ use crate::output::{Format, Terminal, table};
 struct Mesh {
     watching: bool,
     node: String,
+    at: Option<String>,
     counts: Counts,
     cut_off: Option<CutOff>,
     lost: Option<Lost>,
     partition: Option<String>,
+    /// An older agent does not say it.
+    #[serde(default)]
+    opinions: Vec<Opinion>,
     peers: Vec<Peer>,
 }
 
@@ -65,36 +71,85 @@ struct Opinion {
     up: bool,
 }
 
-pub(super) async fn status(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let answer = Client::new(agent)?.get("/v1/peers", &[]).await?;
-    if agent.format == Format::Json {
-        Terminal::json(&answer)?;
+/// With `--watch` it is looked so often whether something is new.
+const LOOK: Duration = Duration::from_secs(2);
+
+pub(super) async fn status(args: &PeersStatus, terminal: &Terminal) -> Result<(), Failure> {
+    let client = Client::new(&args.agent)?;
+    let mut shown = client.get("/v1/peers", &[]).await?;
+    let is_well = show(&shown, args.agent.format, terminal)?;
+    if !args.watch {
+        return if is_well { Ok(()) } else { Err(Failure::Said(Exit::Failed)) };
     }
-    let mesh: Mesh = typed(answer)?;
-    match agent.format {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let answer = match client.get("/v1/peers", &[]).await {
+            // It is shown when the agent is back.
+            Err(failure) if failure.exit() == Exit::Unreachable => continue,
+            answer => answer?,
+        };
+        if timeless(&answer) != timeless(&shown) {
+            if args.agent.format == Format::Text {
+                Terminal::data("")?;
+            }
+            show(&answer, args.agent.format, terminal)?;
+            shown = answer;
+        }
+    }
+}
+
+/// Shows how the peers stand, and says whether all is well.
+fn show(answer: &Value, format: Format, terminal: &Terminal) -> Result<bool, Failure> {
+    if format == Format::Json {
+        Terminal::json(answer)?;
+    }
+    let mesh: Mesh = typed(answer.clone())?;
+    match format {
         Format::Json => {}
+        Format::Text if mesh.watching && mesh.at.is_none() => terminal.say(FIRST),
         Format::Text if mesh.watching => Terminal::data(&mesh.shown(terminal).join("\n"))?,
         Format::Text => terminal.say(NOBODY),
     }
-    if mesh.is_well() { Ok(()) } else { Err(Failure::Said(Exit::Failed)) }
+    Ok(mesh.is_well())
 }
 
-/// No peers are watched. The first round may not be over yet.
+/// An answer without what changes with every round.
+fn timeless(answer: &Value) -> Value {
+    match answer {
+        Value::Object(members) => {
+            let lasting = members.iter().filter(|(name, _)| !TIMES.contains(&name.as_str()));
+            lasting.map(|(name, value)| (name.clone(), timeless(value))).collect()
+        }
+        Value::Array(values) => values.iter().map(timeless).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The members of an answer that say when something was.
+const TIMES: [&str; 4] = ["at", "seen_at", "since", "lasts_ms"];
+
+/// No peers are watched.
 const NOBODY: &str = "the agent watches no peers: a block `peers` in its configuration says which";
+
+/// Nobody has looked at them yet.
+const FIRST: &str = "the first round of looks at the peers is not over yet";
 
 /// The peers in a line, for `lictor status`; nothing where none are watched.
 pub(super) fn summary(answer: Value, terminal: &Terminal) -> Result<Option<String>, Failure> {
     let mesh: Mesh = typed(answer)?;
-    Ok(mesh.watching.then(|| mesh.line(terminal)))
+    let line = || if mesh.at.is_some() { mesh.line(terminal) } else { format!("peers: {FIRST}") };
+    Ok(mesh.watching.then(line))
 }
 
 impl Mesh {
     /// Whether each peer is well, and all see each other.
     fn is_well(&self) -> bool {
         self.watching
+            && self.at.is_some()
             && self.cut_off.is_none()
             && self.lost.is_none()
             && self.partition.is_none()
+            && self.opinions.iter().all(|opinion| opinion.up)
             && self.peers.iter().all(Peer::is_well)
     }
 
@@ -150,7 +205,10 @@ impl Mesh {
         let last = "the peers cannot be found, so the last known ones are watched";
         let lost =
             self.lost.as_ref().map(|lost| format!("{last} (for {}): {}", span(lost.lasts_ms), lost.why));
-        cut_off.into_iter().chain(lost)
+        let unseen: Vec<_> = self.opinions.iter().filter(|opinion| !opinion.up).collect();
+        let unseen = listed(&unseen.iter().map(|opinion| opinion.node.as_str()).collect::<Vec<_>>())
+            .map(|names| format!("{names} {} not see this node", verb(unseen.len(), "does", "do")));
+        cut_off.into_iter().chain(lost).chain(unseen)
     }
 }
 
@@ -204,19 +262,20 @@ impl Peer {
             those.map(|opinion| opinion.node.as_str()).collect::<Vec<_>>()
         };
         let (up, down) = (of(true), of(false));
-        let verb = |names: &[&str], one: &str, many: &str| {
-            if names.len() == 1 { one.to_owned() } else { many.to_owned() }
-        };
         match (listed(&up), listed(&down)) {
             (None, None) => String::new(),
-            (Some(seen), None) => format!("{seen} {} it", verb(&up, "sees", "see")),
-            (None, Some(unseen)) => format!("{unseen} {} not", verb(&down, "does", "do")),
+            (Some(seen), None) => format!("{seen} {} it", verb(up.len(), "sees", "see")),
+            (None, Some(unseen)) => format!("{unseen} {} not", verb(down.len(), "does", "do")),
             (Some(seen), Some(unseen)) => {
-                let sees = verb(&up, "sees", "see");
-                format!("{seen} {sees} it, {unseen} {} not", verb(&down, "does", "do"))
+                let sees = verb(up.len(), "sees", "see");
+                format!("{seen} {sees} it, {unseen} {} not", verb(down.len(), "does", "do"))
             }
         }
     }
+}
+
+fn verb<'a>(nodes: usize, one: &'a str, many: &'a str) -> &'a str {
+    if nodes == 1 { one } else { many }
 }
 
 /// Names that are written out; more are counted.
@@ -255,6 +314,7 @@ mod tests {
     fn well() -> Value {
         let mut answer = answer();
         answer.as_object_mut().unwrap().remove("partition");
+        answer["opinions"][1]["up"] = json!(true);
         let peers = answer["peers"].as_array_mut().unwrap();
         peers.remove(2);
         peers.remove(1);
@@ -274,19 +334,35 @@ mod tests {
         node5.example.com:5988  by others          node2 sees it           other nodes look at it
 
         node1, node2 and node3 see each other, none of them sees node4
+        node3 does not see this node
         ");
     }
 
     #[test]
     fn the_line_of_the_status_says_what_is_wrong() {
         let said = "peers: 2 of 3 peers seen, 1 well, 1 more watched by others; not well: node3 and 1 more; \
-                    node1, node2 and node3 see each other, none of them sees node4";
+                    node1, node2 and node3 see each other, none of them sees node4; node3 does not see this node";
         assert_eq!(line(answer()).as_deref(), Some(said));
         let said = "peers: 1 of 1 peer seen, 1 more watched by others";
         assert_eq!(line(well()).as_deref(), Some(said));
         let none = json!({"watching": false, "node": "n1", "groups": [], "peers": [],
             "counts": {"known": 0, "watched": 0, "seen": 0, "passing": 0}});
         assert_eq!(line(none), None, "nothing where no peers are watched");
+        let mut first = well();
+        first.as_object_mut().unwrap().remove("at");
+        let said = "peers: the first round of looks at the peers is not over yet";
+        assert_eq!(line(first).as_deref(), Some(said));
+    }
+
+    #[test]
+    fn what_is_only_older_is_not_shown_anew() {
+        let mut later = answer();
+        later["at"] = json!("2026-11-21T03:04:13.000Z");
+        later["peers"][0]["lasts_ms"] = json!(10_810_000);
+        later["peers"][0]["opinions"][0]["at"] = json!("2026-11-21T03:04:11.000Z");
+        assert_eq!(timeless(&later), timeless(&answer()));
+        later["peers"][0]["opinions"][0]["up"] = json!(false);
+        assert_ne!(timeless(&later), timeless(&answer()));
     }
 
     #[test]
@@ -296,6 +372,7 @@ mod tests {
         assert!(!is_well(answer()));
         for (member, value) in [
             ("watching", json!(false)),
+            ("at", Value::Null),
             ("partition", json!("n1 does not see n2")),
             ("lost", json!({"why": "no answer", "since": "", "lasts_ms": 1})),
             ("cut_off", json!({"since": "", "lasts_ms": 1})),
@@ -313,6 +390,9 @@ mod tests {
             answer["peers"][0][member] = value.clone();
             assert!(!is_well(answer), "{member}: {value}");
         }
+        let mut unseen = well();
+        unseen["opinions"][0]["up"] = json!(false);
+        assert!(!is_well(unseen), "a peer does not see this node");
         let mut unseen = well();
         unseen["peers"][1]["opinions"][0]["up"] = json!(false);
         assert!(!is_well(unseen), "nobody sees the one that others watch");

@@ -46,6 +46,7 @@ fn item(node: &str, check_id: &str, tells: Tells, status: Status) -> Item {
         before: None,
         since: at,
         opened: at,
+        lasted: None,
         output: "refused".to_owned(),
         notes: String::new(),
         reminders: 0,

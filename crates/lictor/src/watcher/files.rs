@@ -5,11 +5,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use lictor_agent::peers::{Customs, ToldBefore};
 use lictor_compat::sentinella::{
     Named, State, Told, Watcher, file_name, key_of_address, keys_of_hosts, label,
 };
+use lictor_core::Wall;
 use lictor_core::peers::{MeshView, Peer, Seen, Verdict};
 use tokio::sync::watch;
 use tracing::warn;
@@ -123,10 +125,13 @@ impl Customs for Files {
         match read {
             Ok(before) => {
                 let (before, now) = (before?, state(seen));
+                let changed = std::fs::metadata(&path).and_then(|about| about.modified()).ok();
+                let at = changed.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
                 // What the old program took for well it may not have looked into: `up:0/0:200` of any answer.
                 Some(ToldBefore {
                     down: !before.up,
                     same: before.up == now.up && counts(before) == counts(now),
+                    at: at.and_then(|at| i64::try_from(at.as_millis()).ok()).map(Wall::from_unix_millis),
                 })
             }
             Err(why) => {

@@ -29,7 +29,7 @@ impl OldWords {
     }
 
     async fn tell(&self, notifier: &NotifierName, message: &Message) -> Verdict {
-        let text = message.items.iter().map(|item| words(item, message)).collect::<Vec<_>>().join("\n");
+        let text = message.items.iter().map(words).collect::<Vec<_>>().join("\n");
         let url = match Url::parse(&self.url) {
             Ok(url) => url,
             Err(why) => {
@@ -61,7 +61,7 @@ impl Tell for OldWords {
 }
 
 /// What is said: of a peer its own words, with how long it was down; of other things what they are.
-fn words(item: &Item, message: &Message) -> String {
+fn words(item: &Item) -> String {
     let over = item.tells == Tells::Resolved;
     let mut words = if item.labels.contains_key("peer") && item.notes.is_empty() {
         item.output.clone()
@@ -70,14 +70,13 @@ fn words(item: &Item, message: &Message) -> String {
         let why = if item.notes.is_empty() { &item.output } else { &item.notes };
         format!("{word}: {}: {why}", item.title)
     };
-    if over && item.before.is_some_and(|before| before != Status::Passing) {
-        let millis = message.at.as_unix_millis().saturating_sub(item.opened.as_unix_millis());
-        let lasted = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-        // Of what another program told it is not known since when.
-        if lasted >= Duration::from_secs(1) {
-            words.push_str(" — down for ");
-            words.push_str(&span(lasted));
-        }
+    // Of what another program told it is not known since when.
+    let known = item.lasted.filter(|lasted| *lasted >= Duration::from_secs(1));
+    if let Some(lasted) = known
+        && item.before.is_some_and(|before| before != Status::Passing)
+    {
+        words.push_str(" — down for ");
+        words.push_str(&span(lasted));
     }
     words
 }

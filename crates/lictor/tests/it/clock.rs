@@ -20,7 +20,7 @@ rule "repair" {
 }
 "#;
 
-fn libfaketime() -> PathBuf {
+pub(crate) fn libfaketime() -> PathBuf {
     let places = fs::read_dir("/usr/lib").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
     let mut found = places.map(|place| place.join("faketime/libfaketime.so.1"));
     found

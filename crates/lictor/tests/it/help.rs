@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 37] = [
+    let commands: [&[&str]; 45] = [
         &[],
         &["dev"],
         &["run"],
@@ -38,6 +38,14 @@ fn every_command_explains_itself() {
         &["peers", "status"],
         &["import"],
         &["import", "consul-alerts"],
+        &["import", "sentinella"],
+        &["import", "powerconsul"],
+        &["service"],
+        &["service", "check"],
+        &["service", "check", "service"],
+        &["service", "check", "servicegroup"],
+        &["service", "check", "crontab"],
+        &["service", "check", "process"],
         &["state"],
         &["state", "list"],
         &["state", "forget"],

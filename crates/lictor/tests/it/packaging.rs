@@ -109,6 +109,38 @@ fn the_short_options_make_both_services_with_the_usual_values() {
 }
 
 #[test]
+fn every_short_option_reaches_its_service() {
+    let told = good(
+        r#"hectic.sentinella = {
+            enable = true; port = 15988; authFile = "/run/secrets/users"; peersSrv = "_sentinella._tcp.example.com";
+            peersPort = 25988; peersScheme = "https"; peersTokenFile = "/run/secrets/peers";
+            tgTokenFile = "/run/secrets/tg"; tgChatIdFile = "/run/secrets/chat";
+        };"#,
+    );
+    let (probe, watcher) = (&told["services"]["sentinella-probe"], &told["services"]["sentinella-watcher"]);
+    assert_eq!(probe["environment"], json!({ "AUTH_FILE": "%d/auth", "PORT": "15988" }));
+    assert_eq!(probe["serviceConfig"]["LoadCredential"], json!(["auth:/run/secrets/users"]));
+    assert_eq!(
+        watcher["environment"],
+        json!({
+            "PEERS_PORT": "25988",
+            "PEERS_SCHEME": "https",
+            "PEERS_SRV": "_sentinella._tcp.example.com",
+            "PEERS_TOKEN_FILE": "%d/peers-token",
+            "POLLING_INTERVAL_SEC": "3",
+            "STATE_DIR": "/var/lib/sentinella",
+            "TG_CHAT_ID_FILE": "%d/tg-chat-id",
+            "TG_TOKEN_FILE": "%d/tg-token",
+        })
+    );
+    assert_eq!(
+        watcher["serviceConfig"]["LoadCredential"],
+        json!(["peers-token:/run/secrets/peers", "tg-chat-id:/run/secrets/chat", "tg-token:/run/secrets/tg"])
+    );
+    assert_eq!(told["ports"], json!([15988]));
+}
+
+#[test]
 fn every_long_option_reaches_its_service() {
     let told = good(
         r#"hectic.services."sentinèlla" = {

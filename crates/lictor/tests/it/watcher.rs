@@ -245,6 +245,33 @@ fn the_state_of_the_old_program_is_taken_over_in_silence() {
 }
 
 #[test]
+fn what_the_old_program_told_when_it_had_its_place_back_is_not_told_again() {
+    let (chat, port) = (Chat::open(), everywhere_free());
+    let probe = Probe::start(port, "");
+    let mut watcher = Watcher::new(&chat, &record(port));
+    watcher.start();
+    watcher.until_state(NODE_A, "up:0/0:200");
+    chat.told(1);
+    watcher.kill();
+    // The old program sees it go down, and tells that.
+    drop(probe);
+    fs::write(watcher.path("state").join(NODE_A), "down:0/0:000").unwrap();
+    watcher.start();
+    chat.told(1);
+    watcher.kill();
+    // And that it is back.
+    let _probe = Probe::start(port, "");
+    fs::write(watcher.path("state").join(NODE_A), "up:0/0:200").unwrap();
+    watcher.start();
+    chat.told(1);
+    watcher.kill();
+    // It told that it went down once more: the end of it is told by us.
+    fs::write(watcher.path("state").join(NODE_A), "down:0/0:000").unwrap();
+    watcher.start();
+    assert!(chat.told(2)[1].starts_with("OK  : node-a.peers.test (127.0.0.1) [0/0]"));
+}
+
+#[test]
 fn a_peer_that_went_down_meanwhile_is_told() {
     let chat = Chat::open();
     let mut watcher = Watcher::new(&chat, &record(1));
@@ -373,6 +400,64 @@ fn where_nodes_share_their_alerts_a_peer_is_told_of_by_the_one_that_tells() {
     let _probe = Probe::start(port, "");
     assert!(wait::until(LONG, || Some(()).filter(|()| told("resolved") == 1)).is_some());
     assert_eq!((teller(&nodes), told("firing"), told("resolved")), (Some(0), 1, 1));
+}
+
+#[test]
+fn where_nodes_share_their_alerts_what_is_announced_is_told_once() {
+    let (consul, port) = (Server::start(), everywhere_free());
+    let (hook, heard) = listen();
+    let blocks = format!(
+        "consul {{\n  address = \"http://{}\"\n}}\nalerts {{\n  consul {{}}\n}}\n\
+         peers {{\n  static = [\"127.0.0.1:{port}\"]\n  own = [\"192.0.2.1\"]\n  every = \"300ms\"\n  timeout = \"300ms\"\n  \
+         fail_after = 1\n  announce = \"changes\"\n}}\n\
+         notify \"http\" \"hook\" {{\n  url = \"{}/told\"\n  batch = \"alert\"\n}}\n\
+         route {{\n  source = \"peers\"\n  to = [\"hook\"]\n  group_wait = \"0s\"\n  group_interval = \"0s\"\n}}\n",
+        consul.http_address(),
+        hook.url()
+    );
+    let told = || {
+        let all = heard.lock().unwrap();
+        let of_peer = all.iter().filter(|one| one.check == format!("peer :{port}"));
+        of_peer.map(|one| one.tells.clone()).collect::<Vec<_>>()
+    };
+    let until = |wanted: &[&str]| {
+        let found = wait::until(LONG, || Some(()).filter(|()| told() == wanted));
+        assert!(found.is_some(), "{:?} and not {wanted:?}", told());
+    };
+    let probe = Probe::start(port, "");
+    let mut node = Node::named("n1", &blocks);
+    node.start();
+    until(&["resolved"]);
+    drop(probe);
+    let failing = Probe::start(port, "http://127.0.0.1:1/x");
+    // Dead for a moment, perhaps, and then with a check that fails.
+    let fails =
+        wait::until(LONG, || Some(told()).filter(|told| told.last().is_some_and(|last| last == "firing")));
+    assert!(fails.is_some(), "{:?}", told());
+    node.until("its check is seen", |node| {
+        let mesh = node.ask(&["peers", "status", "--format", "json"]).ok()?;
+        (mesh["peers"][0]["seen"]["failing"][0]["url"] == "http://127.0.0.1:1/x").then_some(())
+    });
+    drop(failing);
+    let _well = Probe::start(port, "");
+    let over = wait::until(LONG, || {
+        Some(told()).filter(|told| told.last().is_some_and(|last| last == "resolved") && told.len() > 2)
+    });
+    let before = over.unwrap_or_else(|| panic!("{:?}", told()));
+    // What was announced is known after a restart, and by the records that the nodes share: once they say so.
+    node.until("that it was accepted is recorded", |node| {
+        let all = node.ask(&["alerts", "queue", "--format", "json"]).ok()?;
+        all["queue"].as_array()?.is_empty().then_some(())
+    });
+    node.kill();
+    node.start();
+    node.until("it has looked again", |node| {
+        let mesh = node.ask(&["peers", "status", "--format", "json"]).ok()?;
+        (mesh["peers"][0]["seen"]["up"] == true).then_some(())
+    });
+    #[expect(clippy::disallowed_methods, reason = "that nothing comes gives no event to wait on")]
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(told(), before);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) fn world() -> Arc<World> {
 }
 
 fn finder(discovery: Discovery) -> Finder {
-    Finder::new(&peers(discovery), None, world())
+    Finder::new("here", &peers(discovery), None, world())
 }
 
 fn srv(server: SocketAddr) -> Discovery {
@@ -176,11 +176,26 @@ async fn this_node_is_left_out_and_counted() {
     let server = NameServer::start(TWO);
     let mut settings = peers(srv(server.address()));
     settings.own = vec!["2001:db8::1".parse().unwrap()];
-    let mut finder = Finder::new(&settings, None, world());
+    let mut finder = Finder::new("here", &settings, None, world());
     assert_eq!(find(&mut finder).await, ["b.test:5989 at 192.0.2.2:5989", "1 own"]);
     settings.own = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
-    let mut finder = Finder::new(&settings, None, world());
+    let mut finder = Finder::new("here", &settings, None, world());
     assert_eq!(find(&mut finder).await, ["2 own"]);
+}
+
+#[tokio::test]
+async fn a_host_of_our_name_that_does_not_resolve_yet_is_no_peer() {
+    let two = "local-ttl=0\nsrv-host=_s._tcp.test,Here.test,5988\nsrv-host=_s._tcp.test,there.test,5988\n";
+    let mut server = NameServer::start(two);
+    let mut finder = finder(srv(server.address()));
+    assert_eq!(find(&mut finder).await, ["there.test:5988 at ", "1 own"]);
+    // Where it is says more than how it is called.
+    server.change(&format!("{two}host-record=here.test,192.0.2.1\n"));
+    assert_eq!(find(&mut finder).await, ["here.test:5988 at 192.0.2.1:5988", "there.test:5988 at "]);
+    server
+        .change("local-ttl=0\nsrv-host=_s._tcp.test,here.test,5988\nsrv-host=_s._tcp.test,here.other,5988\n");
+    let two = super::tests::finder(srv(server.address())).find().await;
+    assert_eq!(shown(&two).len(), 2, "which of them it is cannot be told");
 }
 
 #[tokio::test]
@@ -191,7 +206,7 @@ async fn own_addresses_are_found_when_none_are_set() {
         [("127.9.9.9".to_owned(), 1), ("::ffff:127.0.0.1".to_owned(), 2), ("192.0.2.200".to_owned(), 1)];
     let mut settings = peers(Discovery::Static([listed, more.to_vec()].concat()));
     settings.own.clear();
-    let found = Finder::new(&settings, None, world()).find().await.unwrap();
+    let found = Finder::new("here", &settings, None, world()).find().await.unwrap();
     let ids: Vec<&str> = found.peers.iter().map(|found| found.id.as_str()).collect();
     assert_eq!(ids, ["192.0.2.200:1"]);
     assert_eq!(found.own.len(), mine.len() + 2);
@@ -288,7 +303,7 @@ async fn instances_of_a_service_are_found_in_consul() {
     let config = lictor_consul::Config { address: consul.url().parse().unwrap(), ..Default::default() };
     let client = Client::new(config).unwrap();
     let discovery = Discovery::Consul { service: "probe".to_owned() };
-    let mut finder = Finder::new(&peers(discovery.clone()), Some(client), world());
+    let mut finder = Finder::new("here", &peers(discovery.clone()), Some(client), world());
     let found = find(&mut finder).await;
     assert_eq!(found, ["192.0.2.1:5988 at 192.0.2.1:5988", "[2001:db8::2]:5989 at [2001:db8::2]:5989"]);
     drop(consul);

@@ -40,9 +40,12 @@ pub(crate) struct Sight {
     pub(crate) since_s: u64,
     /// How long ago it looked last, seconds.
     pub(crate) age_s: u64,
-    /// Whether it has told that it is down.
+    /// Whether it took it upon itself to tell that it is down.
     #[serde(default)]
     pub(crate) told: bool,
+    /// For how long nobody has accepted that word, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_s: Option<u64>,
 }
 
 impl MeshView {
@@ -79,7 +82,8 @@ mod tests {
     #[test]
     fn what_a_node_sees_is_read() {
         let view = MeshView::read(&json!({ "version": 1, "node": "a", "sees": [sight("b:1")], "more": 1 }));
-        let wanted = Sight { peer: "b:1".to_owned(), up: true, since_s: 12, age_s: 3, told: false };
+        let wanted =
+            Sight { peer: "b:1".to_owned(), up: true, since_s: 12, age_s: 3, told: false, waits_s: None };
         assert_eq!(view, Some(MeshView { node: "a".to_owned(), sees: vec![wanted] }));
     }
 

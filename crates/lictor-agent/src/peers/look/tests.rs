@@ -224,3 +224,37 @@ async fn a_peer_may_speak_tls_under_its_name() {
     let looked = look(&other, &settings, &world).await;
     assert!(!looked.seen.is_there() && !looked.ours, "{}", looked.seen);
 }
+
+#[tokio::test]
+async fn what_was_missed_while_this_process_stood_still_is_looked_at_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It goes on while this thread stands still, and answers too late for somebody who does not listen.
+    let peer = std::thread::spawn(move || {
+        let mut asked = 0;
+        while let Ok((mut stream, _from)) = listener.accept() {
+            asked += 1;
+            let Does::Says(text) = old(GOOD) else { unreachable!() };
+            let mut request = [0; 4_096];
+            let Ok(_count) = std::io::Read::read(&mut stream, &mut request) else { continue };
+            if asked == 1 {
+                // The answer of this one never comes.
+                std::mem::forget(stream);
+                continue;
+            }
+            std::io::Write::write_all(&mut stream, text.as_bytes()).unwrap();
+            return asked;
+        }
+        0
+    });
+    let quick = Peers { timeout: Duration::from_millis(300), ..settings() };
+    let (found, world) = (at(&[address]), world());
+    let stops = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        #[expect(clippy::disallowed_methods, reason = "all of this process is to stand still")]
+        std::thread::sleep(Duration::from_millis(800));
+    };
+    let (looked, ()) = tokio::join!(look(&found, &quick, &world), stops);
+    assert!(looked.seen.is_well(), "{}", looked.seen);
+    assert_eq!(peer.join().unwrap(), 2);
+}

@@ -1,4 +1,13 @@
+use std::fs;
+use std::path::Path;
+
+use lictor_config::ProbeTls;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::probe::{Looking, Manner, Server, Settings, Sources};
@@ -167,4 +176,66 @@ async fn a_stop_ends_idle_connections_and_frees_the_port() {
     assert!(tasks.drain(Duration::from_secs(2)).await);
     assert_eq!(rest(&mut idle).await, "");
     assert!(bind(address).is_ok());
+}
+
+/// An authority, in a file, and a certificate of it with its key.
+fn issue(authority: &Path, cert: &Path, key: &Path) {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let issuer = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    fs::write(authority, issuer.pem()).unwrap();
+    fs::write(cert, params.signed_by(&pair, &issuer).unwrap().pem()).unwrap();
+    fs::write(key, pair.serialize_pem()).unwrap();
+}
+
+/// A client that shows a certificate and trusts this authority.
+fn client(authority: &Path, cert: &Path, key: &Path) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap());
+    TlsConnector::from(Arc::new(config.unwrap()))
+}
+
+#[tokio::test]
+async fn who_was_let_in_by_authorities_of_before_is_answered_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let (cert, key) = (path("client.crt"), path("client.key"));
+    let files =
+        ProbeTls { cert_file: path("crt"), key_file: path("key"), client_ca_file: Some(path("ca.crt")) };
+    issue(&path("server-ca.crt"), &files.cert_file, &files.key_file);
+    issue(&path("ca.crt"), &cert, &key);
+    let tasks = Tasks::new();
+    let settings = Settings { tls: Some(files.clone()), ..settings(Manner::Usual) };
+    let site = Arc::new(Site::new(settings, Sources::none(), &tasks).unwrap());
+    let listener = Arc::new(bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap());
+    let address = listener.local_addr().unwrap();
+    let accepting = accept(listener, Arc::clone(&site), tasks.stopping(), tasks.clone());
+    drop(tasks.spawn("probe", OnEnd::Fine, accepting));
+
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = IpAddr::from([127, 0, 0, 1]).into();
+    let mut stream = client(&path("server-ca.crt"), &cert, &key).connect(name, stream).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(b"GET /disk HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut text = Vec::new();
+        while !text.ends_with(EMPTY.as_bytes()) {
+            assert!(timeout(LONG, stream.read_buf(&mut text)).await.unwrap().unwrap() > 0);
+        }
+    }
+    issue(&path("ca.crt"), &path("other.crt"), &path("other.key"));
+    crate::probe::tls::tests::due(site.certificate.as_ref().unwrap()).await;
+    stream.write_all(b"GET /disk HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut text = Vec::new();
+    // Whether it is said goodbye is no matter.
+    let _cut = timeout(LONG, stream.read_to_end(&mut text)).await.unwrap();
+    assert!(text.is_empty(), "{}", String::from_utf8_lossy(&text));
+    tasks.drain(Duration::from_secs(5)).await;
 }

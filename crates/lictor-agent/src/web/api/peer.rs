@@ -9,11 +9,11 @@ use crate::web::text::{count, millis, rfc3339, visible};
 /// `GET /v1/peers`.
 #[derive(Debug, Serialize)]
 pub(in crate::web) struct Peers {
-    /// Whether this node watches peers, and its first round is over.
+    /// Whether this node watches peers.
     pub(in crate::web) watching: bool,
     /// The node whose view it is.
     pub(in crate::web) node: String,
-    /// When its last round was over.
+    /// When its last round was over; none before the first is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) at: Option<String>,
     pub(in crate::web) counts: PeerCounts,
@@ -28,6 +28,8 @@ pub(in crate::web) struct Peers {
     /// The same in words, when it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) partition: Option<String>,
+    /// What the others say of this node.
+    pub(in crate::web) opinions: Vec<Said>,
     /// By their ids.
     pub(in crate::web) peers: Vec<Peer>,
 }
@@ -126,7 +128,7 @@ pub(in crate::web) struct Said {
     pub(in crate::web) lasts_ms: u64,
     /// When it looked.
     pub(in crate::web) at: String,
-    /// It told somebody that it does not.
+    /// It took it upon itself to tell that it does not.
     pub(in crate::web) told: bool,
 }
 
@@ -140,7 +142,7 @@ impl Peers {
     pub(in crate::web) fn new(mesh: &MeshView, now: Now) -> Self {
         let lasts = |since: Now| millis(now.boot.since(since.boot));
         Self {
-            watching: mesh.at.is_some(),
+            watching: mesh.watching,
             node: mesh.node.clone(),
             at: mesh.at.map(|at| rfc3339(at.wall)),
             counts: PeerCounts::new(mesh),
@@ -152,6 +154,7 @@ impl Peers {
             }),
             groups: mesh.groups.clone(),
             partition: partition(&mesh.groups),
+            opinions: mesh.of_us.iter().map(|opinion| Said::new(opinion, now)).collect(),
             peers: mesh.peers.iter().map(|peer| Peer::new(peer, now)).collect(),
         }
     }

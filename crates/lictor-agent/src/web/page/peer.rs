@@ -25,6 +25,10 @@ const NAME: usize = 130;
 pub(super) struct Section {
     /// Whether peers are watched; else there is nothing to be shown.
     pub(super) watching: bool,
+    /// The first round is over.
+    looked: bool,
+    /// Those that say what they see of this node all see it.
+    heard: bool,
     pub(super) counts: PeerCounts,
     /// How many are seen, in words.
     pub(super) summary: String,
@@ -59,12 +63,12 @@ pub(super) struct PeerRow {
 /// Who sees whom.
 #[derive(Debug)]
 pub(super) struct Matrix {
-    /// Who is looked at.
+    /// Who is looked at: this node first.
     pub(super) peers: Vec<String>,
     pub(super) rows: Vec<Observer>,
 }
 
-/// What one node sees.
+/// What one node sees: of this node, and of each peer.
 #[derive(Debug)]
 pub(super) struct Observer {
     pub(super) name: String,
@@ -99,9 +103,11 @@ impl Section {
         let few = if all { usize::MAX } else { PEERS };
         let lasts = |since: Now| span(now.boot.since(since.boot));
         Self {
-            watching: mesh.at.is_some(),
+            watching: mesh.watching,
+            looked: mesh.at.is_some(),
+            heard: mesh.of_us.iter().all(|opinion| opinion.up),
             counts,
-            summary: summary(counts),
+            summary: if mesh.at.is_some() { summary(counts) } else { FIRST.to_owned() },
             cut_off: mesh.cut_off.map(lasts),
             lost: mesh.lost.as_ref().map(|(why, since)| (visible(why, TEXT), lasts(*since))),
             partition: partition(&mesh.groups),
@@ -116,9 +122,13 @@ impl Section {
         self.cut_off.is_none()
             && self.lost.is_none()
             && self.partition.is_none()
-            && self.counts.passing == self.counts.watched
+            && self.heard
+            && (self.counts.passing == self.counts.watched || !self.looked)
     }
 }
+
+/// How many are seen is not known yet.
+const FIRST: &str = "The first round of looks at the peers is not over yet.";
 
 /// `4 of 5 peers are seen, 3 are well.`
 fn summary(counts: PeerCounts) -> String {
@@ -185,26 +195,38 @@ fn matrix(mesh: &MeshView, now: Now, most: usize) -> Option<Matrix> {
             said.entry(&opinion.node).or_default().insert(&peer.id, opinion);
         }
     }
+    let of_us: BTreeMap<&str, &Opinion> =
+        mesh.of_us.iter().map(|opinion| (opinion.node.as_str(), opinion)).collect();
+    for node in of_us.keys() {
+        said.entry(node).or_default();
+    }
     if said.is_empty() {
         return None;
     }
     let ours = Observer {
         name: visible(&mesh.node, NAME),
         ours: true,
-        cells: mesh.peers.iter().map(|peer| own_cell(peer, now)).collect(),
+        cells: std::iter::once(Cell::Itself)
+            .chain(mesh.peers.iter().map(|peer| own_cell(peer, now)))
+            .collect(),
     };
     // In the order of the peers, so that what is seen of oneself lies on the diagonal; then whoever else spoke.
     let named: Vec<&str> = mesh.peers.iter().filter_map(|peer| peer.node.as_deref()).collect();
     let mut shown = BTreeSet::new();
     let order = named.into_iter().chain(said.keys().copied()).filter(|node| shown.insert(*node));
     let spoke: Vec<_> = order.filter_map(|node| Some((node, said.get(node)?))).collect();
-    let others = spoke.into_iter().map(|(node, opinions)| Observer {
-        name: visible(node, NAME),
-        ours: false,
-        cells: mesh.peers.iter().map(|peer| cell(node, peer, opinions, now)).collect(),
+    let others = spoke.into_iter().map(|(node, opinions)| {
+        let of_us = of_us.get(node).map_or(Cell::Nothing, |said| looked(said.up, said.since, now));
+        let of_peers = mesh.peers.iter().map(|peer| cell(node, peer, opinions, now));
+        Observer {
+            name: visible(node, NAME),
+            ours: false,
+            cells: std::iter::once(of_us).chain(of_peers).collect(),
+        }
     });
     let rows = std::iter::once(ours).chain(others).collect();
-    Some(Matrix { peers: mesh.peers.iter().map(name).collect(), rows })
+    let peers = std::iter::once(visible(&mesh.node, NAME)).chain(mesh.peers.iter().map(name)).collect();
+    Some(Matrix { peers, rows })
 }
 
 fn own_cell(peer: &PeerView, now: Now) -> Cell {

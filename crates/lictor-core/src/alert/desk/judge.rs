@@ -52,7 +52,7 @@ impl Desk {
         }
         for key in gone {
             self.services.forget(&key);
-            self.left(&key, Gone::Deregistered, turn);
+            self.left(&key, source.departure(), turn);
         }
         if complete {
             let missing: Vec<_> = self
@@ -67,7 +67,7 @@ impl Desk {
                 self.services.again(&case.subject);
             }
             for key in missing {
-                self.left(&key, Gone::Deregistered, turn);
+                self.left(&key, source.departure(), turn);
             }
             if returned {
                 self.about_source(source, None, turn);

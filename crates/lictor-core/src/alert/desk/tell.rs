@@ -441,6 +441,7 @@ pub(super) fn item(case: &Case, notifier: &NotifierName, tells: Tells) -> Item {
         before: told.filter(|told| told.firing).map(|told| told.status),
         since: case.since.wall,
         opened: case.opened.wall,
+        lasted: over.map(|_| case.since.boot.since(case.opened.boot)),
         output: case.output.clone(),
         notes,
         reminders: if tells == Tells::Reminder { told.map_or(1, |told| told.reminders + 1) } else { 0 },

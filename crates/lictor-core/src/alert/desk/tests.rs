@@ -92,20 +92,32 @@ fn consul(node: &str, service: &str, check: &str) -> Subject {
 struct Stage {
     desk: Desk,
     now: u64,
+    /// So much the wall clock is ahead, milliseconds.
+    ahead: i64,
     rows: std::collections::BTreeMap<RowKey, Row>,
     /// What was given to notifiers and not answered yet.
     under_way: Vec<Message>,
     /// Everything that notifiers accepted, in order.
     accepted: Vec<Message>,
     events: Vec<String>,
+    /// How often the desk did something.
+    turns: u64,
 }
 
 impl Stage {
     fn new(plan: AlertPlan) -> Self {
         let now = Now { boot: Boot::from_millis(1_000), wall: Wall::from_unix_millis(1_000) };
         let (desk, first) = Desk::restore(Arc::new(plan), vec![], now);
-        let mut stage =
-            Self { desk, now: 1_000, rows: [].into(), under_way: vec![], accepted: vec![], events: vec![] };
+        let mut stage = Self {
+            desk,
+            now: 1_000,
+            ahead: 0,
+            rows: [].into(),
+            under_way: vec![],
+            accepted: vec![],
+            events: vec![],
+            turns: 0,
+        };
         stage.take(first);
         stage.reports(true, vec![]);
         stage
@@ -113,10 +125,11 @@ impl Stage {
 
     fn now(&self) -> Now {
         let millis = i64::try_from(self.now).unwrap();
-        Now { boot: Boot::from_millis(self.now), wall: Wall::from_unix_millis(millis) }
+        Now { boot: Boot::from_millis(self.now), wall: Wall::from_unix_millis(millis + self.ahead) }
     }
 
     fn take(&mut self, output: Output) {
+        self.turns += 1;
         for row in output.rows {
             self.rows.insert(row.key(), row);
         }

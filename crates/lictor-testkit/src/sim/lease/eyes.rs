@@ -36,7 +36,7 @@ impl Eyes {
         if let Some((record, _)) = &state {
             let own = record.holder == name;
             let late = own && (record.incarnation != incarnation || record.beat > self.beat);
-            needs_no_wait = record.token >= self.token && (record.released || late);
+            needs_no_wait = record.token >= self.token && (record.released.is_some() || late);
             self.token = self.token.max(record.token);
             if own && record.incarnation == incarnation {
                 self.beat = self.beat.max(record.beat);
@@ -63,7 +63,7 @@ impl Eyes {
     }
 
     pub(super) fn basis(&self, record: &Record) -> Option<Basis> {
-        let taking = !record.released && self.held != Some(record.token);
+        let taking = record.released.is_none() && self.held != Some(record.token);
         let nothing = Basis { since: 0, needs_no_wait: false };
         taking.then(|| self.saw.as_ref().map_or(nothing, |(_, basis)| *basis))
     }

@@ -52,6 +52,36 @@ pub enum Mistake {
     DriftsTooMuch,
     /// A node acts on until its task notices that its belief is over.
     ActsUntilItNotices,
+    /// One promise is taken for those of all.
+    OnePromiseIsEnough,
+    /// A promise is given and forgotten.
+    ForgetsItsPromise,
+    /// Only those are asked that are configured now, not those that the record may still name.
+    AsksWhomItKnows,
+    /// A longer length is believed in before it is certainly written.
+    LengthensTooEarly,
+    /// A shorter length is written before it is believed in.
+    ShortensTooLate,
+}
+
+impl Mistake {
+    /// All that can be planted.
+    pub const ALL: [Self; 14] = [
+        Self::CountsFromTheAnswer,
+        Self::CountsFromTheRead,
+        Self::DoesNotWaitAtFirstSight,
+        Self::ReplacesWhatItReadAgain,
+        Self::KeepsTheBeat,
+        Self::RemembersPastItsBelief,
+        Self::StopsTooSlowly,
+        Self::DriftsTooMuch,
+        Self::ActsUntilItNotices,
+        Self::OnePromiseIsEnough,
+        Self::ForgetsItsPromise,
+        Self::AsksWhomItKnows,
+        Self::LengthensTooEarly,
+        Self::ShortensTooLate,
+    ];
 }
 
 /// What happened in one play, or in several together.
@@ -75,6 +105,10 @@ pub struct Report {
     pub lapses: u64,
     /// Leases given back.
     pub releases: u64,
+    /// Promises that were given.
+    pub promises: u64,
+    /// Times a holder went on because of promises alone.
+    pub carried: u64,
     /// Times the register was put back to an older state.
     pub restores: u64,
     /// Overlaps that no rule can exclude: somebody took what a restore had put back without
@@ -94,6 +128,8 @@ impl Report {
         self.takings += other.takings;
         self.lapses += other.lapses;
         self.releases += other.releases;
+        self.promises += other.promises;
+        self.carried += other.carried;
         self.restores += other.restores;
         self.after_restores += other.after_restores;
     }

@@ -1,59 +1,18 @@
 //! A node: its clocks, its process, and a copy of what drives the candidate.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lictor_core::lease::{Candidate, Effect, Input, Params, Reading, Record, Revision, Stamp, Written};
+use lictor_core::lease::{
+    Among, Answer, Belief, Candidate, Effect, Input, Params, Question, Reading, Record, Revision, Stamp,
+    Wish, Written,
+};
 
+use super::super::clock::Clock;
 use super::Mistake;
 use super::eyes::{Basis, Eyes};
 use super::register::State;
 use super::script::Micros;
-
-/// Where all clocks begin: some time after their origin.
-const ORIGIN: u64 = 100_000_000_000;
-
-/// Two clocks that run at rates of their own; one stands while the machine sleeps.
-#[derive(Debug)]
-pub(super) struct Clock {
-    ppm: [i64; 2],
-    /// By how many hundredths a sleep is longer on the clock that counts it.
-    oversleeps: u64,
-    slept: Micros,
-    asleep: Option<Micros>,
-}
-
-impl Clock {
-    pub(super) fn read(&self, now: Micros) -> Stamp {
-        let slept = self.slept + self.asleep.map_or(0, |since| now - since);
-        let shown = |passed: Micros, ppm: i64| {
-            let passed = i128::from(passed) * i128::from(1_000_000 + ppm) / 1_000_000;
-            Duration::from_micros(ORIGIN + u64::try_from(passed).unwrap_or_default())
-        };
-        let [awake, whole] = self.ppm;
-        let whole = shown(now + slept * self.oversleeps / 100, whole);
-        Stamp { awake: shown(now - slept, awake), whole }
-    }
-
-    /// How long the faster clock takes for a time, a little more.
-    pub(super) fn lasts(&self, time: Duration) -> Micros {
-        let rate = 1_000_000 + self.ppm.into_iter().max().unwrap_or_default();
-        let micros = i128::try_from(time.as_micros()).unwrap_or(i128::MAX / 1_000_000) * 1_000_000;
-        u64::try_from(micros / i128::from(rate)).unwrap_or(u64::MAX) + 1
-    }
-
-    pub(super) fn fall_asleep(&mut self, now: Micros) {
-        self.asleep.get_or_insert(now);
-    }
-
-    pub(super) fn wake_up(&mut self, now: Micros) {
-        if let Some(since) = self.asleep.take() {
-            self.slept += now - since;
-        }
-    }
-}
-
-/// A belief as it is acted on: a token, and since when.
-pub(super) type Claim = (u64, Stamp);
 
 /// One node.
 #[derive(Debug)]
@@ -61,15 +20,20 @@ pub(super) struct Node {
     pub(super) name: String,
     pub(super) clock: Clock,
     pub(super) params: Params,
+    /// Where the nodes are named: the times while one is silent.
+    steady: Option<Params>,
+    /// The nodes that it is configured with.
+    names: BTreeSet<String>,
+    rank: u32,
     mistake: Mistake,
     /// The process that runs, if one does.
     candidate: Option<Candidate>,
     /// Each process is another life.
     pub(super) life: u64,
     /// What it last acted on; things may still be going on from then.
-    pub(super) danger: Option<Claim>,
+    pub(super) danger: Option<Belief>,
     /// What it was told last that it may act on.
-    pub(super) told: Option<Claim>,
+    pub(super) told: Option<Belief>,
     /// The token of a lease that it took from what a restore had put back.
     pub(super) restored: Option<u64>,
     eyes: Eyes,
@@ -79,7 +43,7 @@ pub(super) struct Node {
 /// What a mistake remembers.
 #[derive(Debug, Default)]
 struct Planted {
-    claim: Option<Claim>,
+    claim: Option<Belief>,
     unclear: bool,
     looked: bool,
     sending: Option<Record>,
@@ -88,17 +52,21 @@ struct Planted {
 }
 
 impl Node {
-    pub(super) fn new(number: usize, ppm: [i64; 2], params: Params, mistake: Mistake) -> Self {
+    pub(super) fn new(
+        number: usize,
+        ppm: [i64; 2],
+        params: Params,
+        (steady, names): (Option<Params>, BTreeSet<String>),
+        mistake: Mistake,
+    ) -> Self {
         let ppm = if mistake == Mistake::DriftsTooMuch { ppm.map(|one| one * 3) } else { ppm };
         Self {
-            name: format!("n{number}"),
-            clock: Clock {
-                ppm,
-                oversleeps: if number.is_multiple_of(2) { 20 } else { 0 },
-                slept: 0,
-                asleep: None,
-            },
+            name: super::world::name(number),
+            clock: Clock::new(number, ppm),
             params,
+            steady,
+            names,
+            rank: u32::try_from(number).unwrap_or_default(),
             mistake,
             candidate: None,
             life: 0,
@@ -111,7 +79,14 @@ impl Node {
     }
 
     pub(super) fn start(&mut self) {
-        self.candidate = Some(Candidate::new(self.name.clone(), self.incarnation(), self.params));
+        let mut candidate = Candidate::new(self.name.clone(), self.incarnation(), self.params);
+        if let Some(steady) = self.steady {
+            // Each other process comes after a boot.
+            let boot = format!("boot {}", self.life / 2);
+            let wish = Wish::Expired { after: self.params.renew() / 2 * self.rank };
+            candidate = candidate.among(Among { nodes: self.names.clone(), boot, steady }, wish);
+        }
+        self.candidate = Some(candidate);
     }
 
     /// The process is gone. What it began may still be going on.
@@ -135,16 +110,11 @@ impl Node {
     }
 
     /// What it acts on now.
-    pub(super) fn claim(&self, now: Micros) -> Option<Claim> {
+    pub(super) fn claim(&self, now: Micros) -> Option<Belief> {
         let stamp = self.clock.read(now);
-        let belief = self.candidate.as_ref()?.belief(stamp).map(|belief| (belief.token, belief.since));
-        let planted =
-            self.planted.claim.filter(|(_, since)| stamp.longest_since(*since) < self.params.belief());
-        match (belief, planted) {
-            (Some(belief), Some(planted)) if planted.1.whole > belief.1.whole => Some(planted),
-            (Some(belief), _) => Some(belief),
-            (None, planted) => planted,
-        }
+        let belief = self.candidate.as_ref()?.belief(stamp);
+        let planted = self.planted.claim.filter(|belief| belief.holds(stamp));
+        belief.into_iter().chain(planted).max_by_key(|belief| belief.left(stamp))
     }
 
     /// Whether something that it began under a lease may still be going on.
@@ -154,14 +124,62 @@ impl Node {
             _ => self.params.margin(),
         };
         let stamp = self.clock.read(now);
-        let acts =
-            self.danger.is_some_and(|(_, since)| stamp.longest_since(since) < self.params.belief() + margin);
+        let acts = self
+            .danger
+            .is_some_and(|Belief { since, lasts, .. }| stamp.longest_since(since) < lasts + margin);
         acts || (self.mistake == Mistake::ActsUntilItNotices && self.told.is_some())
+    }
+
+    /// It is configured anew.
+    pub(super) fn enroll(&mut self, names: BTreeSet<String>) {
+        if let Some(candidate) = &mut self.candidate {
+            candidate.enroll(names.clone());
+        }
+        self.names = names;
+    }
+
+    /// Whom it would ask now.
+    pub(super) fn question(&mut self, now: Micros) -> Option<Question> {
+        let stamp = self.clock.read(now);
+        let mut question = self.candidate.as_mut()?.question(stamp)?;
+        if self.mistake == Mistake::AsksWhomItKnows {
+            let (known, others) = question.to.into_iter().partition(|name| self.names.contains(name));
+            question.to = known;
+            self.answered(question.number, others, stamp);
+        }
+        Some(question)
+    }
+
+    fn answered(&mut self, number: u64, by: BTreeSet<String>, now: Stamp) {
+        for by in by {
+            if let Some(candidate) = &mut self.candidate {
+                drop(candidate.step(Input::Answered(Answer { number, by, promises: true }), now));
+            }
+        }
+    }
+
+    /// What it says to a holder that asks.
+    pub(super) fn promise(&mut self, question: &Question, now: Micros) -> Option<bool> {
+        let stamp = self.clock.read(now);
+        let candidate = self.candidate.as_mut()?;
+        let mut forgetful = candidate.clone();
+        Some(match self.mistake {
+            Mistake::ForgetsItsPromise => forgetful.promise(question.token, question.length, stamp),
+            _ => candidate.promise(question.token, question.length, stamp),
+        })
+    }
+
+    /// One of those it asked has answered.
+    pub(super) fn hears(&mut self, answer: &Answer, asked: &BTreeSet<String>, now: Micros) {
+        if self.mistake == Mistake::OnePromiseIsEnough && answer.promises {
+            let others = asked.iter().filter(|name| **name != answer.by).cloned().collect();
+            self.answered(answer.number, others, self.clock.read(now));
+        }
     }
 
     /// Whether it acts, or acted last, under a lease that no wait since a restore proves.
     pub(super) fn rests_on_a_restore(&self) -> bool {
-        self.restored.is_some() && self.restored == self.danger.map(|(token, _)| token)
+        self.restored.is_some() && self.restored == self.danger.map(|belief| belief.token)
     }
 
     pub(super) fn sees(&mut self, state: State, now: Micros) {
@@ -195,15 +213,32 @@ impl Node {
         if done {
             self.eyes.done();
         }
+        let before = candidate.belief(real);
         let effect = candidate.step(input, stamp);
         let belief = candidate.belief(real);
         if self.mistake == Mistake::CountsFromTheAnswer
             && done
             && let Some(belief) = belief
         {
-            self.planted.claim = Some((belief.token, real));
+            self.planted.claim = Some(Belief { since: real, ..belief });
         }
+        self.plant_lengths(before, effect.as_ref());
         effect.map(|effect| self.plant_after(effect, belief.is_some(), real))
+    }
+
+    /// What is believed while another length is being written.
+    fn plant_lengths(&mut self, before: Option<Belief>, effect: Option<&Effect>) {
+        let (Some(steady), Some(before), Some(Effect::Write { record, .. })) = (self.steady, before, effect)
+        else {
+            return;
+        };
+        let long = record.length == steady.length();
+        if self.mistake == Mistake::LengthensTooEarly && long {
+            self.planted.claim = Some(Belief { lasts: steady.belief(), ..before });
+        }
+        if self.mistake == Mistake::ShortensTooLate && !long && before.lasts == steady.belief() {
+            self.planted.claim = Some(before);
+        }
     }
 
     fn plant_before(&mut self, input: Input, now: Stamp) -> (Input, Stamp) {
@@ -214,10 +249,12 @@ impl Node {
                 planted.unclear = matches!(written, Written::Unclear { .. });
             }
             (Mistake::CountsFromTheRead, Input::Read(Reading::Found { record, .. })) => {
-                let ours =
-                    record.holder == self.name && record.incarnation == incarnation && !record.released;
+                let ours = record.holder == self.name
+                    && record.incarnation == incarnation
+                    && record.released.is_none();
                 if ours && std::mem::take(&mut planted.unclear) {
-                    planted.claim = Some((record.token, now));
+                    planted.claim =
+                        Some(Belief { token: record.token, since: now, lasts: self.params.belief() });
                 }
             }
             (Mistake::DoesNotWaitAtFirstSight, Input::Read(Reading::Found { .. } | Reading::Absent))
@@ -230,7 +267,8 @@ impl Node {
                 if let Some((sent, record)) = planted.bypass.take() {
                     match written {
                         Written::Done { revision } => {
-                            planted.claim = Some((record.token, sent));
+                            let lasts = self.params.belief();
+                            planted.claim = Some(Belief { token: record.token, since: sent, lasts });
                             planted.last = Some((*revision, record));
                         }
                         Written::Conflict => planted.last = None,
@@ -239,7 +277,7 @@ impl Node {
                     return (Input::Read(Reading::Failed { why: "planted".to_owned() }), now);
                 }
                 if let (Written::Done { revision }, Some(record)) = (written, planted.sending.take()) {
-                    planted.last = Some((*revision, record)).filter(|(_, record)| !record.released);
+                    planted.last = Some((*revision, record)).filter(|(_, record)| record.released.is_none());
                 }
             }
             _ => {}

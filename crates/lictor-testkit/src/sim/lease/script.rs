@@ -1,13 +1,12 @@
 //! What goes wrong, and when.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lictor_core::lease::{Params, Timing};
 
+pub(super) use super::super::clock::Micros;
 use super::super::dice::Dice;
-
-/// True time since the play began, in microseconds.
-pub(super) type Micros = u64;
 
 /// Everything about a play that is decided before it.
 #[derive(Clone, Debug)]
@@ -22,6 +21,11 @@ pub struct Script {
     pub starts: Vec<Micros>,
     /// Whether there is a record of a node that is gone.
     pub left_over: bool,
+    /// Where the nodes are named: the times while one is silent. Then there is a record, and it was
+    /// given back for anybody.
+    pub among: Option<Params>,
+    /// The nodes that the first record names, and all are configured with.
+    pub first: BTreeSet<usize>,
     /// What goes wrong, and when it begins.
     pub faults: Vec<(Micros, Fault)>,
     /// When everything is well again.
@@ -29,7 +33,7 @@ pub struct Script {
 }
 
 /// Something that goes wrong for so long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A node cannot reach the register.
     Cut(Who, Micros),
@@ -49,6 +53,12 @@ pub enum Fault {
     Stop(Who, Micros),
     /// The register is put back to where it was so many writes ago.
     Restore(usize),
+    /// A node hears nothing of the others, nor they of it, and all reach the register.
+    Alone(Who, Micros),
+    /// A node is told that the lease passes between these.
+    Enroll(Who, BTreeSet<usize>),
+    /// The holder gives the lease back for this node, or for anybody, and stays.
+    Hand(Option<usize>),
 }
 
 /// Which node.
@@ -71,10 +81,11 @@ impl Script {
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::of(seed, "lease");
         let nodes = 2 + dice.index(3);
-        let restores = dice.chance(15);
+        let named = dice.chance(50);
+        let restores = !named && dice.chance(15);
         let first = params(&mut dice);
         // Where a restore takes a record away, nobody can know what its holder had configured.
-        let mixed = !restores && dice.chance(15);
+        let mixed = !restores && !named && dice.chance(15);
         let params: Vec<Params> = (0..nodes)
             .map(|_| Some(params(&mut dice)).filter(|other| mixed && other.drift_ppm() == first.drift_ppm()))
             .map(|other| other.unwrap_or(first))
@@ -85,11 +96,17 @@ impl Script {
         let starts = (0..nodes).map(|_| dice.pick(&[0, 0, SECOND / 10, renew, length, 2 * length])).collect();
         let left_over = dice.chance(30);
         let heal = 8 * length;
-        let faults = match dice.chance(5) {
+        let mut faults = match dice.chance(5) {
             true => Vec::new(),
             false => faults(&mut dice, &params, restores, heal),
         };
-        Self { seed, params, clocks, starts, left_over, faults, heal }
+        let among = named.then(|| steady(first));
+        let mut names = (0..nodes).collect();
+        if named {
+            names = some(&mut dice, nodes);
+            faults.extend(faults_among(&mut dice, nodes, first, heal));
+        }
+        Self { seed, params, clocks, starts, left_over, among, first: names, faults, heal }
     }
 }
 
@@ -131,6 +148,68 @@ fn params(dice: &mut Dice) -> Params {
     let length = Duration::from_millis(shortest);
     Params::new(Timing { length, ..timing })
         .unwrap_or_else(|error| unreachable!("the shortest lease is allowed: {error}"))
+}
+
+/// Some of so many nodes, mostly all of them.
+fn some(dice: &mut Dice, nodes: usize) -> BTreeSet<usize> {
+    let mut some: BTreeSet<usize> = (0..nodes).collect();
+    if nodes > 2 && dice.chance(40) {
+        some.remove(&dice.index(nodes));
+    }
+    some
+}
+
+/// Times like these, but three times as long.
+fn steady(fast: Params) -> Params {
+    let [renew, request, belief, margin] = [fast.renew(), fast.request(), fast.belief(), fast.margin()];
+    let (belief, drift) = (belief * 3, u64::from(fast.drift_ppm()));
+    let shortest =
+        (micros(belief + margin) * (1_000_000 + drift)).div_ceil(1_000_000 - drift).div_ceil(1_000);
+    let length = Duration::from_millis(shortest);
+    Params::new(Timing { renew, request, belief, margin, length, drift_ppm: fast.drift_ppm() })
+        .unwrap_or_else(|error| unreachable!("the shortest lease is allowed: {error}"))
+}
+
+/// What befalls nodes that are named, beside all else.
+fn faults_among(dice: &mut Dice, nodes: usize, params: Params, heal: Micros) -> Vec<(Micros, Fault)> {
+    let [renew, belief, length] = [params.renew(), params.belief(), params.length()].map(micros);
+    let spans = [renew, belief, length, 2 * length, 4 * length];
+    let mut faults = Vec::new();
+    let mut at = dice.below(2 * length);
+    while at < heal {
+        let who = if dice.chance(40) { Who::Holder } else { Who::Node(dice.index(nodes)) };
+        let span = dice.pick(&spans) + dice.below(renew);
+        match dice.below(100) {
+            // The register is away, and the promises carry the lease; then something else happens.
+            0..35 => {
+                faults.push((at, Fault::Down(span)));
+                let then = at + dice.below(span);
+                let node = dice.index(nodes);
+                match dice.below(5) {
+                    0 => faults.push((then, Fault::Freeze(Who::Holder, span))),
+                    1 => faults.push((then, Fault::Kill(Who::Node(node), dice.pick(&[0, 1_000, SECOND])))),
+                    2 => faults.push((then, Fault::Alone(Who::Holder, span))),
+                    3 => faults.push((then, Fault::Enroll(Who::Holder, some(dice, nodes)))),
+                    _ => {}
+                }
+            }
+            35..50 => faults.push((at, Fault::Alone(who, span))),
+            50..70 => {
+                // All hear of it, one after the other.
+                let named = some(dice, nodes);
+                for node in 0..nodes {
+                    faults.push((at + dice.below(span), Fault::Enroll(Who::Node(node), named.clone())));
+                }
+            }
+            70..85 => faults.push((at, Fault::Hand(Some(dice.index(nodes)).filter(|_| dice.chance(70))))),
+            // It cannot reach the register, the others can.
+            _ => faults.push((at, Fault::Cut(Who::Holder, span))),
+        }
+        at += span + dice.pick(&[0, renew, length]);
+    }
+    faults.retain(|(at, _)| *at < heal);
+    faults.sort_by_key(|(at, _)| *at);
+    faults
 }
 
 fn faults(dice: &mut Dice, params: &[Params], restores: bool, heal: Micros) -> Vec<(Micros, Fault)> {

@@ -470,3 +470,21 @@ fn a_message_fits_into_a_record_however_long_the_keys_are() {
     }
     assert_eq!(told, 1_500);
 }
+
+#[test]
+fn how_long_it_was_wrong_does_not_follow_the_clock() {
+    for step in [86_400_000, -86_400_000] {
+        let mut stage = Stage::new(simple());
+        let web = consul("n1", "web", "alive");
+        stage.report(&web, Critical);
+        stage.accept();
+        stage.pass(secs(5));
+        stage.ahead = step;
+        stage.pass(secs(4));
+        stage.report(&web, Passing);
+        stage.pass(secs(60));
+        stage.accept();
+        let lasted: Vec<_> = stage.accepted.iter().map(|message| message.items[0].lasted).collect();
+        assert_eq!(lasted, [None, Some(secs(9))]);
+    }
+}

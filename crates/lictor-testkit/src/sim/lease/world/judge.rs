@@ -1,6 +1,7 @@
 //! What must be true.
 
-use super::super::node::Claim;
+use lictor_core::lease::Belief;
+
 use super::World;
 
 impl World<'_> {
@@ -18,18 +19,20 @@ impl World<'_> {
         if before == Some(claim) {
             return Ok(());
         }
-        self.say(|world| format!("{} believes in token {}", world.nodes[node].name, claim.0));
-        let fresh = self.nodes[node].danger.is_none_or(|(token, _)| token != claim.0);
+        self.say(|world| format!("{} believes in token {}", world.nodes[node].name, claim.token));
+        let fresh = self.nodes[node].danger.is_none_or(|before| before.token != claim.token);
         self.nodes[node].danger = Some(claim);
         if fresh {
             self.report.takings += 1;
-            if claim.0 <= self.highest && self.report.restores == 0 {
+            // Who comes back to its own lease goes on under the same token.
+            let again = self.highest == (claim.token, node);
+            if claim.token <= self.highest.0 && !again && self.report.restores == 0 {
                 return Err(format!(
                     "{} has token {} after {}",
-                    self.nodes[node].name, claim.0, self.highest
+                    self.nodes[node].name, claim.token, self.highest.0
                 ));
             }
-            self.highest = self.highest.max(claim.0);
+            self.highest = self.highest.max((claim.token, node));
         }
         for other in (0..self.nodes.len()).filter(|&other| other != node) {
             if !self.nodes[other].is_dangerous(now) {
@@ -46,8 +49,8 @@ impl World<'_> {
     }
 
     /// Who holds the lease: exactly one does.
-    pub(super) fn check(&self) -> Result<Claim, String> {
-        let claims: Vec<Claim> = self.nodes.iter().filter_map(|node| node.claim(self.now)).collect();
+    pub(super) fn check(&self) -> Result<Belief, String> {
+        let claims: Vec<Belief> = self.nodes.iter().filter_map(|node| node.claim(self.now)).collect();
         match claims.as_slice() {
             [claim] => Ok(*claim),
             others => Err(format!("{} hold the lease although all is well", others.len())),

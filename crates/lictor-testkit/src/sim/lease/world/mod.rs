@@ -3,14 +3,16 @@
 mod judge;
 mod network;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lictor_core::lease::{Input, Params, Reading, Record, Revision, Written};
+use lictor_core::lease::{
+    Answer, Belief, Input, Next, Params, Question, Reading, Record, Revision, Roll, Written,
+};
 
 use super::super::dice::Dice;
 use super::eyes::Basis;
-use super::node::{Claim, Node};
+use super::node::Node;
 use super::register::Register;
 use super::script::{Fault, Micros, SECOND, Script, Who, micros};
 use super::{Mistake, Report};
@@ -38,7 +40,14 @@ enum Event {
     Thaw(usize),
     Exit(usize, u64),
     Heal,
-    Check(Option<Claim>),
+    Check(Option<Belief>),
+    /// A process of that life asks a node to wait.
+    Ask {
+        from: usize,
+        life: u64,
+        to: usize,
+        question: Question,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +55,8 @@ enum Delivery {
     Wake(u64),
     Answer(u64, Input),
     GivenUp(u64),
+    Asked { from: usize, life: u64, question: Question },
+    Said(Answer, BTreeSet<String>),
     Stop,
 }
 
@@ -66,6 +77,8 @@ enum Request {
 struct Outside {
     cut: Micros,
     slow: Micros,
+    /// Until then the other nodes cannot be reached.
+    alone: Micros,
     frozen: Micros,
     asleep: Micros,
     backlog: Vec<(u64, Delivery)>,
@@ -89,23 +102,34 @@ pub(super) struct World<'a> {
     down: Micros,
     rough: Micros,
     healed: bool,
-    highest: u64,
+    /// The highest token, and whose it is.
+    highest: (u64, usize),
     report: Report,
     log: Option<Vec<String>>,
 }
 
 impl<'a> World<'a> {
     pub(super) fn new(script: &'a Script, mistake: Mistake, tell: bool) -> Self {
-        let longest = script.params.iter().copied().max_by_key(Params::length).unwrap_or(Params::STEADY);
-        let left_over = script.left_over.then(|| Record {
+        let longest = script
+            .params
+            .iter()
+            .chain(&script.among)
+            .copied()
+            .max_by_key(Params::length)
+            .unwrap_or(Params::STEADY);
+        let names = named(&script.first);
+        let first = (script.left_over || script.among.is_some()).then(|| Record {
             holder: "gone".to_owned(),
             incarnation: "life 0".to_owned(),
             token: 3,
             beat: 9,
             length: longest.length(),
-            released: false,
+            released: Some(Next::Anyone).filter(|_| !script.left_over),
+            roll: script.among.map(|_| Roll { nodes: names.clone(), boot: "boot".to_owned() }),
         });
-        let node = |(number, (&ppm, &params))| Node::new(number, ppm, params, mistake);
+        let node = |(number, (&ppm, &params))| {
+            Node::new(number, ppm, params, (script.among, names.clone()), mistake)
+        };
         let nodes: Vec<Node> = script.clocks.iter().zip(&script.params).enumerate().map(node).collect();
         let mut world = Self {
             script,
@@ -113,21 +137,21 @@ impl<'a> World<'a> {
             now: 0,
             queue: BTreeMap::new(),
             events: 0,
-            register: Register::new(left_over),
+            register: Register::new(first),
             outside: nodes.iter().map(|_| Outside::default()).collect(),
             nodes,
             down: 0,
             rough: 0,
             healed: false,
-            highest: 0,
+            highest: (0, 0),
             report: Report { plays: 1, ..Report::default() },
             log: tell.then(Vec::new),
         };
         for (node, &at) in script.starts.iter().enumerate() {
             world.at(at, Event::Start(node));
         }
-        for &(at, fault) in &script.faults {
-            world.at(at, Event::Fault(fault));
+        for (at, fault) in &script.faults {
+            world.at(*at, Event::Fault(fault.clone()));
         }
         world.at(script.heal, Event::Heal);
         world.at(script.heal + 2 * micros(longest.length()) + SETTLE, Event::Check(None));
@@ -152,9 +176,12 @@ impl<'a> World<'a> {
                         let later = self.now + SETTLE;
                         self.at(later, Event::Check(Some(claim)));
                     }
-                    (Some((token, _)), claim) if token == claim.0 => return Ok(()),
-                    (Some((token, _)), claim) => {
-                        return Err(format!("token {token} became {} although all is well", claim.0));
+                    (Some(before), claim) if before.token == claim.token => return Ok(()),
+                    (Some(before), claim) => {
+                        return Err(format!(
+                            "token {} became {} although all is well",
+                            before.token, claim.token
+                        ));
                     }
                 }
             } else {
@@ -184,6 +211,10 @@ impl<'a> World<'a> {
                 Ok(())
             }
             Event::Heal => self.heal(),
+            Event::Ask { from, life, to, question } => {
+                let there = self.nodes[to].life;
+                self.deliver(to, there, Delivery::Asked { from, life, question })
+            }
             Event::Check(_) => Ok(()),
         }
     }
@@ -241,7 +272,15 @@ impl<'a> World<'a> {
                 // Nothing that it began is going on any more.
                 self.nodes[node].danger = None;
                 self.at(now + STOP, Event::Exit(node, life));
-                Input::Release
+                Input::Release { next: Next::Anyone, stay: false }
+            }
+            Delivery::Asked { from, life, question } => {
+                self.asked(node, from, life, &question);
+                return Ok(());
+            }
+            Delivery::Said(answer, asked) => {
+                self.nodes[node].hears(&answer, &asked, now);
+                Input::Answered(answer)
             }
             Delivery::Wake(_) | Delivery::Answer(..) => return Ok(()),
         };
@@ -258,7 +297,9 @@ impl<'a> World<'a> {
             Input::Written(Written::Done { .. }) => self.report.done += 1,
             Input::Written(Written::Conflict) => self.report.conflicts += 1,
             Input::Written(Written::Unclear { .. }) => self.report.unclear += 1,
-            Input::Release => self.report.releases += u64::from(self.nodes[node].claim(self.now).is_some()),
+            Input::Release { .. } => {
+                self.report.releases += u64::from(self.nodes[node].claim(self.now).is_some());
+            }
             Input::Read(reading) => {
                 let state = match reading {
                     Reading::Found { record, revision } => Some(Some((record.clone(), *revision))),
@@ -269,11 +310,21 @@ impl<'a> World<'a> {
                     self.nodes[node].sees(state, self.now);
                 }
             }
-            Input::Tick | Input::Written(Written::NotDone { .. }) => {}
+            Input::Tick
+            | Input::Written(Written::NotDone { .. })
+            | Input::Wish(_)
+            | Input::Hint
+            | Input::Answered(_) => {}
         }
-        let released = input == Input::Release;
+        let released = matches!(input, Input::Release { .. });
+        let proven = matches!(input, Input::Answered(_)).then(|| self.nodes[node].claim(self.now)).flatten();
         let effect = self.nodes[node].step(input, self.now);
+        let question = self.nodes[node].question(self.now);
+        self.report.carried += u64::from(proven.is_some() && proven != self.nodes[node].claim(self.now));
         self.judge(node, released)?;
+        if let Some(question) = question {
+            self.ask(node, &question);
+        }
         if let Some(effect) = effect {
             self.send(node, effect);
         }
@@ -301,6 +352,23 @@ impl<'a> World<'a> {
             Fault::Slow(who, span) => {
                 let node = self.who(who);
                 self.outside[node].slow = self.outside[node].slow.max(now + span);
+            }
+            Fault::Alone(who, span) => {
+                let node = self.who(who);
+                self.outside[node].alone = self.outside[node].alone.max(now + span);
+            }
+            Fault::Enroll(who, nodes) => {
+                let node = self.who(who);
+                self.nodes[node].enroll(named(&nodes));
+            }
+            Fault::Hand(to) => {
+                let node = self.who(Who::Holder);
+                if self.nodes[node].claim(now).is_some() && self.outside[node].frozen <= now {
+                    // It has stopped all it began.
+                    self.nodes[node].danger = None;
+                    let next = to.map_or(Next::Anyone, |to| Next::Node(name(to)));
+                    self.feed(node, Input::Release { next, stay: true })?;
+                }
             }
             Fault::Down(span) => self.down = self.down.max(now + span),
             Fault::Rough(span) => self.rough = self.rough.max(now + span),
@@ -364,7 +432,7 @@ impl<'a> World<'a> {
         (self.healed, self.down, self.rough) = (true, 0, 0);
         for node in 0..self.nodes.len() {
             let outside = &mut self.outside[node];
-            (outside.cut, outside.frozen, outside.asleep) = (0, 0, 0);
+            (outside.cut, outside.alone, outside.frozen, outside.asleep) = (0, 0, 0, 0);
             self.thaw(node)?;
             self.start(node)?;
         }
@@ -397,4 +465,13 @@ impl<'a> World<'a> {
             self.log.get_or_insert_default().push(line);
         }
     }
+}
+
+/// What a node is called.
+pub(super) fn name(number: usize) -> String {
+    format!("n{number}")
+}
+
+fn named(nodes: &BTreeSet<usize>) -> BTreeSet<String> {
+    nodes.iter().copied().map(name).collect()
 }

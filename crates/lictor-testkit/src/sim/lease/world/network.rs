@@ -1,6 +1,6 @@
 //! What becomes of requests.
 
-use lictor_core::lease::{Effect, Input, Reading, Record, Written};
+use lictor_core::lease::{Answer, Effect, Input, Question, Reading, Record, Written};
 
 use super::super::super::dice::Dice;
 use super::super::Mistake;
@@ -69,6 +69,43 @@ impl World<'_> {
                 self.at(now + after, Event::Arrive { node, life, number, request, back });
             }
         }
+    }
+
+    /// A holder asks the others.
+    pub(super) fn ask(&mut self, from: usize, question: &Question) {
+        let life = self.nodes[from].life;
+        for to in 0..self.nodes.len() {
+            if !question.to.contains(&self.nodes[to].name) {
+                continue;
+            }
+            if let Some(after) = self.passes(from, to, "ask") {
+                self.at(self.now + after, Event::Ask { from, life, to, question: question.clone() });
+            }
+        }
+    }
+
+    /// A node is asked.
+    pub(super) fn asked(&mut self, node: usize, from: usize, life: u64, question: &Question) {
+        let Some(promises) = self.nodes[node].promise(question, self.now) else { return };
+        self.say(|world| format!("{} promises to {}: {promises}", world.nodes[node].name, question.token));
+        self.report.promises += u64::from(promises);
+        let answer = Answer { number: question.number, by: self.nodes[node].name.clone(), promises };
+        if let Some(after) = self.passes(node, from, "answer") {
+            let said = Delivery::Said(answer, question.to.clone());
+            self.at(self.now + after, Event::Deliver(from, life, said));
+        }
+    }
+
+    /// How long a message from one node to another takes; `None`: it is lost.
+    fn passes(&self, from: usize, to: usize, what: &str) -> Option<Micros> {
+        let mut dice = self.dice(from, &format!("{what} {to} {}", self.now));
+        if self.outside[from].alone > self.now || self.outside[to].alone > self.now {
+            return None;
+        }
+        if self.rough > self.now || dice.chance(2) {
+            return dice.pick(&[Some(0), Some(SECOND / 2), Some(SECOND), Some(5 * SECOND), None]);
+        }
+        Some(200 + dice.below(2_000))
     }
 
     fn fate(&self, node: usize, limit: Micros) -> Fate {

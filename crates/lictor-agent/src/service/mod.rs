@@ -1,0 +1,79 @@
+//! Clustered services: drives a [`Member`](lictor_core::service::member::Member) over the shared records, the
+//! units of the service, what guards them, and the other nodes.
+//!
+//! ```text
+//!  records (lease, operation) ◀──▶ ┐            ┌──▶ Guard: until when the units may run
+//!  other nodes (promises)     ◀──▶ ┤   driver   ├──▶ Units: start, stop, kill; how they are
+//!  the agent stops            ───▶ ┘  (Member)  └──▶ ServiceState: what is shown
+//! ```
+//!
+//! The guard is told what is believed *before* anything is sent or done: a lease is never given back, nor
+//! its length shortened, while the guard would let the units run for longer.
+
+mod driver;
+mod operations;
+mod voice;
+mod words;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use lictor_core::lease::Belief;
+use lictor_core::service::member::{Local, Order};
+use lictor_core::service::operation::Operation;
+
+pub use driver::{Service, Setup};
+pub use operations::{AskError, Asking};
+pub use voice::{Heard, Spoken, Voice};
+pub use words::{Places, Words};
+
+use crate::LeaseState;
+
+/// The service on this machine.
+pub trait Units: Send + Sync + 'static {
+    /// How it stands now, and whether it could run here.
+    fn look(&self) -> BoxFuture<'_, Look>;
+
+    /// Ends when it may stand otherwise than at the last look. To be dropped and asked for again at any time.
+    fn changed(&self) -> BoxFuture<'_, ()>;
+
+    /// Carries an order out and verifies it, within its own time limits. `believes` says whether this node may
+    /// still run the service: to be asked immediately before it is started.
+    ///
+    /// # Errors
+    /// It is not as ordered. Why, in words.
+    fn carry<'a>(
+        &'a self,
+        order: Order,
+        believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
+    ) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// What a look at the service on this machine finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// How it stands.
+    pub local: Local,
+    /// Whether it could run here; why not, in words.
+    pub able: Result<(), String>,
+}
+
+/// What kills the service when this program does not.
+pub trait Guard: Send + Sync + 'static {
+    /// The service may run until this belief ends; `None`: it may not run. Does not wait.
+    fn tell(&self, belief: Option<Belief>);
+}
+
+/// How a service stands, as far as its task has noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceState {
+    /// Who holds its lease.
+    pub lease: LeaseState,
+    /// How it stands here.
+    pub local: Local,
+    /// What was asked for last.
+    pub operation: Option<Operation>,
+}
+
+/// How long a stop of the agent waits for what is under way.
+const PARTING: Duration = Duration::from_secs(2);
