@@ -9,9 +9,17 @@
 //!
 //! The guard is told what is believed *before* anything is sent or done: a lease is never given back, nor
 //! its length shortened, while the guard would let the units run for longer.
+//!
+//! [`SystemdUnits`] and [`GuardSocket`] are the units and the guard of a real machine; the guard itself, a process
+//! of its own, is [`guard`].
 
 mod driver;
+pub mod guard;
+mod guard_socket;
+pub mod install;
 mod operations;
+mod place;
+mod systemd;
 mod voice;
 mod words;
 
@@ -23,7 +31,10 @@ use lictor_core::service::member::{Local, Order};
 use lictor_core::service::operation::Operation;
 
 pub use driver::{Service, Setup};
+pub use guard_socket::{GuardSocket, GuardState};
 pub use operations::{AskError, Asking};
+pub use place::{Place, PlaceError};
+pub use systemd::{Limits, SystemdUnits};
 pub use voice::{Heard, Spoken, Voice};
 pub use words::{Places, Words};
 
@@ -47,6 +58,22 @@ pub trait Units: Send + Sync + 'static {
         order: Order,
         believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
     ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Stops what runs in order and starts it again under the same token, where it is; verified as the two
+    /// orders are. The guard goes on, if the kind of units has a better way than to end it.
+    ///
+    /// # Errors
+    /// It does not run as it did. Why, in words.
+    fn restart<'a>(
+        &'a self,
+        token: u64,
+        believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.carry(Order::Stop, believes).await?;
+            self.carry(Order::Start { token }, believes).await
+        })
+    }
 }
 
 /// What a look at the service on this machine finds.
