@@ -168,7 +168,7 @@ codes! {
         "Use an address that begins with `https://`, or one on this machine.";
     /// Warning: nothing is watched.
     NothingWatched = "0904", "nothing is watched",
-        "Without a block `watch`, `peers` or `probe`, or `consul` in `alerts`, the agent has nothing to do.";
+        "Without a block `watch`, `peers`, `probe` or `service`, or `consul` in `alerts`, the agent has nothing to do.";
     /// Warning: a file that is named does not exist now.
     FileMissing = "0905", "a file that is named does not exist",
         "It is read when it is needed; until then what needs it fails.";

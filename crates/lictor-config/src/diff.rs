@@ -13,7 +13,7 @@ const LISTED: usize = 5;
 /// (shop), remedy reconnect changed`; `nothing changed` when there is none.
 pub fn difference(old: &Config, new: &Config) -> String {
     let mut parts = Vec::new();
-    for kind in ["node", "http", "consul", "agent", "alerts"] {
+    for kind in ["node", "http", "consul", "agent", "alerts", "cluster"] {
         match (old.blocks.get(kind), new.blocks.get(kind)) {
             (None, Some(_)) => parts.push(format!("{kind} block added")),
             (Some(_), None) => parts.push(format!("{kind} block removed")),
@@ -29,6 +29,7 @@ pub fn difference(old: &Config, new: &Config) -> String {
         ("notify", "notifier", "notifiers"),
         ("route", "route", "routes"),
         ("maintenance", "maintenance window", "maintenance windows"),
+        ("service", "service", "services"),
     ] {
         let (before, after) = (named(old, kind), named(new, kind));
         let added = after.keys().copied().filter(|name| !before.contains_key(name)).collect();

@@ -53,6 +53,14 @@ impl Secret {
         Self(Source::File(path.into()))
     }
 
+    /// The text, if it stands in the configuration itself.
+    pub(crate) fn known(&self) -> Option<&str> {
+        match &self.0 {
+            Source::Value(text) => Some(text),
+            Source::File(_) => None,
+        }
+    }
+
     /// The text itself. Keep it no longer than needed.
     ///
     /// # Errors

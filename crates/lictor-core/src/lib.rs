@@ -33,7 +33,7 @@ pub use holding::Holding;
 pub use incident::Incident;
 pub use name::{
     ActionName, CheckName, DeliveryId, IncidentId, LeaseName, NameError, NotifierName, PatternName,
-    RemedyName, RouteName, RunId, StepName, Target, ValueName,
+    RemedyName, RouteName, RunId, ServiceName, StepName, Target, ValueName,
 };
 pub use plan::{
     Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Rate, Remedy, Repeatability, Step,

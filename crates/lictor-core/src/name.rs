@@ -99,6 +99,8 @@ names! {
     PatternName;
     /// What one of several nodes holds at a time: only that one acts.
     LeaseName;
+    /// What runs on one of several nodes at a time.
+    ServiceName;
     /// A notifier.
     NotifierName;
     /// A route of alerts.

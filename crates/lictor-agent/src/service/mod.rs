@@ -13,27 +13,37 @@
 //! [`SystemdUnits`] and [`GuardSocket`] are the units and the guard of a real machine; the guard itself, a process
 //! of its own, is [`guard`].
 
+mod board;
+mod checked;
 mod driver;
 pub mod guard;
 mod guard_socket;
 pub mod install;
 mod operations;
+mod pause;
 mod place;
+mod places;
+mod says;
 mod systemd;
 mod voice;
 mod words;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use lictor_core::lease::Belief;
+use lictor_core::lease::{Belief, Next};
 use lictor_core::service::member::{Local, Order};
 use lictor_core::service::operation::Operation;
 
+pub(crate) use board::Means;
+pub use board::{Here, Machine, Made, ServiceView, Services};
 pub use driver::{Service, Setup};
 pub use guard_socket::{GuardSocket, GuardState};
 pub use operations::{AskError, Asking};
+pub use pause::{LONGEST as LONGEST_PAUSE, Pause};
 pub use place::{Place, PlaceError};
+pub(crate) use systemd::this_machine;
 pub use systemd::{Limits, SystemdUnits};
 pub use voice::{Heard, Spoken, Voice};
 pub use words::{Places, Words};
@@ -59,21 +69,15 @@ pub trait Units: Send + Sync + 'static {
         believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
     ) -> BoxFuture<'a, Result<(), String>>;
 
-    /// Stops what runs in order and starts it again under the same token, where it is; verified as the two
-    /// orders are. The guard goes on, if the kind of units has a better way than to end it.
+    /// Stops what runs and starts it again under the same token, and verifies it.
     ///
     /// # Errors
-    /// It does not run as it did. Why, in words.
+    /// It does not run. Why, in words.
     fn restart<'a>(
         &'a self,
         token: u64,
         believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move {
-            self.carry(Order::Stop, believes).await?;
-            self.carry(Order::Start { token }, believes).await
-        })
-    }
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// What a look at the service on this machine finds.
@@ -98,8 +102,29 @@ pub struct ServiceState {
     pub lease: LeaseState,
     /// How it stands here.
     pub local: Local,
+    /// Whether it could run here; `None`: nobody has looked yet.
+    pub able: Option<Result<(), String>>,
+    /// What the record of the lease says, if there is one.
+    pub record: Option<Recorded>,
     /// What was asked for last.
     pub operation: Option<Operation>,
+    /// Until when nobody takes it over by itself.
+    pub pause: Option<Pause>,
+}
+
+/// What the record of a lease says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The node that holds it, or held it.
+    pub holder: String,
+    /// The token under which it does.
+    pub token: u64,
+    /// How long others wait without seeing a change.
+    pub length: Duration,
+    /// It was given back, and for whom.
+    pub released: Option<Next>,
+    /// Between which nodes it passes.
+    pub nodes: BTreeSet<String>,
 }
 
 /// How long a stop of the agent waits for what is under way.

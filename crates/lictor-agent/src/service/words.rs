@@ -3,13 +3,14 @@
 //! A promise lets a node run a service on without the records, so nobody else may give one: each datagram ends in an
 //! HMAC-SHA256 under a key that all nodes share. One that was recorded proves nothing later: a question names the
 //! process that it is for by a mark that this drew at its start, and has a higher number than all before it of the process it
-//! is from; an answer names the question. A node that does not know another's mark yet learns it from the first refusal.
+//! is from; an answer names the question. A node that does not know another's mark yet learns it from a refusal, and asks
+//! again at once.
 //!
 //! Datagrams, not connections: a question is worth something only now, and the next one follows within a second.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -75,7 +76,7 @@ struct Shared {
     node: String,
     /// This process, on this way.
     mark: String,
-    keys: Keys,
+    keys: RwLock<Keys>,
     known: Mutex<Known>,
 }
 
@@ -93,6 +94,8 @@ struct Known {
     services: BTreeMap<String, mpsc::Sender<Heard>>,
     /// The mark of each node's process that was heard last.
     marks: BTreeMap<String, String>,
+    /// The last question to each node, by service and node.
+    questions: BTreeMap<(String, String), Word>,
     /// The highest number of each asker.
     asked: BTreeMap<String, u64>,
 }
@@ -101,10 +104,16 @@ impl Words {
     /// Begins to listen. `keys`: the first one proves what this node says, each is accepted from others.
     pub fn start(socket: UdpSocket, node: String, keys: Vec<Vec<u8>>, tasks: &Tasks) -> Self {
         let mark = format!("{:032x}", rand::random::<u128>());
-        let shared = Arc::new(Shared { socket, node, mark, keys: Keys(keys), known: Mutex::default() });
+        let shared =
+            Arc::new(Shared { socket, node, mark, keys: RwLock::new(Keys(keys)), known: Mutex::default() });
         let listens = Arc::clone(&shared);
         tasks.spawn("words of services", OnEnd::Stop, async move { listens.listen().await });
         Self(shared)
+    }
+
+    /// Uses other keys from the next word on.
+    pub fn renew(&self, keys: Vec<Vec<u8>>) {
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys(keys);
     }
 
     /// The voice of a service among the nodes that are there.
@@ -125,6 +134,10 @@ impl Words {
 impl Shared {
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> std::sync::RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn say(&self, service: &str, spoken: Spoken, places: &BTreeMap<String, SocketAddr>) {
@@ -152,12 +165,18 @@ impl Shared {
                 What::Says { .. } => what.clone(),
             };
             let (from, service) = (self.node.clone(), service.to_owned());
-            self.send(&Word { service, from, to, asker: asker.clone(), number, what }, *place).await;
+            let word = Word { service, from, to, asker: asker.clone(), number, what };
+            if let What::Asks { .. } = &word.what {
+                let of = (word.service.clone(), word.to.clone());
+                self.known().questions.insert(of, word.clone());
+            }
+            self.send(&word, *place).await;
         }
     }
 
     async fn send(&self, word: &Word, to: SocketAddr) {
-        let Some(datagram) = self.keys.seal(word) else { return };
+        let sealed = self.keys().seal(word);
+        let Some(datagram) = sealed else { return };
         if let Err(error) = self.socket.send_to(&datagram, to).await {
             debug!(%to, %error, "a word to another node of a service was not sent");
         }
@@ -176,19 +195,19 @@ impl Shared {
                 }
             };
             let word = buffer.get(..size).filter(|datagram| datagram.len() <= LARGEST);
-            let Some(word) = word.and_then(|datagram| self.keys.open(datagram)) else {
+            let Some(word) = word.and_then(|datagram| self.keys().open(datagram)) else {
                 if !std::mem::replace(&mut strange, true) {
                     warn!(%from, "somebody speaks to the services of this node who does not know their key");
                 }
                 continue;
             };
-            if let Some(refusal) = self.hears(word) {
-                self.send(&refusal, from).await;
+            if let Some(reply) = self.hears(word) {
+                self.send(&reply, from).await;
             }
         }
     }
 
-    /// Hands a word on, or says why not.
+    /// Hands a word on, or gives what is to be said to it at once.
     fn hears(&self, word: Word) -> Option<Word> {
         if word.to != self.node || word.from == self.node {
             return None;
@@ -200,7 +219,18 @@ impl Shared {
                 if asker != self.mark {
                     return None;
                 }
-                known.marks.insert(from.clone(), mark);
+                let new = known.marks.insert(from.clone(), mark.clone()).as_ref() != Some(&mark);
+                if new && !promises {
+                    // It did not know that it was asked: the question was for another process, or for none.
+                    let question = known.questions.get(&(service.clone(), from.clone()));
+                    if let Some(Word { what: What::Asks { token, length_ms, .. }, number: asked, .. }) =
+                        question
+                        && *asked == number
+                    {
+                        let what = What::Asks { token: *token, length_ms: *length_ms, asked: Some(mark) };
+                        return Some(Word { service, from: to, to: from, asker, number, what });
+                    }
+                }
                 // What comes too late is asked anew.
                 let hears = known.services.get(&service)?;
                 let _full = hears.try_send(Heard::Answer(Answer { number, by: from, promises }));
@@ -307,13 +337,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_is_answered_once_the_nodes_know_each_other() {
+    async fn a_question_is_answered() {
         let (mut one, mut two) = two().await;
+        // It does not know for whom it asks at first, and asks again.
         one.asks(1).await;
-        assert_eq!(one.hears().await, refusal(1), "it does not know for whom it asks yet");
-        one.asks(2).await;
         let Heard::Question { from, asker, number, token, length } = two.hears().await else { panic!() };
-        assert_eq!((from.as_str(), number, token, length), ("n1", 2, 7, Duration::from_secs(4)));
+        assert_eq!((from.as_str(), number, token, length), ("n1", 1, 7, Duration::from_secs(4)));
         let answer = Answer { number, by: "n2".to_owned(), promises: true };
         two.voice.says.send(Spoken::Answer { to: from, asker, answer: answer.clone() }).await.unwrap();
         assert_eq!(one.hears().await, Heard::Answer(answer));
@@ -324,8 +353,6 @@ mod tests {
     #[tokio::test]
     async fn what_was_recorded_is_refused_by_the_same_process_and_by_the_next() {
         let (mut one, mut two) = two().await;
-        one.asks(1).await;
-        one.hears().await;
         one.asks(2).await;
         two.hears().await;
         let word = Word {
@@ -336,7 +363,7 @@ mod tests {
             number: 2,
             what: What::Asks { token: 7, length_ms: 4_000, asked: Some(two.words.0.mark.clone()) },
         };
-        let replay = one.words.0.keys.seal(&word).unwrap();
+        let replay = one.words.0.keys().seal(&word).unwrap();
         one.words.0.socket.send_to(&replay, two.place).await.unwrap();
         assert_eq!(one.hears().await, refusal(2));
         let next = Node::new("n2", KEY).await;
@@ -354,9 +381,6 @@ mod tests {
             stranger.words.0.socket.send_to(junk, two.place).await.unwrap();
         }
         // Who does is.
-        let mut one = one;
-        one.asks(1).await;
-        assert_eq!(one.hears().await, refusal(1));
         one.asks(2).await;
         let heard = two.hears().await;
         assert!(

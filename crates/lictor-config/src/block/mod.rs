@@ -10,6 +10,7 @@ mod act_signal;
 mod agent;
 mod alerts;
 mod check;
+mod cluster;
 pub(crate) mod connection_monitor;
 mod consul;
 mod control;
@@ -29,6 +30,7 @@ mod remedy;
 mod route;
 mod rule;
 mod secret;
+mod service;
 mod starting;
 mod step;
 mod systemd;
@@ -82,6 +84,8 @@ pub(crate) static TOP: Schema = Schema {
         &maintenance::BLOCK,
         &probe::BLOCK,
         &peers::BLOCK,
+        &cluster::BLOCK,
+        &service::BLOCK,
     ],
     values: &[],
     example: "",

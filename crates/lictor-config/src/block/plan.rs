@@ -6,8 +6,8 @@ use std::sync::Arc;
 use lictor_core::{CheckName, CheckSource, Plan, Rate, RemedyName};
 
 use super::{
-    TOP, agent, alerts, check, connection_monitor, consul, listen, node, notify, peers, probe, remedy, rule,
-    watch,
+    TOP, agent, alerts, check, cluster, connection_monitor, consul, listen, node, notify, peers, probe,
+    remedy, rule, service, watch,
 };
 use crate::code::Code;
 use crate::condition::rate_name;
@@ -43,6 +43,8 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         alerts: Arc::default(),
         probe: None,
         peers: None,
+        cluster: None,
+        services: BTreeMap::new(),
         blocks: digests(body),
     };
     let mut plan = Plan { mode, limits, ..Plan::default() };
@@ -96,8 +98,12 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     config.probe = if shown.written { probe::decode(&shown.reader(decoder)).map(Arc::new) } else { None };
     let others = single(body, &peers::BLOCK);
     config.peers = if others.written { peers::decode(&others.reader(decoder)).map(Arc::new) } else { None };
+    let between = single(body, &cluster::BLOCK);
+    config.cluster = if between.written { cluster::decode(&between.reader(decoder)) } else { None };
+    config.services = service::decode(decoder, &top.blocks("service"), between.written);
     let idle = top.blocks("watch").is_empty() && config.alerts.consul.is_none();
-    if idle && !others.written && !shown.written && !decoder.report.is_partial() {
+    let idle = idle && !others.written && !shown.written && top.blocks("service").is_empty();
+    if idle && !decoder.report.is_partial() {
         let draft = Draft::warning(Code::NothingWatched, start, "nothing is watched");
         decoder.add(draft.help("add a block such as watch \"http\" \"NAME\" { url = \"…\" }"));
     }

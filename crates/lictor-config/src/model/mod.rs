@@ -9,6 +9,7 @@ mod metrics;
 mod monitor;
 mod notify;
 mod peers;
+mod service;
 mod systemd;
 mod torrent;
 
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::{ActionName, CheckName, NotifierName, PatternName, Plan};
+use lictor_core::{ActionName, CheckName, NotifierName, PatternName, Plan, ServiceName};
 use regex::Regex;
 use url::Url;
 
@@ -38,6 +39,7 @@ pub use notify::{
     Service, Setting,
 };
 pub use peers::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
+pub use service::{Cluster, ClusterService};
 pub use systemd::{
     Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
     UnitNameError, UnitVerb,
@@ -75,6 +77,10 @@ pub struct Config {
     pub probe: Option<Arc<Probe>>,
     /// How it watches the other nodes.
     pub peers: Option<Arc<Peers>>,
+    /// How the nodes of the services reach each other.
+    pub cluster: Option<Cluster>,
+    /// What runs on one of several nodes at a time, by name.
+    pub services: BTreeMap<ServiceName, Arc<ClusterService>>,
     /// The digest of each block by what it defines, such as `watch shop` or `node`: the
     /// same as long as what is written there is, comments and layout aside. A reload
     /// compares them.
