@@ -5,7 +5,6 @@
 //! the kernel's, by that slice.
 
 mod facts;
-mod here;
 mod job;
 
 use std::fs::{self, DirBuilder, File};
@@ -66,8 +65,6 @@ pub struct SystemdUnits {
     /// That on which systemd tells of changes.
     watching: Mutex<Option<Vec<Signals>>>,
 }
-
-pub(crate) use here::this_machine;
 
 type Believes<'a> = &'a (dyn Fn(u64) -> bool + Send + Sync);
 
