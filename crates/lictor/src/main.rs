@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     if let Some(rest) = watcher::called(&args) {
         return watcher::main(rest);
     }
-    let cli = match Cli::try_parse_from(old_flags::doubled(args)) {
+    let cli = match Cli::try_parse_from(command::in_order(old_flags::doubled(args))) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
