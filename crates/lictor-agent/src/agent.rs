@@ -32,6 +32,7 @@ use crate::notify::ServiceManager;
 use crate::peers::{self, Watching};
 use crate::probe;
 use crate::qbittorrent::Sessions;
+use crate::service::{self, Services};
 use crate::task::{OnEnd, Tasks};
 use crate::watch::{Positions, Watchers};
 use crate::web;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub predecessor: Option<Predecessor>,
     /// The words of a program whose place the watching of peers takes.
     pub customs: Option<Arc<dyn peers::Customs>>,
+    /// What runs clustered services, in place of this machine's systemd.
+    pub machine: Option<service::Machine>,
 }
 
 /// Why an agent did not start.
@@ -99,6 +102,9 @@ pub enum StartError {
     /// The listener is not allowed.
     #[error("{0}")]
     Listener(#[from] web::ListenError),
+    /// The nodes of the services cannot reach each other.
+    #[error("the services: {0}")]
+    Services(String),
     /// The probe cannot answer.
     #[error("the probe: {0}")]
     Probe(String),
@@ -117,9 +123,12 @@ impl StartError {
             Self::Store(OpenError::Io { .. }) => {
                 Some("node.state_dir must be a directory that this user may write to".to_owned())
             }
-            Self::System { .. } | Self::Alerts(_) | Self::Consul(_) | Self::Listener(_) | Self::Probe(_) => {
-                None
-            }
+            Self::System { .. }
+            | Self::Alerts(_)
+            | Self::Consul(_)
+            | Self::Listener(_)
+            | Self::Services(_)
+            | Self::Probe(_) => None,
         }
     }
 }
@@ -136,6 +145,7 @@ pub struct Agent {
     manager: Arc<ServiceManager>,
     alerts: DeskInbox,
     mesh: watch::Receiver<Arc<MeshView>>,
+    services: Services,
     reloads: mpsc::Sender<web::Reload>,
     finished: Arc<AtomicBool>,
 }
@@ -163,8 +173,18 @@ impl Agent {
     /// # Errors
     /// When the state cannot be used, or the listener is not allowed.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let Settings { config, listener, loader, shim, version, new_node, tell, predecessor, customs } =
-            settings;
+        let Settings {
+            config,
+            listener,
+            loader,
+            shim,
+            version,
+            new_node,
+            tell,
+            predecessor,
+            customs,
+            machine,
+        } = settings;
         web::check(&config.http)?;
         let system = |what| move |source| StartError::System { what, source };
         let address = listener.local_addr().map_err(system("read the listener's address"))?;
@@ -249,7 +269,7 @@ impl Agent {
             engine,
             store: opened.store.clone(),
             clock: clock.clone(),
-            boot_id,
+            boot_id: boot_id.clone(),
             inbox: queue,
             hands: actors.clone(),
             copies: mirror.as_ref().map(Mirror::state),
@@ -303,6 +323,17 @@ impl Agent {
         let (mesh, says) = (watching.view(), watching.clone());
         let mut probe = probe::Keeper::new(inbox.clone(), Arc::new(move || says.says()), tasks.clone());
         probe.apply(config.probe.as_ref()).await.map_err(StartError::Probe)?;
+        let machine = machine.unwrap_or_else(service::this_machine);
+        let means = service::Means {
+            node: config.node.name.clone(),
+            boot: boot_id,
+            clock: clock.clone(),
+            inbox: inbox.clone(),
+            live: live.clone(),
+            machine,
+            tasks: tasks.clone(),
+        };
+        let services = Services::new(&config, means).await.map_err(StartError::Services)?;
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -327,6 +358,7 @@ impl Agent {
         };
         web::serve(listener, state, &tasks);
         watching.apply(&config).await;
+        services.apply(&config).await;
         if let Some(mirror) = mirror {
             let copies = copies::keep(mirror, opened.store.clone(), inbox.clone(), clock.clone(), decided);
             tasks.spawn_draining("copies", OnEnd::Fine, copies);
@@ -349,13 +381,26 @@ impl Agent {
             alerting: Some(alerting),
             probe,
             watching: Some(watching),
+            services: Some(services.clone()),
             tell,
             consul: shared,
             manager: Arc::clone(&manager),
         };
         tasks.spawn("reload", OnEnd::Stop, reloader.run(asked));
         manager.ready(&address);
-        Ok(Self { hands, tasks, decide: deciding, live, address, manager, alerts, mesh, reloads, finished })
+        Ok(Self {
+            hands,
+            tasks,
+            decide: deciding,
+            live,
+            address,
+            manager,
+            alerts,
+            mesh,
+            services,
+            reloads,
+            finished,
+        })
     }
 
     /// Where API and page are.
@@ -376,6 +421,11 @@ impl Agent {
     /// How its peers stand, after each round.
     pub fn mesh(&self) -> watch::Receiver<Arc<MeshView>> {
         self.mesh.clone()
+    }
+
+    /// The services that pass between its node and others.
+    pub fn services(&self) -> Services {
+        self.services.clone()
     }
 
     /// The way to have it read its configuration again.
@@ -478,6 +528,8 @@ struct Reloader {
     probe: probe::Keeper,
     /// None where only the rest is tried out.
     watching: Option<Watching>,
+    /// None where only the rest is tried out.
+    services: Option<Services>,
     tell: TellMaker,
     /// The client that everything shares.
     consul: Option<Client>,
@@ -539,6 +591,9 @@ impl Reloader {
         if let Some(watching) = &self.watching {
             watching.apply(&config).await;
         }
+        if let Some(services) = &self.services {
+            told.extend(services.apply(&config).await);
+        }
         if let Err(why) = self.probe.apply(config.probe.as_ref()).await {
             warn!(error = why, "the probe stays the one of before");
             told.push(format!("the probe stays the one of before: {why}"));
@@ -568,6 +623,8 @@ fn fixed(old: &Config, new: &Config) -> Result<(), String> {
     let consul = |config: &Config| {
         config.consul.clone().map(|consul| format!("{:?}", Consul { token: None, ..consul }))
     };
+    let places =
+        |config: &Config| config.cluster.as_ref().map(|cluster| (cluster.address, cluster.advertise));
     let http = |config: &Config| format!("{:?}", config.http);
     let moved: Vec<&str> = [
         ("node.name", old.node.name != new.node.name),
@@ -575,6 +632,8 @@ fn fixed(old: &Config, new: &Config) -> Result<(), String> {
         ("node.state_dir", old.node.state_dir != new.node.state_dir),
         ("http", http(old) != http(new) || old.http.token != new.http.token),
         ("consul", consul(old) != consul(new)),
+        // A key is read anew at each reload.
+        ("cluster", places(old) != places(new)),
     ]
     .into_iter()
     .filter_map(|(name, moved)| moved.then_some(name))
@@ -681,6 +740,7 @@ mod tests {
             alerting,
             probe,
             watching: None,
+            services: None,
             tell,
             consul,
             manager,

@@ -455,6 +455,7 @@ fn log(event: &Event) {
         | What::RecordingFailed { .. }
         | What::ReloadRefused { .. }
         | What::LeaseChanged { .. }
+        | What::Service { .. }
         | What::SharedState { .. }
         | What::AlertSource { lost: Some(_), .. }
         | What::NotTold { .. }

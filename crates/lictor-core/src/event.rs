@@ -8,7 +8,7 @@ use crate::check::Status;
 use crate::holding::Holding;
 use crate::name::{
     ActionName, CheckName, DeliveryId, IncidentId, LeaseName, NotifierName, PatternName, RemedyName, RunId,
-    StepName, Target, ValueName,
+    ServiceName, StepName, Target, ValueName,
 };
 use crate::plan::Mode;
 use crate::run::{Ending, Outcome};
@@ -74,6 +74,13 @@ pub enum What {
         lease: LeaseName,
         /// What is known of it.
         holding: Holding,
+    },
+    /// How a clustered service stands is otherwise now, for all this node knows.
+    Service {
+        /// The service.
+        service: ServiceName,
+        /// How, in words.
+        said: String,
     },
     /// A source of alerts cannot be asked, or can again.
     AlertSource {
@@ -453,6 +460,7 @@ impl What {
             Self::RecordingResumed { .. } => "recording_resumed",
             Self::Adopted { .. } => "adopted",
             Self::LeaseChanged { .. } => "lease_changed",
+            Self::Service { .. } => "service",
             Self::SharedState { .. } => "shared_state",
             Self::AlertSource { .. } => "alert_source",
             Self::AlertChanged { .. } => "alert_changed",
@@ -529,6 +537,7 @@ impl fmt::Display for What {
                 )
             }
             Self::LeaseChanged { lease, holding } => write!(f, "lease {lease}: {holding}"),
+            Self::Service { service, said } => write!(f, "service {service}: {said}"),
             Self::SharedState { of, why } => write!(f, "shared state of {of}: {why}"),
             Self::AlertSource { source, lost: Some(why) } => write!(f, "{source} cannot be asked: {why}"),
             Self::AlertSource { source, lost: None } => write!(f, "{source} can be asked again"),

@@ -11,14 +11,15 @@ use lictor_core::service::member::{Input, Local, Member, Output, Part};
 use lictor_core::service::operation::Operation;
 use lictor_store::kv::{self, Kv, KvError, Listing};
 use lictor_store::wire;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::operations::{self, AskError, Asking};
+use super::pause::{self, Pause};
 use super::voice::{Heard, Spoken, Voice};
-use super::{Guard, Look, PARTING, ServiceState, Units};
+use super::{Guard, Look, PARTING, Recorded, ServiceState, Units};
 use crate::LeaseState;
 use crate::clock::Clock;
 use crate::lease::{LeaseRecord, answer, shown, until};
@@ -71,7 +72,14 @@ struct Shared {
     clock: Clock,
     belief: Mutex<Option<Belief>>,
     state: watch::Sender<ServiceState>,
+    restarts: mpsc::Sender<Restart>,
 }
+
+/// Somebody who wants the units here restarted.
+type Restart = oneshot::Sender<Result<(), String>>;
+
+/// Restarts asked for and not yet begun.
+const RESTARTS: usize = 4;
 
 impl Service {
     /// Starts the task of a service, until the agent stops. Units that run then go on.
@@ -81,11 +89,19 @@ impl Service {
         let (fast, steady) = times;
         let among = Among { nodes, boot, steady };
         let candidate = Candidate::new(node.clone(), incarnation, fast).among(among, Wish::Watch);
-        let member = Member::new(node, candidate, part, guarded, clock.stamp());
+        let member = Member::new(node, candidate, part.clone(), guarded, clock.stamp());
         let lease = LeaseState::Unknown { why: "the record was not read yet".to_owned() };
-        let state = watch::Sender::new(ServiceState { lease, local: Local::Unknown, operation: None });
+        let state = watch::Sender::new(ServiceState {
+            lease,
+            local: Local::Unknown,
+            able: None,
+            record: None,
+            operation: None,
+            pause: None,
+        });
+        let (restarts, restarting) = mpsc::channel(RESTARTS);
         let record = LeaseRecord::new(kv.clone(), format!("service/{service}/lease"), fast.request());
-        let shared = Arc::new(Shared { name: service, kv, clock, belief: Mutex::default(), state });
+        let shared = Arc::new(Shared { name: service, kv, clock, belief: Mutex::default(), state, restarts });
         let driver = Driver {
             member,
             record,
@@ -93,6 +109,10 @@ impl Service {
             units,
             guard,
             voice,
+            part,
+            paused: false,
+            restarting,
+            restart: None,
             told: None,
             asked: None,
             noting: None,
@@ -112,6 +132,17 @@ impl Service {
     /// The token under which this node may run it now; `None` when it may not.
     pub fn believes(&self) -> Option<u64> {
         self.0.believes()
+    }
+
+    /// Restarts its units here, under the token under which they run; comes back when they run again.
+    ///
+    /// # Errors
+    /// They do not run here, or do not any more. Why, in words.
+    pub async fn restart(&self) -> Result<(), String> {
+        let stops = || "the agent stops".to_owned();
+        let (asks, answered) = oneshot::channel();
+        self.0.restarts.send(asks).await.map_err(|_gone| stops())?;
+        answered.await.map_err(|_gone| stops())?
     }
 
     /// Asks the nodes of this service for something. They do it whatever becomes of who has asked; how far
@@ -146,6 +177,13 @@ struct Driver {
     units: Arc<dyn Units>,
     guard: Arc<dyn Guard>,
     voice: Voice,
+    /// How this node takes part while nothing is paused.
+    part: Part,
+    /// Whether it does not take the service over by itself for now.
+    paused: bool,
+    restarting: mpsc::Receiver<Restart>,
+    /// A restart that is under way, and who waits for its end.
+    restart: Option<(BoxFuture<'static, Result<(), String>>, Restart)>,
     /// What the guard was told last.
     told: Option<Belief>,
     asked: Option<BoxFuture<'static, lease::Input>>,
@@ -156,15 +194,15 @@ struct Driver {
 
 /// What a look at the records found: whether the lease went to somebody else, and what is asked for.
 struct Found {
-    holder: Option<(String, u64, bool)>,
+    record: Option<Recorded>,
     operation: Option<(Operation, Revision)>,
+    pause: Option<Pause>,
 }
 
 impl Driver {
     async fn run(mut self, stop: CancellationToken) {
         let prefix = format!("service/{}/", self.shared.name);
         let (mut since, mut rest) = (kv::Revision(0), Duration::ZERO);
-        let mut holder = None;
         let mut watching: Option<BoxFuture<'static, Result<Listing, KvError>>> = None;
         let mut looking: Option<BoxFuture<'static, Look>> = None;
         let mut look = true;
@@ -177,11 +215,14 @@ impl Driver {
                 // What was looked at meanwhile says nothing of what has come of it.
                 (looking, look) = (None, true);
             }
-            if deadline.is_some() && self.asked.is_none() && self.carrying.is_none() {
+            if deadline.is_some() && self.asked.is_none() && self.carrying.is_none() && self.restart.is_none()
+            {
                 debug!(service = self.shared.name, "the service is left to who comes next");
                 return;
             }
-            if look && looking.is_none() && self.carrying.is_none() {
+            self.pauses();
+            // While an order or a restart is carried out a look says nothing.
+            if look && looking.is_none() && self.carrying.is_none() && self.restart.is_none() {
                 let units = Arc::clone(&self.units);
                 looking = Some(Box::pin(async move { units.look().await }));
                 look = false;
@@ -193,8 +234,8 @@ impl Driver {
                     kv.watch(&prefix, since, WATCH).await
                 })
             });
-            let idle = self.carrying.is_none();
-            let wait = self.member.wait(self.shared.clock.stamp()).max(GRAIN);
+            let idle = self.carrying.is_none() && self.restart.is_none();
+            let wait = self.member.wait(self.shared.clock.stamp()).min(self.pause_left()).max(GRAIN);
             input = tokio::select! {
                 answer = answer(&mut self.asked) => Input::Lease(answer),
                 outcome = answer(&mut self.carrying) => Input::Ended(outcome),
@@ -211,7 +252,7 @@ impl Driver {
                         Ok(listing) => {
                             (since, rest) = (listing.revision, Duration::ZERO);
                             let found = found(&listing, &prefix);
-                            if std::mem::replace(&mut holder, found.holder.clone()) != found.holder {
+                            if self.notes(found.record, found.pause) {
                                 self.step(Input::Lease(lease::Input::Hint));
                             }
                             Input::Operation(found.operation)
@@ -224,12 +265,27 @@ impl Driver {
                     }
                 }
                 Some(heard) = self.voice.hears.recv() => self.hears(heard),
-                Look { local, able } = answer(&mut looking) => {
+                Look { local, able } = answer(&mut looking), if idle => {
+                    self.shared.state.send_if_modified(|state| {
+                        std::mem::replace(&mut state.able, Some(able.clone())) != Some(able.clone())
+                    });
                     self.step(Input::Able(able));
                     Input::Local(local)
                 }
                 () = changed(&self.units, idle) => {
                     look = true;
+                    Input::Tick
+                }
+                Some(asks) = self.restarting.recv(), if idle && deadline.is_none() => {
+                    self.restarts(asks);
+                    Input::Tick
+                }
+                outcome = restarted(&mut self.restart) => {
+                    if let Some((_, asks)) = self.restart.take() {
+                        // Whoever asked may have left.
+                        drop(asks.send(outcome));
+                    }
+                    (looking, look) = (None, true);
                     Input::Tick
                 }
                 () = stop.cancelled(), if deadline.is_none() => {
@@ -268,6 +324,10 @@ impl Driver {
             let _full = self.voice.says.try_send(Spoken::Question { number, token, length, to });
         }
         if let Some(order) = order {
+            if let Some((_, asks)) = self.restart.take() {
+                // Whoever asked may have left.
+                drop(asks.send(Err("it was given up: the service is not to run here any more".to_owned())));
+            }
             info!(service = self.shared.name, ?order, "the service here");
             let (units, shared) = (Arc::clone(&self.units), Arc::clone(&self.shared));
             self.carrying = Some(Box::pin(async move {
@@ -275,6 +335,66 @@ impl Driver {
                 units.carry(order, &believes).await
             }));
         }
+    }
+
+    /// Takes in what the records say; whether the lease went to somebody else.
+    fn notes(&mut self, record: Option<Recorded>, pause: Option<Pause>) -> bool {
+        let holds = |record: &Option<Recorded>| {
+            record.as_ref().map(|record| (record.holder.clone(), record.token, record.released.clone()))
+        };
+        let mut moved = false;
+        self.shared.state.send_if_modified(|state| {
+            moved = holds(&state.record) != holds(&record);
+            let changed = state.record != record || state.pause != pause;
+            (state.record, state.pause) = (record, pause);
+            changed
+        });
+        moved
+    }
+
+    /// How long nobody takes the service over by itself.
+    fn pause_left(&self) -> Duration {
+        let state = self.shared.state.borrow();
+        let left = state.pause.as_ref().map(|pause| pause.left(self.shared.clock.now().wall));
+        left.filter(|left| !left.is_zero()).unwrap_or(Duration::MAX)
+    }
+
+    /// Begins or ends a pause.
+    fn pauses(&mut self) {
+        let paused = self.pause_left() < Duration::MAX;
+        if std::mem::replace(&mut self.paused, paused) != paused {
+            info!(
+                service = self.shared.name,
+                paused, "whether other nodes take the service over by themselves"
+            );
+            let part = match paused {
+                true => Part { automatic: false, active: false, ..self.part.clone() },
+                false => self.part.clone(),
+            };
+            self.step(Input::Part(part));
+        }
+    }
+
+    /// Begins a restart of the units here, or says why not.
+    fn restarts(&mut self, asks: Restart) {
+        let local = self.shared.state.borrow().local;
+        let Some(token) = self.shared.believes() else {
+            drop(asks.send(Err("the service does not run on this node".to_owned())));
+            return;
+        };
+        if local != (Local::Running { token: Some(token) }) {
+            drop(
+                asks.send(Err("the service is not running here: it is being started or stopped".to_owned())),
+            );
+            return;
+        }
+        info!(service = self.shared.name, token, "the service here is restarted");
+        let (units, shared) = (Arc::clone(&self.units), Arc::clone(&self.shared));
+        let work = Box::pin(async move {
+            let believes = |token| shared.believes() == Some(token);
+            units.restart(token, &believes).await
+        });
+        self.restart = Some((work, asks));
     }
 
     /// First the guard hears what is believed, then who acts, then who wants to know.
@@ -295,7 +415,7 @@ impl Driver {
         };
         let before = self.shared.state.borrow().clone();
         let operation = self.member.operation().cloned();
-        let state = ServiceState { lease, local: local.unwrap_or(before.local), operation };
+        let state = ServiceState { lease, local: local.unwrap_or(before.local), operation, ..before.clone() };
         if state == before {
             return;
         }
@@ -330,12 +450,30 @@ async fn changed(units: &Arc<dyn Units>, wanted: bool) {
 
 fn found(listing: &Listing, prefix: &str) -> Found {
     let pair = |name: &str| listing.pairs.iter().find(|pair| pair.key.strip_prefix(prefix) == Some(name));
-    let holder = pair("lease").and_then(|pair| match wire::decode::<wire::Lease>(&pair.value) {
-        Ok(lease) => Some((lease.holder, lease.token, lease.released)),
+    let record = pair("lease").and_then(|pair| match read(&pair.value) {
+        Ok(record) => Some(record),
         Err(error) => {
             debug!(error = shown(&error), "the lease cannot be read");
             None
         }
     });
-    Found { holder, operation: pair("operation").and_then(operations::read) }
+    let pause = pair("pause").and_then(pause::read);
+    Found { record, operation: pair("operation").and_then(operations::read), pause }
+}
+
+fn read(value: &[u8]) -> Result<Recorded, wire::WireError> {
+    let record = wire::decode::<wire::Lease>(value).and_then(lease::Record::try_from)?;
+    let nodes = record.roll.map(|roll| roll.nodes).unwrap_or_default();
+    let lease::Record { holder, token, length, released, .. } = record;
+    Ok(Recorded { holder, token, length, released, nodes })
+}
+
+/// The end of a restart, if one is under way.
+async fn restarted(
+    restart: &mut Option<(BoxFuture<'static, Result<(), String>>, Restart)>,
+) -> Result<(), String> {
+    match restart {
+        Some((work, _)) => work.await,
+        None => pending().await,
+    }
 }

@@ -10,20 +10,30 @@
 //! The guard is told what is believed *before* anything is sent or done: a lease is never given back, nor
 //! its length shortened, while the guard would let the units run for longer.
 
+mod board;
+mod checked;
 mod driver;
 mod operations;
+mod pause;
+mod places;
+mod says;
 mod voice;
 mod words;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use lictor_core::lease::Belief;
+use lictor_core::lease::{Belief, Next};
 use lictor_core::service::member::{Local, Order};
 use lictor_core::service::operation::Operation;
 
+pub(crate) use board::Means;
+pub use board::{Here, Machine, Made, ServiceView, Services};
 pub use driver::{Service, Setup};
 pub use operations::{AskError, Asking};
+pub use pause::{LONGEST as LONGEST_PAUSE, Pause};
 pub use voice::{Heard, Spoken, Voice};
 pub use words::{Places, Words};
 
@@ -45,6 +55,16 @@ pub trait Units: Send + Sync + 'static {
     fn carry<'a>(
         &'a self,
         order: Order,
+        believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
+    ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Stops what runs and starts it again under the same token, and verifies it.
+    ///
+    /// # Errors
+    /// It does not run. Why, in words.
+    fn restart<'a>(
+        &'a self,
+        token: u64,
         believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
     ) -> BoxFuture<'a, Result<(), String>>;
 }
@@ -71,8 +91,34 @@ pub struct ServiceState {
     pub lease: LeaseState,
     /// How it stands here.
     pub local: Local,
+    /// Whether it could run here; `None`: nobody has looked yet.
+    pub able: Option<Result<(), String>>,
+    /// What the record of the lease says, if there is one.
+    pub record: Option<Recorded>,
     /// What was asked for last.
     pub operation: Option<Operation>,
+    /// Until when nobody takes it over by itself.
+    pub pause: Option<Pause>,
+}
+
+/// What the record of a lease says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The node that holds it, or held it.
+    pub holder: String,
+    /// The token under which it does.
+    pub token: u64,
+    /// How long others wait without seeing a change.
+    pub length: Duration,
+    /// It was given back, and for whom.
+    pub released: Option<Next>,
+    /// Between which nodes it passes.
+    pub nodes: BTreeSet<String>,
+}
+
+/// What runs services where nothing else is said.
+pub(crate) fn this_machine() -> Machine {
+    Arc::new(|_service| Box::pin(async { Err("this machine has no systemd that could be asked".to_owned()) }))
 }
 
 /// How long a stop of the agent waits for what is under way.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -75,7 +75,7 @@ struct Shared {
     node: String,
     /// This process, on this way.
     mark: String,
-    keys: Keys,
+    keys: RwLock<Keys>,
     known: Mutex<Known>,
 }
 
@@ -101,10 +101,16 @@ impl Words {
     /// Begins to listen. `keys`: the first one proves what this node says, each is accepted from others.
     pub fn start(socket: UdpSocket, node: String, keys: Vec<Vec<u8>>, tasks: &Tasks) -> Self {
         let mark = format!("{:032x}", rand::random::<u128>());
-        let shared = Arc::new(Shared { socket, node, mark, keys: Keys(keys), known: Mutex::default() });
+        let shared =
+            Arc::new(Shared { socket, node, mark, keys: RwLock::new(Keys(keys)), known: Mutex::default() });
         let listens = Arc::clone(&shared);
         tasks.spawn("words of services", OnEnd::Stop, async move { listens.listen().await });
         Self(shared)
+    }
+
+    /// Uses other keys from the next word on.
+    pub fn renew(&self, keys: Vec<Vec<u8>>) {
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys(keys);
     }
 
     /// The voice of a service among the nodes that are there.
@@ -125,6 +131,10 @@ impl Words {
 impl Shared {
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> std::sync::RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn say(&self, service: &str, spoken: Spoken, places: &BTreeMap<String, SocketAddr>) {
@@ -157,7 +167,8 @@ impl Shared {
     }
 
     async fn send(&self, word: &Word, to: SocketAddr) {
-        let Some(datagram) = self.keys.seal(word) else { return };
+        let sealed = self.keys().seal(word);
+        let Some(datagram) = sealed else { return };
         if let Err(error) = self.socket.send_to(&datagram, to).await {
             debug!(%to, %error, "a word to another node of a service was not sent");
         }
@@ -176,7 +187,7 @@ impl Shared {
                 }
             };
             let word = buffer.get(..size).filter(|datagram| datagram.len() <= LARGEST);
-            let Some(word) = word.and_then(|datagram| self.keys.open(datagram)) else {
+            let Some(word) = word.and_then(|datagram| self.keys().open(datagram)) else {
                 if !std::mem::replace(&mut strange, true) {
                     warn!(%from, "somebody speaks to the services of this node who does not know their key");
                 }
@@ -336,7 +347,7 @@ mod tests {
             number: 2,
             what: What::Asks { token: 7, length_ms: 4_000, asked: Some(two.words.0.mark.clone()) },
         };
-        let replay = one.words.0.keys.seal(&word).unwrap();
+        let replay = one.words.0.keys().seal(&word).unwrap();
         one.words.0.socket.send_to(&replay, two.place).await.unwrap();
         assert_eq!(one.hears().await, refusal(2));
         let next = Node::new("n2", KEY).await;

@@ -203,6 +203,7 @@ impl Metrics {
             | What::StepDone { .. }
             | What::StepSkipped { .. }
             | What::LeaseChanged { .. }
+            | What::Service { .. }
             | What::TakenOver { .. }
             | What::SharedState { .. }
             | What::AlertSource { .. }

@@ -123,6 +123,17 @@ impl Units for Here {
             }
         })
     }
+
+    fn restart<'a>(
+        &'a self,
+        token: u64,
+        believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.carry(Order::Stop, believes).await?;
+            self.carry(Order::Start { token }, believes).await
+        })
+    }
 }
 
 impl Guard for Here {

@@ -61,6 +61,7 @@ impl Whole {
                 tell: None,
                 predecessor: None,
                 customs: None,
+                machine: None,
             };
             match Agent::start(settings).await {
                 // In one process the last connection of the one before may still hold the store.

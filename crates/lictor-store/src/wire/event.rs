@@ -258,6 +258,10 @@ pub enum What {
     ReloadRefused {
         why: String,
     },
+    Service {
+        service: String,
+        said: String,
+    },
     WatcherRestarted {
         check: String,
         why: String,
@@ -462,6 +466,7 @@ impl From<&core::What> for What {
             W::Adopted { runs, incidents } => Self::Adopted { runs, incidents },
             W::Reloaded { difference } => Self::Reloaded { difference },
             W::ReloadRefused { why } => Self::ReloadRefused { why },
+            W::Service { service, said } => Self::Service { service: service.to_string(), said },
             W::WatcherRestarted { check, why } => Self::WatcherRestarted { check: check.to_string(), why },
             W::Transition { check, from, to, summary, evidence } => Self::Transition {
                 check: check.to_string(),
@@ -560,6 +565,7 @@ impl TryFrom<What> for core::What {
             W::RecordingResumed { lost } => Self::RecordingResumed { lost },
             W::Adopted { runs, incidents } => Self::Adopted { runs, incidents },
             W::Reloaded { difference } => Self::Reloaded { difference },
+            W::Service { service, said } => Self::Service { service: name(&service)?, said },
             W::ReloadRefused { why } => Self::ReloadRefused { why },
             W::WatcherRestarted { check, why } => Self::WatcherRestarted { check: name(&check)?, why },
             W::Transition { check, from, to, summary, evidence } => Self::Transition {

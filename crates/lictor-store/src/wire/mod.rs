@@ -15,6 +15,7 @@ mod operation;
 mod peers;
 mod reading;
 mod row;
+mod service;
 
 pub use alert::AlertRow;
 pub use copy::{Canary, Copy, Owner};
@@ -26,6 +27,7 @@ pub use operation::Operation;
 pub use peers::Peer;
 pub use reading::Reading;
 pub use row::{Check, Flood, Incident, Measured, Note, Row, Run, RunState, Seen, Status, Tally};
+pub use service::{Pause, Place};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -229,6 +229,7 @@ fn whats() -> Vec<What> {
         What::RecordingResumed { lost: 3 },
         What::Reloaded { difference: "1 check more".into() },
         What::ReloadRefused { why: why() },
+        What::Service { service: "web".parse().unwrap(), said: "it runs here".into() },
         What::WatcherRestarted { check: check.clone(), why: why() },
         What::Transition {
             check: check.clone(),

@@ -44,6 +44,7 @@ pub(crate) fn start(
             tell: None,
             predecessor: None,
             customs: None,
+            machine: None,
         };
         let agent = Agent::start(settings).await.map_err(|error| refused(&error))?;
         tracing::info!(address = %agent.address(), "ready");

@@ -134,6 +134,7 @@ async fn agent(
         tell: Some(tell),
         predecessor: Some(before),
         customs: None,
+        machine: None,
     };
     Agent::start(settings).await.map_err(|error| refused(&error).into())
 }

@@ -202,6 +202,7 @@ async fn serve(watcher: Watcher, state_dir: PathBuf, config: Config) -> Result<(
         tell: Some(tell),
         predecessor: None,
         customs: Some(Arc::clone(&files) as _),
+        machine: None,
     };
     let agent = Agent::start(settings).await.map_err(|error| refused(&error))?;
     agent.spawn("state files", files.follow(agent.mesh()));

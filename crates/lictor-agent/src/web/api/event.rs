@@ -186,6 +186,7 @@ impl Detail {
             }
             What::Verified { step } | What::StepDone { step } => Self { step: text(step), ..none },
             What::StepSkipped { step, why } => Self { step: text(step), why: text(why), ..none },
+            What::Service { service, said } => Self { target: text(service), why: text(said), ..none },
             What::LeaseChanged { lease, holding } => {
                 Self { target: text(lease), result: Some(holding_word(holding)), why: text(holding), ..none }
             }

@@ -375,6 +375,7 @@ fn tone(what: &What) -> &'static str {
         },
         What::Flapping { .. }
         | What::LeaseChanged { .. }
+        | What::Service { .. }
         | What::SharedState { .. }
         | What::WatcherRestarted { .. }
         | What::Retrying { .. }

@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Dev, terminal: &Terminal) -> Result<(), Failure> {
             tell: None,
             predecessor: None,
             customs: None,
+            machine: None,
         };
         let agent = Agent::start(settings).await.map_err(|error| match error {
             StartError::Store(OpenError::InUse { .. }) => refused(&error)
