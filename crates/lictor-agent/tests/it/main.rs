@@ -63,6 +63,8 @@ mod web_page;
 #[cfg(test)]
 mod web_peers;
 #[cfg(test)]
+mod web_services;
+#[cfg(test)]
 mod web_world;
 mod webhook_calls;
 mod whole_rig;

@@ -62,6 +62,18 @@ pub(crate) enum Service {
     /// End a pause now
     #[command(after_help = "Example:\n  lictor service resume web")]
     Resume(One),
+    /// Show what has happened to a service, as this node has seen it
+    #[command(after_help = "Example:\n  lictor service history web --limit 100")]
+    History {
+        /// The service
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// So many of the latest
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: u32,
+        #[command(flatten)]
+        agent: Agent,
+    },
     /// Prepare this machine for a service: bind its units to the lease, and make the first record of the lease
     #[command(
         after_help = "Examples:\n  lictor service init web --print\n  lictor service init web\n  lictor service init web --init-script\n\nTo be done on each node of the service, and again when its units change. What is as it should be stays untouched."
@@ -84,8 +96,8 @@ pub(crate) struct One {
     /// The service
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Who wants it
-    #[arg(long, env = "USER", hide_env_values = true, value_name = "WHO")]
+    /// Who wants it [default: the user and this machine]
+    #[arg(long, value_name = "WHO")]
     pub(crate) by: Option<String>,
     #[command(flatten)]
     pub(crate) agent: Agent,

@@ -8,13 +8,12 @@ use super::shape::{Service, Taken};
 use super::{client, look, path, wait};
 use crate::cli::{Agent, Asked, Moved, One, Pause, Switchover, Waiting};
 use crate::client::{Client, typed, unless_json};
-use crate::command::alerts::without_null;
 use crate::command::status::span;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
 
-/// How long a restart may take: the units' own times are limited by systemd.
-const RESTART: Duration = Duration::from_secs(600);
+/// How long an answer to a restart may take: longer than the agent waits for it.
+const RESTART: Duration = Duration::from_secs(60);
 
 pub(super) async fn switchover(args: &Switchover, terminal: &Terminal) -> Result<(), Failure> {
     let asking = Asking { verb: "switchover", one: &args.one, to: args.to.as_deref(), waiting: args.waiting };
@@ -83,20 +82,26 @@ pub(super) async fn stop(args: &Asked, terminal: &Terminal) -> Result<(), Failur
 }
 
 pub(super) async fn restart(args: &One) -> Result<(), Failure> {
-    let body = without_null(json!({ "by": args.by }));
+    let body = json!({ "by": who(args.by.as_deref()) });
     let client = client(&args.agent)?.patient(RESTART);
-    done(&args.agent, client.post_with(&path(&args.name, "restart"), &body).await?)
+    let answer = client.post_with(&path(&args.name, "restart"), &body).await?;
+    let taken: Taken = typed(answer.clone())?;
+    if taken.over == Some(false) {
+        return Err(Failure::new(Exit::Failed, taken.message)
+            .help(format!("`lictor service status {}` shows how it goes", args.name)));
+    }
+    done(&args.agent, answer)
 }
 
 pub(super) async fn pause(args: &Pause) -> Result<(), Failure> {
     let One { name, by, agent } = &args.one;
     let lasting = u64::try_from(args.lasting.as_millis()).unwrap_or(u64::MAX);
-    let body = without_null(json!({ "for_ms": lasting, "why": args.why, "by": by }));
+    let body = json!({ "for_ms": lasting, "why": args.why, "by": who(by.as_deref()) });
     done(agent, client(agent)?.post_with(&path(name, "pause"), &body).await?)
 }
 
 pub(super) async fn resume(args: &One) -> Result<(), Failure> {
-    let body = without_null(json!({ "by": args.by }));
+    let body = json!({ "by": who(args.by.as_deref()) });
     done(&args.agent, client(&args.agent)?.post_with(&path(&args.name, "resume"), &body).await?)
 }
 
@@ -114,6 +119,19 @@ fn said(agent: &Agent, text: &str, answer: &Value) -> Result<(), Failure> {
         Format::Text => Terminal::data(text),
         Format::Json => Terminal::json(answer),
     }
+}
+
+/// Who asks, for others to know whom to talk to: the user, and on which machine.
+pub(super) fn who(named: Option<&str>) -> String {
+    if let Some(named) = named.map(str::trim).filter(|named| !named.is_empty()) {
+        return named.to_owned();
+    }
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // Behind sudo it is the person, not root.
+    let user = variable("SUDO_USER").or_else(|| variable("USER"));
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let uname = rustix::system::uname();
+    format!("{user} on {}", uname.nodename().to_string_lossy())
 }
 
 /// Something that all nodes of a service take part in.
@@ -161,11 +179,11 @@ impl Asking<'_> {
     /// Asks for it; what the agent says to that.
     pub(super) async fn ask(&self, client: &Client) -> Result<(Value, Taken), Failure> {
         let deadline = u64::try_from(self.waiting.timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut body = json!({ "by": self.one.by, "deadline_ms": deadline });
+        let mut body = json!({ "by": who(self.one.by.as_deref()), "deadline_ms": deadline });
         if let (Some(to), Some(members)) = (self.to, body.as_object_mut()) {
             members.insert("to".to_owned(), to.into());
         }
-        let answer = client.post_with(&path(&self.one.name, self.verb), &without_null(body)).await?;
+        let answer = client.post_with(&path(&self.one.name, self.verb), &body).await?;
         let taken = typed(answer.clone())?;
         Ok((answer, taken))
     }
@@ -187,6 +205,6 @@ mod tests {
         let other = service(json!({"state": "other", "holder": "node2", "length_ms": 4_200}));
         insta::assert_snapshot!(what_is_waited_for(&other), @"node2 holds the lease. It is taken when node2 gives it back or has not renewed it for 4.2s; as long as it is renewed nothing is taken (`lictor service switchover` asks node2). Whether node2 still runs the service cannot be known from here: it stops it, or its guard does, before its lease runs out");
         let unknown = service(json!({"state": "unknown", "why": "no answer within 1s", "length_ms": 4_200}));
-        insta::assert_snapshot!(what_is_waited_for(&unknown), @"");
+        insta::assert_snapshot!(what_is_waited_for(&unknown), @"who holds the lease is not known here (no answer within 1s). Whoever does keeps it while it is renewed; it is taken when nobody has renewed it for 4.2s");
     }
 }

@@ -9,8 +9,7 @@ use std::io::{IsTerminal as _, Read as _};
 use lictor_consul::{Client as Consul, Config, Pair, Query};
 use serde_json::Value;
 
-use super::asked::{self, Asking};
-use super::script::user;
+use super::asked::{self, Asking, who};
 use super::shape::Service;
 use super::{client, look};
 use crate::cli::{Asked, One, Script, Verb};
@@ -24,7 +23,7 @@ const START: &[u8] = b"START";
 const WAIT: &str = "WAIT";
 
 pub(super) async fn run(args: &Script, terminal: &Terminal) -> Result<(), Failure> {
-    let one = One { name: args.name.clone(), by: user(), agent: args.agent.clone() };
+    let one = One { name: args.name.clone(), by: None, agent: args.agent.clone() };
     if std::io::stdin().is_terminal() {
         // A person, who means what the word says.
         let asked = Asked { one, waiting: args.waiting };
@@ -48,7 +47,7 @@ pub(super) async fn run(args: &Script, terminal: &Terminal) -> Result<(), Failur
         // Somebody else has taken it up, or taken it back.
         false => return Ok(()),
     }
-    let by = format!("{} ({})", one.by.as_deref().unwrap_or("the key"), pair.key);
+    let by = format!("{} by the key {}", who(None), pair.key);
     let one = One { by: Some(by), ..one };
     let target = match args.verb {
         Verb::Promote => Some(service.node.clone()),

@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::asked::who;
 use super::shape::{Service, Taken};
 use super::{client, look, path};
 use crate::cli::{Agent, Init};
 use crate::client::typed;
-use crate::command::alerts::without_null;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
 
@@ -57,7 +57,7 @@ pub(super) async fn run(args: &Init, terminal: &Terminal) -> Result<(), Failure>
         to_do.push("`systemctl daemon-reload` on the machine that the files are for".to_owned());
     }
     let lease = if here {
-        let body = without_null(json!({ "by": args.one.by }));
+        let body = json!({ "by": who(args.one.by.as_deref()) });
         Some(typed::<Taken>(client.post_with(&path(&service.name, "init"), &body).await?)?.message)
     } else {
         to_do.push(format!("`lictor service init {}` on that machine, for the lease", service.name));

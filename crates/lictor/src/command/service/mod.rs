@@ -3,6 +3,7 @@
 mod asked;
 mod check;
 mod handler;
+mod history;
 mod init;
 mod preflight;
 mod script;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: &Service, terminal: &Terminal) -> Result<(), Fa
         Service::Demote(args) => asked::demote(args, terminal).await,
         Service::Pause(args) => asked::pause(args).await,
         Service::Resume(args) => asked::resume(args).await,
+        Service::History { name, limit, agent } => history::run(name, *limit, agent, terminal).await,
         Service::Init(args) => init::run(args, terminal).await,
         Service::Check(what) => check::run(what, terminal).await,
         Service::Script(args) => script::run(args, terminal).await,

@@ -63,6 +63,11 @@ impl Findings {
                 found.against.push(format!("{to} is none of its nodes: {}", nodes.join(", ")));
             }
             Some(to) if Some(to) == holder => found.against.push(format!("it runs on {to} already")),
+            Some(to) if to == node => match (service.here.able, &service.here.why) {
+                (Some(true), _) => {}
+                (Some(false), Some(why)) => found.against.push(format!("{node} cannot run it: {why}")),
+                (_, _) => found.remarks.push(format!("whether {node} can run it was not looked at yet")),
+            },
             Some(to) => found.remarks.push(format!(
                 "whether {to} can run it is asked of {to} first; when it cannot, nothing is changed"
             )),
@@ -70,9 +75,6 @@ impl Findings {
         if let Some(operation) = service.busy() {
             let (text, by, state) = (operation.text(), &operation.by, operation.phase_text());
             found.against.push(format!("{by} has asked for {text}, which is not over: {state}"));
-        }
-        if let Some(why) = &service.waiting {
-            found.against.push(format!("the agent here does nothing for it yet: {why}"));
         }
         if let Some(paused) = &service.paused {
             let until = local(&paused.until);

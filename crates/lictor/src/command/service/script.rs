@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Script, terminal: &Terminal) -> Result<(), Failur
     }
     let client = client(&args.agent)?;
     let (_, service) = look(&client, name).await?;
-    let one = One { name: name.clone(), by: user(), agent: args.agent.clone() };
+    let one = One { name: name.clone(), by: None, agent: args.agent.clone() };
     let here = service.active.as_ref() == Some(&service.node);
     let elsewhere = service.active.is_some() && !here;
     let to_here = |verb| Asking { verb, one: &one, to: Some(&service.node), waiting: args.waiting };
@@ -100,11 +100,6 @@ fn already(service: &Service, state: &str) -> Result<(), Failure> {
         format!("service.{}: already {state}...", unit.strip_suffix(".service").unwrap_or(unit))
     };
     Terminal::data(&service.units.iter().map(line).collect::<Vec<_>>().join("\n"))
-}
-
-/// Who asks; an init script that systemd or Consul starts has nobody.
-pub(super) fn user() -> Option<String> {
-    std::env::var("USER").ok().filter(|user| !user.is_empty())
 }
 
 #[cfg(test)]

@@ -22,8 +22,6 @@ pub(super) struct Service {
     pub(super) active: Option<String>,
     pub(super) operation: Option<Operation>,
     pub(super) paused: Option<Paused>,
-    /// Why the agent does nothing for it yet.
-    pub(super) waiting: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +37,10 @@ pub(super) struct Lease {
 pub(super) struct Here {
     pub(super) state: String,
     pub(super) token: Option<u64>,
+    /// Whether it could run here.
+    pub(super) able: Option<bool>,
+    /// Why it could not.
+    pub(super) why: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -66,6 +68,8 @@ pub(super) struct Taken {
     pub(super) message: String,
     /// What the nodes do now; none where there is nothing to do.
     pub(super) operation: Option<Operation>,
+    /// Said where it is under way still.
+    pub(super) over: Option<bool>,
 }
 
 impl Service {

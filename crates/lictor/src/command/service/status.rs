@@ -114,9 +114,6 @@ fn shown(
         let text = format!("until {} by {}: {}", local(&paused.until), paused.by, paused.why);
         lines.push(format!("    paused: {}", terminal.alarm(&text)));
     }
-    if let Some(why) = &service.waiting {
-        lines.push(format!("    waiting: {}", terminal.alarm(why)));
-    }
     lines.push(format!("  {}", terminal.heading("local:")));
     for name in &service.units {
         let bare = name.strip_suffix(".service").unwrap_or(name);
@@ -129,6 +126,9 @@ fn shown(
     }
     let token = service.here.token.map(|token| format!(" under token {token}")).unwrap_or_default();
     lines.push(format!("    together: {}{token} on {}", service.here.state, service.node));
+    if let (Some(false), Some(why)) = (service.here.able, &service.here.why) {
+        lines.push(format!("    {} cannot run it: {}", service.node, terminal.alarm(why)));
+    }
     lines.push(String::new());
     // The last line end is not added to what has one.
     lines.join("\n") + "\n"

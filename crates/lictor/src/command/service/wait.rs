@@ -206,13 +206,21 @@ mod tests {
         Stopping on node1... SUCCESS
         Starting on node2... SUCCESS
         ");
-        insta::assert_snapshot!(play("take", &["asked", "ready", "handed", "done"]), @"");
+        insta::assert_snapshot!(play("take", &["asked", "ready", "handed", "done"]), @r"
+        Preparing node2... SUCCESS (0.3s)
+        Waiting for the lease on node2... SUCCESS (0.3s)
+        Starting on node2... SUCCESS (0.3s)
+        ");
         insta::assert_snapshot!(play("stop", &["asked", "stopping", "done"]), @"");
     }
 
     #[test]
     fn the_step_that_failed_is_the_last_line() {
         insta::assert_snapshot!(play("switchover", &["asked", "failed"]), @"Preparing node2... FAILED");
-        insta::assert_snapshot!(play("switchover", &["asked", "ready", "stopping", "failed"]), @"");
+        insta::assert_snapshot!(play("switchover", &["asked", "ready", "stopping", "failed"]), @r"
+        Preparing node2... SUCCESS (0.3s)
+        Telling node1... SUCCESS (0.3s)
+        Stopping on node1... FAILED
+        ");
     }
 }
