@@ -420,6 +420,7 @@ impl What {
         "recording_resumed",
         "adopted",
         "lease_changed",
+        "service",
         "shared_state",
         "taken_over",
         "reloaded",

@@ -3,7 +3,8 @@
 //! A promise lets a node run a service on without the records, so nobody else may give one: each datagram ends in an
 //! HMAC-SHA256 under a key that all nodes share. One that was recorded proves nothing later: a question names the
 //! process that it is for by a mark that this drew at its start, and has a higher number than all before it of the process it
-//! is from; an answer names the question. A node that does not know another's mark yet learns it from the first refusal.
+//! is from; an answer names the question. A node that does not know another's mark yet learns it from a refusal, and asks
+//! again at once.
 //!
 //! Datagrams, not connections: a question is worth something only now, and the next one follows within a second.
 
@@ -93,6 +94,8 @@ struct Known {
     services: BTreeMap<String, mpsc::Sender<Heard>>,
     /// The mark of each node's process that was heard last.
     marks: BTreeMap<String, String>,
+    /// The last question to each node, by service and node.
+    questions: BTreeMap<(String, String), Word>,
     /// The highest number of each asker.
     asked: BTreeMap<String, u64>,
 }
@@ -162,7 +165,12 @@ impl Shared {
                 What::Says { .. } => what.clone(),
             };
             let (from, service) = (self.node.clone(), service.to_owned());
-            self.send(&Word { service, from, to, asker: asker.clone(), number, what }, *place).await;
+            let word = Word { service, from, to, asker: asker.clone(), number, what };
+            if let What::Asks { .. } = &word.what {
+                let of = (word.service.clone(), word.to.clone());
+                self.known().questions.insert(of, word.clone());
+            }
+            self.send(&word, *place).await;
         }
     }
 
@@ -193,13 +201,13 @@ impl Shared {
                 }
                 continue;
             };
-            if let Some(refusal) = self.hears(word) {
-                self.send(&refusal, from).await;
+            if let Some(reply) = self.hears(word) {
+                self.send(&reply, from).await;
             }
         }
     }
 
-    /// Hands a word on, or says why not.
+    /// Hands a word on, or gives what is to be said to it at once.
     fn hears(&self, word: Word) -> Option<Word> {
         if word.to != self.node || word.from == self.node {
             return None;
@@ -211,7 +219,18 @@ impl Shared {
                 if asker != self.mark {
                     return None;
                 }
-                known.marks.insert(from.clone(), mark);
+                let new = known.marks.insert(from.clone(), mark.clone()).as_ref() != Some(&mark);
+                if new && !promises {
+                    // It did not know that it was asked: the question was for another process, or for none.
+                    let question = known.questions.get(&(service.clone(), from.clone()));
+                    if let Some(Word { what: What::Asks { token, length_ms, .. }, number: asked, .. }) =
+                        question
+                        && *asked == number
+                    {
+                        let what = What::Asks { token: *token, length_ms: *length_ms, asked: Some(mark) };
+                        return Some(Word { service, from: to, to: from, asker, number, what });
+                    }
+                }
                 // What comes too late is asked anew.
                 let hears = known.services.get(&service)?;
                 let _full = hears.try_send(Heard::Answer(Answer { number, by: from, promises }));
@@ -318,13 +337,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_is_answered_once_the_nodes_know_each_other() {
+    async fn a_question_is_answered() {
         let (mut one, mut two) = two().await;
+        // It does not know for whom it asks at first, and asks again.
         one.asks(1).await;
-        assert_eq!(one.hears().await, refusal(1), "it does not know for whom it asks yet");
-        one.asks(2).await;
         let Heard::Question { from, asker, number, token, length } = two.hears().await else { panic!() };
-        assert_eq!((from.as_str(), number, token, length), ("n1", 2, 7, Duration::from_secs(4)));
+        assert_eq!((from.as_str(), number, token, length), ("n1", 1, 7, Duration::from_secs(4)));
         let answer = Answer { number, by: "n2".to_owned(), promises: true };
         two.voice.says.send(Spoken::Answer { to: from, asker, answer: answer.clone() }).await.unwrap();
         assert_eq!(one.hears().await, Heard::Answer(answer));
@@ -335,8 +353,6 @@ mod tests {
     #[tokio::test]
     async fn what_was_recorded_is_refused_by_the_same_process_and_by_the_next() {
         let (mut one, mut two) = two().await;
-        one.asks(1).await;
-        one.hears().await;
         one.asks(2).await;
         two.hears().await;
         let word = Word {
@@ -365,9 +381,6 @@ mod tests {
             stranger.words.0.socket.send_to(junk, two.place).await.unwrap();
         }
         // Who does is.
-        let mut one = one;
-        one.asks(1).await;
-        assert_eq!(one.hears().await, refusal(1));
         one.asks(2).await;
         let heard = two.hears().await;
         assert!(

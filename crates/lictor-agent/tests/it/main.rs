@@ -29,6 +29,7 @@ mod qbittorrent_act;
 mod qbittorrent_watch;
 mod redis_watch;
 mod service;
+mod service_board;
 mod swap_act;
 mod systemd_host;
 mod systemd_rig;

@@ -44,19 +44,19 @@ fn times(belief: u64, length: u64) -> Params {
     .unwrap()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All that the nodes share beside Consul.
 #[derive(Default)]
-struct World {
+pub(crate) struct World {
     /// Where it runs, and under which token.
-    running: Mutex<BTreeMap<String, u64>>,
+    pub(crate) running: Mutex<BTreeMap<String, u64>>,
     /// All starts.
-    starts: Mutex<Vec<(String, u64)>>,
+    pub(crate) starts: Mutex<Vec<(String, u64)>>,
     /// What the guards go by.
-    beliefs: Mutex<BTreeMap<String, Belief>>,
+    pub(crate) beliefs: Mutex<BTreeMap<String, Belief>>,
     changed: Notify,
     heard: Mutex<BTreeMap<String, mpsc::Sender<Heard>>>,
     silent: Mutex<BTreeSet<String>>,
@@ -81,15 +81,15 @@ impl World {
         }
     }
 
-    fn runs_on(&self, node: &str) -> bool {
+    pub(crate) fn runs_on(&self, node: &str) -> bool {
         lock(&self.running).contains_key(node)
     }
 }
 
-struct Here {
-    node: String,
-    world: Arc<World>,
-    broken: Arc<AtomicBool>,
+pub(crate) struct Here {
+    pub(crate) node: String,
+    pub(crate) world: Arc<World>,
+    pub(crate) broken: Arc<AtomicBool>,
 }
 
 impl Units for Here {
@@ -149,10 +149,10 @@ impl Guard for Here {
 }
 
 /// Kills what runs on nodes whose belief has ended, whatever became of their agents.
-struct Guards(Arc<AtomicBool>, Option<JoinHandle<()>>);
+pub(crate) struct Guards(Arc<AtomicBool>, Option<JoinHandle<()>>);
 
 impl Guards {
-    fn over(world: &Arc<World>) -> Self {
+    pub(crate) fn over(world: &Arc<World>) -> Self {
         let (over, world) = (Arc::new(AtomicBool::new(false)), Arc::clone(world));
         let ends = Arc::clone(&over);
         let clock = Clock::fresh();

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lictor_agent::service::Machine;
 use lictor_agent::web;
 use lictor_agent::{Agent, Settings, StartError};
 use lictor_config::{Config, Watch, parse};
@@ -25,22 +26,30 @@ use crate::watch_rig::{LONG, name};
 pub(crate) struct Whole {
     agent: Option<Agent>,
     pub(crate) address: SocketAddr,
-    config: String,
+    /// What its agent reads when it is told to.
+    pub(crate) config: Arc<Mutex<String>>,
+    machine: Option<Machine>,
     _dir: TempDir,
 }
 
 impl Whole {
     /// A node with these blocks, and its agent started.
     pub(crate) async fn start(blocks: &str) -> Self {
+        Self::named("test", blocks, None).await
+    }
+
+    /// One of several nodes, which runs services on this machine.
+    pub(crate) async fn named(node: &str, blocks: &str, machine: Option<Machine>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ip = ports::loopback();
         let address = SocketAddr::from((ip, ports::free_on(ip)));
         let state = dir.path().join("state");
         let head = format!(
-            "node {{\n  name = \"test\"\n  state_dir = \"{}\"\n}}\nhttp {{\n  address = \"{address}\"\n}}\n",
+            "node {{\n  name = \"{node}\"\n  state_dir = \"{}\"\n}}\nhttp {{\n  address = \"{address}\"\n}}\n",
             state.display()
         );
-        let mut node = Self { agent: None, address, config: format!("{head}{blocks}"), _dir: dir };
+        let config = Arc::new(Mutex::new(format!("{head}{blocks}")));
+        let mut node = Self { agent: None, address, config, machine, _dir: dir };
         node.again().await;
         node
     }
@@ -49,19 +58,20 @@ impl Whole {
     pub(crate) async fn again(&mut self) {
         let deadline = Instant::now() + LONG;
         let agent = loop {
-            let config = parsed(&self.config);
-            let text = self.config.clone();
+            let text = Arc::clone(&self.config);
+            let read = move || parsed(&text.lock().unwrap());
+            let config = read();
             let settings = Settings {
                 listener: web::bind(&config.http).unwrap(),
                 config,
-                loader: Arc::new(move || Ok(parsed(&text))),
+                loader: Arc::new(move || Ok(read())),
                 shim: vec![HOST.into(), "shim".into()],
                 version: "0".to_owned(),
                 new_node: false,
                 tell: None,
                 predecessor: None,
                 customs: None,
-                machine: None,
+                machine: self.machine.clone(),
             };
             match Agent::start(settings).await {
                 // In one process the last connection of the one before may still hold the store.
@@ -72,6 +82,11 @@ impl Whole {
             }
         };
         self.agent = Some(agent);
+    }
+
+    /// Its agent, which runs.
+    pub(crate) fn agent(&self) -> &Agent {
+        self.agent.as_ref().unwrap()
     }
 
     pub(crate) async fn stop(&mut self) {

@@ -1,0 +1,221 @@
+//! Services of the configuration: whole agents on a real Consul, with units that only say whether they run.
+#![cfg(test)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lictor_agent::service::{AskError, Asking, Guard, Here, Machine, Made, Pause, Units};
+use lictor_agent::{Clock, LeaseState};
+use lictor_core::Wall;
+use lictor_core::service::operation::{Operation, Phase, What};
+use lictor_testkit::consul::Server;
+use tokio::time::{Instant, sleep};
+
+use crate::service::{Guards, Here as Unit, World, lock};
+use crate::watch_rig::LONG;
+use crate::whole_rig::Whole;
+
+struct Fleet {
+    nodes: [Whole; 2],
+    world: Arc<World>,
+    consul: Server,
+    _guards: Guards,
+}
+
+fn blocks(consul: &Server, service: &str) -> String {
+    format!(
+        "consul {{\n  address = \"{}\"\n}}\n\
+         cluster {{\n  address = \"127.0.0.1:0\"\n  key = \"a key that the nodes share\"\n}}\n\
+         watch \"heartbeat\" \"alive\" {{\n  within = \"1h\"\n}}\n{service}",
+        consul.url()
+    )
+}
+
+fn service(attributes: &str) -> String {
+    format!("service \"web\" {{\n  nodes = [\"n1\", \"n2\"]\n  units = [\"web\"]\n{attributes}\n}}\n")
+}
+
+/// A machine on which the unit of each service only says whether it runs.
+fn machine(node: &str, world: &Arc<World>) -> Machine {
+    let (node, world) = (node.to_owned(), Arc::clone(world));
+    Arc::new(move |_service| {
+        let unit = Arc::new(Unit { node: node.clone(), world: Arc::clone(&world), broken: Arc::default() });
+        let stamp = Clock::fresh().stamp();
+        let guarded = lock(&world.beliefs).get(&node).map_or(Duration::ZERO, |belief| belief.left(stamp));
+        let here =
+            Here { units: Arc::clone(&unit) as Arc<dyn Units>, guard: unit as Arc<dyn Guard>, guarded };
+        Box::pin(async move { Ok(here) })
+    })
+}
+
+impl Fleet {
+    async fn new(attributes: &str) -> Self {
+        let consul = Server::start();
+        let world = Arc::new(World::default());
+        let guards = Guards::over(&world);
+        let text = blocks(&consul, &service(attributes));
+        let node = async |name: &str| Whole::named(name, &text, Some(machine(name, &world))).await;
+        let nodes = [node("n1").await, node("n2").await];
+        Self { nodes, world, consul, _guards: guards }
+    }
+
+    fn at(&self, node: usize) -> lictor_agent::service::Services {
+        self.nodes[node].agent().services()
+    }
+
+    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + LONG;
+        while !so(self) {
+            let states = [0, 1].map(|node| self.at(node).all());
+            assert!(Instant::now() < deadline, "{what}: it never is so\n{states:#?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn asks(&self, node: usize, what: What) -> Result<Operation, AskError> {
+        let id = format!("{:x}", rand::random::<u64>());
+        let asking = Asking { id, what, from: None, by: "ann".to_owned(), deadline: LONG };
+        self.at(node).service("web").unwrap().ask(asking).await
+    }
+
+    /// The end of what was asked for, as a node sees it.
+    async fn end_of(&self, node: usize, operation: &Operation) -> Phase {
+        let mut state = self.at(node).service("web").unwrap().state();
+        let over = state.wait_for(|state| {
+            state.operation.as_ref().is_some_and(|seen| seen.id == operation.id && seen.is_over())
+        });
+        let state = tokio::time::timeout(LONG, over).await.expect("it is never over").unwrap();
+        state.operation.clone().unwrap().phase
+    }
+
+    fn starts(&self) -> Vec<(String, u64)> {
+        lock(&self.world.starts).clone()
+    }
+}
+
+fn on(node: &str, token: u64) -> (String, u64) {
+    (node.to_owned(), token)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_the_configuration_passes_between_agents_as_people_ask() {
+    let fleet = Fleet::new("").await;
+    fleet
+        .until("nobody runs it before it was set up", |fleet| {
+            (0..2).all(|node| fleet.at(node).one("web").unwrap().state.able.is_some())
+        })
+        .await;
+    assert_eq!(fleet.starts(), []);
+    assert_eq!(fleet.at(1).init("web").await, Ok(Made::New));
+    assert_eq!(fleet.at(0).init("web").await, Ok(Made::Before));
+    fleet.until("the first of its nodes runs it", |fleet| fleet.world.runs_on("n1")).await;
+    let first = fleet.starts()[0].1;
+
+    let restarted = fleet.at(0).service("web").unwrap();
+    restarted.restart().await.unwrap();
+    assert_eq!(fleet.starts(), [on("n1", first), on("n1", first)], "under the same token");
+    let elsewhere = fleet.at(1).service("web").unwrap().restart().await;
+    assert_eq!(elsewhere, Err("the service does not run on this node".to_owned()));
+
+    let moved = fleet.asks(0, What::Switchover { to: "n2".to_owned() }).await.unwrap();
+    let second = fleet.asks(1, What::Stop).await;
+    assert_eq!(second, Err(AskError::Busy { by: "ann".to_owned() }));
+    assert_eq!(fleet.end_of(0, &moved).await, Phase::Done);
+    assert!(fleet.world.runs_on("n2"));
+    let view = fleet.at(0).one("web").unwrap();
+    assert_eq!(view.state.lease, LeaseState::Other { holder: "n2".to_owned() });
+    let stopped = fleet.asks(0, What::Stop).await.unwrap();
+    assert_eq!(fleet.end_of(1, &stopped).await, Phase::Done);
+    assert!(lock(&fleet.world.running).is_empty());
+
+    let said = fleet.nodes[0].events("service").await;
+    let wanted = [
+        "service web: it is stopped here",
+        "service web: this node can run it",
+        &format!("service web: this node holds its lease, token {first}"),
+        &format!("service web: it runs here, token {first}"),
+        "service web: ann asks for a switchover to n2",
+        "service web: a switchover from n1 to n2 is done",
+        "service web: n2 holds its lease",
+        "service web: a stop is done",
+    ];
+    for wanted in wanted {
+        assert!(said.iter().any(|said| said == wanted), "{wanted}\n{said:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_consul_does_not_answer_the_nodes_ask_each_other_and_the_service_goes_on() {
+    let mut fleet = Fleet::new("failover = \"automatic\"").await;
+    fleet.at(0).init("web").await.unwrap();
+    fleet.until("it runs", |fleet| fleet.world.runs_on("n1")).await;
+    // They know where the other one is once a renewal was answered.
+    sleep(Duration::from_secs(1)).await;
+    fleet.consul.pause();
+    let (begun, limit) = (Instant::now(), Duration::from_secs(8));
+    while begun.elapsed() < limit {
+        assert!(fleet.world.runs_on("n1"), "it was stopped after {:?}", begun.elapsed());
+        sleep(Duration::from_millis(20)).await;
+    }
+    fleet.consul.resume();
+    let moved = fleet.asks(1, What::Switchover { to: "n2".to_owned() }).await.unwrap();
+    assert_eq!(fleet.end_of(1, &moved).await, Phase::Done);
+    assert_eq!(fleet.starts().len(), 2, "{:?}", fleet.starts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_over_what_is_paused_until_the_pause_ends_by_itself() {
+    let mut fleet = Fleet::new("failover = \"automatic\"").await;
+    fleet.at(0).init("web").await.unwrap();
+    fleet.until("it runs", |fleet| fleet.world.runs_on("n1")).await;
+    let now = Clock::fresh().now().wall.as_unix_millis();
+    let lasts = 9_000;
+    let pause = Pause {
+        until: Wall::from_unix_millis(now + lasts),
+        by: "ann".to_owned(),
+        why: "a new kernel".to_owned(),
+    };
+    fleet.at(0).pause("web", &pause).await.unwrap();
+    let known = |fleet: &Fleet| fleet.at(1).one("web").unwrap().state.pause.as_ref() == Some(&pause);
+    fleet.until("the other one knows it", known).await;
+    // The agent stops and its guard kills what runs.
+    fleet.nodes[0].stop().await;
+    let world = &fleet.world;
+    let ends = async {
+        while !world.runs_on("n2") {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LONG, ends).await.expect("nobody takes it over");
+    let taken = Clock::fresh().now().wall.as_unix_millis() - now;
+    // A lease of 4.2 s was over long before.
+    assert!(taken >= lasts, "after {taken} ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_leaves_what_runs_alone() {
+    let fleet = Fleet::new("failover = \"automatic\"").await;
+    fleet.at(0).init("web").await.unwrap();
+    fleet.until("it runs", |fleet| fleet.world.runs_on("n1")).await;
+    let reload = async |text: String| {
+        let config = Arc::clone(&fleet.nodes[0].config);
+        let before = config.lock().unwrap().clone();
+        let head = before.split_once("consul {").unwrap().0.to_owned();
+        *config.lock().unwrap() = format!("{head}{}", blocks(&fleet.consul, &text));
+        fleet.nodes[0].agent().reloads().reload().await.unwrap()
+    };
+    // Another configuration of it is another task, which goes on where the one before was.
+    let told = reload(service("failover = \"manual\"\nattempts = 7")).await;
+    assert!(told.contains("service web changed"), "{told}");
+    fleet.until("it is held again", |fleet| fleet.at(0).one("web").unwrap().believes.is_some()).await;
+    assert_eq!(fleet.starts().len(), 1, "{:?}", fleet.starts());
+    // One that runs here cannot be taken out of the configuration.
+    let told = reload(String::new()).await;
+    assert!(told.contains("the service web stays, because it runs here"), "{told}");
+    assert!(fleet.at(0).one("web").unwrap().believes.is_some());
+    let moved = fleet.asks(0, What::Switchover { to: "n2".to_owned() }).await.unwrap();
+    assert_eq!(fleet.end_of(0, &moved).await, Phase::Done);
+    reload(String::new()).await;
+    assert!(fleet.at(0).one("web").is_none());
+    assert!(fleet.world.runs_on("n2"));
+}
