@@ -411,7 +411,7 @@ impl fmt::Display for Work<'_> {
 
 impl What {
     /// Every kind of event.
-    pub const KINDS: [&'static str; 35] = [
+    pub const KINDS: [&'static str; 36] = [
         "agent_started",
         "agent_stopped",
         "state_set_aside",

@@ -39,7 +39,13 @@ fn main() -> ExitCode {
         return consul_alerts::main(rest);
     }
     if let Some(rest) = powerconsul::called(&args) {
-        return powerconsul::main(rest);
+        if rest.first().is_none_or(|word| word != "service") {
+            return powerconsul::main(rest);
+        }
+        // What its library did for init scripts, these commands do.
+        let rest = rest.to_vec();
+        args.truncate(1);
+        args.extend(rest);
     }
     if let Some(called) = probe::called(&args) {
         return probe::main(called);

@@ -52,6 +52,8 @@ mod web_auth;
 #[cfg(test)]
 mod web_client;
 #[cfg(test)]
+mod web_clustered;
+#[cfg(test)]
 mod web_desk;
 #[cfg(test)]
 mod web_events;

@@ -1,12 +1,11 @@
 //! Clustered services over HTTP: how they stand, what is asked of them, and where each is found.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use lictor_agent::LeaseState;
-use lictor_agent::service::{AskError, Asking, Made, Pause, Recorded, ServiceState, ServiceView};
-use lictor_agent::web::{Clustered, Limits};
+use lictor_agent::service::{AskError, Pause, Recorded, ServiceState, ServiceView};
+use lictor_agent::web::Limits;
 use lictor_config::{ClusterService, UnitName};
 use lictor_core::Wall;
 use lictor_core::lease::{Next, Params};
@@ -19,65 +18,6 @@ use crate::web_world::{HOSTILE, World, empty, noon};
 
 /// What the commands are tried with as well.
 const ANSWER: &str = include_str!("../data/service.json");
-
-/// The services of a made-up node.
-#[derive(Default)]
-pub(crate) struct ServicesStandin {
-    views: Mutex<Vec<ServiceView>>,
-    asked: Mutex<Vec<Asking>>,
-    /// What else was done.
-    did: Mutex<Vec<String>>,
-    /// What is answered in place of all that.
-    refuses: Mutex<Option<AskError>>,
-}
-
-impl ServicesStandin {
-    fn did(&self, what: String) -> Result<(), AskError> {
-        if let Some(error) = self.refuses.lock().unwrap().clone() {
-            return Err(error);
-        }
-        self.did.lock().unwrap().push(what);
-        Ok(())
-    }
-}
-
-impl Clustered for ServicesStandin {
-    fn all(&self) -> Vec<ServiceView> {
-        self.views.lock().unwrap().clone()
-    }
-
-    fn one(&self, name: &str) -> Option<ServiceView> {
-        self.all().into_iter().find(|view| view.config.name.as_str() == name)
-    }
-
-    fn ask<'a>(&'a self, name: &'a str, asking: Asking) -> BoxFuture<'a, Result<Operation, AskError>> {
-        Box::pin(async move {
-            self.did(format!("ask {name}"))?;
-            self.asked.lock().unwrap().push(asking.clone());
-            let Asking { id, what, from, by, deadline } = asking;
-            Ok(Operation { id, what, from, by, deadline, phase: Phase::Asked })
-        })
-    }
-
-    fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move { self.did(format!("restart {name}")).map_err(|error| error.to_string()) })
-    }
-
-    fn pause<'a>(&'a self, name: &'a str, pause: &'a Pause) -> BoxFuture<'a, Result<(), AskError>> {
-        let Pause { until, by, why } = pause;
-        Box::pin(
-            async move { self.did(format!("pause {name} until {} by {by}: {why}", until.as_unix_millis())) },
-        )
-    }
-
-    fn resume<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), AskError>> {
-        Box::pin(async move { self.did(format!("resume {name}")) })
-    }
-
-    fn init<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Made, AskError>> {
-        Box::pin(async move { self.did(format!("init {name}")).map(|()| Made::New) })
-    }
-}
 
 fn operation(phase: Phase) -> Operation {
     Operation {

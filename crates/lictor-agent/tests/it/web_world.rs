@@ -23,8 +23,8 @@ use lictor_core::{
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::web_clustered::ServicesStandin;
 use crate::web_desk::DeskStandin;
-use crate::web_services::ServicesStandin;
 
 /// The node.
 pub(crate) struct World {

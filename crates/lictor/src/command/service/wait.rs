@@ -211,7 +211,10 @@ mod tests {
         Waiting for the lease on node2... SUCCESS (0.3s)
         Starting on node2... SUCCESS (0.3s)
         ");
-        insta::assert_snapshot!(play("stop", &["asked", "stopping", "done"]), @"");
+        insta::assert_snapshot!(play("stop", &["asked", "stopping", "done"]), @r"
+        Telling node1... SUCCESS (0.3s)
+        Stopping on node1... SUCCESS (0.3s)
+        ");
     }
 
     #[test]
