@@ -14,9 +14,11 @@ mod shape;
 mod telemetry;
 mod watcher;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use lictor_agent::service::guard::{self, GuardError};
 
 use cli::Cli;
 use exit::Exit;
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
     // the command line that people see.
     if args.get(1).is_some_and(|word| word == "shim") {
         return ExitCode::from(lictor_agent::act::shim::main(args.split_off(2).into_iter()));
+    }
+    // So must the guard of a service, which only PID 1 starts.
+    if args.get(1).is_some_and(|word| word == "guard") {
+        return guard(args.split_off(2));
     }
     if args.get(1).is_some_and(|word| word == "demo-service") {
         return command::dev::service::main(&args.split_off(2));
@@ -63,6 +69,21 @@ fn main() -> ExitCode {
         Err(failure) => {
             failure.show(&terminal);
             failure.exit().into()
+        }
+    }
+}
+
+/// Guards a service; an end that is not in order is told, and a failure.
+fn guard(args: Vec<OsString>) -> ExitCode {
+    let terminal = Terminal::new(true);
+    match guard::main(args.into_iter(), |words| terminal.say(&format!("warning: {words}"))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.say(&format!("error: {error}"));
+            match error {
+                GuardError::Usage => Exit::Usage.into(),
+                _ => Exit::Failed.into(),
+            }
         }
     }
 }

@@ -9,14 +9,22 @@
 //!
 //! The guard is told what is believed *before* anything is sent or done: a lease is never given back, nor
 //! its length shortened, while the guard would let the units run for longer.
+//!
+//! [`SystemdUnits`] and [`GuardSocket`] are the units and the guard of a real machine; the guard itself, a process
+//! of its own, is [`guard`].
 
 mod board;
 mod checked;
 mod driver;
+pub mod guard;
+mod guard_socket;
+pub mod install;
 mod operations;
 mod pause;
+mod place;
 mod places;
 mod says;
+mod systemd;
 mod voice;
 mod words;
 
@@ -25,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use lictor_config::ClusterService;
 use lictor_core::lease::{Belief, Next};
 use lictor_core::service::member::{Local, Order};
 use lictor_core::service::operation::Operation;
@@ -32,8 +41,11 @@ use lictor_core::service::operation::Operation;
 pub(crate) use board::Means;
 pub use board::{Here, Machine, Made, ServiceView, Services};
 pub use driver::{Service, Setup};
+pub use guard_socket::{GuardSocket, GuardState};
 pub use operations::{AskError, Asking};
 pub use pause::{LONGEST as LONGEST_PAUSE, Pause};
+pub use place::{Place, PlaceError};
+pub use systemd::{Limits, SystemdUnits};
 pub use voice::{Heard, Spoken, Voice};
 pub use words::{Places, Words};
 
@@ -58,15 +70,21 @@ pub trait Units: Send + Sync + 'static {
         believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
     ) -> BoxFuture<'a, Result<(), String>>;
 
-    /// Stops what runs and starts it again under the same token, and verifies it.
+    /// Stops what runs in order and starts it again under the same token, where it is; verified as the two
+    /// orders are. The guard goes on, if the kind of units has a better way than to end it.
     ///
     /// # Errors
-    /// It does not run. Why, in words.
+    /// It does not run as it did. Why, in words.
     fn restart<'a>(
         &'a self,
         token: u64,
         believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), String>>;
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.carry(Order::Stop, believes).await?;
+            self.carry(Order::Start { token }, believes).await
+        })
+    }
 }
 
 /// What a look at the service on this machine finds.
@@ -116,9 +134,23 @@ pub struct Recorded {
     pub nodes: BTreeSet<String>,
 }
 
-/// What runs services where nothing else is said.
+/// What runs services where nothing else is said: the systemd of this machine.
 pub(crate) fn this_machine() -> Machine {
-    Arc::new(|_service| Box::pin(async { Err("this machine has no systemd that could be asked".to_owned()) }))
+    Arc::new(|service| Box::pin(here(service)))
+}
+
+async fn here(service: Arc<ClusterService>) -> Result<Here, String> {
+    let place = Place::new(service.name.as_str()).map_err(|error| error.to_string())?;
+    let guard = GuardSocket::open(&place).map_err(|error| format!("the guard cannot be reached: {error}"))?;
+    let guard = Arc::new(guard);
+    let guarded = match guard.state().await {
+        GuardState::Guards { left, .. } => left,
+        GuardState::Absent | GuardState::Waits => Duration::ZERO,
+    };
+    let limits = Limits { start: service.start_limit, stop: service.stop_limit };
+    let units = SystemdUnits::new(place, service.units.clone(), limits, Arc::clone(&guard));
+    let units = units.map_err(|error| error.to_string())?;
+    Ok(Here { units: Arc::new(units), guard, guarded })
 }
 
 /// How long a stop of the agent waits for what is under way.

@@ -6,10 +6,12 @@
 
 mod bus;
 mod direct;
+mod properties;
 mod signals;
 mod unit;
 
 pub(crate) use bus::{Bus, Trouble, bus_owner};
+pub(crate) use properties::Properties;
 pub(crate) use signals::Signals;
 pub(crate) use unit::UnitState;
 

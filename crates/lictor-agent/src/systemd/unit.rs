@@ -9,8 +9,8 @@ use zbus::wire::{OwnedVariant, Variant};
 use super::bus::{Bus, Trouble};
 use super::unit_path;
 
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-const UNIT: &str = "org.freedesktop.systemd1.Unit";
+pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
 
 /// What systemd says of a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Bus {
     }
 
     /// A property; `None` when this version of systemd does not have it.
-    async fn property(
+    pub(super) async fn property(
         &self,
         path: &str,
         interface: &str,
@@ -185,18 +185,18 @@ fn interface(kind: &str) -> Option<&'static str> {
     })
 }
 
-fn garbled(error: &zbus::Error) -> Trouble {
+pub(super) fn garbled(error: &zbus::Error) -> Trouble {
     Trouble::Garbled(error.to_string())
 }
 
-fn text(value: &Variant<'_>) -> Option<String> {
+pub(super) fn text(value: &Variant<'_>) -> Option<String> {
     match value {
         Variant::Str(text) => Some(text.to_string()),
         _ => None,
     }
 }
 
-fn number(value: &Variant<'_>) -> Option<u64> {
+pub(super) fn number(value: &Variant<'_>) -> Option<u64> {
     match value {
         Variant::U32(number) => Some(u64::from(*number)),
         Variant::U64(number) => Some(*number),

@@ -13,6 +13,8 @@ mod follow_file;
 mod follow_journal;
 mod follow_rig;
 mod follow_stream;
+mod guard_host;
+mod guard_rig;
 mod host_watch;
 mod lease;
 mod nomad_act;

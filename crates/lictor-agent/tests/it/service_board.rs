@@ -122,12 +122,17 @@ async fn a_service_of_the_configuration_passes_between_agents_as_people_ask() {
     assert_eq!(second, Err(AskError::Busy { by: "ann".to_owned() }));
     assert_eq!(fleet.end_of(0, &moved).await, Phase::Done);
     assert!(fleet.world.runs_on("n2"));
-    let view = fleet.at(0).one("web").unwrap();
-    assert_eq!(view.state.lease, LeaseState::Other { holder: "n2".to_owned() });
+    let other = LeaseState::Other { holder: "n2".to_owned() };
+    fleet.until("it is seen there", |fleet| fleet.at(0).one("web").unwrap().state.lease == other).await;
     let stopped = fleet.asks(0, What::Stop).await.unwrap();
     assert_eq!(fleet.end_of(1, &stopped).await, Phase::Done);
     assert!(lock(&fleet.world.running).is_empty());
 
+    assert_eq!(fleet.end_of(0, &stopped).await, Phase::Done);
+    let last = async |node: &Whole| {
+        node.events("service").await.iter().any(|said| said == "service web: a stop is done")
+    };
+    fleet.nodes[0].until(last).await;
     let said = fleet.nodes[0].events("service").await;
     let wanted = [
         "service web: it is stopped here",
@@ -137,7 +142,7 @@ async fn a_service_of_the_configuration_passes_between_agents_as_people_ask() {
         "service web: ann asks for a switchover to n2",
         "service web: a switchover from n1 to n2 is done",
         "service web: n2 holds its lease",
-        "service web: a stop is done",
+        "service web: nobody holds its lease",
     ];
     for wanted in wanted {
         assert!(said.iter().any(|said| said == wanted), "{wanted}\n{said:#?}");

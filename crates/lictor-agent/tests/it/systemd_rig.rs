@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -86,12 +87,18 @@ const INSIDE: &str = "LICTOR_TEST_INSIDE";
 /// Boots a host with these units that run until they are stopped, and `mine.service` for each user, and
 /// runs a test of this program again in there. Whether this is in there.
 pub(crate) fn again_inside(test: &str, units: &[&str]) -> bool {
+    again_inside_with(test, units, Vec::new())
+}
+
+/// The same with more programs.
+pub(crate) fn again_inside_with(test: &str, units: &[&str], mut programs: Vec<PathBuf>) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
     }
     let program = env::current_exe().unwrap();
     let name = program.file_name().unwrap().to_str().unwrap().to_owned();
-    let host = Host::with(&Options { programs: vec![program], ..Options::default() });
+    programs.push(program);
+    let host = Host::with(&Options { programs, ..Options::default() });
     host.write("/etc/systemd/user/mine.service", SLEEPER);
     units.iter().for_each(|name| host.unit(name, SLEEPER));
     let inside = format!("{INSIDE}=1");
@@ -99,6 +106,7 @@ pub(crate) fn again_inside(test: &str, units: &[&str]) -> bool {
     let argv = ["env", &inside, &program, "--exact", test, "--nocapture"];
     let output = host.run(&argv);
     assert!(output.code == 0 && output.stdout.contains("1 passed"), "{}\n{}", output.stdout, output.stderr);
+    print!("{}", output.stdout);
     false
 }
 

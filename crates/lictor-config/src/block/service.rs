@@ -18,6 +18,9 @@ use crate::syntax::tree::{Block, Text};
 pub(super) static BLOCK: BlockType =
     BlockType { name: "service", labels: &["NAME"], repeats: true, bodies: Bodies::One(&SCHEMA) };
 
+/// Bytes of the longest name: that of its guard's socket must fit into an address.
+const LONGEST: usize = 64;
+
 /// G: how late the guard may be. Its loop 0.1 s, PID 1's watchdog over it 0.5 s, the slack of PID 1's timers 0.25 s.
 const GUARD: Duration = Duration::from_millis(850);
 
@@ -66,6 +69,18 @@ static SCHEMA: Schema = Schema {
         )
         .default("750ms"),
         Attribute::new(
+            "start_limit",
+            Kind::Duration(Duration::from_secs(1), Duration::from_secs(3_600)),
+            "How long each unit may take to start. What its own file says holds besides.",
+        )
+        .default("90s"),
+        Attribute::new(
+            "stop_limit",
+            Kind::Duration(Duration::from_secs(1), Duration::from_secs(3_600)),
+            "How long each unit may take to stop when that was asked for; then it is killed.",
+        )
+        .default("90s"),
+        Attribute::new(
             "stagger",
             Kind::Duration(Duration::ZERO, Duration::from_secs(600)),
             "How much later than the one before it in `nodes` a node takes the service over.",
@@ -86,8 +101,8 @@ static SCHEMA: Schema = Schema {
         Attribute::new(
             "check",
             Kind::Checks,
-            "`check.NAME`: while this check is critical on a node, the service does not come to it. It does not leave for \
-             that.",
+            "`check.NAME`: while this check is critical on a node, the service does not come to it. Where the service runs \
+             and the check was passing, it is killed and started again when the check becomes critical.",
         ),
         Attribute::new(
             "roles",
@@ -158,6 +173,7 @@ fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterServic
     };
     let times = times(reader, cluster);
     let rest = reader.duration("rest");
+    let (start_limit, stop_limit) = (reader.duration("start_limit"), reader.duration("stop_limit"));
     let (automatic, stagger) = (reader.word("failover") == Some("automatic"), reader.duration("stagger"));
     let attempts = reader.count_or_default("attempts").get();
     let roles = reader.text("roles");
@@ -170,6 +186,8 @@ fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterServic
         stagger,
         attempts,
         rest,
+        start_limit,
+        stop_limit,
         check,
         roles,
     })
@@ -178,6 +196,9 @@ fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterServic
 fn name(reader: &Reader<'_>, label: &Text) -> Option<ServiceName> {
     let odd = label.is.chars().find(|c| !(c.is_ascii_alphanumeric() || "_-.".contains(*c)));
     let wrong = match (ServiceName::new(&label.is), odd) {
+        (Ok(_), None) if label.is.len() > LONGEST => {
+            format!("the name of a service has {LONGEST} bytes at most")
+        }
         (Ok(name), None) if label.is.starts_with(|c: char| c.is_ascii_alphanumeric()) => return Some(name),
         (Ok(_), None) => "the name of a service begins with a letter or a digit".to_owned(),
         (_, Some(odd)) => format!("the name of a service has letters, digits, `_`, `-` and `.`, not {odd:?}"),

@@ -41,6 +41,10 @@ pub struct ClusterService {
     pub attempts: u32,
     /// How long that node does without it then.
     pub rest: Duration,
+    /// How long each unit may take to start, and to stop until it is killed.
+    pub start_limit: Duration,
+    /// See `start_limit`.
+    pub stop_limit: Duration,
     /// A check of this node that must not be critical for the service to come here.
     pub check: Option<CheckName>,
     /// The record of powerconsul that says which nodes are active and which standby, as `CLUSTER_KEY/SERVICE`.
