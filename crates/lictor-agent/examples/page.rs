@@ -8,6 +8,9 @@ use lictor_agent::{Clock, OnEnd, Tasks, web};
 use lictor_config::Listen;
 use lictor_core::{Event, Status, What};
 
+#[path = "../tests/it/web_clustered.rs"]
+#[expect(clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
+mod web_clustered;
 #[path = "../tests/it/web_desk.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
 mod web_desk;

@@ -353,6 +353,7 @@ impl Agent {
             monitors: Arc::new(monitors.clone()),
             alerts: Arc::new(alerting.desk()),
             posts: alerting.posts(),
+            services: Arc::new(services.clone()),
             mesh: mesh.clone(),
             limits: web::Limits::default(),
         };

@@ -109,6 +109,21 @@ pub enum LeaseState {
     },
 }
 
+/// Why nobody is known to hold a lease that nobody holds.
+const NOBODY: &str = "nobody holds it";
+
+impl LeaseState {
+    /// Nobody holds it.
+    pub fn free() -> Self {
+        Self::Unknown { why: NOBODY.to_owned() }
+    }
+
+    /// Whether it is certain that nobody holds it.
+    pub fn is_free(&self) -> bool {
+        matches!(self, Self::Unknown { why } if why == NOBODY)
+    }
+}
+
 impl Lease {
     /// Starts the task of the lease in the record `key`, until the agent stops.
     ///
@@ -204,7 +219,7 @@ impl Driver {
         let state = match self.candidate.standing(now) {
             Standing::Held(belief) => LeaseState::Held { token: belief.token },
             Standing::Other { holder, .. } => LeaseState::Other { holder: one_line(holder, SHOWN) },
-            Standing::Free => LeaseState::Unknown { why: "nobody holds it".to_owned() },
+            Standing::Free => LeaseState::free(),
             Standing::Unknown { why } => LeaseState::Unknown { why: why.to_owned() },
         };
         let (key, before) = (&self.shared.key, self.shared.state.borrow().clone());

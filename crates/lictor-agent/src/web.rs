@@ -22,6 +22,7 @@ mod listen;
 mod metrics;
 mod page;
 mod route;
+mod services;
 mod source;
 mod stream;
 mod text;
@@ -47,7 +48,9 @@ use tokio_util::sync::CancellationToken;
 pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
-pub use source::{Alerts, Caller, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks};
+pub use source::{
+    Alerts, Caller, Clustered, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks,
+};
 
 pub(crate) use text::rfc3339;
 
@@ -94,6 +97,8 @@ pub struct State {
     pub alerts: Arc<dyn Alerts>,
     /// Takes in what Prometheus reports.
     pub posts: Posts,
+    /// The services of this node; [`Services`](crate::service::Services) is one.
+    pub services: Arc<dyn Clustered>,
     /// How the mesh of peers stands, after each round.
     pub mesh: watch::Receiver<Arc<MeshView>>,
     /// Whether start-up is over.

@@ -15,7 +15,9 @@ use crate::telemetry::LogFormat;
 pub(crate) use alerts::{Ack, AlertList, AlertsArgs, Choice, Forget, Silence, SilenceAdd, Unack};
 pub(crate) use peers::{Peers, PeersArgs, PeersStatus};
 pub(crate) use probe::Probe;
-pub(crate) use service::{Check, CheckArgs, Service};
+pub(crate) use service::{
+    Asked, Check, CheckArgs, Init, Moved, One, Pause, Script, Service, Switchover, Verb, Waiting,
+};
 
 /// Keeps services alive without a person awake.
 #[derive(Debug, Parser)]
@@ -101,8 +103,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  PEERS_SRV=_sentinella._tcp.example.com TG_TOKEN=... TG_CHAT_ID=... lictor peers\n  lictor peers status\n\nWithout a command the environment says what is done, as for `watcher`: `lictor watcher --help` lists it. An agent\nwith a block `peers` does the same and more: docs/peers.md."
     )]
     Peers(PeersArgs),
-    /// Check clustered services
-    #[command(subcommand)]
+    /// Show and steer the services that run on one of several nodes
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  lictor service status web\n  lictor service switchover web --to node2\n  lictor service pause web --for 1h --why \"new disks\"\n\n`lictor service NAME VERB` is taken as well, as an init script calls it: docs/services.md."
+    )]
     Service(Service),
     /// Print the configuration of another program as ours
     #[command(subcommand)]

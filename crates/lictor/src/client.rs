@@ -23,6 +23,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+    patience: Duration,
 }
 
 impl Client {
@@ -44,7 +45,12 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot make requests: {error}")))?;
-        Ok(Self { http, base, token })
+        Ok(Self { http, base, token, patience: PATIENCE })
+    }
+
+    /// The same, with this time for each answer.
+    pub(crate) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Reads something.
@@ -91,7 +97,7 @@ impl Client {
     }
 
     async fn answered(&self, path: &str, request: RequestBuilder) -> Result<Value, Failure> {
-        let request = request.header("Accept", "application/json").timeout(PATIENCE);
+        let request = request.header("Accept", "application/json").timeout(self.patience);
         let response = self.send(path, request).await?;
         self.value(response).await
     }
@@ -179,6 +185,7 @@ fn way_out(refused: &Reason, path: &str) -> Option<String> {
                 None => "`lictor alerts` lists what is wrong",
             }
         }
+        ("not_found", path) if path.starts_with("/v1/services") => "`lictor service list` shows them",
         ("not_found", path) if path.starts_with("/v1/state") => "`lictor state list` shows what is kept",
         ("not_found", path) if path.starts_with("/v1/incidents") => "`lictor incidents` lists them",
         ("not_found", path) if path.starts_with("/v1/re") || path.starts_with("/v1/runs") => {

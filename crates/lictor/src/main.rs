@@ -45,7 +45,13 @@ fn main() -> ExitCode {
         return consul_alerts::main(rest);
     }
     if let Some(rest) = powerconsul::called(&args) {
-        return powerconsul::main(rest);
+        if rest.first().is_none_or(|word| word != "service") {
+            return powerconsul::main(rest);
+        }
+        // What its library did for init scripts, these commands do.
+        let rest = rest.to_vec();
+        args.truncate(1);
+        args.extend(rest);
     }
     if let Some(called) = probe::called(&args) {
         return probe::main(called);
@@ -53,7 +59,7 @@ fn main() -> ExitCode {
     if let Some(rest) = watcher::called(&args) {
         return watcher::main(rest);
     }
-    let cli = match Cli::try_parse_from(old_flags::doubled(args)) {
+    let cli = match Cli::try_parse_from(command::in_order(old_flags::doubled(args))) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

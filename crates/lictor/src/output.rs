@@ -40,16 +40,25 @@ impl Terminal {
 
     /// Writes data. A reader that has left is no failure.
     pub(crate) fn data(text: &str) -> Result<(), Failure> {
-        let text = fit(text);
+        let mut text = fit(text);
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Self::write(&text)
+    }
+
+    fn write(text: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
-        let written = out
-            .write_all(text.as_bytes())
-            .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
-        match written.and_then(|()| out.flush()) {
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::Said(Exit::Failed)),
             Err(error) => Err(Failure::new(Exit::Failed, format!("cannot write to stdout: {error}"))),
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Writes a part of a line of data, for whoever watches it become whole.
+    pub(crate) fn part(text: &str) -> Result<(), Failure> {
+        Self::write(&fit(text))
     }
 
     /// Writes data as JSON.
@@ -121,6 +130,11 @@ impl Terminal {
             Err(_) => "39",
         };
         paint(self.out, colour, status)
+    }
+
+    /// A word of data that says whether something went well.
+    pub(crate) fn verdict(&self, good: bool, text: &str) -> String {
+        paint(self.out, if good { "32" } else { "31" }, text)
     }
 
     /// What must not be overlooked among data.

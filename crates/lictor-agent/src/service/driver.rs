@@ -410,7 +410,7 @@ impl Driver {
         let lease = match self.member.standing(now) {
             Standing::Held(belief) => LeaseState::Held { token: belief.token },
             Standing::Other { holder, .. } => LeaseState::Other { holder: holder.to_owned() },
-            Standing::Free => LeaseState::Unknown { why: "nobody holds it".to_owned() },
+            Standing::Free => LeaseState::free(),
             Standing::Unknown { why } => LeaseState::Unknown { why: why.to_owned() },
         };
         let before = self.shared.state.borrow().clone();

@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub(super) fn keep(kv: Kv, node: String, here: SocketAddr, tasks: &Tasks) -> Places {
     let (sender, places) = watch::channel(BTreeMap::new());
     tasks.spawn("places of nodes", OnEnd::Fine, async move {
-        let mut since = Revision(0);
+        let (mut since, mut written) = (Revision(0), false);
         loop {
             match kv.watch(PREFIX, since, WATCH).await {
                 Ok(listing) => {
@@ -46,7 +46,9 @@ pub(super) fn keep(kv: Kv, node: String, here: SocketAddr, tasks: &Tasks) -> Pla
                             since = Revision(0);
                         }
                         // Two with one name must not write without end.
-                        sleep(AGAIN).await;
+                        if std::mem::replace(&mut written, true) {
+                            sleep(AGAIN).await;
+                        }
                     }
                 }
                 Err(error) => {

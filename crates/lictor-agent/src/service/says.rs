@@ -10,6 +10,8 @@ use crate::LeaseState;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Says {
     lease: Option<String>,
+    /// Whether it was ever known who holds the lease.
+    known: bool,
     here: Option<String>,
     able: Option<String>,
     operation: Option<String>,
@@ -18,9 +20,11 @@ pub(super) struct Says {
 
 impl Says {
     pub(super) fn of(state: &ServiceState) -> Self {
+        let released = state.record.as_ref().is_some_and(|record| record.released.is_some());
         let lease = match &state.lease {
             LeaseState::Held { token } => Some(format!("this node holds its lease, token {token}")),
             LeaseState::Other { holder } => Some(format!("{holder} holds its lease")),
+            LeaseState::Unknown { .. } if released => Some("nobody holds its lease".to_owned()),
             LeaseState::Unknown { why } => {
                 Some(format!("this node does not know who holds its lease: {why}"))
             }
@@ -40,12 +44,12 @@ impl Says {
             "" => format!("no node takes it over by itself for now, as {} wants it", pause.by),
             why => format!("no node takes it over by itself for now, as {} wants it: {why}", pause.by),
         });
-        Self { lease, here, able, operation: state.operation.as_ref().map(operation), pause }
+        let known = !matches!(state.lease, LeaseState::Unknown { .. }) || state.record.is_some();
+        Self { lease, known, here, able, operation: state.operation.as_ref().map(operation), pause }
     }
 
     /// What is to be recorded after what was said before.
     pub(super) fn news(&self, before: &Self) -> Vec<String> {
-        let first = *before == Self::default();
         let mut news = Vec::new();
         let mut say = |now: &Option<String>, before: &Option<String>| {
             if now != before {
@@ -53,7 +57,7 @@ impl Says {
             }
         };
         // What is not known at the start is not worth telling.
-        if !first || self.here.is_some() {
+        if self.known || before.known {
             say(&self.lease, &before.lease);
         }
         say(&self.here, &before.here);

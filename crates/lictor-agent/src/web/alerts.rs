@@ -26,7 +26,9 @@ use super::text::visible;
 use super::{Site, api, page, token};
 use crate::NoAnswer;
 use crate::alert::AlertView;
-use body::{Acknowledge, Add, Choice, End, Forget, read};
+use body::{Acknowledge, Add, Choice, End, Forget};
+
+pub(super) use body::read;
 
 /// Longest name of who asks, and longest comment, bytes.
 const BY: usize = 100;
@@ -329,7 +331,7 @@ fn span(text: &str) -> Result<Duration, Failure> {
 }
 
 /// Who asks: who is named, else who shows the token with a name, else the door they came by.
-fn by(named: Option<String>, headers: &HeaderMap) -> Result<String, Failure> {
+pub(super) fn by(named: Option<String>, headers: &HeaderMap) -> Result<String, Failure> {
     let door = || if accepts(headers, "text/html") { "page" } else { "api" };
     let by = named.filter(|by| !by.trim().is_empty()).or_else(|| token::user(headers));
     let by = by.unwrap_or_else(|| door().to_owned());

@@ -225,7 +225,8 @@ const HEADERS: [(HeaderName, &str); 7] = [
 ];
 
 async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response, Failure> {
-    let probe = matches!(request.uri().path(), "/-/healthy" | "/-/ready");
+    let path = request.uri().path();
+    let probe = matches!(path, "/-/healthy" | "/-/ready") || super::services::is_probe(path);
     let proof = site.rules.proof(request.headers()).await;
     let proof = if probe { proof.unwrap_or(Proof::Missing) } else { proof? };
     // A browser can be led astray; who shows the token is no browser led astray. Health

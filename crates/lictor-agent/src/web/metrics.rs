@@ -3,6 +3,7 @@
 mod alerts;
 mod peers;
 mod process;
+mod services;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -307,6 +308,7 @@ pub(super) fn render(state: &State, view: Option<&View>, desk: Option<&AlertView
         alerts::render(&mut gauges, desk);
     }
     peers::render(&mut gauges, &Arc::clone(&state.mesh.borrow()));
+    services::render(&mut gauges, &state.services.all(), view.map(|view| view.at.wall));
     process::render(&mut gauges);
     if text::encode(&mut page, &state.registry).is_err() {
         tracing::error!("the metrics cannot be written as text");

@@ -19,7 +19,9 @@ use super::facts::{open_incident, open_incidents};
 use super::guard::{accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
-use super::{Forgotten, KeptState, Site, alerts, api, asset, beat, explain, hook, metrics, page, stream};
+use super::{
+    Forgotten, KeptState, Site, alerts, api, asset, beat, explain, hook, metrics, page, services, stream,
+};
 use crate::NoAnswer;
 
 pub(super) type Answer<T> = Result<Json<T>, Failure>;
@@ -56,6 +58,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/state/{name}", delete(forget))
         .route("/v1/explain/{*subject}", get(explain_subject))
         .merge(alerts::routes())
+        .merge(services::routes())
         .fallback(any(nothing))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))

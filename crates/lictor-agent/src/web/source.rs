@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lictor_config::Secret;
+use lictor_core::service::operation::Operation;
 use lictor_core::{CheckName, Command, Refusal, Sample, alert};
 use serde::Serialize;
 
 use crate::alert::{AlertView, DeskInbox};
+use crate::service::{AskError, Asking, Made, Pause, ServiceView, Services};
 use crate::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use crate::{Gone, Inbox, NoAnswer, View};
 
@@ -208,5 +210,84 @@ impl Kept for () {
 
     fn forget<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Forgotten> {
         Box::pin(async move { Forgotten::Unknown(format!("no state of a monitor `{name}` is kept here")) })
+    }
+}
+
+/// The clustered services as the web sees them. [`Services`] is one; tests make their own.
+pub trait Clustered: Send + Sync {
+    /// How all of them stand, by name.
+    fn all(&self) -> Vec<ServiceView>;
+
+    /// How one of them stands; `None`: this node has none of that name.
+    fn one(&self, name: &str) -> Option<ServiceView>;
+
+    /// Asks the nodes of a service for something.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    fn ask<'a>(&'a self, name: &'a str, asking: Asking) -> BoxFuture<'a, Result<Operation, AskError>>;
+
+    /// Restarts the units of a service here. It goes on when nobody waits for it any more.
+    ///
+    /// # Errors
+    /// They do not run here, or do not any more. Why, in words.
+    fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), String>>;
+
+    /// From now on, and until it ends, nobody takes a service over by itself.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    fn pause<'a>(&'a self, name: &'a str, pause: &'a Pause) -> BoxFuture<'a, Result<(), AskError>>;
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    fn resume<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), AskError>>;
+
+    /// Makes the first record of a lease, if there is none.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    fn init<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Made, AskError>>;
+}
+
+impl Clustered for Services {
+    fn all(&self) -> Vec<ServiceView> {
+        Self::all(self)
+    }
+
+    fn one(&self, name: &str) -> Option<ServiceView> {
+        Self::one(self, name)
+    }
+
+    fn ask<'a>(&'a self, name: &'a str, asking: Asking) -> BoxFuture<'a, Result<Operation, AskError>> {
+        Box::pin(async move {
+            match self.service(name) {
+                Some(service) => service.ask(asking).await,
+                None => Err(AskError::Records { why: format!("this node has no service {name} any more") }),
+            }
+        })
+    }
+
+    fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            match self.service(name) {
+                Some(service) => service.restart().await,
+                None => Err(format!("this node has no service {name} any more")),
+            }
+        })
+    }
+
+    fn pause<'a>(&'a self, name: &'a str, pause: &'a Pause) -> BoxFuture<'a, Result<(), AskError>> {
+        Box::pin(Self::pause(self, name, pause))
+    }
+
+    fn resume<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), AskError>> {
+        Box::pin(Self::resume(self, name))
+    }
+
+    fn init<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Made, AskError>> {
+        Box::pin(Self::init(self, name))
     }
 }

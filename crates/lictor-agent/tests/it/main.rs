@@ -54,6 +54,8 @@ mod web_auth;
 #[cfg(test)]
 mod web_client;
 #[cfg(test)]
+mod web_clustered;
+#[cfg(test)]
 mod web_desk;
 #[cfg(test)]
 mod web_events;
@@ -65,6 +67,8 @@ mod web_manual;
 mod web_page;
 #[cfg(test)]
 mod web_peers;
+#[cfg(test)]
+mod web_services;
 #[cfg(test)]
 mod web_world;
 mod webhook_calls;

@@ -6,9 +6,10 @@ const MANUAL: &str = include_str!("../../../../docs/http.md");
 
 #[test]
 fn every_route_is_in_the_manual() {
-    let routes = include_str!("../../src/web/route.rs");
-    let paths: Vec<&str> =
-        routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let sources = [include_str!("../../src/web/route.rs"), include_str!("../../src/web/services.rs")];
+    let of_one =
+        |source: &'static str| source.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let paths: Vec<&str> = sources.into_iter().flat_map(of_one).collect();
     assert!(paths.len() > 20, "{paths:?}");
     // Parts of the page that only its script and style ask for.
     let inner = ["/fragment", "/assets/{file}"];
@@ -52,6 +53,7 @@ fn every_code_of_an_error_is_in_the_manual() {
         include_str!("../../src/web/guard.rs"),
         include_str!("../../src/web/page.rs"),
         include_str!("../../src/web/route.rs"),
+        include_str!("../../src/web/services.rs"),
         include_str!("../../src/web/stream.rs"),
     ];
     let mut codes: Vec<&str> = sources

@@ -23,6 +23,7 @@ use lictor_core::{
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::web_clustered::ServicesStandin;
 use crate::web_desk::DeskStandin;
 
 /// The node.
@@ -45,6 +46,8 @@ pub(crate) struct World {
     pub(crate) unreadable: AtomicBool,
     pub(crate) ready: Arc<AtomicBool>,
     desk: Arc<DeskStandin>,
+    /// Its clustered services.
+    pub(crate) services: Arc<ServicesStandin>,
     /// How the mesh stands.
     pub(crate) mesh: watch::Sender<Arc<MeshView>>,
 }
@@ -73,6 +76,7 @@ impl World {
             unreadable: AtomicBool::new(false),
             ready: Arc::new(AtomicBool::new(true)),
             desk,
+            services: Arc::default(),
             mesh: watch::Sender::new(Arc::new(alone())),
         })
     }
@@ -96,6 +100,7 @@ impl World {
             monitors: Arc::new(()),
             alerts: Arc::<DeskStandin>::clone(&self.desk),
             posts: Posts::start(Arc::<DeskStandin>::clone(&self.desk), Clock::fresh(), &Tasks::new()),
+            services: Arc::<ServicesStandin>::clone(&self.services),
             mesh: self.mesh.subscribe(),
             ready: Arc::clone(&self.ready),
             limits,

@@ -24,6 +24,8 @@ use crate::cli::{Cli, Command, Peers};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
+pub(crate) use service::in_order;
+
 /// Does what the command line asks for.
 pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
     match cli.command {

@@ -31,6 +31,7 @@ mod powerconsul;
 mod powerconsul_act;
 mod probe;
 mod rule_test;
+mod service;
 mod site;
 mod together;
 mod together_long;

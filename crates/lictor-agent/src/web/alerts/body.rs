@@ -60,7 +60,7 @@ pub(super) struct Forget {
 
 /// Reads a body: a JSON object, or what a form of the page sends. `what` it should be is said
 /// when it is not.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Failure> {
+pub(in crate::web) fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Failure> {
     let body = body.trim_ascii();
     let odd = |error: serde_json::Error| {
         Failure::bad_request(format!("the body is not {what}: {}", visible(&error.to_string(), 300)))

@@ -1,0 +1,307 @@
+//! `lictor service list` and `lictor service status`.
+
+use std::collections::BTreeMap;
+
+use lictor_agent::text::one_line;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::shape::{Service, Services};
+use super::{client, path};
+use crate::cli::Agent;
+use crate::client::typed;
+use crate::command::events::{LIST, local};
+use crate::exit::{Exit, Failure};
+use crate::output::{Format, Terminal, table};
+
+/// Nothing is configured.
+const NONE: &str = "no service is configured on this node: a block `service` in its configuration is one";
+
+pub(super) async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
+    let answer = client(agent)?.get("/v1/services", &[]).await?;
+    if agent.format == Format::Json {
+        return Terminal::json(&answer);
+    }
+    let Services { services } = typed(answer)?;
+    if services.is_empty() {
+        terminal.say(NONE);
+        return Ok(());
+    }
+    Terminal::data(&rows(&services))
+}
+
+fn rows(services: &[Service]) -> String {
+    let rows = services.iter().map(|one| {
+        let operation =
+            one.busy().map(|operation| format!("{}: {}", operation.text(), operation.phase_text()));
+        let paused = one.paused.as_ref().map(|paused| format!("paused until {}", local(&paused.until)));
+        let more: Vec<_> = operation.into_iter().chain(paused).collect();
+        [
+            one.name.clone(),
+            one.active.clone().unwrap_or_else(|| "-".to_owned()),
+            one.nodes.join(", "),
+            one.here.state.clone(),
+            one.failover.clone(),
+            one_line(&more.join("; "), LIST),
+        ]
+    });
+    table(["SERVICE", "RUNS ON", "NODES", "HERE", "FAILOVER", "UNDER WAY"], rows)
+}
+
+/// Shows one service, or all, and fails when one runs nowhere or that is in doubt.
+pub(super) async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
+    let client = client(agent)?;
+    let answer = match name {
+        Some(name) => client.get(&path(name, ""), &[]).await?,
+        None => client.get("/v1/services", &[]).await?,
+    };
+    if agent.format == Format::Json {
+        Terminal::json(&answer)?;
+    }
+    let services = match name {
+        Some(_) => vec![typed(answer)?],
+        None => typed::<Services>(answer)?.services,
+    };
+    if agent.format == Format::Text {
+        if services.is_empty() {
+            terminal.say(NONE);
+        }
+        // An older agent, or one that watches no peers, knows nothing of the other nodes.
+        let seen = client.get("/v1/peers", &[]).await.ok().map(seen).unwrap_or_default();
+        for service in &services {
+            let units = match is_here(agent) {
+                true => units(&service.units).await,
+                false => BTreeMap::new(),
+            };
+            Terminal::data(&shown(service, &seen, &units, terminal))?;
+        }
+    }
+    match services.iter().all(Service::is_well) {
+        true => Ok(()),
+        false => Err(Failure::Said(Exit::Failed)),
+    }
+}
+
+/// A service as the init scripts of powerconsul have shown it, and what they did not know below that.
+fn shown(
+    service: &Service,
+    seen: &BTreeMap<String, bool>,
+    units: &BTreeMap<String, Unit>,
+    terminal: &Terminal,
+) -> String {
+    let node = |name: &String| format!("{name}.{}", terminal.status(word(service, name, seen)));
+    let of = |active: bool| {
+        let those = service.nodes.iter().filter(|&name| (service.active.as_ref() == Some(name)) == active);
+        those.map(node).collect::<Vec<_>>()
+    };
+    let (active, standby) = (of(true), of(false));
+    let mut lines = vec![String::new(), terminal.heading(&format!("{}.service:", service.name))];
+    lines.push(format!("  {}", terminal.heading("cluster:")));
+    match active.is_empty() {
+        true => lines.push(format!("    nodes.active: {}", terminal.alarm("none"))),
+        false => lines.push(format!("    nodes.active: {}", active.join(", "))),
+    }
+    if !standby.is_empty() {
+        lines.push(format!("    nodes.standby: {}", standby.join(", ")));
+    }
+    lines.push(format!("    lease: {}", lease(service)));
+    lines.push(format!("    failover: {}", service.failover));
+    if let Some(operation) = &service.operation {
+        let state = operation.phase_text();
+        lines.push(format!("    operation: {} by {}: {state}", operation.text(), operation.by));
+    }
+    if let Some(paused) = &service.paused {
+        let text = format!("until {} by {}: {}", local(&paused.until), paused.by, paused.why);
+        lines.push(format!("    paused: {}", terminal.alarm(&text)));
+    }
+    lines.push(format!("  {}", terminal.heading("local:")));
+    for name in &service.units {
+        let bare = name.strip_suffix(".service").unwrap_or(name);
+        let state = match units.get(name) {
+            Some(unit) if unit.runs => format!("{} [ {} ]", terminal.verdict(true, "running..."), unit.text),
+            Some(unit) => format!("{} [ {} ]", terminal.verdict(false, "stopped..."), unit.text),
+            None => "not asked".to_owned(),
+        };
+        lines.push(format!("    service.{bare}: {state}"));
+    }
+    let token = service.here.token.map(|token| format!(" under token {token}")).unwrap_or_default();
+    lines.push(format!("    together: {}{token} on {}", service.here.state, service.node));
+    if let (Some(false), Some(why)) = (service.here.able, &service.here.why) {
+        lines.push(format!("    {} cannot run it: {}", service.node, terminal.alarm(why)));
+    }
+    lines.push(String::new());
+    // The last line end is not added to what has one.
+    lines.join("\n") + "\n"
+}
+
+/// How a node is: of this one whether the service is as it should be, of another one whether it is seen.
+fn word(service: &Service, name: &str, seen: &BTreeMap<String, bool>) -> &'static str {
+    let active = service.active.as_deref() == Some(name);
+    if name == service.node {
+        return match (active, service.here.state.as_str()) {
+            (true, "running") | (false, "stopped") => "passing",
+            (_, "unknown") => "unknown",
+            _ => "critical",
+        };
+    }
+    match seen.get(name) {
+        // It renews its lease.
+        _ if active => "passing",
+        Some(true) => "passing",
+        Some(false) => "critical",
+        None => "unknown",
+    }
+}
+
+fn lease(service: &Service) -> String {
+    let lease = &service.lease;
+    let token = lease.token.map(|token| format!(" (token {token})")).unwrap_or_default();
+    match (lease.state.as_str(), &lease.holder) {
+        ("held", _) => format!("held by {}{token}, which is this node", service.node),
+        ("other", Some(holder)) => format!("held by {holder}{token}"),
+        (state, _) => match &lease.why {
+            Some(why) => format!("{state}: {why}"),
+            None => state.to_owned(),
+        },
+    }
+}
+
+/// Which other nodes are seen, as the mesh of peers has it.
+fn seen(answer: Value) -> BTreeMap<String, bool> {
+    #[derive(Deserialize)]
+    struct Mesh {
+        peers: Vec<Peer>,
+    }
+    #[derive(Deserialize)]
+    struct Peer {
+        node: Option<String>,
+        seen: Option<Found>,
+    }
+    #[derive(Deserialize)]
+    struct Found {
+        up: bool,
+    }
+    let peers = typed::<Mesh>(answer).map(|mesh| mesh.peers).unwrap_or_default();
+    peers.into_iter().filter_map(|peer| Some((peer.node?, peer.seen?.up))).collect()
+}
+
+/// A unit of this machine.
+#[derive(Debug)]
+struct Unit {
+    runs: bool,
+    text: String,
+}
+
+/// Whether the agent is on this machine, so that its units are the ones here.
+fn is_here(agent: &Agent) -> bool {
+    let rest = agent.address.split_once("://").map_or(agent.address.as_str(), |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
+}
+
+/// What systemd says of these units; of those that it knows nothing of, nothing.
+async fn units(names: &[String]) -> BTreeMap<String, Unit> {
+    let mut command = tokio::process::Command::new("systemctl");
+    command.args(["show", "--property=Id,LoadState,ActiveState,SubState", "--"]).args(names);
+    command.stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), command.output()).await;
+    let Ok(Ok(output)) = ended else { return BTreeMap::new() };
+    read_units(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn read_units(text: &str) -> BTreeMap<String, Unit> {
+    let one = |block: &str| {
+        let said: BTreeMap<_, _> = block.lines().filter_map(|line| line.split_once('=')).collect();
+        let (id, load) = (said.get("Id")?, said.get("LoadState")?);
+        let (active, sub) = (said.get("ActiveState")?, said.get("SubState")?);
+        let text = match *load {
+            "loaded" => format!("{active} ({sub})"),
+            other => format!("{active}: {other}"),
+        };
+        let runs = matches!(*active, "active" | "reloading");
+        Some(((*id).to_owned(), Unit { runs, text: one_line(&text, LIST) }))
+    };
+    text.split("\n\n").filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// An answer of an agent: its tests say that it is one.
+    const ANSWER: &str = include_str!("../../../../lictor-agent/tests/data/service.json");
+
+    fn answer() -> Value {
+        serde_json::from_str(ANSWER).unwrap()
+    }
+
+    fn status_of(answer: Value) -> String {
+        let units = read_units(
+            "Id=apache2.service\nLoadState=loaded\nActiveState=active\nSubState=running\n\n\
+             Id=mysql.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n",
+        );
+        let seen = BTreeMap::from([("node2".to_owned(), true)]);
+        shown(&typed(answer).unwrap(), &seen, &units, &Terminal::new(true))
+    }
+
+    #[test]
+    fn the_layout_is_that_of_the_old_init_scripts_and_says_more() {
+        insta::assert_snapshot!(status_of(answer()), @r"
+
+        web.service:
+          cluster:
+            nodes.active: node1.passing
+            nodes.standby: node2.passing
+            lease: held by node1 (token 7), which is this node
+            failover: automatic
+            operation: a switchover to node1 by alice: done
+            paused: until 2026-11-21 04:04:05+00:00 by bob: new disks
+          local:
+            service.apache2: running... [ active (running) ]
+            service.mysql: stopped... [ inactive: not-found ]
+            together: running under token 7 on node1
+        ");
+    }
+
+    #[test]
+    fn a_service_that_runs_nowhere_says_so() {
+        let mut answer = answer();
+        let members = answer.as_object_mut().unwrap();
+        for gone in ["active", "operation", "paused"] {
+            members.remove(gone);
+        }
+        answer["lease"] = json!({"state": "unknown", "why": "no answer within 1s", "length_ms": 4_200});
+        answer["here"] = json!({"state": "stopped"});
+        insta::assert_snapshot!(status_of(answer.clone()), @r"
+
+        web.service:
+          cluster:
+            nodes.active: none
+            nodes.standby: node1.passing, node2.passing
+            lease: unknown: no answer within 1s
+            failover: automatic
+          local:
+            service.apache2: running... [ active (running) ]
+            service.mysql: stopped... [ inactive: not-found ]
+            together: stopped on node1
+        ");
+        assert!(!typed::<Service>(answer).unwrap().is_well());
+    }
+
+    #[test]
+    fn the_list_has_a_line_for_each_service() {
+        let services = vec![typed(answer()).unwrap()];
+        insta::assert_snapshot!(rows(&services), @r"
+        SERVICE  RUNS ON  NODES         HERE     FAILOVER   UNDER WAY
+        web      node1    node1, node2  running  automatic  paused until 2026-11-21 04:04:05+00:00
+        ");
+    }
+
+    #[test]
+    fn a_node_of_which_nothing_is_known_is_not_said_to_be_well() {
+        let service: Service = typed(answer()).unwrap();
+        assert_eq!(word(&service, "node2", &BTreeMap::new()), "unknown");
+        assert_eq!(word(&service, "node2", &BTreeMap::from([("node2".to_owned(), false)])), "critical");
+    }
+}
