@@ -217,12 +217,21 @@ fn on_a_real_host_a_service_has_its_own_time_to_stop_when_the_machine_is_shut_do
     for (path, text) in install::files(&place, &units, Path::new(PROGRAM)) {
         host.write(path.to_str().unwrap(), &text);
     }
-    host.unit("lictor.service", &format!("[Service]\nExecStart={PROGRAM} hold {NAME} 7 shop-db.service\n"));
+    // In the sandbox of the packaged agent, with what it needs for services.
+    let packaged = include_str!("../../../../packaging/systemd/lictor.service");
+    let usual = "Type=notify\nExecStart=/usr/bin/lictor run --config /etc/lictor.d\n";
+    assert!(packaged.contains(usual));
+    let ours = format!("Type=exec\nExecStart={PROGRAM} hold {NAME} 7 shop-db.service\n");
+    let services = include_str!("../../../../packaging/systemd/services.conf");
+    host.write("/etc/systemd/system/lictor.service.d/services.conf", services);
+    host.unit("lictor.service", &packaged.replace(usual, &ours));
     host.ok(&["systemctl", "start", "lictor"]);
     let active = |unit: &str| host.run(&["systemctl", "is-active", unit]).stdout;
     let runs =
         wait::until(Duration::from_secs(20), || (active("shop-db.service") == "active\n").then_some(()));
     assert!(runs.is_some(), "{}", host.ok(&["journalctl", "--no-pager", "-n", "50"]));
+    let token = host.read("/run/lictor/service/web-shop.env");
+    assert_eq!(token, "LICTOR_SERVICE=web-shop\nLICTOR_TOKEN=7\n");
     host.reboot();
     assert_eq!(host.read("/var/lib/ended"), "in order\n", "{}", host.console());
     assert_eq!(host.run(&["systemctl", "is-active", "shop-db.service"]).stdout, "inactive\n");
