@@ -46,6 +46,8 @@ fn held() -> ServiceView {
         stagger: Duration::from_secs(1),
         attempts: 3,
         rest: Duration::from_secs(60),
+        start_limit: Duration::from_secs(60),
+        stop_limit: Duration::from_secs(1),
         check: None,
         roles: None,
     };
