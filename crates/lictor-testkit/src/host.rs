@@ -162,6 +162,12 @@ impl Host {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Its first process, as we see it; another one after each boot.
+    #[must_use]
+    pub const fn leader(&self) -> u32 {
+        self.leader
+    }
+
     /// Where a file of it is for us, while it runs. A symbolic link on the way with an absolute target
     /// leads to this machine's own files.
     #[must_use]

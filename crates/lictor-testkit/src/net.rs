@@ -76,7 +76,7 @@ impl Net {
             rustix::process::geteuid().is_root(),
             "a network of its own needs root; `cargo xtask test --partial` leaves these tests out and says so"
         );
-        assert!((1..=200).contains(&hosts), "{hosts} hosts");
+        assert!(hosts <= 200, "{hosts} hosts");
         let dir = TempDir::with_prefix("lictor-net-").unwrap_or_else(|error| panic!("{error}"));
         let resolver = format!("nameserver {}\noptions timeout:1 attempts:1\n", v4(0));
         let written = fs::write(dir.path().join("resolv.conf"), resolver)
@@ -85,24 +85,20 @@ impl Net {
         let router = Space::new(None);
         let spaces: Vec<_> = (0..hosts).map(|_| Space::new(Some(dir.path()))).collect();
         for (host, space) in spaces.iter().enumerate() {
-            let (line, other) = (line(host), "eth0");
-            let (near, far) = (Ipv4Addr::new(10, 77, octet(host), 1), v4(host));
-            let (near6, far6) = (net6(host, 1), v6(host));
-            router.ip(&[
-                format!("link add {line} type veth peer name {other} netns {}", space.keeper.id()),
-                format!("addr add {near}/24 dev {line}"),
-                format!("addr add {near6}/64 dev {line} nodad"),
-                format!("link set {line} up"),
-            ]);
-            space.ip(&[
-                format!("addr add {far}/24 dev {other}"),
-                format!("addr add {far6}/64 dev {other} nodad"),
-                format!("link set {other} up"),
-                format!("route add default via {near}"),
-                format!("route add default via {near6}"),
-            ]);
+            connect(&router, host, space, space.keeper.id());
         }
         Self { router, hosts: spaces, cut: BTreeSet::new(), slow: BTreeSet::new(), _dir: dir }
+    }
+
+    /// Gives a machine the line of a host: one that has booted, with nothing but a loopback interface. `process` is its
+    /// first one. It is cut and mended as that of a host is; a machine that was switched off is given its line anew.
+    ///
+    /// # Panics
+    /// If the line cannot be made.
+    pub fn plug(&self, host: usize, process: u32) {
+        // What is left of it from before.
+        self.router.attempt("ip", &["link", "del", &line(host)], "").ok();
+        connect(&self.router, host, &Network::of(process), process);
     }
 
     /// Does something on a host: sockets that are opened and programs that are started meanwhile, by this thread, are
@@ -228,6 +224,26 @@ pub fn v6(host: usize) -> Ipv6Addr {
     net6(host, 2)
 }
 
+/// Makes the line of a host to the router; `there` is the namespace of that process.
+fn connect(router: &Network, host: usize, there: &Network, process: u32) {
+    let (line, other) = (line(host), "eth0");
+    let (near, far) = (Ipv4Addr::new(10, 77, octet(host), 1), v4(host));
+    let (near6, far6) = (net6(host, 1), v6(host));
+    router.ip(&[
+        format!("link add {line} type veth peer name {other} netns {process}"),
+        format!("addr add {near}/24 dev {line}"),
+        format!("addr add {near6}/64 dev {line} nodad"),
+        format!("link set {line} up"),
+    ]);
+    there.ip(&[
+        format!("addr add {far}/24 dev {other}"),
+        format!("addr add {far6}/64 dev {other} nodad"),
+        format!("link set {other} up"),
+        format!("route add default via {near}"),
+        format!("route add default via {near6}"),
+    ]);
+}
+
 fn net6(host: usize, number: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfd77, 0, 0, u16::from(octet(host)), 0, 0, 0, number)
 }
@@ -250,7 +266,19 @@ fn place(from: usize, to: usize) -> usize {
 #[derive(Debug)]
 struct Space {
     keeper: Child,
-    network: File,
+    network: Network,
+}
+
+/// A namespace of the network.
+#[derive(Debug)]
+struct Network(File);
+
+impl std::ops::Deref for Space {
+    type Target = Network;
+
+    fn deref(&self) -> &Network {
+        &self.network
+    }
 }
 
 impl Space {
@@ -277,9 +305,16 @@ impl Space {
             matches!(&said, Some(Ok(line)) if line == "ready"),
             "a network namespace is not made: {said:?}"
         );
-        let network = File::open(format!("/proc/{}/ns/net", keeper.id()));
-        let network = network.unwrap_or_else(|error| panic!("a network namespace is gone: {error}"));
+        let network = Network::of(keeper.id());
         Self { keeper, network }
+    }
+}
+
+impl Network {
+    /// The one that a process is in.
+    fn of(process: u32) -> Self {
+        let network = File::open(format!("/proc/{process}/ns/net"));
+        Self(network.unwrap_or_else(|error| panic!("a network namespace is gone: {error}")))
     }
 
     fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
@@ -292,7 +327,7 @@ impl Space {
         }
         let here = File::open("/proc/thread-self/ns/net");
         let _back = Back(here.unwrap_or_else(|error| panic!("cannot tell where this thread is: {error}")));
-        enter(&self.network);
+        enter(&self.0);
         work()
     }
 
@@ -311,6 +346,13 @@ impl Space {
     }
 
     fn feed(&self, program: &str, args: &[&str], input: &str) {
+        if let Err(why) = self.attempt(program, args, input) {
+            panic!("{program} {args:?}: {why}\n{input}");
+        }
+    }
+
+    /// What it says if it fails.
+    fn attempt(&self, program: &str, args: &[&str], input: &str) -> Result<(), String> {
         let said = self.inside(|| {
             let mut command = Command::new(program);
             command.args(args).env_clear().env("PATH", PATH);
@@ -321,10 +363,11 @@ impl Space {
             }
             child.wait_with_output()
         });
-        let said =
-            said.unwrap_or_else(|error| panic!("cannot run {program} ({error}): it is part of iproute2"));
-        let why = String::from_utf8_lossy(&said.stderr);
-        assert!(said.status.success(), "{program} {args:?}: {why}\n{input}");
+        let said = said.map_err(|error| format!("it cannot be run ({error}): it is part of iproute2"))?;
+        match said.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&said.stderr).into_owned()),
+        }
     }
 }
 

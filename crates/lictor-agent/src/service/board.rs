@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::checked::Checked;
 use super::words::{Places, Words};
-use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, places, says};
+use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, places, roles, says};
 use crate::clock::Clock;
 use crate::consul;
 use crate::decide::Recorded;
@@ -221,6 +221,12 @@ impl Services {
             voice,
         };
         let service = Service::start(setup, clock.clone(), &tasks);
+        if let (Some(key), Some((client, _))) = (&config.roles, &self.0.records) {
+            // Not below our own prefix: it is the record of another program.
+            let kv = Kv::consul(client.clone(), "");
+            let keeps = roles::keep(kv, key.clone(), node.clone(), service.clone());
+            drop(tasks.spawn(format!("roles of {name}"), crate::OnEnd::Fine, keeps));
+        }
         let (watched, inbox, clock) = (service.clone(), inbox.clone(), clock.clone());
         let said = config.name.clone();
         drop(tasks.spawn(format!("history of {name}"), crate::OnEnd::Fine, async move {

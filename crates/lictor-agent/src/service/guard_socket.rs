@@ -18,8 +18,11 @@ use super::guard::slice::Slice;
 use super::guard::words::{Answer, ROOM, Said};
 use super::place::Place;
 
-/// A guard answers at once; one that does not is being started, or frozen.
-const ANSWER: Duration = Duration::from_millis(250);
+/// A guard answers at once; after this it is frozen, and PID 1 has long killed it.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// One that is being started may not hear yet, or what was said was for the one before.
+const BEGINS: Duration = Duration::from_millis(100);
 
 /// A first belief that is refused more often than this will not be taken.
 const REFUSED: u32 = 20;
@@ -73,7 +76,7 @@ impl GuardSocket {
     /// How the guard stands. What an earlier process of the agent left running is guarded for so long, and
     /// runs under that token.
     pub async fn state(&self) -> GuardState {
-        match self.ask(|number, _| Some(Said::Ask { number })).await {
+        match self.ask(ANSWER, |number, _| Some(Said::Ask { number })).await {
             Some(Answer::Guards { token, left }) => GuardState::Guards { token, left },
             Some(Answer::Waits | Answer::Refuses) => GuardState::Waits,
             None => GuardState::Absent,
@@ -86,7 +89,7 @@ impl GuardSocket {
         let mut refused = 0;
         loop {
             let mut believes = false;
-            let answer = self.ask(|number, belief| {
+            let answer = self.ask(BEGINS, |number, belief| {
                 let belief = belief.filter(|belief| belief.token == token)?;
                 believes = true;
                 Some(Said::Begin { number, belief })
@@ -112,7 +115,11 @@ impl GuardSocket {
     }
 
     /// Asks something, which may rest on what is believed now.
-    async fn ask(&self, question: impl FnOnce(u64, Option<Belief>) -> Option<Said>) -> Option<Answer> {
+    async fn ask(
+        &self,
+        within: Duration,
+        question: impl FnOnce(u64, Option<Belief>) -> Option<Said>,
+    ) -> Option<Answer> {
         let hears = self.hears.lock().await;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         {
@@ -131,7 +138,7 @@ impl GuardSocket {
                 }
             }
         };
-        timeout(ANSWER, answer).await.ok().flatten()
+        timeout(within, answer).await.ok().flatten()
     }
 
     /// Says something that needs no answer. Where it cannot be said and the service would run for too long, it
@@ -156,7 +163,7 @@ impl Guard for GuardSocket {
         let before = std::mem::replace(&mut *own, belief);
         match belief {
             Some(belief) => {
-                self.say(Said::Until(belief), before.is_some_and(|before| ends_before(belief, before)))
+                self.say(Said::Until(belief), before.is_some_and(|before| ends_before(belief, before)));
             }
             None => self.over(),
         }

@@ -23,6 +23,7 @@ mod operations;
 mod pause;
 mod place;
 mod places;
+mod roles;
 mod says;
 mod systemd;
 mod voice;
@@ -141,7 +142,8 @@ pub(crate) fn this_machine() -> Machine {
 
 async fn here(service: Arc<ClusterService>) -> Result<Here, String> {
     let place = Place::new(service.name.as_str()).map_err(|error| error.to_string())?;
-    let guard = GuardSocket::open(&place).map_err(|error| format!("the guard cannot be reached: {error}"))?;
+    let guard = GuardSocket::open(&place)
+        .map_err(|error| format!("the guard cannot be reached: {error}; the agent must be root for that"))?;
     let guard = Arc::new(guard);
     let guarded = match guard.state().await {
         GuardState::Guards { left, .. } => left,

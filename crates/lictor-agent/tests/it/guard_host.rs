@@ -9,8 +9,8 @@ use lictor_agent::service::{GuardState, Place, Units as _};
 use lictor_core::service::member::{Local, Order};
 
 use crate::guard_rig::{
-    Agent, LASTS, NAME, PROGRAM, UNITS, all_write, awake, clear, init, last_writes, millis, show,
-    signal_guard, status, write_units, writes,
+    Agent, LASTS, NAME, PROGRAM, UNITS, all_write, awake, clear, guards_memory, init, last_writes, millis,
+    show, signal_guard, status, write_units, writes,
 };
 use crate::systemd_rig::{again_inside_with, run};
 
@@ -70,6 +70,7 @@ async fn on_a_real_host_a_service_dies_with_the_belief_in_its_lease_whoever_fail
     clear();
     agent.start(10).await;
     all_write(10);
+    println!("memory of a guard: {}", guards_memory());
     let begin = awake();
     agent.carry(Order::Kill).await.unwrap();
     println!("a kill is verified after {:?}", awake().saturating_sub(begin));
@@ -100,6 +101,14 @@ async fn on_a_real_host_a_service_runs_under_its_token_and_in_its_order() {
     assert!(told.ends_with("run `systemctl disable shop-db.service`"), "{told}");
     run(&["systemctl", "disable", UNITS[0]]);
     assert_eq!(agent.units.look().await.able, Ok(()));
+
+    // Looking at what is down has systemd load it and forget it again, which is no change.
+    agent.units.changed().await;
+    for _look in 0..3 {
+        assert_eq!(agent.units.look().await.local, Local::Stopped);
+    }
+    let told = tokio::time::timeout(millis(700), agent.units.changed()).await;
+    assert!(told.is_err(), "it is looked at again and again");
 
     // Nobody starts it but the holder of the lease, not even while that believes.
     let by_hand = Command::new("systemctl").args(["start", UNITS[1]]).output().unwrap();

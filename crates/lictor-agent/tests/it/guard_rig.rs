@@ -199,8 +199,8 @@ pub(crate) fn all_write(token: u64) {
     let token = token.to_string();
     let written = wait::until(LONG, || {
         let writes = writes();
-        let by = |unit: &&str| writes.iter().any(|write| write.unit == **unit && write.token == token);
-        UNITS.iter().all(|unit| by(&unit)).then_some(())
+        let by = |unit: &str| writes.iter().any(|write| write.unit == unit && write.token == token);
+        UNITS.iter().all(|unit| by(unit)).then_some(())
     });
     assert!(written.is_some(), "not all write under {token}\n{}", status());
 }
@@ -215,8 +215,8 @@ pub(crate) fn last_writes() -> Vec<Duration> {
     });
     assert!(over.is_some(), "it is still written\n{}", status());
     let writes = writes();
-    let last = |unit: &&str| writes.iter().filter(|write| write.unit == **unit).map(|write| write.at).max();
-    UNITS.iter().filter_map(|unit| last(&unit)).collect()
+    let last = |unit: &str| writes.iter().filter(|write| write.unit == unit).map(|write| write.at).max();
+    UNITS.iter().filter_map(|unit| last(unit)).collect()
 }
 
 /// A property of a unit.
@@ -230,16 +230,21 @@ pub(crate) fn signal_guard(signal: &str) {
     run(&["kill", "-s", signal, &pid]);
 }
 
+/// How much of the guard is in memory, and how much of that nobody else has.
+pub(crate) fn guards_memory() -> String {
+    let pid = show(&Place::new(NAME).unwrap().guard_unit(), "MainPID");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon")).collect()
+}
+
 pub(crate) fn awake() -> Duration {
     Clock::fresh().stamp().awake
 }
 
 /// What a person would look at.
 pub(crate) fn status() -> String {
-    let command = format!(
-        "systemctl status --no-pager 'lictor-guard@*' 'shop-*'; journalctl --no-pager -n 60 -o short-precise; \
-         systemd-cgls --no-pager /lictor.slice"
-    );
-    let output = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+    let command = "systemctl status --no-pager 'lictor-guard@*' 'shop-*'; journalctl --no-pager -n 60 -o short-precise; \
+         systemd-cgls --no-pager /lictor.slice";
+    let output = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -99,7 +99,15 @@ fn on(node: &str, token: u64) -> (String, u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_the_configuration_passes_between_agents_as_people_ask() {
-    let fleet = Fleet::new("").await;
+    let fleet = Fleet::new("  roles = \"cluster/web\"").await;
+    let roles = r#"{"active_nodes":["n2"],"standby_nodes":["n1"],"comment":"ours"}"#;
+    fleet.consul.put("/v1/kv/cluster/web", roles).unwrap();
+    let active = |node: &'static str| {
+        move |fleet: &Fleet| {
+            let (_, roles) = fleet.consul.get("/v1/kv/cluster/web?raw").unwrap();
+            roles.contains(&format!(r#""active_nodes":["{node}"]"#)) && roles.contains(r#""comment":"ours""#)
+        }
+    };
     fleet
         .until("nobody runs it before it was set up", |fleet| {
             (0..2).all(|node| fleet.at(node).one("web").unwrap().state.able.is_some())
@@ -110,6 +118,7 @@ async fn a_service_of_the_configuration_passes_between_agents_as_people_ask() {
     assert_eq!(fleet.at(0).init("web").await, Ok(Made::Before));
     fleet.until("the first of its nodes runs it", |fleet| fleet.world.runs_on("n1")).await;
     let first = fleet.starts()[0].1;
+    fleet.until("other programs read that it does", active("n1")).await;
 
     let restarted = fleet.at(0).service("web").unwrap();
     restarted.restart().await.unwrap();
@@ -122,6 +131,7 @@ async fn a_service_of_the_configuration_passes_between_agents_as_people_ask() {
     assert_eq!(second, Err(AskError::Busy { by: "ann".to_owned() }));
     assert_eq!(fleet.end_of(0, &moved).await, Phase::Done);
     assert!(fleet.world.runs_on("n2"));
+    fleet.until("other programs read where it is now", active("n2")).await;
     let other = LeaseState::Other { holder: "n2".to_owned() };
     fleet.until("it is seen there", |fleet| fleet.at(0).one("web").unwrap().state.lease == other).await;
     let stopped = fleet.asks(0, What::Stop).await.unwrap();

@@ -271,6 +271,8 @@ fn is_ahead(belief: Belief, now: Stamp) -> bool {
 /// A socket that only we can write to, in place of what a guard before left there.
 pub(super) fn bind(path: &Path) -> io::Result<UnixDatagram> {
     if let Some(dir) = path.parent() {
+        // What is above is nobody's secret.
+        dir.parent().map_or(Ok(()), fs::create_dir_all)?;
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     }
     match fs::remove_file(path) {

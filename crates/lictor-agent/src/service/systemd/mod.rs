@@ -320,13 +320,13 @@ impl SystemdUnits {
 
     async fn watch(&self) -> Result<(), Trouble> {
         let mut watching = self.watching.lock().await;
-        // What is dropped half-way is begun anew.
         let Some(signals) = watching.as_mut() else {
             *watching = Some(self.listen().await?);
             // It may have changed before.
             return Ok(());
         };
-        let changes = signals.iter_mut().map(|signals| Box::pin(signals.changed(true)));
+        // That one is not kept in memory any more is no change: it happens after each look at what is down.
+        let changes = signals.iter_mut().map(|signals| Box::pin(signals.changed(false)));
         let (changed, _, _) = select_all(changes).await;
         if changed.is_err() {
             *watching = None;

@@ -1,0 +1,169 @@
+//! The roles of a service as other programs read them: the node that runs it writes that it is the active one.
+//!
+//! The record says who is active, for programs that go by it; who may run the service follows from its lease
+//! and from nothing else. Its form is that of powerconsul's cluster data with lists of nodes.
+
+use std::time::Duration;
+
+use lictor_core::service::member::Local;
+use lictor_store::kv::{Kv, KvError, Op, Revision};
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::Service;
+
+/// How long a blocking query waits for a change.
+const WATCH: Duration = Duration::from_secs(60);
+
+/// After how long it is tried again; so two that write against each other do no harm.
+const AGAIN: Duration = Duration::from_secs(5);
+
+const ACTIVE: &str = "active_nodes";
+
+const STANDBY: &str = "standby_nodes";
+
+/// Keeps the record right for as long as the service runs here.
+pub(super) async fn keep(kv: Kv, key: String, node: String, service: Service) {
+    let mut states = service.state();
+    let mut told = String::new();
+    loop {
+        let runs = states.wait_for(|state| matches!(state.local, Local::Running { .. })).await.is_ok();
+        if !runs {
+            return;
+        }
+        let (mut since, mut written) = (Revision(0), false);
+        while service.believes().is_some() && matches!(states.borrow().local, Local::Running { .. }) {
+            let looked = tokio::select! {
+                looked = look(&kv, &key, &node, since, &service) => looked,
+                changed = states.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_gone) => return,
+                },
+            };
+            match looked {
+                Ok((seen, wrote)) => {
+                    since = seen;
+                    told.clear();
+                    if wrote {
+                        info!(key, node, "the roles say that this node is the active one");
+                    }
+                    if wrote && std::mem::replace(&mut written, true) {
+                        sleep(AGAIN).await;
+                    }
+                }
+                Err(why) => {
+                    match told == why {
+                        true => debug!(key, why, "the roles cannot be written"),
+                        false => warn!(key, why, "the roles cannot be written"),
+                    }
+                    told = why;
+                    since = Revision(0);
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+        // The belief may end before the state says so.
+        if service.believes().is_none() && states.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits for a change of the record since, and puts it right. Gives what it saw, and whether it wrote.
+async fn look(
+    kv: &Kv,
+    key: &str,
+    node: &str,
+    since: Revision,
+    service: &Service,
+) -> Result<(Revision, bool), String> {
+    let listing = kv.watch(key, since, WATCH).await.map_err(|error| error.to_string())?;
+    let pair = listing.pairs.iter().find(|pair| pair.key == key);
+    let Some(value) = active(pair.map(|pair| pair.value.as_slice()), node)? else {
+        return Ok((listing.revision, false));
+    };
+    if service.believes().is_none() {
+        return Ok((listing.revision, false));
+    }
+    let op = match pair {
+        Some(pair) => Op::replace(key, value, pair.revision),
+        None => Op::create(key, value),
+    };
+    match kv.txn(&[op]).await {
+        Ok(_) => Ok((listing.revision, true)),
+        // Somebody was faster; that is seen.
+        Err(KvError::Conflict { .. }) => Ok((listing.revision, false)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The record with this node as the active one; `None`: it says so already.
+fn active(record: Option<&[u8]>, node: &str) -> Result<Option<Vec<u8>>, String> {
+    let mut fields = match record {
+        None => Map::new(),
+        Some(bytes) => match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => return Err("it is not a JSON object".to_owned()),
+            Err(error) => return Err(format!("it is not JSON: {error}")),
+        },
+    };
+    let lists = [ACTIVE, STANDBY].map(|name| nodes(&fields, name));
+    let [active, standby] = lists;
+    let (active, standby) = (active?, standby?);
+    if !fields.is_empty() && active.is_empty() && standby.is_empty() {
+        return Err(format!("it has no `{ACTIVE}`: roles by datacenter or by filter are not written"));
+    }
+    if active == [node] && !standby.iter().any(|one| one == node) {
+        return Ok(None);
+    }
+    let others: Vec<Value> =
+        standby.into_iter().chain(active).filter(|one| one != node).map(Value::String).collect();
+    fields.insert(ACTIVE.to_owned(), Value::Array(vec![Value::String(node.to_owned())]));
+    fields.insert(STANDBY.to_owned(), Value::Array(others));
+    serde_json::to_vec(&fields).map(Some).map_err(|error| error.to_string())
+}
+
+fn nodes(fields: &Map<String, Value>, name: &str) -> Result<Vec<String>, String> {
+    let wrong = || format!("`{name}` is not a list of names");
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(names)) => {
+            names.iter().map(|name| name.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+        }
+        Some(_) => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(record: &str) -> Result<Option<String>, String> {
+        let value = active(Some(record.as_bytes()), "n2")?;
+        Ok(value.map(|value| String::from_utf8(value).unwrap()))
+    }
+
+    #[test]
+    fn the_node_that_runs_it_is_the_active_one_and_all_else_stays() {
+        let before = r#"{"active_nodes":["n1"],"standby_nodes":["n2","n3"],"lock":true,"ours":{"x":1}}"#;
+        let wanted = r#"{"active_nodes":["n2"],"lock":true,"ours":{"x":1},"standby_nodes":["n3","n1"]}"#;
+        assert_eq!(after(before), Ok(Some(wanted.to_owned())));
+        assert_eq!(after(wanted), Ok(None));
+        assert_eq!(after(r#"{"active_nodes":["n2"]}"#), Ok(None));
+        let made = r#"{"active_nodes":["n2"],"standby_nodes":[]}"#;
+        assert_eq!(active(None, "n2"), Ok(Some(made.as_bytes().to_vec())));
+    }
+
+    #[test]
+    fn what_is_no_list_of_nodes_is_left_alone() {
+        assert_eq!(after("[]"), Err("it is not a JSON object".to_owned()));
+        assert!(after("junk").unwrap_err().starts_with("it is not JSON"));
+        assert_eq!(
+            after(r#"{"active_nodes":"n1"}"#),
+            Err("`active_nodes` is not a list of names".to_owned())
+        );
+        let by_datacenter = after(r#"{"datacenters":true,"active_datacenter":"dc1"}"#).unwrap_err();
+        assert!(by_datacenter.contains("are not written"), "{by_datacenter}");
+    }
+}
