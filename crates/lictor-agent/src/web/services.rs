@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use lictor_core::Wall;
 use lictor_core::lease::Next;
-use lictor_core::service::operation::What;
+use lictor_core::service::operation::{Operation, What};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::info;
@@ -216,10 +216,7 @@ async fn stop(
     }
     let state = &asks.view.state;
     let stopped = state.record.as_ref().is_some_and(|record| record.released == Some(Next::Nobody));
-    if stopped
-        && state.lease.is_free()
-        && state.operation.as_ref().is_none_or(|operation| operation.is_over())
-    {
+    if stopped && state.lease.is_free() && state.operation.as_ref().is_none_or(Operation::is_over) {
         return done(format!("{name} is stopped already"));
     }
     let from = asks.holder(&site).ok();
