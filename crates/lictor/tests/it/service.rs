@@ -93,7 +93,7 @@ fn on_node2(operation: Value) -> Value {
 fn operation(phase: &str) -> Value {
     let (over, why) = (matches!(phase, "done" | "failed"), (phase == "failed").then_some("node2 is full"));
     json!({
-        "id": "7f3a", "what": "switchover", "from": "node1", "to": "node2", "by": "ann on here", "phase": phase,
+        "id": "7f3a", "what": "switchover", "from": "node1", "to": "node2", "by": "ann on here", "deadline_ms": 30_000, "phase": phase,
         "why": why, "over": over,
     })
 }

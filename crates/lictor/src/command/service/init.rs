@@ -131,6 +131,10 @@ fn wanted(args: &Init, service: &Service) -> Result<Vec<Wanted>, Failure> {
         files.push(Wanted { path: Path::new("/etc/init.d").join(name), text, mode: 0o755 });
     }
     if let Some(dir) = &args.consul_definitions {
+        if !dir.is_absolute() {
+            let message = "--consul-definitions: a path from the root, such as /etc/consul.d";
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let path = dir.join(format!("service_{name}.json"));
         files.push(Wanted { path, text: definition(name, &args.one.agent), mode: 0o644 });
     }
