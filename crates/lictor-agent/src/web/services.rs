@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use lictor_core::Wall;
 use lictor_core::lease::Next;
-use lictor_core::service::operation::What;
+use lictor_core::service::operation::{Operation, What};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::info;
@@ -31,7 +31,8 @@ const RECORDS: Duration = Duration::from_secs(10);
 /// How long a restart is waited for; it goes on after that.
 const RESTART: Duration = Duration::from_secs(35);
 
-/// How long an operation may take until the service is being stopped, unless something else is said, and at most.
+/// How long an operation may take until the service is being stopped or taken, unless something else is said, and
+/// at most.
 const DEADLINE: Duration = Duration::from_secs(30);
 const LONGEST_DEADLINE: Duration = Duration::from_hours(1);
 
@@ -216,10 +217,7 @@ async fn stop(
     }
     let state = &asks.view.state;
     let stopped = state.record.as_ref().is_some_and(|record| record.released == Some(Next::Nobody));
-    if stopped
-        && state.lease.is_free()
-        && state.operation.as_ref().is_none_or(|operation| operation.is_over())
-    {
+    if stopped && state.lease.is_free() && state.operation.as_ref().is_none_or(Operation::is_over) {
         return done(format!("{name} is stopped already"));
     }
     let from = asks.holder(&site).ok();
@@ -231,7 +229,8 @@ struct Asks {
     view: ServiceView,
     wish: Wish,
     by: String,
-    deadline: Duration,
+    /// As it is wanted.
+    deadline: Option<Duration>,
 }
 
 impl Asks {
@@ -242,8 +241,8 @@ impl Asks {
             false => read(body, "something asked of a service")?,
         };
         let by = by(wish.by.take(), headers)?;
-        let deadline = wish.deadline_ms.map_or(DEADLINE, Duration::from_millis);
-        if deadline.is_zero() || deadline > LONGEST_DEADLINE {
+        let deadline = wish.deadline_ms.map(Duration::from_millis);
+        if deadline.is_some_and(|deadline| deadline.is_zero() || deadline > LONGEST_DEADLINE) {
             return Err(Failure::bad_request("`deadline_ms` is more than 0 and at most an hour"));
         }
         if let Some(to) = wish.to.as_ref().filter(|to| !view.config.nodes.contains(to)) {
@@ -277,6 +276,13 @@ impl Asks {
         let name = view.config.name.as_str();
         let id = format!("{:016x}", rand::random::<u64>());
         info!(service = name, by, ?what, id, "asked of a service");
+        // Whoever takes it may have to see it not renewed for its whole length first.
+        let length = match (&what, &view.state.record) {
+            (What::Take { .. }, Some(record)) => record.length,
+            (What::Take { .. }, None) => view.config.times.1.length(),
+            (What::Switchover { .. } | What::Stop, _) => Duration::ZERO,
+        };
+        let deadline = deadline.unwrap_or(DEADLINE + length);
         let asking = Asking { id, what, from, by, deadline };
         let asked = timeout(RECORDS, site.services.ask(name, asking)).await.map_err(|_late| late())?;
         let operation = asked.map_err(|error| match error {

@@ -235,6 +235,8 @@ async fn a_start_goes_to_this_node_and_a_stop_to_all() {
     assert_eq!(what, [(here(), None), (What::Stop, None)]);
     assert_eq!(asked(&server_of_standby)[0].0, here());
     assert_eq!(asked(&server_of_standby)[0].1.as_deref(), Some("node2"));
+    let deadline = server_of_standby.world.services.asked.lock().unwrap()[0].deadline;
+    assert_eq!(deadline, Duration::from_millis(34_200), "the lease must run out meanwhile");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(crate) enum Service {
     },
     /// Show where a service runs, who holds its lease, and what is under way
     #[command(
-        after_help = "Examples:\n  lictor service status\n  lictor service status web\n  lictor service status web --format json | jq -r .active\n\nThe exit code is 0 when each runs on one node for all that this one can tell, and 1 when one runs nowhere, or that is\nin doubt."
+        after_help = "Examples:\n  lictor service status\n  lictor service status web\n  lictor service status web --format json | jq -r .active\n\nThe exit code is 0 when each runs on one node for all that this one can tell, and 1 when one runs\nnowhere, or that is in doubt."
     )]
     Status {
         /// The service [default: all of them]
@@ -29,17 +29,17 @@ pub(crate) enum Service {
     /// Have a service stop where it runs and start on another node
     #[command(
         visible_alias = "start-primary",
-        after_help = "Examples:\n  lictor service switchover web --check\n  lictor service switchover web\n  lictor service switchover web --to node2 --timeout 1m\n\nFirst the other node says whether it can run the service; until then nothing is changed. The nodes do it by themselves,\nwhatever becomes of this command. Of two who ask at once, the second is told who was first (exit code 6)."
+        after_help = "Examples:\n  lictor service switchover web --check\n  lictor service switchover web\n  lictor service switchover web --to node2 --timeout 1m\n\nFirst the other node says whether it can run the service; until then nothing is changed. The nodes\ndo it by themselves, whatever becomes of this command. Of two who ask at once, the second is told\nwho was first (exit code 6)."
     )]
     Switchover(Switchover),
     /// Have a node take over a service whose node is gone; nothing is taken from a node that still renews its lease
     #[command(
-        after_help = "Example:\n  lictor service failover web --to node2\n\nThe node takes the service when it was given back, or when its lease has run out: then what ran it has stopped it or was\nstopped by its guard. This cannot be hurried, since a node that does not answer may well be running it."
+        after_help = "Example:\n  lictor service failover web --to node2\n\nThe node takes the service when it was given back, or when its lease has run out: then the node that\nran it has stopped it, or its guard has. This cannot be hurried: a node that does not answer may\nwell be running it."
     )]
     Failover(Moved),
     /// Start a service that runs nowhere, on this node or on another one
     #[command(
-        after_help = "Examples:\n  lictor service start web\n  lictor service start web --to node2\n\nIt is no failure that it runs already, on whichever node."
+        after_help = "Examples:\n  lictor service start web\n  lictor service start web --to node2\n\nThat it runs already is no failure, unless --to names another node."
     )]
     Start(Moved),
     /// Stop a service wherever it runs, and keep it stopped until somebody starts it
@@ -56,7 +56,7 @@ pub(crate) enum Service {
     Demote(Asked),
     /// Have no node take a service over by itself for a while
     #[command(
-        after_help = "Example:\n  lictor service pause web --for 1h --why \"new disks in node1\"\n\nIt ends by itself, and is shown wherever the service is. What a person asks for is done meanwhile."
+        after_help = "Example:\n  lictor service pause web --for 1h --why \"new disks in node1\"\n\nIt ends by itself, and is shown wherever the service is. What people ask for is done meanwhile."
     )]
     Pause(Pause),
     /// End a pause now
@@ -76,7 +76,7 @@ pub(crate) enum Service {
     },
     /// Prepare this machine for a service: bind its units to the lease, and make the first record of the lease
     #[command(
-        after_help = "Examples:\n  lictor service init web --print\n  lictor service init web\n  lictor service init web --init-script\n\nTo be done on each node of the service, and again when its units change. What is as it should be stays untouched."
+        after_help = "Examples:\n  lictor service init web --print\n  lictor service init web\n  lictor service init web --init-script\n\nTo be done on each node of the service, and again when its units change. What is as it should be\nstays untouched."
     )]
     Init(Init),
     /// Check whether a resource is as it should be here: an active node runs it, a standby does not
@@ -141,10 +141,10 @@ pub(crate) struct Switchover {
 /// How long is waited.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Waiting {
-    /// How long it may take until the service is being stopped, or taken; else nothing is changed. Each step after
-    /// that is waited for as long
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
-    pub(crate) timeout: Duration,
+    /// How long it may take until the service is being stopped or taken, or nothing is changed; each step after that
+    /// is waited for as long [default: 30s, and the length of the lease where that may have to run out first]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
     /// Ask for it and wait for nothing
     #[arg(long)]
     pub(crate) no_wait: bool,

@@ -12,6 +12,7 @@ use crate::command::alerts::summary as alerts_summary;
 use crate::command::events::{LIST, local};
 use crate::command::follow::Follow;
 use crate::command::peers::summary as peers_summary;
+use crate::command::service::summary as services_summary;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, table};
 use crate::shape::{Check, Checks, Copies, Incident, Incidents, Monitor, Status};
@@ -51,6 +52,7 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let alerts = client.get("/v1/alerts", &[]).await.ok();
     // An older agent has none.
     let peers = client.get("/v1/peers", &[]).await.ok();
+    let services = client.get("/v1/services", &[]).await.ok();
     if args.agent.format == Format::Json {
         let list = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
         let shown = json!({
@@ -59,6 +61,7 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
             "incidents": list(&incidents, "incidents"),
             "alerts": alerts,
             "peers": peers,
+            "services": services.as_ref().map(|answer| list(answer, "services")),
         });
         Terminal::json(&shown)?;
         let status: Status = typed(status)?;
@@ -68,12 +71,14 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
     let Checks { mut checks } = typed(checks)?;
     let Incidents { incidents } = typed(incidents)?;
     let peers = peers.map(|peers| peers_summary(peers, terminal)).transpose()?.flatten();
+    let services = services.map(|services| services_summary(services, terminal)).transpose()?.flatten();
     let mut lines = headline(&status, peers.is_some(), terminal);
     match alerts {
         Some(alerts) => lines.extend(alerts_summary(alerts, terminal)?),
         None => lines.push(terminal.alarm("alerts: the agent cannot say how they stand")),
     }
     lines.extend(peers);
+    lines.extend(services);
     if !incidents.is_empty() {
         let heading = terminal.heading("Open incidents");
         lines.extend([String::new(), heading, incident_table(&incidents, terminal)]);

@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 45] = [
+    let commands: [&[&str]; 58] = [
         &[],
         &["dev"],
         &["run"],
@@ -41,6 +41,19 @@ fn every_command_explains_itself() {
         &["import", "sentinella"],
         &["import", "powerconsul"],
         &["service"],
+        &["service", "list"],
+        &["service", "status"],
+        &["service", "switchover"],
+        &["service", "failover"],
+        &["service", "start"],
+        &["service", "stop"],
+        &["service", "restart"],
+        &["service", "promote"],
+        &["service", "demote"],
+        &["service", "pause"],
+        &["service", "resume"],
+        &["service", "history"],
+        &["service", "init"],
         &["service", "check"],
         &["service", "check", "service"],
         &["service", "check", "servicegroup"],

@@ -93,7 +93,7 @@ fn on_node2(operation: Value) -> Value {
 fn operation(phase: &str) -> Value {
     let (over, why) = (matches!(phase, "done" | "failed"), (phase == "failed").then_some("node2 is full"));
     json!({
-        "id": "7f3a", "what": "switchover", "from": "node1", "to": "node2", "by": "ann on here", "phase": phase,
+        "id": "7f3a", "what": "switchover", "from": "node1", "to": "node2", "by": "ann on here", "deadline_ms": 30_000, "phase": phase,
         "why": why, "over": over,
     })
 }
@@ -292,9 +292,12 @@ fn files_are_shown_written_once_and_not_replaced_unasked() {
     assert!(!dir.path().join("etc").exists(), "nothing is written");
     let (code, out, err) = agent.says(&args);
     assert!(code == 0 && out.contains("etc/init.d/web: written"), "{out}{err}");
+    let bound = dir.path().join("etc/systemd/system/apache2.service.d/50-lictor-service.conf");
+    assert!(std::fs::read_to_string(bound).unwrap().contains("BindsTo=lictor-guard@web.service"));
+    assert!(err.contains("`systemctl disable apache2.service`"), "{err}");
     assert!(err.contains("still to be done") && err.contains("the same on node1"), "{err}");
     let (code, out, _) = agent.says(&args);
-    assert!(code == 0 && out.contains("etc/init.d/web: as it should be"), "{out}");
+    assert_eq!((code, out.matches(": as it should be").count(), out.lines().count()), (0, 4, 4), "{out}");
     let script = dir.path().join("etc/init.d/web");
     std::fs::write(&script, "mine").unwrap();
     let (code, _, err) = agent.says(&args);

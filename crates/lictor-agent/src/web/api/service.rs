@@ -89,6 +89,8 @@ pub(in crate::web) struct Operation {
     pub(in crate::web) to: Option<String>,
     /// Who asked.
     pub(in crate::web) by: String,
+    /// How long it may take until something irreversible is done for it.
+    pub(in crate::web) deadline_ms: u64,
     /// `asked`, `ready`, `stopping`, `handed`, `done` or `failed`.
     pub(in crate::web) phase: &'static str,
     /// Why it failed.
@@ -211,6 +213,7 @@ impl Operation {
             from: asked.from.as_deref().map(|from| visible(from, NAME)),
             to: asked.to().map(|to| visible(to, NAME)),
             by: visible(&asked.by, NAME),
+            deadline_ms: millis(asked.deadline),
             phase,
             why,
             over: asked.is_over(),

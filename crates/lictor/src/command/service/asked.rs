@@ -8,6 +8,7 @@ use super::shape::{Service, Taken};
 use super::{client, look, path, wait};
 use crate::cli::{Agent, Asked, Moved, One, Pause, Switchover, Waiting};
 use crate::client::{Client, typed, unless_json};
+use crate::command::alerts::without_null;
 use crate::command::status::span;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
@@ -33,7 +34,8 @@ pub(super) async fn promote(args: &Asked, terminal: &Terminal) -> Result<(), Fai
 pub(super) async fn demote(args: &Asked, terminal: &Terminal) -> Result<(), Failure> {
     let client = client(&args.one.agent)?;
     let (answer, service) = look(&client, &args.one.name).await?;
-    if service.lease.state != "held" {
+    // Where that is not known the agent says why.
+    if matches!(service.lease.state.as_str(), "other" | "free") {
         let text = match &service.active {
             Some(node) => format!("{} runs on {node}, not on {}", service.name, service.node),
             None => format!("{} does not run on {}", service.name, service.node),
@@ -153,7 +155,7 @@ impl Asking<'_> {
         if self.waiting.no_wait {
             return said(agent, &taken.message, &answer);
         }
-        let limit = self.waiting.timeout;
+        let limit = self.waiting.timeout.unwrap_or(Duration::from_millis(operation.deadline_ms));
         let over = wait::until_over(client, name, operation, limit, agent.format, terminal).await?;
         let service = look(client, name).await;
         if agent.format == Format::Json {
@@ -178,11 +180,10 @@ impl Asking<'_> {
 
     /// Asks for it; what the agent says to that.
     pub(super) async fn ask(&self, client: &Client) -> Result<(Value, Taken), Failure> {
-        let deadline = u64::try_from(self.waiting.timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut body = json!({ "by": who(self.one.by.as_deref()), "deadline_ms": deadline });
-        if let (Some(to), Some(members)) = (self.to, body.as_object_mut()) {
-            members.insert("to".to_owned(), to.into());
-        }
+        let deadline = self.waiting.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let body = without_null(json!({
+            "by": who(self.one.by.as_deref()), "to": self.to, "deadline_ms": deadline,
+        }));
         let answer = client.post_with(&path(&self.one.name, self.verb), &body).await?;
         let taken = typed(answer.clone())?;
         Ok((answer, taken))

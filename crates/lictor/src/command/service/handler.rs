@@ -40,6 +40,12 @@ pub(super) async fn run(args: &Script, terminal: &Terminal) -> Result<(), Failur
     let client = client(&args.agent)?;
     let (_, service) = look(&client, &args.name).await?;
     let prefix = of_node(&pair.key, &service.node, word)?.to_owned();
+    if service.lease.state == "unknown" {
+        let why = service.lease.why.as_deref().unwrap_or("no reason was given");
+        let message = format!("it is not known who runs {}: {why}", args.name);
+        // The key stays as it is.
+        return Err(Failure::new(Exit::Unreachable, message));
+    }
     let consul = consul()?;
     let taken = consul.kv().cas(&pair.key, WAIT, pair.modify_index).await;
     match taken.map_err(|why| failed(&format!("cannot write `{}`: {why}", pair.key)))? {

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use lictor_agent::service::{Place, install};
+use lictor_config::UnitName;
 use serde_json::{Value, json};
 
 use super::asked::who;
@@ -109,7 +111,14 @@ fn wanted(args: &Init, service: &Service) -> Result<Vec<Wanted>, Failure> {
     let program = std::env::current_exe()
         .map_err(|why| Failure::new(Exit::Failed, format!("cannot tell where this program is: {why}")))?;
     let name = &service.name;
-    let mut files = Vec::new();
+    let strange = |why: &dyn std::fmt::Display| {
+        Failure::new(Exit::Failed, format!("the agent's answer is not what was expected: {why}"))
+    };
+    let place = Place::new(name).map_err(|why| strange(&why))?;
+    let units: Result<Vec<_>, _> = service.units.iter().map(|unit| UnitName::new(unit)).collect();
+    let units = units.map_err(|why| strange(&why))?;
+    let bound = install::files(&place, &units, &program).into_iter();
+    let mut files: Vec<_> = bound.map(|(path, text)| Wanted { path, text, mode: 0o644 }).collect();
     if args.init_script {
         let unit = format!("{name}.service");
         if service.units.contains(&unit) {
@@ -122,6 +131,10 @@ fn wanted(args: &Init, service: &Service) -> Result<Vec<Wanted>, Failure> {
         files.push(Wanted { path: Path::new("/etc/init.d").join(name), text, mode: 0o755 });
     }
     if let Some(dir) = &args.consul_definitions {
+        if !dir.is_absolute() {
+            let message = "--consul-definitions: a path from the root, such as /etc/consul.d";
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let path = dir.join(format!("service_{name}.json"));
         files.push(Wanted { path, text: definition(name, &args.one.agent), mode: 0o644 });
     }

@@ -20,6 +20,7 @@ use crate::exit::Failure;
 use crate::output::Terminal;
 
 pub(crate) use script::in_order;
+pub(crate) use status::summary;
 
 pub(crate) async fn run(command: &Service, terminal: &Terminal) -> Result<(), Failure> {
     match command {

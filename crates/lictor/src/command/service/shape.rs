@@ -50,6 +50,7 @@ pub(super) struct Operation {
     pub(super) from: Option<String>,
     pub(super) to: Option<String>,
     pub(super) by: String,
+    pub(super) deadline_ms: u64,
     pub(super) phase: String,
     pub(super) why: Option<String>,
     pub(super) over: bool,

@@ -48,6 +48,27 @@ fn rows(services: &[Service]) -> String {
     table(["SERVICE", "RUNS ON", "NODES", "HERE", "FAILOVER", "UNDER WAY"], rows)
 }
 
+/// The services in a line, for `lictor status`; nothing where there are none.
+pub(crate) fn summary(answer: Value, terminal: &Terminal) -> Result<Option<String>, Failure> {
+    let Services { services } = typed(answer)?;
+    if services.is_empty() {
+        return Ok(None);
+    }
+    let says = |one: &Service| {
+        let place = match &one.active {
+            Some(node) => format!("{} runs on {node}", one.name),
+            None => format!("{} runs nowhere, for all that is known", one.name),
+        };
+        let pause = one.paused.as_ref().map(|paused| format!(" (paused until {})", local(&paused.until)));
+        place + &pause.unwrap_or_default()
+    };
+    // What is not well is not to be cut off.
+    let (well, bad): (Vec<_>, Vec<_>) = services.iter().partition(|one| one.is_well());
+    let said: Vec<_> = bad.iter().chain(&well).map(|one| says(one)).collect();
+    let line = format!("services: {}", one_line(&said.join("; "), LIST));
+    Ok(Some(if bad.is_empty() { line } else { terminal.alarm(&line) }))
+}
+
 /// Shows one service, or all, and fails when one runs nowhere or that is in doubt.
 pub(super) async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
     let client = client(agent)?;
@@ -287,6 +308,22 @@ mod tests {
             together: stopped on node1
         ");
         assert!(!typed::<Service>(answer).unwrap().is_well());
+    }
+
+    #[test]
+    fn the_line_of_the_status_begins_with_what_runs_nowhere() {
+        let line = |services: Value| summary(json!({ "services": services }), &Terminal::new(true)).unwrap();
+        assert_eq!(line(json!([])), None);
+        let mut nowhere = answer();
+        nowhere["name"] = json!("db");
+        let members = nowhere.as_object_mut().unwrap();
+        members.remove("active");
+        members.remove("paused");
+        assert_eq!(
+            line(json!([answer(), nowhere])).unwrap(),
+            "services: db runs nowhere, for all that is known; web runs on node1 (paused until 2026-11-21 \
+             04:04:05+00:00)"
+        );
     }
 
     #[test]

@@ -173,7 +173,7 @@ mod tests {
         let over = matches!(phase, "done" | "failed");
         let why = (phase == "failed").then_some("node2 cannot run it: web.service is masked");
         typed(json!({
-            "id": "7f3a", "what": what, "from": "node1", "to": to, "by": "alice", "phase": phase, "why": why,
+            "id": "7f3a", "what": what, "from": "node1", "to": to, "by": "alice", "deadline_ms": 30_000, "phase": phase, "why": why,
             "over": over,
         }))
         .unwrap()
