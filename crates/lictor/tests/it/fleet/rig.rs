@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lictor_testkit::host::{Host, Options, Output};
-use lictor_testkit::net::{Net, v4};
+use lictor_testkit::net::{Loss, Net, v4};
 use lictor_testkit::{consul, wait};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
@@ -136,6 +136,13 @@ impl Fleet {
         }
     }
 
+    /// What the others send to a machine is lost; what it sends arrives.
+    pub(super) fn deafen(&mut self, node: usize) {
+        for other in NODES.filter(|other| *other != node) {
+            self.net.cut(other, node, Loss::All);
+        }
+    }
+
     pub(super) fn heal(&mut self) {
         self.net.mend_all();
     }
@@ -168,7 +175,7 @@ impl Fleet {
 
     /// Waits until the service writes on a machine, later than now.
     #[track_caller]
-    pub(super) fn serves(&self, node: usize) {
+    fn serves(&self, node: usize) {
         let begun = now();
         self.until(&format!("it serves on {}", name(node)), || {
             self.written().last().filter(|last| last.at > begun && last.node == node).map(|_| ())
