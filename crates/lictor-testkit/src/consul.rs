@@ -12,6 +12,7 @@ mod member;
 mod server;
 mod tls;
 
+pub use binary::find as binary;
 pub use cluster::Cluster;
 pub use datacenters::Datacenters;
 pub use member::Member;

@@ -59,8 +59,17 @@ fn main() -> ExitCode {
     if let Some(rest) = watcher::called(&args) {
         return watcher::main(rest);
     }
+    let checks = args.get(1..3).is_some_and(|words| words == ["service", "check"]);
     let cli = match Cli::try_parse_from(command::in_order(old_flags::doubled(args))) {
         Ok(cli) => cli,
+        Err(error) if checks && error.use_stderr() => {
+            let ended = usage(&error);
+            // Consul goes by the line: nobody is to take the mistake for a fault of the service.
+            let why = error.to_string();
+            let why = why.lines().next().unwrap_or_default();
+            drop(Terminal::data(&powerconsul::misused_line(why)));
+            return ended;
+        }
         Err(error) => return usage(&error),
     };
     let terminal = Terminal::new(cli.no_color);

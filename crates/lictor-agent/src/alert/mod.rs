@@ -33,6 +33,7 @@ mod tests;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lictor_config::Config;
@@ -90,6 +91,13 @@ pub(crate) struct Means {
     pub(crate) tasks: Tasks,
 }
 
+/// What a node that is cut off tells by, and when.
+struct WhenAlone {
+    current: watch::Sender<Current>,
+    /// See [`lictor_config::ConsulChecks::alone_after`].
+    after: watch::Sender<Duration>,
+}
+
 /// The alerts of an agent. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Alerting(Arc<Shared>);
@@ -102,7 +110,7 @@ struct Shared {
     /// Where our own checks are handed in.
     feed: Feed,
     /// Where several nodes share the desk, what a node that is cut off tells by. Decided at the start.
-    current: Option<watch::Sender<Current>>,
+    current: Option<WhenAlone>,
     /// What watches our own checks, once somebody is told of them.
     own: Mutex<bool>,
 }
@@ -116,7 +124,7 @@ impl Alerting {
     pub(crate) async fn start(config: &Config, tell: Arc<dyn Tell>, means: Means) -> Result<Self, KvError> {
         let (sender, queue) = mpsc::channel(inbox::QUEUE);
         let desk = DeskInbox(sender);
-        let client = means.consul.clone().filter(|_| config.alerts.consul.is_some());
+        let client = means.consul.clone().zip(config.alerts.consul.as_ref());
         let clock = means.clock.clone();
         let sources = Sources::new(
             desk.clone(),
@@ -138,9 +146,11 @@ impl Alerting {
                 sources.begin().await;
                 (posts, Feed::Desk(desk.clone()), None)
             }
-            Some(client) => {
-                let (posts, feed, current) = together(config, tell, &means, client, queue, &desk, &sources);
-                (posts, feed, Some(current))
+            Some((client, checks)) => {
+                let after = watch::Sender::new(checks.alone_after);
+                let begun = together(config, (tell, &after), &means, client, queue, &desk, &sources);
+                let (posts, feed, current) = begun;
+                (posts, feed, Some(WhenAlone { current, after }))
             }
         };
         let own = Mutex::new(false);
@@ -175,8 +185,11 @@ impl Alerting {
         if config.alerts.consul.is_some() != self.0.current.is_some() {
             info!("whether several nodes share the alerts is decided at the start of the agent");
         }
-        if let Some(current) = &self.0.current {
+        if let Some(WhenAlone { current, after }) = &self.0.current {
             current.send_replace((plan_of(config), Arc::clone(&tell)));
+            if let Some(checks) = &config.alerts.consul {
+                after.send_replace(checks.alone_after);
+            }
         }
         if let Err(why) = self.0.desk.reload(plan_of(config), Arc::clone(&tell)).await {
             error!(%why, "the alerts do not answer; the new configuration takes effect when they do");
@@ -234,7 +247,7 @@ async fn local(
 /// A desk that several nodes share.
 fn together(
     config: &Config,
-    notifiers: Arc<dyn Tell>,
+    (notifiers, alone_after): (Arc<dyn Tell>, &watch::Sender<Duration>),
     means: &Means,
     client: Client,
     queue: mpsc::Receiver<inbox::Message>,
@@ -265,7 +278,7 @@ fn together(
         silences,
     );
     let stop = means.tasks.stopping();
-    let relay = Relay::new(asks, &means.node, says, seat.subscribe(), alone, stop);
+    let relay = Relay::new(asks, &means.node, says, seat.subscribe(), (alone, alone_after.subscribe()), stop);
     drop(means.tasks.spawn_draining("relay of own checks", OnEnd::Fine, relay.run()));
     let running = SeatLoop {
         kv,
@@ -281,6 +294,7 @@ fn together(
         sources: sources.clone(),
         posts: posts.clone(),
         seat,
+        alone_after: alone_after.subscribe(),
         said: said.clone(),
         tasks: means.tasks.clone(),
         stop: means.tasks.stopping(),

@@ -39,10 +39,6 @@ const OUTPUT: usize = 1 << 10;
 /// What is well again is still said so long: until then the node that tells has heard it.
 const WELL: Duration = Duration::from_secs(3_600);
 
-/// So long the shared desk must be out of reach before a node tells alone: longer than Consul needs to
-/// elect a leader.
-pub(super) const ALONE: Duration = Duration::from_secs(30);
-
 /// Pause after a write or a look that failed.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
 
@@ -99,6 +95,8 @@ pub(super) struct Relay {
     owes: bool,
     /// The desk of this node tells that nobody tells.
     nobody: bool,
+    /// So long the shared desk must be out of reach before this node tells alone.
+    alone_after: watch::Receiver<Duration>,
     stop: CancellationToken,
 }
 
@@ -116,7 +114,7 @@ impl Relay {
         node: &str,
         queue: mpsc::Receiver<Input>,
         seat: watch::Receiver<Seat>,
-        alone: Alone,
+        (alone, alone_after): (Alone, watch::Receiver<Duration>),
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -135,6 +133,7 @@ impl Relay {
             // What was told alone before a crash is still there.
             owes: true,
             nobody: false,
+            alone_after,
             stop,
         }
     }
@@ -244,7 +243,8 @@ impl Relay {
 
     /// When nobody could be told of it for long, this node tells of what it could not hand on.
     async fn tell_alone(&mut self) {
-        if self.alone.tells() || self.stuck.is_none_or(|since| since.elapsed() < ALONE) {
+        let after = *self.alone_after.borrow();
+        if self.alone.tells() || self.stuck.is_none_or(|since| since.elapsed() < after) {
             return;
         }
         let mut meant: BTreeMap<Source, Vec<Report>> =

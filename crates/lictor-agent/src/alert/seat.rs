@@ -32,7 +32,6 @@ use super::inbox::{AlertView, DeskInbox, Message, Seat};
 use super::keep::Kept;
 use super::predecessor::{Guard, Predecessor};
 use super::prometheus::Posts;
-use super::relay::ALONE;
 use super::sources::Sources;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
@@ -86,6 +85,8 @@ pub(super) struct SeatLoop {
     pub(super) sources: Sources,
     pub(super) posts: Posts,
     pub(super) seat: watch::Sender<Seat>,
+    /// When nobody has told for so long, the one that did says so.
+    pub(super) alone_after: watch::Receiver<Duration>,
     /// To whoever tells when the records are out of reach.
     pub(super) said: mpsc::Sender<Input>,
     pub(super) tasks: Tasks,
@@ -149,7 +150,7 @@ impl SeatLoop {
 
     /// Until this node is the one that tells; `None` when the agent stops.
     async fn stand_by(&mut self, lease: &Lease, nobody: Option<Instant>) -> Option<u64> {
-        let mut nobody = nobody.map(|since| since + ALONE);
+        let mut nobody = nobody.map(|since| since + *self.alone_after.borrow());
         let mut state = lease.state();
         let what = self.guard();
         let mut guard = what.as_ref().map(|guard| guard.changes());

@@ -1,13 +1,14 @@
 //! The other nodes: how they are found, how each is looked at, and who is told of what.
 //!
 //! ```text
-//! discover ─▶ round ─▶ look (all at once) ─▶ lictor_core::peers::Mesh ─▶ keep (records) ─▶ report ─▶ alerts
+//! discover ─▶ round ─▶ looks (all at once) ─▶ lictor_core::peers::Mesh ─▶ keep (records) ─▶ report ─▶ alerts
 //!                                                     └─▶ what our probe says to those who ask it
 //! ```
 
 mod discover;
 mod keep;
 mod look;
+mod looks;
 mod report;
 mod round;
 mod watching;

@@ -2,65 +2,60 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::{Either, select};
-use futures::{StreamExt as _, stream};
+use futures::{Stream, StreamExt as _};
 use lictor_config::{Announce, Peers, WhoTells};
 use lictor_core::Now;
-use lictor_core::alert::{Input, Source, digest};
-use lictor_core::peers::{Looked, Mesh, MeshView, Peer, Seen, Sight};
+use lictor_core::alert::{Input, Source};
+use lictor_core::peers::{Changes, Looked, Mesh, MeshView, Peer, Seen};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::discover::{Finder, Found, Round};
 use super::keep::Keep;
-use super::look::look;
+use super::looks::{Look, Looks, Outcome};
 use super::report::Reporter;
 use super::watching::Said;
 use crate::alert::Feed;
 use crate::clock::Clock;
 use crate::inbox::Gone;
-use crate::watch::World;
-
-/// Looks at once: file descriptors.
-const LOOKS: usize = 512;
 
 /// How long the alerts may take to say what nobody has accepted: a verdict must not wait for that.
 const ASK: Duration = Duration::from_secs(1);
 
-/// The looks of a round begin spread over this part of it, at most so long; each peer has its place in it, so that it
-/// is not longer from one look at it to the next than from round to round.
-const SPREAD: u32 = 10;
-const SPREAD_MOST: Duration = Duration::from_millis(250);
-
 /// Rounds follow each other sooner than is written, at random, by this much at most: nodes that started together must
 /// not all ask at once, and nobody is to wait longer for what is wrong than is written.
-const JITTER: f64 = 0.05;
+const JITTER: f64 = 0.1;
+
+/// A peer that is news is judged when the looks of its round have all begun and had so long besides: those that answer
+/// at all have mostly answered by then. So it is told together with what went away with it, and with what others see.
+const ANSWERS: Duration = Duration::from_millis(25);
 
 /// What watches the peers, until it is dropped.
 pub(super) struct Rounds {
     pub(super) peers: Arc<Peers>,
     pub(super) mesh: Mesh,
     pub(super) finder: Finder,
-    pub(super) world: Arc<World>,
+    pub(super) looks: Looks,
     pub(super) keep: Keep,
     pub(super) reporter: Reporter,
     pub(super) feed: Feed,
     pub(super) clock: Clock,
     pub(super) view: watch::Sender<Arc<MeshView>>,
     pub(super) said: watch::Sender<Arc<Said>>,
-    /// By which the places of the peers in a round follow from their ids: another number on each node.
-    pub(super) places: u64,
     /// Where the peers were found last.
     pub(super) found: BTreeMap<String, Found>,
     /// Why they are not found, once that was said.
     pub(super) lost: Option<String>,
     /// Why nobody can be asked, once that was said.
     pub(super) blind: Option<String>,
+    /// It was said that a round has not the time for all.
+    pub(super) crowded: bool,
     /// Everything is to be told anew.
     pub(super) anew: Arc<AtomicBool>,
 }
@@ -83,41 +78,44 @@ impl Rounds {
     /// Looks at those that are known, and finds out meanwhile who they are: a name server that hangs holds no verdict up.
     async fn round(&mut self) -> Result<(), Gone> {
         let mut finder = self.finder.clone();
-        let (looks, find) = (self.looks(), async move {
+        let mut find = pin!(async move {
             let found = finder.find().await;
             (finder, found)
         });
-        let find = std::pin::pin!(find);
-        let (looks, find) = match select(Box::pin(looks), find).await {
-            Either::Left((looks, find)) => (looks, Either::Left(find)),
-            Either::Right((found, looks)) => (looks.await, Either::Right(found)),
-        };
-        self.hear(looks);
-        match find {
-            Either::Right((finder, found)) => {
-                self.finder = finder;
-                self.take(found);
-                self.settle().await
-            }
-            Either::Left(find) => {
-                let settled = self.settle().await;
-                let (finder, found) = find.await;
-                self.finder = finder;
-                self.take(found);
-                settled
+        let targets = self.targets();
+        let gather = self.looks.spread(targets.len()) + ANSWERS;
+        let mut looks = pin!(self.looks.begin(targets));
+        let (mut found, mut early, mut heard) = (None, None, Heard::default());
+        loop {
+            tokio::select! {
+                look = looks.next() => {
+                    let Some(look) = look else { break };
+                    if self.hear(look, &mut heard) {
+                        early.get_or_insert_with(|| Instant::now() + gather);
+                    }
+                }
+                answer = &mut find, if found.is_none() => found = Some(answer),
+                () = sleep_until(early.unwrap_or_else(Instant::now)), if early.is_some() => {
+                    early = None;
+                    for look in self.settle_early(&mut looks).await? {
+                        if self.hear(look, &mut heard) {
+                            early.get_or_insert_with(|| Instant::now() + gather);
+                        }
+                    }
+                }
             }
         }
-    }
-
-    /// The looks of a round.
-    fn looks(&self) -> impl Future<Output = Vec<(String, Result<Looked, Looked>, Now)>> + Send + use<> {
-        look_at(
-            self.targets(),
-            self.places,
-            Arc::clone(&self.peers),
-            Arc::clone(&self.world),
-            self.clock.clone(),
-        )
+        self.heard_all(heard);
+        if let Some((finder, found)) = found {
+            self.finder = finder;
+            self.take(found);
+            return self.settle().await;
+        }
+        let settled = self.settle().await;
+        let (finder, found) = find.await;
+        self.finder = finder;
+        self.take(found);
+        settled
     }
 
     /// Where those are that this node is to look at.
@@ -128,13 +126,26 @@ impl Rounds {
         self.mesh.to_look_at().filter_map(find).collect()
     }
 
-    /// Takes the looks of a round. What kept us from asking anybody is a fault of ours; what kept us from asking one of
-    /// several is the way to it.
-    fn hear(&mut self, looks: Vec<(String, Result<Looked, Looked>, Now)>) {
-        let blind = !looks.is_empty() && looks.iter().all(|(_, looked, _)| looked.is_err());
-        let why = looks.iter().find_map(|(_, looked, _)| match looked {
-            Err(Looked { seen: Seen::Silent { why }, .. }) if blind => Some(why.clone()),
-            Err(_) | Ok(_) => None,
+    /// Takes a look. Whether its peer is news that need not wait for the end of the round.
+    fn hear(&mut self, look: Look, heard: &mut Heard) -> bool {
+        self.looks.remember(&look);
+        let Look { id, found: Some(Outcome { looked, ours, at }) } = look else { return false };
+        if ours {
+            heard.ours.push((id, looked, at));
+            return false;
+        }
+        heard.asked = true;
+        self.mesh.looked(&id, looked, at);
+        self.mesh.is_news(&id)
+    }
+
+    /// All looks of a round are over. What kept us from asking anybody is a fault of ours; what kept us from asking one
+    /// of several is the way to it.
+    fn heard_all(&mut self, Heard { asked, ours }: Heard) {
+        let blind = !asked && !ours.is_empty();
+        let why = ours.iter().find_map(|(_, looked, _)| match &looked.seen {
+            Seen::Silent { why } if blind => Some(why.clone()),
+            Seen::Silent { .. } | Seen::Report { .. } | Seen::Junk { .. } | Seen::Refused { .. } => None,
         });
         if self.blind != why
             && let Some(why) = &why
@@ -143,12 +154,15 @@ impl Rounds {
         }
         self.blind.clone_from(&why);
         self.mesh.cannot_ask(why);
+        let left_out = self.looks.left_out();
+        if left_out > 0 && !self.crowded {
+            warn!(left_out, "a round has not the time to look at all peers: they take turns");
+        }
+        self.crowded = left_out > 0;
         if blind {
             return;
         }
-
-        for (id, looked, at) in looks {
-            let (Ok(looked) | Err(looked)) = looked;
+        for (id, looked, at) in ours {
             self.mesh.looked(&id, looked, at);
         }
     }
@@ -190,13 +204,38 @@ impl Rounds {
         }
     }
 
-    /// Judges, records and tells.
+    /// The round is over: judges, records and tells.
     async fn settle(&mut self) -> Result<(), Gone> {
         self.hear_of_words().await;
         let all = self.anew.swap(false, Ordering::AcqRel);
         let now = self.clock.now();
         let always = self.peers.announce == Announce::Always;
         let changes = self.mesh.judge(all || always, now);
+        self.tell(changes, all, now).await
+    }
+
+    /// The round is not over: judges, records and tells what need not wait for that. Looks go on meanwhile, each by its
+    /// own time; those that end are given back.
+    async fn settle_early(
+        &mut self,
+        looks: &mut (impl Stream<Item = Look> + Unpin),
+    ) -> Result<Vec<Look>, Gone> {
+        let now = self.clock.now();
+        let peers = self.mesh.judge_early(now);
+        let mut ended = Vec::new();
+        if !peers.is_empty() {
+            let mut told = pin!(self.tell(Changes { peers, ..Changes::default() }, false, now));
+            loop {
+                tokio::select! {
+                    told = &mut told => break told?,
+                    Some(look) = looks.next() => ended.push(look),
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn tell(&mut self, changes: Changes, all: bool, now: Now) -> Result<(), Gone> {
         // What was told must be known after a crash as well: before it is told.
         let known = self.mesh.known();
         let peers: Vec<Peer> = known.iter().map(|known| known.peer.clone()).collect();
@@ -213,38 +252,13 @@ impl Rounds {
     }
 }
 
-/// Looks at all of them at once.
-async fn look_at(
-    targets: Vec<Found>,
-    places: u64,
-    peers: Arc<Peers>,
-    world: Arc<World>,
-    clock: Clock,
-) -> Vec<(String, Result<Looked, Looked>, Now)> {
-    let spread = (peers.every / SPREAD).min(SPREAD_MOST);
-    let looks = targets.into_iter().map(|found| {
-        let (peers, world, clock) = (Arc::clone(&peers), Arc::clone(&world), clock.clone());
-        async move {
-            sleep(spread.mul_f64(place(places, &found.id))).await;
-            let super::look::Looked { seen, mesh, address, ours, .. } = look(&found, &peers, &world).await;
-            let says = mesh.map(|mesh| (mesh.node, mesh.sees.into_iter().map(sight).collect()));
-            let looked = Looked { seen, address, says };
-            let looked = if ours { Err(looked) } else { Ok(looked) };
-            (found.id, looked, clock.now())
-        }
-    });
-    stream::iter(looks).buffer_unordered(LOOKS).collect().await
-}
-
-/// The place of a peer in a round: from 0 to 1, the same in each.
-fn place(places: u64, id: &str) -> f64 {
-    digest(&format!("{places} {id}")) as f64 / u64::MAX as f64
-}
-
-fn sight(sight: super::look::Sight) -> Sight {
-    let super::look::Sight { peer, up, since_s, age_s, told, waits_s } = sight;
-    let (since, age) = (Duration::from_secs(since_s), Duration::from_secs(age_s));
-    Sight { peer, up, since, age, told, waits: waits_s.map(Duration::from_secs) }
+/// What was heard in a round.
+#[derive(Default)]
+struct Heard {
+    /// Somebody was asked.
+    asked: bool,
+    /// Looks that something of ours kept us from.
+    ours: Vec<(String, Looked, Now)>,
 }
 
 fn named(found: &Found) -> Peer {
@@ -257,19 +271,4 @@ fn placed(peer: &Peer) -> Option<Found> {
     let port: u16 = peer.id.rsplit_once(':')?.1.parse().ok()?;
     let addresses = peer.addresses.iter().map(|address| (*address, port).into()).collect();
     Some(Found { id: peer.id.clone(), host: peer.host.clone(), port, addresses })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_peer_has_its_place_in_a_round_and_all_together_fill_it() {
-        let places: Vec<f64> = (0..1_000).map(|peer| place(7, &format!("n{peer}:5988"))).collect();
-        assert!(places.iter().all(|place| (0.0..=1.0).contains(place)));
-        let early = places.iter().filter(|place| **place < 0.5).count();
-        assert!((400..600).contains(&early), "{early}");
-        assert_eq!(places[3], place(7, "n3:5988"), "the same in each round");
-        assert_ne!(places[3], place(8, "n3:5988"), "another one on another node");
-    }
 }

@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::discover::Finder;
 use super::keep::Keep;
+use super::looks::Looks;
 use super::report::{Customs, Reporter};
 use super::round::Rounds;
 use crate::alert::Feed;
@@ -117,20 +118,22 @@ impl Watching {
         let tasks = Tasks::new();
         self.end_with_agent(&tasks);
         let world = World::new(tasks.clone(), means.clock.clone());
+        let looks =
+            Looks::new(Arc::clone(&peers), Arc::clone(&world), means.clock.clone(), world.looks_at_peers());
         let rounds = Rounds {
             mesh,
-            finder: Finder::new(&means.node, &peers, means.consul.clone(), Arc::clone(&world)),
-            world,
+            finder: Finder::new(&means.node, &peers, means.consul.clone(), world),
+            looks,
             keep,
             reporter: Reporter::new(&means.node, &peers, notifiers, means.customs.clone(), recorded),
             feed: means.feed.clone(),
             clock: means.clock.clone(),
             view: view.clone(),
             said: said.clone(),
-            places: rand::random(),
             found: BTreeMap::new(),
             lost: None,
             blind: None,
+            crowded: false,
             anew: Arc::clone(&running.anew),
             peers,
         };

@@ -31,6 +31,9 @@ const GRAIN: Duration = Duration::from_millis(1);
 /// How long a blocking query waits for a change.
 const WATCH: Duration = Duration::from_secs(60);
 
+/// A node that cannot run the service is looked at so often: what a person does about that is not always told.
+const UNABLE: Duration = Duration::from_secs(2);
+
 /// After how long one that failed is begun again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -205,7 +208,7 @@ impl Driver {
         let (mut since, mut rest) = (kv::Revision(0), Duration::ZERO);
         let mut watching: Option<BoxFuture<'static, Result<Listing, KvError>>> = None;
         let mut looking: Option<BoxFuture<'static, Look>> = None;
-        let mut look = true;
+        let (mut look, mut again) = (true, None);
         let mut deadline = None;
         let mut input = Input::Tick;
         loop {
@@ -269,11 +272,16 @@ impl Driver {
                     self.shared.state.send_if_modified(|state| {
                         std::mem::replace(&mut state.able, Some(able.clone())) != Some(able.clone())
                     });
+                    again = able.is_err().then(|| Instant::now() + UNABLE);
                     self.step(Input::Able(able));
                     Input::Local(local)
                 }
                 () = changed(&self.units, idle) => {
                     look = true;
+                    Input::Tick
+                }
+                () = until(again) => {
+                    (look, again) = (true, None);
                     Input::Tick
                 }
                 Some(asks) = self.restarting.recv(), if idle && deadline.is_none() => {

@@ -120,7 +120,7 @@ mod tests {
             lines("/opt/lictor/bin/lictor"),
             [
                 "ExecStart=/opt/lictor/bin/lictor guard %i",
-                "ExecStopPost=/opt/lictor/bin/lictor guard %i --kill"
+                "ExecStopPost=+/opt/lictor/bin/lictor guard %i --kill"
             ]
         );
         assert_eq!(lines("/a b/100%$x")[0], r#"ExecStart="/a b/100%%$$x" guard %i"#);

@@ -146,6 +146,11 @@ impl World {
         self.clock.boot()
     }
 
+    /// How many peers may be looked at at once, each with one open file: a quarter of those there are.
+    pub(crate) fn looks_at_peers(&self) -> usize {
+        (self.files.looks() / 2).max(1)
+    }
+
     /// The heart of a heartbeat watcher that is running.
     pub(super) fn heart(&self, check: &CheckName) -> Option<Arc<Heart>> {
         self.hearts.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned()

@@ -12,7 +12,8 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderValue, Response, header};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -227,6 +228,10 @@ impl Service<http::Request<Incoming>> for Answerer {
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        if head_of(&request) > HEAD {
+            self.place.enter(BUSY);
+            return Box::pin(std::future::ready(Ok(self.too_large())));
+        }
         if request.body().is_end_stream() {
             self.place.enter(BUSY);
         }
@@ -243,6 +248,29 @@ impl Service<http::Request<Incoming>> for Answerer {
             }
             Ok(response.map(|body| Watched::new(body, place, load)))
         })
+    }
+}
+
+/// How large the head of a request is, bytes. What is read at once may hold more of it than the buffer is to have, and
+/// would be let through.
+fn head_of(request: &http::Request<Incoming>) -> usize {
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    let target = request.uri();
+    let target = length(target.authority().map(Authority::as_str))
+        + length(target.path_and_query().map(PathAndQuery::as_str));
+    let fields = request.headers().iter();
+    // With what parts a name from its value and the line from the next.
+    target + fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+}
+
+impl Answerer {
+    /// That the head of a request is too large; then the connection is closed, as it is where that was seen sooner.
+    fn too_large(&self) -> Response<Watched> {
+        let mut response =
+            Response::new(Watched::new(Body::empty(), Arc::clone(&self.place), self.load.clone()));
+        *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 }
 

@@ -2,11 +2,15 @@
 #![cfg(test)]
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lictor_agent::service::{GuardState, Place, Units as _};
+use lictor_agent::service::{GuardState, Place, Units as _, install};
+use lictor_config::UnitName;
 use lictor_core::service::member::{Local, Order};
+use lictor_testkit::host::{Host, Options};
+use lictor_testkit::wait;
 
 use crate::guard_rig::{
     Agent, LASTS, NAME, PROGRAM, UNITS, all_write, awake, clear, guards_memory, init, last_writes, millis,
@@ -199,4 +203,36 @@ async fn on_a_real_host_an_agent_that_is_killed_and_comes_back_finds_its_service
     assert!(token == 7 && left <= LASTS, "{left:?}");
     second.carry(Order::Kill).await.unwrap();
     assert_eq!(second.units.look().await.local, Local::Stopped);
+}
+
+#[test]
+fn on_a_real_host_a_service_has_its_own_time_to_stop_when_the_machine_is_shut_down() {
+    let programs = vec![env!("CARGO_BIN_EXE_lictor-act-host").into()];
+    let mut host = Host::with(&Options { programs, ..Options::default() });
+    // Longer than any belief that is not renewed.
+    let unit = "[Service]\nExecStart=/bin/sh -c 'trap \"sleep 3.5; echo in order >/var/lib/ended; exit 0\" TERM; \
+                while :; do sleep 0.1; done'\n";
+    host.write("/etc/systemd/system/shop-db.service", unit);
+    let (place, units) = (Place::new(NAME).unwrap(), [UnitName::new("shop-db").unwrap()]);
+    for (path, text) in install::files(&place, &units, Path::new(PROGRAM)) {
+        host.write(path.to_str().unwrap(), &text);
+    }
+    // In the sandbox of the packaged agent, with what it needs for services.
+    let packaged = include_str!("../../../../packaging/systemd/lictor.service");
+    let usual = "Type=notify\nExecStart=/usr/bin/lictor run --config /etc/lictor.d\n";
+    assert!(packaged.contains(usual));
+    let ours = format!("Type=exec\nExecStart={PROGRAM} hold {NAME} 7 shop-db.service\n");
+    let services = include_str!("../../../../packaging/systemd/services.conf");
+    host.write("/etc/systemd/system/lictor.service.d/services.conf", services);
+    host.unit("lictor.service", &packaged.replace(usual, &ours));
+    host.ok(&["systemctl", "start", "lictor"]);
+    let active = |unit: &str| host.run(&["systemctl", "is-active", unit]).stdout;
+    let runs =
+        wait::until(Duration::from_secs(20), || (active("shop-db.service") == "active\n").then_some(()));
+    assert!(runs.is_some(), "{}", host.ok(&["journalctl", "--no-pager", "-n", "50"]));
+    let token = host.read("/run/lictor/service/web-shop.env");
+    assert_eq!(token, "LICTOR_SERVICE=web-shop\nLICTOR_TOKEN=7\n");
+    host.reboot();
+    assert_eq!(host.read("/var/lib/ended"), "in order\n", "{}", host.console());
+    assert_eq!(host.run(&["systemctl", "is-active", "shop-db.service"]).stdout, "inactive\n");
 }

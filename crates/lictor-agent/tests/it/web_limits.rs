@@ -113,6 +113,14 @@ async fn a_body_is_bounded_in_size_and_its_absence_noticed() {
 async fn what_is_not_http_is_refused_and_harms_nobody() {
     let server = serve().await;
     let long_line = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(200_000));
+    let large = |size: usize| {
+        format!(
+            "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: {}\r\n\r\n",
+            "x".repeat(size)
+        )
+    };
+    // The last one comes in reads of which none is too large by itself.
+    let (just, over, far_over) = (large(63 * 1024), large(65 * 1024), large(100 * 1024));
     let many_headers = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X-A: b\r\n".repeat(5_000));
     for (bytes, expected) in [
         (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], "400"),
@@ -123,6 +131,9 @@ async fn what_is_not_http_is_refused_and_harms_nobody() {
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", ""),
         (long_line.as_bytes(), "4"),
         (many_headers.as_bytes(), "431"),
+        (over.as_bytes(), "431"),
+        (far_over.as_bytes(), "431"),
+        (just.as_bytes(), "200"),
     ] {
         let answer = server.raw(bytes).await;
         let shown = String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned();

@@ -34,6 +34,8 @@ pub struct ConsulChecks {
     pub datacenters: Vec<String>,
     /// Any server may answer, not only the leader (default no).
     pub stale: bool,
+    /// A node that could hand on nothing for so long tells of its own checks alone (default 30 s).
+    pub alone_after: Duration,
     /// They are not looked at for now: how they stood last is how they stand. No attribute says so.
     pub paused: bool,
 }

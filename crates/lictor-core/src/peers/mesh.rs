@@ -111,6 +111,8 @@ pub struct Mesh {
     alone: Option<Verdict>,
     /// When the last round was over.
     pub(super) at: Option<Now>,
+    /// A peer that this node watches has answered since then.
+    pub(super) answered: bool,
 }
 
 impl Mesh {
@@ -137,6 +139,7 @@ impl Mesh {
             finding: None,
             alone: None,
             at: None,
+            answered: false,
         }
     }
 
@@ -222,6 +225,7 @@ impl Mesh {
             entry.says.clear();
         }
         if entry.watched {
+            self.answered |= looked.seen.is_there();
             entry.take(looked.seen, &self.plan, now);
         } else {
             entry.seen = Some((looked.seen, now));
@@ -263,7 +267,7 @@ impl Mesh {
     /// A round is over: judges, and gives what those who are to be told do not know yet. `all`: everything, as for
     /// somebody who knows nothing.
     pub fn judge(&mut self, all: bool, now: Now) -> Changes {
-        self.at = Some(now);
+        (self.at, self.answered) = (Some(now), false);
         let watched: Vec<_> = self.entries.values().filter(|entry| entry.is_looked_at()).collect();
         let seen = watched.iter().filter(|entry| !entry.is_lost()).count();
         let answer = watched.iter().filter(|entry| !entry.is_silent()).count();
@@ -275,21 +279,7 @@ impl Mesh {
             self.cut_off = None;
         }
         let mut changes = Changes { gone: std::mem::take(&mut self.gone), ..Changes::default() };
-        let judged: Vec<_> = self.entries.values().map(|entry| self.verdict(entry, now)).collect();
-        for (entry, (verdict, told)) in self.entries.values_mut().zip(judged) {
-            entry.told = told;
-            entry.waits = entry.waits.filter(|_| told);
-            let changed = verdict.is_some() && verdict != entry.verdict;
-            entry.verdict = verdict.or(entry.verdict.take());
-            if let Some(verdict) = entry.verdict.clone().filter(|_| changed || all) {
-                changes.peers.push(Change {
-                    peer: entry.peer.clone(),
-                    address: entry.address,
-                    seen: entry.seen.as_ref().map(|(seen, _)| seen.clone()),
-                    verdict,
-                });
-            }
-        }
+        changes.peers = self.judge_peers(all, now, |_| true);
         self.ask_others();
         let finding = self.judge_finding();
         if all || self.finding.as_ref() != Some(&finding) {
@@ -300,6 +290,29 @@ impl Mesh {
         if all || self.alone.as_ref() != Some(&alone) {
             changes.alone = Some(alone.clone());
             self.alone = Some(alone);
+        }
+        changes
+    }
+
+    /// Judges these peers, and gives those of which there is something new to be told.
+    pub(super) fn judge_peers(&mut self, all: bool, now: Now, which: impl Fn(&Entry) -> bool) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let judged: Vec<_> =
+            self.entries.values().map(|entry| which(entry).then(|| self.verdict(entry, now))).collect();
+        for (entry, judged) in self.entries.values_mut().zip(judged) {
+            let Some((verdict, told)) = judged else { continue };
+            entry.told = told;
+            entry.waits = entry.waits.filter(|_| told);
+            let changed = verdict.is_some() && verdict != entry.verdict;
+            entry.verdict = verdict.or(entry.verdict.take());
+            if let Some(verdict) = entry.verdict.clone().filter(|_| changed || all) {
+                changes.push(Change {
+                    peer: entry.peer.clone(),
+                    address: entry.address,
+                    seen: entry.seen.as_ref().map(|(seen, _)| seen.clone()),
+                    verdict,
+                });
+            }
         }
         changes
     }

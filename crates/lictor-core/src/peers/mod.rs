@@ -8,6 +8,7 @@
 //! [`Mesh`] is one node's part: it is fed with what was found and seen, and has no clock and no network.
 
 mod agree;
+mod early;
 mod entry;
 mod mesh;
 mod plan;

@@ -10,7 +10,8 @@ const UNPACKED: &str = "lictor-tools/consul-1.8.7/usr/bin/consul";
 ///
 /// # Panics
 /// If there is none, with what to do about it.
-pub(super) fn find() -> PathBuf {
+#[must_use]
+pub fn find() -> PathBuf {
     if let Some(named) = env::var_os("LICTOR_CONSUL_BIN") {
         let named = PathBuf::from(named);
         assert!(named.is_file(), "LICTOR_CONSUL_BIN names {}, which is not a file", named.display());

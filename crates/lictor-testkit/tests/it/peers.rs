@@ -46,11 +46,12 @@ fn what_is_told_of_peers_is_so_and_is_told_once() {
     let report = play(seeds());
     println!("{report:#?}");
     // A suite in which something never happens says nothing about it.
-    let Report { plays, restarts, told, unconfirmed, ended, .. } = report;
+    let Report { plays, restarts, told, early, unconfirmed, ended, .. } = report;
     let Report { vanished, handed_over, cut_off, disputed, lost_for_one, .. } = report;
     for (what, count) in [
         ("restarts", restarts),
         ("messages", told),
+        ("early messages", early),
         ("unconfirmed messages", unconfirmed),
         ("ends", ended),
         ("vanished peers", vanished),

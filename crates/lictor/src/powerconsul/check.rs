@@ -3,6 +3,7 @@
 use lictor_compat::powerconsul::{CheckRequest, Outcome, Resource, Runs, Verdict, role_name};
 use lictor_core::service::{Change, Expected, Role, change};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::local::{self, named};
 use super::log::Log;
@@ -39,13 +40,17 @@ pub(crate) async fn check(place: &Place, request: &CheckRequest) -> Told {
     let kind =
         if matches!(request.resource, Resource::Group(_)) { "service" } else { request.resource.kind() };
     let log = Log::new(&place.logs, "check", &format!("{kind}.{service}"));
-    let told = match View::of(place, service).await {
-        Ok(view) => in_view(place, request, &view, &log).await,
-        Err(why) => {
-            let clustered = place.conf.cluster_key.is_some();
-            Told::trouble(named(place, &request.resource), clustered, why)
-        }
+    let looked = async {
+        let view = View::of(place, service).await?;
+        Ok(in_view(place, request, &view, &log).await)
     };
+    // Consul gives a check 30 s, and takes one that it has to end for critical.
+    let told = timeout(place.check_limit, looked).await;
+    let told = told.unwrap_or_else(|_late| Err(format!("no answer within {:?} in all", place.check_limit)));
+    let told = told.unwrap_or_else(|why| {
+        let clustered = place.conf.cluster_key.is_some();
+        Told::trouble(named(place, &request.resource), clustered, why)
+    });
     if let Some(why) = &told.trouble {
         log.error(service, "check", why);
     }

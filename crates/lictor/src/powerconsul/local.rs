@@ -1,6 +1,8 @@
 //! What is so on this machine.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use lictor_compat::powerconsul::{
@@ -11,6 +13,9 @@ use serde_json::{Map, Value};
 
 use super::place::Place;
 use super::program::run;
+
+/// How long programs of the system itself may take.
+const HELPER: Duration = Duration::from_secs(10);
 
 /// What was found of a resource.
 #[derive(Debug)]
@@ -55,11 +60,15 @@ pub(super) async fn look(place: &Place, resource: &Resource, expected: Expected)
         Resource::Service(name) => service(place, name).await,
         Resource::Group(names) => group(place, names, expected).await,
         Resource::Crontab { user, pattern } => {
-            let (runs, fault) = of_crontab(place, user, pattern.as_deref(), expected).await;
-            if let Some(fault) = fault {
-                members.insert("error".to_owned(), fault.into());
+            match of_crontab(place, user, pattern.as_deref(), expected).await {
+                Ok((runs, fault)) => {
+                    if let Some(fault) = fault {
+                        members.insert("error".to_owned(), fault.to_string().into());
+                    }
+                    (runs, None)
+                }
+                Err(why) => (Runs::Unknown, Some(why)),
             }
-            (runs, None)
         }
         Resource::Process(args) => return process(place, args, expected, members).await,
     };
@@ -79,14 +88,17 @@ type Told = (Runs, Option<String>);
 
 /// Whether a service runs: as systemd has it where that runs the machine, else as its init script says.
 async fn service(place: &Place, name: &str) -> Told {
-    let unit = if place.systemd { unit(place, name).await } else { None };
+    let unit = if place.systemd { unit(place, name).await } else { Ok(None) };
     match unit {
-        Some(Unit::Is(runs)) => return (runs, None),
-        Some(Unit::Exited { script }) => {
+        Ok(Some(Unit::Is(runs))) => return (runs, None),
+        Ok(Some(Unit::Exited { script })) => {
             // systemd only knows that the script has ended; what it started may not run any more.
             return status(place, name, &[script.as_str(), "status"]).await;
         }
-        None => {}
+        Ok(None) => {}
+        Err(why) => {
+            return (Runs::Unknown, Some(format!("Failed to determine status for [{name}]: {why}")));
+        }
     }
     status(place, name, &["service", name, "status"]).await
 }
@@ -113,26 +125,36 @@ enum Unit {
     },
 }
 
-/// What systemd says of a unit; `None` if it knows none of that name.
-async fn unit(place: &Place, name: &str) -> Option<Unit> {
+/// What systemd says of a unit; `None` if it knows none of that name. An error, in words, where it does not say.
+async fn unit(place: &Place, name: &str) -> Result<Option<Unit>, String> {
     let unit = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
     let words = ["systemctl", "show", "--property=LoadState,ActiveState,SubState,SourcePath", "--", &unit];
-    let ended = run(&words.map(str::to_owned), place.status_limit).await.ok()?;
+    let ended = run(&words.map(str::to_owned), place.status_limit).await?;
+    let failed = |why: &str| Err(format!("systemctl: {why}"));
+    if ended.late {
+        return failed(&format!("no answer within {:?}", place.status_limit));
+    }
     let said = |wanted: &str| {
         let mut pairs = ended.stdout.lines().filter_map(|line| line.split_once('='));
         pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
     };
-    match (ended.code, said("LoadState")?) {
-        (Some(0), "not-found") => return None,
-        (Some(0), _) => {}
-        _ => return None,
+    match (ended.code, said("LoadState")) {
+        (Some(0), Some("not-found")) => return Ok(None),
+        (Some(0), Some(_)) => {}
+        (Some(0), None) => return failed("it does not say whether there is such a unit"),
+        (code, _) => {
+            let how = code.map_or_else(|| "it was killed".to_owned(), |code| format!("it ended with {code}"));
+            let said = ended.stderr.trim();
+            return failed(if said.is_empty() { &how } else { said });
+        }
     }
     let script = said("SourcePath").filter(|path| path.starts_with("/etc/init.d/"));
-    Some(match (said("ActiveState")?, said("SubState"), script) {
-        ("active", Some("exited"), Some(script)) => Unit::Exited { script: script.to_owned() },
-        ("active" | "reloading" | "refreshing", ..) => Unit::Is(Runs::Yes),
-        _ => Unit::Is(Runs::No),
-    })
+    Ok(Some(match (said("ActiveState"), said("SubState"), script) {
+        (Some("active"), Some("exited"), Some(script)) => Unit::Exited { script: script.to_owned() },
+        (Some("active" | "reloading" | "refreshing"), ..) => Unit::Is(Runs::Yes),
+        (Some(_), ..) => Unit::Is(Runs::No),
+        (None, ..) => return failed("it does not say how the unit is"),
+    }))
 }
 
 /// All must run; but where none should, one that does is enough to say that they do.
@@ -159,37 +181,44 @@ const fn one(unknown: bool, runs: Runs) -> Runs {
     if unknown { Runs::Unknown } else { runs }
 }
 
+/// Whether a crontab is on, and what is wrong with it. An error, in words, where that cannot be told.
 async fn of_crontab(
     place: &Place,
     user: &str,
     pattern: Option<&str>,
     expected: Expected,
-) -> (Runs, Option<String>) {
+) -> Result<(Runs, Option<CrontabFault>), String> {
     let path = place.crontabs.join(user);
     let shown = path.display().to_string();
-    let Ok(text) = fs::read(&path) else {
-        let fault = CrontabFault::Missing(shown).to_string();
-        return (Runs::No, (expected != Expected::Stopped).then_some(fault));
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(why) if why.kind() == ErrorKind::NotFound => {
+            return Ok((Runs::No, (expected != Expected::Stopped).then_some(CrontabFault::Missing(shown))));
+        }
+        Err(why) => return Err(format!("Failed to read crontab: {shown}: {why}")),
     };
     let text = String::from_utf8_lossy(&text);
     if expected == Expected::Stopped {
         let enabled = is_enabled(&text, pattern);
-        let fault = enabled.then(|| CrontabFault::Enabled(shown).to_string());
-        return (if enabled { Runs::Yes } else { Runs::No }, fault);
+        let fault = enabled.then_some(CrontabFault::Enabled(shown));
+        return Ok((if enabled { Runs::Yes } else { Runs::No }, fault));
     }
-    let owner = owner(&shown).await;
-    match crontab(&shown, user, pattern, &owner, &text) {
-        Some(fault) => (Runs::No, Some(fault.to_string())),
+    let owner =
+        owner(&shown).await.map_err(|why| format!("Failed to tell whose crontab {shown} is: {why}"))?;
+    Ok(match crontab(&shown, user, pattern, &owner, &text) {
+        Some(fault) => (Runs::No, Some(fault)),
         None => (Runs::Yes, None),
-    }
+    })
 }
 
 /// User and group of a file, by whatever knows the names of this machine.
-async fn owner(path: &str) -> String {
+async fn owner(path: &str) -> Result<String, String> {
     let words = ["stat", "-c", "%U:%G", "--", path].map(str::to_owned);
-    match run(&words, Duration::from_secs(10)).await {
-        Ok(ended) => ended.stdout.trim().to_owned(),
-        Err(_untold) => "?:?".to_owned(),
+    let ended = run(&words, HELPER).await?;
+    match ended.code {
+        Some(0) => Ok(ended.stdout.trim().to_owned()),
+        _ if ended.late => Err(format!("no answer within {HELPER:?}")),
+        _ => Err(ended.stderr.trim().to_owned()),
     }
 }
 
@@ -239,49 +268,60 @@ async fn process(place: &Place, args: &str, expected: Expected, mut members: Map
 pub(super) struct Noop {
     /// What says so, in words.
     pub(super) counts: Option<String>,
-    /// What says so no longer.
+    /// What says so no longer, or cannot be looked at.
     pub(super) expired: Option<String>,
 }
 
 pub(super) async fn noop(place: &Place, request: &CheckRequest) -> Noop {
     let mut noop = Noop::default();
-    if let Some(path) = &request.noop_file
-        && let Ok(file) = fs::metadata(path)
-    {
-        // A file from the future is as old as one of now.
-        let age = file.modified().ok().and_then(age).unwrap_or_default();
-        match place.noop_max_age {
-            Some(most) if age > most => {
-                noop.expired = Some(format!("{path} is {} s old and does not count any more", age.as_secs()));
-            }
-            Some(most) => {
-                noop.counts = Some(format!("{path}, for {} s more", (most - age).as_secs()));
-            }
-            None => noop.counts = Some(path.clone()),
+    if let Some(path) = &request.noop_file {
+        match (fs::metadata(path), place.noop_max_age) {
+            (Err(why), _) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            (Err(why), _) => noop.expired = Some(format!("{path} cannot be looked at: {why}")),
+            (Ok(_), None) => noop.counts = Some(path.clone()),
+            (Ok(file), Some(most)) => match age(&file, jiff::Timestamp::now()) {
+                Some(age) if age <= most => {
+                    noop.counts = Some(format!("{path}, for {} s more", (most - age).as_secs()));
+                }
+                Some(age) => {
+                    let age = age.as_secs();
+                    noop.expired = Some(format!("{path} is {age} s old and does not count any more"));
+                }
+                None => noop.expired = Some(format!("{path} is of the future and does not count")),
+            },
         }
     }
     if noop.counts.is_none() && (request.process_text.is_some() || request.process_pattern.is_some()) {
-        noop.counts = process_line(request).await.map(|line| format!("process {line}"));
+        match process_line(request).await {
+            Ok(found) => noop.counts = found.map(|line| format!("process {line}")),
+            Err(why) => noop.expired = Some(format!("the processes cannot be listed: {why}")),
+        }
     }
     noop
 }
 
-fn age(modified: std::time::SystemTime) -> Option<Duration> {
-    let modified = jiff::Timestamp::try_from(modified).ok()?;
-    Duration::try_from(jiff::Timestamp::now().duration_since(modified)).ok()
+/// How old a lock file is: since its time of modification, and where that lies in the future since it was last touched,
+/// or it would count for ever. `None` where that lies in the future too.
+fn age(file: &fs::Metadata, now: jiff::Timestamp) -> Option<Duration> {
+    let since = |time: jiff::Timestamp| Duration::try_from(now.duration_since(time)).ok();
+    let modified = jiff::Timestamp::try_from(file.modified().ok()?).ok().and_then(since);
+    modified.or_else(|| jiff::Timestamp::from_second(file.ctime()).ok().and_then(since))
 }
 
 /// The process that is looked for, shortened.
-async fn process_line(request: &CheckRequest) -> Option<String> {
+async fn process_line(request: &CheckRequest) -> Result<Option<String>, String> {
     let words = ["ps", "auxww"].map(str::to_owned);
-    let ended = run(&words, Duration::from_secs(10)).await.ok()?;
+    let ended = run(&words, HELPER).await?;
+    if ended.late {
+        return Err(format!("no answer within {HELPER:?}"));
+    }
     // Neither this process nor the shell that started it.
     let own = |line: &str| line.contains("powerconsul") || line.contains("service check");
     let wanted = |line: &str| {
         let text = request.process_text.as_ref().is_some_and(|text| line.contains(text));
         text || request.process_pattern.as_ref().is_some_and(|pattern| pattern.is_match(line))
     };
-    let found = ended.stdout.lines().find(|line| !own(line) && wanted(line))?;
-    let command = found.split_whitespace().skip(10).collect::<Vec<_>>().join(" ");
-    Some(command.chars().take(80).collect())
+    let command = |line: &str| line.split_whitespace().skip(10).collect::<Vec<_>>().join(" ");
+    let found = ended.stdout.lines().find(|line| !own(line) && wanted(line));
+    Ok(found.map(|line| command(line).chars().take(80).collect()))
 }

@@ -22,9 +22,11 @@ use serde_json::{Map, Value};
 
 use crate::output::Terminal;
 use log::Log;
+use place::{conf, conf_path};
+use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use check::{Told, check};
-pub(crate) use place::{Place, conf, conf_path};
+pub(crate) use place::{Place, conf_if_any};
 
 const NAME: &str = "powerconsul";
 
@@ -89,17 +91,29 @@ fn checked(terminal: &Terminal, request: &CheckRequest) -> ExitCode {
     ExitCode::from(told.verdict.code())
 }
 
+/// The line of `lictor service check` whose arguments make no sense: it ends with [`Exit::Usage`], as every command does,
+/// which Consul takes for critical. So the line says that nothing is known.
+///
+/// [`Exit::Usage`]: crate::exit::Exit::Usage
+pub(crate) fn misused_line(why: &str) -> String {
+    let code = crate::exit::Exit::Usage as u8;
+    dumps(
+        &serde_json::json!({ "type": null, "expects": null, "clustered": false, "state": "unknown", "code": code, "error": why }),
+    )
+}
+
 /// What is said on the standard output of arguments that make no sense. A check says that it cannot tell, so that
 /// nobody takes the mistake for a warning of the service.
 fn misused(words: &[String], wrong: &UsageError) {
     if let Some(help) = wrong.help {
         drop(Terminal::data(help));
-    } else if let [command, kind, ..] = words
+    }
+    if let [command, kind, ..] = words
         && command == "check"
     {
         let mut members = Map::new();
         members.insert("type".to_owned(), kind.as_str().into());
-        drop(Terminal::data(&Told::trouble(members, false, wrong.text.clone()).line));
+        drop(Terminal::data(&Told::trouble(members, false, wrong.text.trim().to_owned()).line));
     }
 }
 
@@ -109,7 +123,17 @@ fn with_place(run: impl AsyncFnOnce(Place) -> Result<(), String>) -> Result<(), 
 
 fn waiting<T>(what: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|why| format!("cannot start: {why}"))?.block_on(what)
+    let failed = |why: std::io::Error| format!("cannot start: {why}");
+    runtime.map_err(failed)?.block_on(async {
+        let mut asked = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
+        // What was started ends with us.
+        tokio::select! {
+            done = what => done,
+            _ = asked.recv() => Err("ended by SIGTERM".to_owned()),
+            _ = interrupted.recv() => Err("ended by SIGINT".to_owned()),
+        }
+    })
 }
 
 /// What stands on the standard input, to its end: who writes it may need a while for the first byte.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Place {
     pub(crate) noop_max_age: Option<Duration>,
     /// How long an action may take.
     pub(crate) action_limit: Duration,
+    /// How long a check may take in all.
+    pub(crate) check_limit: Duration,
     /// How long the status of a service may take.
     pub(crate) status_limit: Duration,
     pub(crate) patience: Patience,
@@ -57,6 +60,7 @@ impl Place {
             check_procs: path("POWERCONSUL_CHECK_PROCS", "/usr/lib/nagios/plugins/check_procs"),
             noop_max_age: Some(max_age).filter(|age| !age.is_zero()),
             action_limit: seconds("POWERCONSUL_ACTION_TIMEOUT", 60)?,
+            check_limit: seconds("POWERCONSUL_CHECK_TIMEOUT", 25)?,
             status_limit: seconds("POWERCONSUL_STATUS_TIMEOUT", 20)?,
             patience: Patience {
                 lasting: seconds("POWERCONSUL_SWAP_AFTER", usual.lasting.as_secs())?,
@@ -79,7 +83,7 @@ impl Place {
         let named = match fs::read_to_string(&self.consul_config) {
             Ok(text) => datacenter(&text)
                 .map_err(|why| format!("Failed to parse Consul agent configuration: {why}"))?,
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => None,
+            Err(why) if why.kind() == ErrorKind::NotFound => None,
             Err(why) => {
                 let shown = self.consul_config.display();
                 return Err(format!("Failed to parse Consul agent configuration: {shown}: {why}"));
@@ -109,14 +113,22 @@ pub(crate) fn conf_path() -> PathBuf {
 /// # Errors
 /// In the old words, if there is none, or it cannot be used.
 pub(crate) fn conf() -> Result<Conf, String> {
+    conf_if_any()?.ok_or_else(|| {
+        "You must create a local configuration file using: powerconsul config bootstrap <options>".to_owned()
+    })
+}
+
+/// The local configuration, if there is one.
+///
+/// # Errors
+/// In the old words, if it cannot be read or used. That is not as if there were none.
+pub(crate) fn conf_if_any() -> Result<Option<Conf>, String> {
     let path = conf_path();
+    let wrong = |why: &dyn std::fmt::Display| format!("Failed to parse local configuration: {why}");
     match fs::read_to_string(&path) {
-        Ok(text) => Conf::read(&text).map_err(|why| format!("Failed to parse local configuration: {why}")),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-            Err("You must create a local configuration file using: powerconsul config bootstrap <options>"
-                .to_owned())
-        }
-        Err(why) => Err(format!("Failed to parse local configuration: {}: {why}", path.display())),
+        Ok(text) => Conf::read(&text).map(Some).map_err(|why| wrong(&why)),
+        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(why) => Err(wrong(&format_args!("{}: {why}", path.display()))),
     }
 }
 

@@ -25,7 +25,27 @@ pub(super) struct Ended {
     pub(super) late: bool,
 }
 
-/// Runs a program and waits for it. When it takes longer than `limit` it is killed with all that it started.
+/// A program and what it started: killed when nobody waits for it any more.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// It has ended, and what it left behind goes on.
+    fn outlive(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // That there is no such group any more is what is wanted.
+            kill_process_group(group, Signal::KILL).ok();
+        }
+    }
+}
+
+/// Runs a program and waits for it. When it takes longer than `limit`, or is no longer waited for, it is killed with all
+/// that it started.
 ///
 /// # Errors
 /// In words, if it cannot be started.
@@ -35,7 +55,7 @@ pub(super) async fn run(argv: &[String], limit: Duration) -> Result<Ended, Strin
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = command.process_group(0).kill_on_drop(true).spawn();
     let mut child = started.map_err(|why| format!("cannot start `{program}`: {why}"))?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let status = {
@@ -57,13 +77,13 @@ pub(super) async fn run(argv: &[String], limit: Duration) -> Result<Ended, Strin
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&stdout), text(&stderr));
     match status {
-        Ok(Ok(status)) => Ok(Ended { code: status.code(), stdout, stderr, late: false }),
+        Ok(Ok(status)) => {
+            group.outlive();
+            Ok(Ended { code: status.code(), stdout, stderr, late: false })
+        }
         Ok(Err(why)) => Err(format!("cannot tell how `{program}` ended: {why}")),
         Err(_late) => {
-            if let Some(group) = group {
-                // That there is no such group any more is what is wanted.
-                kill_process_group(group, Signal::KILL).ok();
-            }
+            drop(group);
             timeout(AFTER, child.wait()).await.ok();
             Ok(Ended { code: None, stdout, stderr, late: true })
         }
@@ -95,6 +115,21 @@ mod tests {
         assert_eq!((ended.code, ended.stdout.as_str(), ended.late), (Some(0), "out\n", false));
         let error = run(&["/no/such".to_owned()], Duration::from_secs(1)).await.unwrap_err();
         assert!(error.starts_with("cannot start `/no/such`: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_longer_waited_for_is_ended_with_all_that_it_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let (started, left) = (dir.path().join("started"), dir.path().join("left"));
+        let script = format!("(sleep 1; touch {}) & touch {}; wait", left.display(), started.display());
+        let script = shell(&script);
+        let mut running = Box::pin(run(&script, Duration::from_secs(60)));
+        while !started.exists() {
+            assert!(timeout(Duration::from_millis(10), &mut running).await.is_err());
+        }
+        drop(running);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!left.exists(), "what it started goes on");
     }
 
     #[tokio::test]

@@ -93,9 +93,11 @@ struct Made {
     after: String,
 }
 
-/// The other datacenters first, this one last: where that fails, what was written is taken back.
+/// The other datacenters first, this one last: where that fails, what was written is taken back. One that has the roles
+/// exchanged already is left as it is: an exchange that was cut off in the middle is brought to its end.
 async fn exchange(place: &Place, view: &View, own: &Stored) -> Result<(), String> {
-    for other in &view.elsewhere {
+    let behind: Vec<_> = view.elsewhere.iter().filter(|other| !other.is_ahead(own, &place.host)).collect();
+    for other in &behind {
         if let Some(why) = other.fault(Some(own)) {
             return Err(format!(
                 "the roles stay, because not all datacenters can follow: {}: {why}",
@@ -106,7 +108,7 @@ async fn exchange(place: &Place, view: &View, own: &Stored) -> Result<(), String
     let exchanged = |cluster: &Cluster| cluster.exchanged(&place.host).map_err(|why| why.to_string());
     let text = own.data.with(&exchanged(own.data.cluster())?);
     let mut made: Vec<Made> = Vec::new();
-    let targets = view.elsewhere.iter().map(|other| {
+    let targets = behind.iter().map(|other| {
         (place.client.in_datacenter(&other.datacenter), other.found.as_ref().ok().and_then(Option::as_ref))
     });
     for (client, stored) in targets.chain([(place.client.clone(), Some(own))]) {

@@ -95,3 +95,22 @@ async fn bug_7_datacenters_are_changed_all_or_none() {
     assert_eq!(exchange(&place, || ()).await, Ok(()));
     assert_eq!((now(here).as_str(), now(there).as_str()), (EXCHANGED, EXCHANGED));
 }
+
+#[tokio::test]
+async fn an_exchange_that_was_cut_off_in_the_middle_is_brought_to_its_end() {
+    let both = Datacenters::start(&["dc1", "dc2"]);
+    let (here, there) = (both.server(0), both.server(1));
+    let place = place(here);
+    register(here);
+    put(here, OURS);
+    put(there, EXCHANGED);
+    let view = View::of(&place, "web").await.unwrap();
+    assert_eq!(view.remarks, ["dc2: an exchange of the roles was not finished"]);
+    // What an exchange of before has written is not taken back by one that fails.
+    let refused = exchange(&place, || put(here, THEIRS)).await;
+    assert_eq!(refused.unwrap_err(), "`cluster/web` was changed since it was read");
+    assert_eq!((now(here).as_str(), now(there).as_str()), (THEIRS, EXCHANGED));
+    put(here, OURS);
+    assert_eq!(exchange(&place, || ()).await, Ok(()));
+    assert_eq!((now(here).as_str(), now(there).as_str()), (EXCHANGED, EXCHANGED));
+}

@@ -129,11 +129,12 @@ async fn carry_out(place: &Place, action: &Action) -> Result<Ended, String> {
         Action::Command(words) => run(words, place.action_limit).await,
         Action::Script { interpreter, argument, text } => {
             // A file of no directory: what is put into the text may be secret, and nothing is left of it.
-            let file = memfd_create("trigger", MemfdFlags::empty())
+            let file = memfd_create("trigger", MemfdFlags::CLOEXEC)
                 .map_err(|why| format!("cannot make a file for the script: {why}"))?;
             let mut file = std::fs::File::from(file);
             file.write_all(text.as_bytes()).map_err(|why| format!("cannot write the script: {why}"))?;
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            // It is ours, and is opened there by the interpreter: what that starts does not inherit it.
+            let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
             let words: Vec<String> =
                 [interpreter.clone()].into_iter().chain(argument.clone()).chain([path]).collect();
             run(&words, place.action_limit).await

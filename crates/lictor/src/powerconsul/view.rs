@@ -158,7 +158,9 @@ impl View {
         let found = others.into_iter().zip(elsewhere);
         self.elsewhere = found.map(|(name, found)| Elsewhere { datacenter: name.clone(), found }).collect();
         for other in &self.elsewhere {
-            if let Some(why) = other.fault(self.own.as_ref()) {
+            if self.own.as_ref().is_some_and(|own| other.is_ahead(own, &place.host)) {
+                remarks.push(format!("{}: an exchange of the roles was not finished", other.datacenter));
+            } else if let Some(why) = other.fault(self.own.as_ref()) {
                 remarks.push(format!("{}: {why}", other.datacenter));
             }
         }
@@ -167,6 +169,13 @@ impl View {
 }
 
 impl Elsewhere {
+    /// Whether the roles of this host are there as an exchange of ours would make them: one that was not finished.
+    pub(super) fn is_ahead(&self, own: &Stored, host: &str) -> bool {
+        let exchanged = own.data.cluster().exchanged(host);
+        let (Ok(exchanged), Ok(Some(there))) = (exchanged, &self.found) else { return false };
+        exchanged != *own.data.cluster() && exchanged.agrees_with(there.data.cluster())
+    }
+
     /// Why nothing can be agreed on with that datacenter, if so. That nothing lies there is no fault.
     pub(super) fn fault(&self, own: Option<&Stored>) -> Option<String> {
         match &self.found {
@@ -228,7 +237,7 @@ fn standing(instance: &ServiceHealth) -> Standing {
     let mut wrong = own.iter().filter(|check| check.status != Status::Passing).peekable();
     if wrong.peek().is_none() {
         Standing::Passing
-    } else if wrong.all(|check| check.status == Status::Warning && says_unknown(&check.output)) {
+    } else if wrong.all(|check| says_unknown(&check.output)) {
         Standing::Unknown
     } else {
         Standing::Failing
@@ -282,5 +291,7 @@ mod tests {
         assert_eq!(of(&[serf, unknown]), Standing::Unknown);
         assert_eq!(of(&[serf, unknown, ("service:web:2", "warning", "slow")]), Standing::Failing);
         assert_eq!(of(&[("serfHealth", "critical", ""), unknown]), Standing::Failing);
+        let misused = ("service:web:1", "critical", "{\"state\": \"unknown\", \"code\": 2}");
+        assert_eq!(of(&[serf, misused]), Standing::Unknown);
     }
 }

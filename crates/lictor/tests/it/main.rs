@@ -12,6 +12,7 @@ mod consul_alerts_limits;
 mod consul_alerts_move;
 mod crash;
 mod flaky;
+mod fleet;
 mod full_disk;
 mod help;
 mod host;

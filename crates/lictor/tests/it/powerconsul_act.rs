@@ -98,7 +98,7 @@ fn bug_14_and_15_a_failing_check_runs_what_lies_in_consul_for_the_role() {
     trigger(
         &consul,
         "web/primary/critical",
-        "#!/bin/bash\n# @ENVIRONMENT\nread -r nothing\necho \"$0 @ENV\" > @DIR/script\nservice first-@ENV restart\nls -d /tmp/trigger_* 2>/dev/null\necho done\n",
+        "#!/bin/bash\n# @ENVIRONMENT\nread -r nothing\necho \"$0 @ENV\" > @DIR/script\nservice first-@ENV restart\nls -l /proc/self/fd > @DIR/fds\nls -d /tmp/trigger_* 2>/dev/null\necho done\n",
     );
     trigger(&consul, "other/standalone/warning", "/bin/false");
     trigger(&consul, "quiet/standalone/critical", "service quiet restart");
@@ -128,7 +128,12 @@ fn bug_14_and_15_a_failing_check_runs_what_lies_in_consul_for_the_role() {
     let script = rig.read("script");
     assert!(script.ends_with(" prod\n"), "{script}");
     let path = script.split(' ').next().unwrap();
-    assert!(path.starts_with("/proc/self/fd/"), "{path}");
+    assert!(path.starts_with("/proc/") && !std::path::Path::new(path).exists(), "{path}");
+    let open = rig.read("fds");
+    assert!(
+        open.contains("/dev/null") && !open.contains("memfd"),
+        "what the script starts can read it: {open}"
+    );
     let log = rig.read("log/trigger/web.critical.log");
     assert!(log.contains("type=script, state=critical, output=done\n"), "{log}");
 

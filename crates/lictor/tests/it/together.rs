@@ -31,7 +31,9 @@ notify "http" "hook" {
   batch    = "alert"
 }
 alerts {
-  consul {}
+  consul {
+    @SHARED@
+  }
 }
 route {
   to             = ["hook"]
@@ -100,6 +102,11 @@ struct Fleet {
 impl Fleet {
     /// So many nodes, each with a way of its own to Consul, and checks that all pass.
     fn start(count: usize) -> Self {
+        Self::with(count, "")
+    }
+
+    /// With this besides in `alerts.consul`.
+    fn with(count: usize, shared: &str) -> Self {
         let consul = Server::start();
         for number in 0..CHECKS {
             let body = format!(
@@ -115,6 +122,7 @@ impl Fleet {
             .enumerate()
             .map(|(number, wire)| {
                 let blocks = BLOCKS.replace("@CONSUL@", &wire.url()).replace("@HOOK@", &hook.url());
+                let blocks = blocks.replace("@SHARED@", shared);
                 Node::named(&format!("n{number}"), &blocks)
             })
             .collect();
@@ -252,7 +260,7 @@ fn one_that_was_frozen_sends_nothing_that_is_past() {
 
 #[test]
 fn a_node_that_is_cut_off_for_long_tells_of_its_own_checks_alone() {
-    let mut fleet = Fleet::start(2);
+    let mut fleet = Fleet::with(2, "alone_after = \"10s\"");
     let first = fleet.until_one_tells();
     let other = 1 - first;
     let own = |node: &Node, well: bool| {

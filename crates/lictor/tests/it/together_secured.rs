@@ -393,7 +393,7 @@ fn an_outage_longer_than_nodes_keep_silent_repeats_nothing_that_was_told_before_
     let mut consul = Server::start();
     set(&consul, "c0", "passing");
     let way = format!("address = \"{}\"", consul.url());
-    let group = Group::start(&[way.clone(), way], "");
+    let group = Group::start(&[way.clone(), way], "alone_after = \"10s\"");
     let first = group.until_one_tells();
     let other = 1 - first;
     set(&consul, "c0", "critical");

@@ -49,6 +49,9 @@ fn plan() -> AlertPlan {
     AlertPlan { notifiers, routes: vec![route], ..AlertPlan::default() }
 }
 
+/// After so long it tells alone.
+const ALONE: Duration = Duration::from_secs(30);
+
 /// The relay of a node whose records are these; the sender keeps it from ending.
 fn relay(kv: &Kv) -> (Relay, Arc<Told>) {
     let told = Arc::new(Told::default());
@@ -63,7 +66,7 @@ fn relay(kv: &Kv) -> (Relay, Arc<Told>) {
     let seat = watch::channel(Seat::Other { holder: "n2".into() }).1;
     let asks = Asks { kv: kv.clone(), clock };
     let queue = mpsc::channel(1).1;
-    (Relay::new(asks, "n1", queue, seat, alone, CancellationToken::new()), told)
+    (Relay::new(asks, "n1", queue, seat, (alone, watch::channel(ALONE).1), CancellationToken::new()), told)
 }
 
 fn says(checks: &[(&str, Status, &str)]) -> Input {

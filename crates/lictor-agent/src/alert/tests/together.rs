@@ -41,7 +41,14 @@ impl Node {
             watch::channel(Vec::new()).1,
         );
         let stop = tasks.stopping();
-        let relay = Relay::new(asks.clone(), name, says, seat.subscribe(), alone, stop);
+        let relay = Relay::new(
+            asks.clone(),
+            name,
+            says,
+            seat.subscribe(),
+            (alone, watch::channel(Duration::from_secs(30)).1),
+            stop,
+        );
         drop(tasks.spawn_draining("relay", OnEnd::Fine, relay.run()));
         let alerts = Arc::new(lictor_config::Alerts { plan: plan(), ..Default::default() });
         let sources = Sources::new(desk.clone(), None, clock.clone(), alerts, Arc::clone(&notifiers));
@@ -59,6 +66,7 @@ impl Node {
             ledger,
             sources,
             posts: posts.clone(),
+            alone_after: watch::channel(Duration::from_secs(30)).1,
             seat,
             said: said.clone(),
             tasks: tasks.clone(),

@@ -12,6 +12,7 @@ mod threshold;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lictor_core::NotifierName;
 use lictor_core::alert::{AlertPlan, NotifierPlan};
@@ -80,6 +81,13 @@ static CONSUL: Schema = Schema {
         Attribute::new("datacenters", Kind::Texts, "In these datacenters.")
             .default_words("that of the Consul agent, or what the block `consul` says"),
         Attribute::new("stale", Kind::Flag, "Any server may answer, not only the leader.").default("false"),
+        Attribute::new(
+            "alone_after",
+            Kind::Duration(Duration::from_secs(5), Duration::from_secs(3_600)),
+            "A node that cannot reach Consul for so long tells of its own checks itself. It must be longer than the \
+             servers of Consul need to elect a leader: up to 20 s, and 5 s with `raft_multiplier = 1`.",
+        )
+        .default("30s"),
         Attribute::new(
             "dead_node_mutes",
             Kind::Flag,
@@ -174,7 +182,8 @@ fn consul(alerts: &Reader<'_>) -> Option<(ConsulChecks, bool)> {
         alerts.decoder.add(draft.help("add a block consul { } beside alerts"));
     }
     let (datacenters, stale) = (once(&reader, "datacenters"), reader.flag("stale"));
-    let checks = ConsulChecks { datacenters, stale, paused: false };
+    let checks =
+        ConsulChecks { datacenters, stale, alone_after: reader.duration("alone_after"), paused: false };
     Some((checks, reader.flag("dead_node_mutes")))
 }
 

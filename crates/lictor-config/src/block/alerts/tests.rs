@@ -227,7 +227,7 @@ fn the_checks_of_consul_are_watched_when_that_is_written() {
     };
     let checks = |datacenters: &[&str], stale| {
         let datacenters = datacenters.iter().map(ToString::to_string).collect();
-        Some(ConsulChecks { datacenters, stale, paused: false })
+        Some(ConsulChecks { datacenters, stale, alone_after: Duration::from_secs(30), paused: false })
     };
     assert_eq!(of(""), (None, 0));
     assert_eq!(of("consul {}"), (checks(&[], false), 1));
@@ -237,6 +237,8 @@ fn the_checks_of_consul_are_watched_when_that_is_written() {
         (checks(&["a", "b"], true), 1)
     );
     assert_eq!(of("consul {\n datacenters = \"a\"\n dead_node_mutes = false\n}"), (checks(&["a"], false), 0));
+    let after = of("consul {\n alone_after = \"10s\"\n}").0.map(|checks| checks.alone_after.as_secs());
+    assert_eq!(after, Some(10));
 }
 
 #[test]
@@ -436,7 +438,7 @@ alerts {
     9:19: `stale` is true or false, not text [LIC0206]
     10:25: `a` stands twice in `datacenters` [LIC0204]
     10:30: an entry of `datacenters` is empty [LIC0203]
-    11:5: unknown attribute `mute` in `alerts.consul` (known here: `datacenters`, `dead_node_mutes`, `stale`) [LIC0201]
+    11:5: unknown attribute `mute` in `alerts.consul` (known here: `alone_after`, `datacenters`, `dead_node_mutes`, `stale`) [LIC0201]
     12:23: `dead_node_mutes` is true or false, not a number [LIC0206]
     15:13: `check` is text, a pattern such as "/^web/", or a list of those, not a number [LIC0206]
     16:13: `5` is not a duration (write a number and a unit, or several: 500ms, 10s, 5m, 2h, 7d, 1h 30m) [LIC0301]

@@ -69,6 +69,31 @@ impl World<'_> {
         self.is_known_as_it_must_be(number)
     }
 
+    /// A part of a round was judged: takes what those who are told learn by it.
+    pub(super) fn take_early(&mut self, number: usize, changes: Vec<Change>) -> Result<(), String> {
+        for Change { peer, verdict, .. } in changes {
+            let before = self.nodes[number].ledger.get(&peer.id).map(|(status, _)| *status);
+            if before.is_none_or(|before| before == verdict.status) {
+                return Err(format!("{} tells of {} early what is no news", name(number), peer.id));
+            }
+            if self.nodes[number].alone == Some(Status::Critical) {
+                return Err(format!("{} is cut off, and tells of {} early", name(number), peer.id));
+            }
+            self.learn(number, &peer, &verdict)?;
+        }
+        let node = &self.nodes[number];
+        for (other, eye) in &node.eyes {
+            let (told, must) = (node.ledger.get(&id(*other)), eye.told());
+            if let (Some((told, _)), Some((must, _))) = (told, must)
+                && *told != must
+                && !eye.has_vanished()
+            {
+                return Err(format!("{} told early, and not of {}", name(number), name(*other)));
+            }
+        }
+        Ok(())
+    }
+
     /// Those who are told by a node learn this.
     fn learn(&mut self, number: usize, peer: &Peer, verdict: &Verdict) -> Result<(), String> {
         self.say(|| format!("{}: {} {}: {}", name(number), verdict.status.as_str(), peer.id, verdict.output));

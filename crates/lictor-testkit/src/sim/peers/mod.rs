@@ -70,6 +70,8 @@ pub struct Report {
     pub unconfirmed: u64,
     /// Times that a node told that a peer is well again.
     pub ended: u64,
+    /// Times that a node told how a peer stands before its round was over.
+    pub early: u64,
     /// Times that a node told that discovery no longer names a peer.
     pub vanished: u64,
     /// Times that a node handed over to others what it had watched and judged.
@@ -95,6 +97,7 @@ impl Report {
         self.told += other.told;
         self.unconfirmed += other.unconfirmed;
         self.ended += other.ended;
+        self.early += other.early;
         self.vanished += other.vanished;
         self.handed_over += other.handed_over;
         self.cut_off += other.cut_off;

@@ -371,7 +371,21 @@ impl<'a> World<'a> {
         }
         node.mesh.looked(&id(to), looked, now);
         node.open -= 1;
-        if node.open == 0 { self.judge(from) } else { Ok(()) }
+        if node.open == 0 { self.judge(from) } else { self.judge_early(from) }
+    }
+
+    /// Looks of a round are still out: what need not wait for them is kept, and told.
+    fn judge_early(&mut self, number: usize) -> Result<(), String> {
+        let (now, node) = (self.now(number), &mut self.nodes[number]);
+        let peers = node.mesh.judge_early(now);
+        if peers.is_empty() {
+            return Ok(());
+        }
+        self.report.early += peers.len() as u64;
+        self.take_early(number, peers)?;
+        let node = &mut self.nodes[number];
+        node.kept = (node.mesh.known(), node.eyes.clone());
+        Ok(())
     }
 
     fn judge(&mut self, number: usize) -> Result<(), String> {

@@ -1,19 +1,19 @@
 //! `lictor service check`: what `powerconsul check` is under its old name.
 
-use lictor_compat::powerconsul::{CheckRequest, Conf, Resource, Verdict};
+use lictor_compat::powerconsul::{CheckRequest, Resource, Verdict};
 use regex::Regex;
 
 use crate::cli::{Check, CheckArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
-use crate::powerconsul::{Place, Told, check, conf, conf_path};
+use crate::powerconsul::{Place, Told, check, conf_if_any, misused_line};
 
 pub(super) async fn run(what: &Check, terminal: &Terminal) -> Result<(), Failure> {
     let (resource, common) = match what {
         Check::Service { service, common } => (Resource::Service(service.clone()), common),
         Check::Servicegroup { service, common } => {
             if service.iter().any(|name| name.trim().is_empty()) {
-                return Err(Failure::new(Exit::Usage, "--service: a name is empty"));
+                return Err(misused("--service: a name is empty"));
             }
             (Resource::Group(service.clone()), common)
         }
@@ -42,16 +42,26 @@ pub(super) async fn run(what: &Check, terminal: &Terminal) -> Result<(), Failure
     }
 }
 
+/// Arguments that make no sense: nobody is to take that for a fault of the service.
+fn misused(why: &str) -> Failure {
+    // A reader that has left is no failure.
+    drop(Terminal::data(&misused_line(why)));
+    Failure::new(Exit::Usage, why)
+}
+
 /// Here, where the old configuration is no more than a default.
 fn place(common: &CheckArgs) -> Result<Place, String> {
-    let mut conf = if conf_path().exists() { conf()? } else { Conf::default() };
+    let mut conf = conf_if_any()?.unwrap_or_default();
     conf.cluster_key = common.cluster_key.clone().or(conf.cluster_key);
     Place::new(conf)
 }
 
 fn request(resource: Resource, common: &CheckArgs) -> Result<CheckRequest, Failure> {
     let pattern = common.procre.as_ref().map(|written| Regex::new(&format!("^(?:{written})")));
-    let wrong = |why: regex::Error| Failure::new(Exit::Usage, format!("--procre: {why}"));
+    let wrong = |why: regex::Error| {
+        let why = why.to_string();
+        misused(&format!("--procre: {}", why.lines().last().unwrap_or_default().trim()))
+    };
     Ok(CheckRequest {
         resource,
         consul_service: common.consulservice.clone(),
