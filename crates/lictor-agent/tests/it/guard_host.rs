@@ -13,8 +13,8 @@ use lictor_testkit::host::{Host, Options};
 use lictor_testkit::wait;
 
 use crate::guard_rig::{
-    Agent, LASTS, NAME, PROGRAM, UNITS, all_write, awake, clear, guards_memory, init, last_writes, millis,
-    show, signal_guard, status, write_units, writes,
+    Agent, LASTS, NAME, PROGRAM, UNITS, all_write, awake, clear, guards_memory, init, init_of, last_writes,
+    millis, show, signal_guard, status, write, write_units, writes,
 };
 use crate::systemd_rig::{again_inside_with, run};
 
@@ -203,6 +203,40 @@ async fn on_a_real_host_an_agent_that_is_killed_and_comes_back_finds_its_service
     assert!(token == 7 && left <= LASTS, "{left:?}");
     second.carry(Order::Kill).await.unwrap();
     assert_eq!(second.units.look().await.local, Local::Stopped);
+    drop(second);
+
+    an_init_script_is_a_unit_as_any_other().await;
+}
+
+/// Systemd neither knows what it started nor kills it with its stop.
+async fn an_init_script_is_a_unit_as_any_other() {
+    let script = format!(
+        "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: olddb\n# Required-Start:\n# Required-Stop:\n# Default-Start:\n\
+         # Default-Stop:\n# Short-Description: olddb\n### END INIT INFO\ncase \"$1\" in\n\
+         start) {PROGRAM} write {} /run/writes >/dev/null 2>&1 & ;;\nstop) echo stopped >>/run/said ;;\nesac\n",
+        UNITS[0]
+    );
+    write(Path::new("/etc/init.d/olddb"), &script);
+    run(&["chmod", "755", "/etc/init.d/olddb"]);
+    let units = vec![UnitName::new("olddb").unwrap()];
+    init_of("old", &units);
+    let mut agent = Agent::of("old", units);
+    clear();
+    agent.start(3).await;
+    let written = wait::until(Duration::from_secs(20), || (!writes().is_empty()).then_some(()));
+    assert!(written.is_some(), "{}", status());
+    // What it has left is killed when it has said that it has stopped.
+    agent.carry(Order::Stop).await.unwrap();
+    assert_eq!(std::fs::read_to_string("/run/said").unwrap(), "stopped\n");
+    assert_eq!(agent.units.look().await.local, Local::Stopped);
+    last_writes();
+
+    clear();
+    agent.start(4).await;
+    let belief = agent.fall_silent().unwrap();
+    told("an init script", belief.since.awake + belief.lasts, millis(500));
+    agent.until(Local::Stopped).await;
+    assert!(writes().iter().all(|write| write.token == "4"));
 }
 
 #[test]

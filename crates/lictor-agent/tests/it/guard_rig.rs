@@ -64,13 +64,17 @@ pub(crate) fn write_units() {
 
 /// What `lictor service init` does.
 pub(crate) fn init() {
-    for (path, text) in install::files(&Place::new(NAME).unwrap(), &names(), Path::new(PROGRAM)) {
+    init_of(NAME, &names());
+}
+
+pub(crate) fn init_of(name: &str, units: &[UnitName]) {
+    for (path, text) in install::files(&Place::new(name).unwrap(), units, Path::new(PROGRAM)) {
         write(&path, &text);
     }
     run(&["systemctl", "daemon-reload"]);
 }
 
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
@@ -90,10 +94,14 @@ struct Believer {
 
 impl Agent {
     pub(crate) fn new() -> Self {
-        let place = Place::new(NAME).unwrap();
+        Self::of(NAME, names())
+    }
+
+    pub(crate) fn of(name: &str, units: Vec<UnitName>) -> Self {
+        let place = Place::new(name).unwrap();
         let guard = Arc::new(GuardSocket::open(&place).unwrap());
         let limits = Limits { start: LONG, stop: LONG };
-        let units = SystemdUnits::new(place, names(), limits, Arc::clone(&guard)).unwrap();
+        let units = SystemdUnits::new(place, units, limits, Arc::clone(&guard)).unwrap();
         Self { guard, units, believer: None }
     }
 
