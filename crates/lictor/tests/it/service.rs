@@ -193,6 +193,11 @@ fn status_is_the_exit_code_as_well() {
     assert!(code == 1 && out.contains("nodes.active: none"), "{out}");
     assert!(!out.contains('\u{1b}'), "no colours in a pipe");
     assert_eq!(agent.says(&["service", "status", "other"]).0, 5);
+    agent.plays.lock().unwrap().looks = vec![on_node1(Value::Null)];
+    let ours = agent.says(&["service", "status", "web"]);
+    assert_eq!(agent.says(&["service", "web", "status"]), ours, "as init scripts call it");
+    assert_eq!(agent.says(&["powerconsul", "service", "web", "status"]), ours, "under the old name");
+    assert_eq!(ours.0, 0);
 }
 
 #[test]
@@ -264,6 +269,14 @@ fn bugs_24_and_25_a_start_key_asks_once_and_nothing_else_means_anything() {
     let [(verb, body)] = agent.asked().try_into().unwrap();
     assert_eq!((verb.as_str(), &body["to"]), ("switchover", &json!("node2")));
     assert!(body["by"].as_str().unwrap().ends_with("by the key service/web/node2/promote"), "{body}");
+    // While nobody knows who holds the lease, the key stays as it is.
+    consul.put(&format!("/v1/kv/{at}"), "START").unwrap();
+    let mut blind = on_node1(Value::Null);
+    blind["lease"] = json!({"state": "unknown", "why": "no answer within 1s", "length_ms": 4_200});
+    agent.plays.lock().unwrap().looks = vec![blind];
+    let (code, err) = handles(&agent, &consul, &promote, &key(&consul, at).0);
+    assert!(code == 4 && err.contains("no answer within 1s"), "{code} {err}");
+    assert_eq!((key(&consul, at).1.as_str(), agent.asked().len()), ("START", 1));
     let (code, err) = handles(&agent, &consul, &["service", "web", "demote"], &shown);
     assert!(code == 1 && err.contains("no key for `demote` of node2"), "{err}");
 }
