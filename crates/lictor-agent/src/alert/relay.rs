@@ -178,6 +178,8 @@ impl Relay {
                         self.take(input).await;
                     }
                 }
+                // What waits for somebody who tells is handed on as soon as there is one.
+                Ok(()) = self.seat.changed() => {}
                 () = sleep_until(wake) => {}
             }
         }

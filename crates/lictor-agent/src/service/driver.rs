@@ -270,7 +270,7 @@ impl Driver {
                 Some(heard) = self.voice.hears.recv() => self.hears(heard),
                 Look { local, able } = answer(&mut looking), if idle => {
                     self.shared.state.send_if_modified(|state| {
-                        std::mem::replace(&mut state.able, Some(able.clone())) != Some(able.clone())
+                        state.able.replace(able.clone()) != Some(able.clone())
                     });
                     again = able.is_err().then(|| Instant::now() + UNABLE);
                     self.step(Input::Able(able));

@@ -129,6 +129,36 @@ async fn whom_it_told_alone_is_handed_on_when_a_node_is_back() {
     assert_eq!((handed_on.len(), said.subject.title().as_str()), (1, "swap on n1"));
 }
 
+/// Waits until there are records below this, and says whether there are in time.
+async fn written(kv: &Kv, place: &str) -> bool {
+    for _ in 0..100 {
+        if !kv.list(place).await.unwrap().pairs.is_empty() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn what_waits_for_a_node_that_tells_is_handed_on_as_soon_as_there_is_one() {
+    let kv = Kv::memory();
+    let (mut relay, told) = relay(&kv);
+    let (seat, seated) = watch::channel(Seat::Nobody { why: "no leader".into() });
+    let (_queue, inputs) = mpsc::channel(1);
+    (relay.seat, relay.queue) = (seated, inputs);
+    relay.take(Input::Lost { source: Source::new("consul"), why: "nobody tells".into() }).await;
+    assert_eq!(told.all().await.len(), 1);
+    let tasks = crate::Tasks::new();
+    drop(tasks.spawn("relay", crate::OnEnd::Fine, relay.run()));
+    assert!(written(&kv, "alerts.from/n1/").await, "it sees its records again");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(kv.list("alerts.from/n1/told/").await.unwrap().pairs.is_empty(), "nobody tells yet");
+    seat.send_replace(Seat::Other { holder: "n2".into() });
+    assert!(written(&kv, "alerts.from/n1/told/").await, "not only with its next look");
+    assert!(tasks.drain(Duration::from_secs(5)).await);
+}
+
 #[tokio::test]
 async fn what_a_node_told_alone_outlives_that_it_is_forgotten() {
     let kv = Kv::memory();

@@ -66,6 +66,12 @@ impl Fault {
         matches!(self, Switchover | AgentFrozen | CutOff | PowerCut)
     }
 
+    /// Whether Consul has a leader meanwhile. A server that hears nobody and is heard asks for votes again and again,
+    /// and deposes each leader with that: Consul 1.8 knows no pre-vote.
+    const fn leaves_consul_a_leader(self) -> bool {
+        !matches!(self, DeafToTheOthers)
+    }
+
     fn happens(self, fleet: &mut Fleet, active: usize) {
         match self {
             Switchover => {
@@ -116,7 +122,9 @@ impl Fleet {
         } else {
             passes(Duration::from_secs(2));
         }
-        self.serves_somewhere();
+        if fault.leaves_consul_a_leader() {
+            self.serves_somewhere();
+        }
         fault.ends(self, active);
         self.serves_somewhere();
         self.settles();
