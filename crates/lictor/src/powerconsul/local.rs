@@ -12,7 +12,7 @@ use lictor_core::service::Expected;
 use serde_json::{Map, Value};
 
 use super::place::Place;
-use super::program::run;
+use super::program::{Ended, run};
 
 /// How long programs of the system itself may take.
 const HELPER: Duration = Duration::from_secs(10);
@@ -130,9 +130,13 @@ async fn unit(place: &Place, name: &str) -> Result<Option<Unit>, String> {
     let unit = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
     let words = ["systemctl", "show", "--property=LoadState,ActiveState,SubState,SourcePath", "--", &unit];
     let ended = run(&words.map(str::to_owned), place.status_limit).await?;
+    unit_of(&ended, place.status_limit)
+}
+
+fn unit_of(ended: &Ended, limit: Duration) -> Result<Option<Unit>, String> {
     let failed = |why: &str| Err(format!("systemctl: {why}"));
     if ended.late {
-        return failed(&format!("no answer within {:?}", place.status_limit));
+        return failed(&format!("no answer within {limit:?}"));
     }
     let said = |wanted: &str| {
         let mut pairs = ended.stdout.lines().filter_map(|line| line.split_once('='));
@@ -324,4 +328,35 @@ async fn process_line(request: &CheckRequest) -> Result<Option<String>, String> 
     let command = |line: &str| line.split_whitespace().skip(10).collect::<Vec<_>>().join(" ");
     let found = ended.stdout.lines().find(|line| !own(line) && wanted(line));
     Ok(found.map(|line| command(line).chars().take(80).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What follows from an end of `systemctl`: whether there is such a unit, or why that cannot be told.
+    fn unit_after(code: Option<i32>, stdout: &str, late: bool) -> Result<Option<Runs>, String> {
+        let stderr = "Failed to connect to bus\n".to_owned();
+        let ended = Ended { code, stdout: stdout.to_owned(), stderr, late };
+        let unit = unit_of(&ended, Duration::from_secs(20))?;
+        Ok(unit.map(|unit| match unit {
+            Unit::Is(runs) => runs,
+            Unit::Exited { .. } => Runs::Unknown,
+        }))
+    }
+
+    #[test]
+    fn a_systemctl_that_fails_or_hangs_does_not_say_that_there_is_no_such_unit() {
+        assert_eq!(unit_after(Some(0), "LoadState=not-found\n", false), Ok(None));
+        let active = "LoadState=loaded\nActiveState=active\nSubState=running\n";
+        assert_eq!(unit_after(Some(0), active, false), Ok(Some(Runs::Yes)));
+        let error = |code, stdout, late| unit_after(code, stdout, late).unwrap_err();
+        assert_eq!(error(Some(1), "", false), "systemctl: Failed to connect to bus");
+        assert_eq!(error(None, "", true), "systemctl: no answer within 20s");
+        assert_eq!(error(None, active, false), "systemctl: Failed to connect to bus");
+        let silent = error(Some(0), "", false);
+        assert_eq!(silent, "systemctl: it does not say whether there is such a unit");
+        let half = error(Some(0), "LoadState=loaded\n", false);
+        assert_eq!(half, "systemctl: it does not say how the unit is");
+    }
 }

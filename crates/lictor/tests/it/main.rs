@@ -30,6 +30,7 @@ mod packaging;
 mod peers;
 mod powerconsul;
 mod powerconsul_act;
+mod powerconsul_limits;
 mod probe;
 mod rule_test;
 mod service;
