@@ -24,7 +24,9 @@ impl Says {
         let lease = match &state.lease {
             LeaseState::Held { token } => Some(format!("this node holds its lease, token {token}")),
             LeaseState::Other { holder } => Some(format!("{holder} holds its lease")),
-            lease @ LeaseState::Unknown { .. } if released || lease.is_free() => Some("nobody holds its lease".to_owned()),
+            lease @ LeaseState::Unknown { .. } if released || lease.is_free() => {
+                Some("nobody holds its lease".to_owned())
+            }
             LeaseState::Unknown { why } => {
                 Some(format!("this node does not know who holds its lease: {why}"))
             }

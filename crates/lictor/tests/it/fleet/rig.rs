@@ -189,15 +189,34 @@ impl Fleet {
         self.until("it serves", || self.written().last().filter(|last| last.at > begun).map(|last| last.node))
     }
 
-    /// Waits until a machine sees what the service does as others do, so that the next fault finds all of them well.
+    /// Waits until all machines see the service, and Consul's servers agree on a leader and a term, so that the next
+    /// fault comes alone.
     #[track_caller]
     pub(super) fn settles(&self) {
+        self.until("Consul's servers agree", || {
+            let servers: Option<Vec<_>> = NODES.map(|node| self.raft(node)).collect();
+            let servers = servers?;
+            let leaders = servers.iter().filter(|(state, _)| state == "Leader").count();
+            let agree = servers.iter().all(|(state, term)| *term == servers[0].1 && state != "Candidate");
+            (leaders == 1 && agree).then_some(())
+        });
         for node in NODES {
             self.until(&format!("{} is well", name(node)), || {
                 let said = self.run(node, &["lictor", "service", "status", "web"]);
                 (said.code == 0).then_some(())
             });
         }
+    }
+
+    /// What the Consul server of a machine is, and in which term.
+    fn raft(&self, node: usize) -> Option<(String, String)> {
+        let said = self.run(node, &["consul", "info"]).stdout;
+        let value = |name: &str| {
+            let mut lines = said.lines().skip_while(|line| !line.starts_with("raft:"));
+            let line = lines.find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" = "))?;
+            Some(line.to_owned())
+        };
+        Some((value("state")?, value("term")?))
     }
 
     /// Whether a machine leads Consul.
