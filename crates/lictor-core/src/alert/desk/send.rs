@@ -301,8 +301,12 @@ impl Word {
         let believed = before.is_some_and(|told| told.firing);
         Some(match (ending, tells) {
             // Nobody can be told that it is over either: they may still believe it and are owed the
-            // word; what is wrong anew is told anew.
+            // word; what is wrong anew is told anew. Nobody knows which news they heard last.
+            (Ending::Expired, Tells::Resolved) if unclear => {
+                Told { status: Status::Passing, news: None, ..before?.clone() }
+            }
             (Ending::Expired, Tells::Resolved) => Told { status: Status::Passing, ..before?.clone() },
+            (Ending::Withheld, Tells::Resolved) if unclear => Told { news: None, ..before?.clone() },
             (Ending::Withheld, Tells::Resolved | Tells::Reminder) => return None,
             (Ending::Accepted | Ending::Dropped, Tells::Resolved) => {
                 Told { status, firing: false, at: now, reminders: 0, news }
@@ -315,15 +319,12 @@ impl Word {
                 let reminders = before.map_or(0, |told| told.reminders).saturating_add(1);
                 Told { status, firing: true, at: now, reminders, news }
             }
-            // Whoever may have heard of it hears that it is over; it is told anew while it lasts.
-            (Ending::Expired, Tells::Firing) if believed || unclear => {
-                let status = before.map_or(Status::Passing, |told| told.status);
-                let news = before.and_then(|told| told.news);
-                Told { status, firing: true, at: now, reminders: 0, news }
-            }
-            (Ending::Withheld, Tells::Firing) if unclear => {
+            // Whoever may have heard of it hears that it is over. Nobody knows what they heard last: it is told
+            // anew while it lasts, also when it is again as they heard it before.
+            (Ending::Expired | Ending::Withheld, Tells::Firing) if unclear => {
                 Told { status: Status::Passing, firing: true, at: now, reminders: 0, news: None }
             }
+            (Ending::Expired, Tells::Firing) if believed => Told { at: now, reminders: 0, ..before?.clone() },
             (Ending::Expired | Ending::Withheld, Tells::Firing) => return None,
             (Ending::Dropped, Tells::Firing) => {
                 Told { status, firing: believed || unclear, at: now, reminders: 0, news }

@@ -115,6 +115,50 @@ fn a_word_that_was_given_up_does_not_hide_that_it_is_wrong_again() {
     assert_eq!(told(&mut stage, Critical, 1), WRONG);
 }
 
+/// `ops`, who gives a message up after a minute, perhaps hears the second of these and not for two minutes
+/// anything else. What is told when all is then as the first report has it?
+fn told_after(first: &Report, second: Report) -> Vec<String> {
+    let mut plan = simple();
+    plan.notifiers.get_mut(&notifier("ops")).unwrap().expire = secs(60);
+    let mut stage = Stage::new(plan);
+    stage.reports(false, vec![first.clone()]);
+    stage.accept();
+    stage.reports(false, vec![second]);
+    stage.answer(&Verdict::Unclear { why: "no answer".to_owned(), retry_after: Some(secs(120)) });
+    stage.reports(false, vec![first.clone()]);
+    stage.pass(secs(120));
+    stage.accept()
+}
+
+#[test]
+fn who_perhaps_heard_news_that_expired_is_told_anew_without_them() {
+    let without = Report { news: None, ..report(Critical, 0) };
+    assert_eq!(told_after(&without, report(Critical, 1)), WRONG);
+    // What they heard was of another status besides.
+    assert_eq!(told_after(&without, report(Unknown, 1)), WRONG);
+}
+
+#[test]
+fn who_perhaps_heard_news_that_expired_is_told_those_of_before_when_they_are_so_again() {
+    assert_eq!(told_after(&report(Passing, 1), report(Passing, 2)), WELL);
+    assert_eq!(told_after(&report(Critical, 1), report(Critical, 2)), WRONG);
+}
+
+#[test]
+fn who_perhaps_heard_news_that_are_withheld_is_told_those_of_before_when_they_are_so_again() {
+    for (status, wanted) in [(Passing, WELL), (Critical, WRONG)] {
+        let mut stage = Stage::new(simple());
+        assert_eq!(told(&mut stage, status, 1), wanted);
+        stage.reports(false, vec![report(status, 2)]);
+        stage.answer(&unclear());
+        stage.command(silence(60));
+        stage.pass(secs(30));
+        assert_eq!(told(&mut stage, status, 1), none());
+        stage.pass(secs(30));
+        assert_eq!(stage.accept(), wanted);
+    }
+}
+
 #[test]
 fn who_knows_the_news_of_what_is_well_still_hears_of_its_parent_first() {
     let mut plan = simple();

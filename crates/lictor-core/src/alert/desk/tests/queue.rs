@@ -82,6 +82,27 @@ fn what_was_perhaps_accepted_and_expired_is_told_to_be_over() {
 }
 
 #[test]
+fn who_perhaps_heard_otherwise_is_told_anew_when_it_is_as_they_heard_before() {
+    let mut plan = simple();
+    plan.notifiers.get_mut(&notifier("ops")).unwrap().expire = secs(60);
+    let web = consul("n1", "web", "alive");
+    let (why, retry_after) = ("no answer".to_owned(), Some(secs(120)));
+    let refused = Verdict::Refused { why: why.clone(), retry_after, for_good: false };
+    let perhaps = Verdict::Unclear { why, retry_after };
+    let anew: &[&str] = &["ops: firing web: alive on n1 critical"];
+    for (verdict, wanted) in [(perhaps, anew), (refused, &[])] {
+        let mut stage = Stage::new(plan.clone());
+        stage.report(&web, Critical);
+        assert_eq!(stage.accept(), anew);
+        stage.report(&web, Warning);
+        stage.answer(&verdict);
+        stage.report(&web, Critical);
+        stage.pass(secs(120));
+        assert_eq!(stage.accept(), wanted, "{verdict:?}");
+    }
+}
+
+#[test]
 fn what_was_never_accepted_and_is_over_is_forgotten_when_it_expires() {
     let mut stage = Stage::new(simple());
     let web = consul("n1", "web", "alive");

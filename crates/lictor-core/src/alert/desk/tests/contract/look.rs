@@ -209,7 +209,7 @@ impl Model {
                 if desk.plan().notifiers.contains_key(name) && !self.dropped.contains(&place) {
                     assert_eq!(
                         self.known.get(&place),
-                        Some(&Some(*news)),
+                        Some(&(Passing, Some(*news))),
                         "seed {seed}: the news of {key} for {name}"
                     );
                 }
