@@ -195,6 +195,10 @@ codes! {
     NeverReached = "0911", "no alert comes as far as a route",
         "A route that fits everything takes everything, whatever its `status` is: routes after it are asked \
          only when it says `continue = true`.";
+    /// Warning: anybody on this machine may stop or move a service.
+    OpenService = "0912", "anybody on this machine may stop or move a service",
+        "Whoever reaches the listener without a token may ask for a switchover or a stop. Set `token_file` in the block \
+         `http`.";
 }
 
 impl fmt::Display for Code {

@@ -16,7 +16,7 @@ use lictor_store::kv::{Kv, KvError, Op};
 use lictor_store::wire;
 use tokio::net::UdpSocket;
 use tokio::sync::broadcast;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::checked::Checked;
 use super::words::{Places, Words};
@@ -138,6 +138,12 @@ impl Services {
                 Err(why) => told.push(format!("the key of the cluster stays the one of before: {why}")),
             }
         }
+        if words.is_none() && config.cluster.is_some() {
+            told.push(
+                "the nodes cannot ask each other to wait before the agent is restarted: `cluster` is new"
+                    .to_owned(),
+            );
+        }
         let ours = |service: &&Arc<ClusterService>| service.place(&means.node).is_some();
         let wanted: BTreeMap<&str, &Arc<ClusterService>> =
             config.services.values().filter(ours).map(|service| (service.name.as_str(), service)).collect();
@@ -161,8 +167,9 @@ impl Services {
             }
             match records {
                 Some((_, kv)) => self.start(service, kv).await,
-                None => told
-                    .push(format!("the service {name} needs Consul, which can only change with a restart")),
+                None => told.push(format!(
+                    "the service {name} is the first one here: it needs a restart of the agent"
+                )),
             }
         }
         told.iter().for_each(|told| warn!("{told}"));
@@ -232,12 +239,20 @@ impl Services {
         drop(tasks.spawn(format!("history of {name}"), crate::OnEnd::Fine, async move {
             history(&said, &watched, &inbox, &clock).await;
         }));
-        let (ends, over) = (agent.stopping(), tasks.clone());
-        let gone = tasks.stopping();
+        let (ends, over, shared) = (agent.stopping(), tasks.clone(), Arc::clone(&self.0));
+        let (gone, ended) = (tasks.stopping(), config.name.clone());
         drop(agent.spawn_draining(format!("end of service {name}"), crate::OnEnd::Fine, async move {
             tokio::select! {
                 () = ends.cancelled() => drop(over.drain(ENDS).await),
-                () = gone.cancelled() => {}
+                () = gone.cancelled() => {
+                    let services = Self(shared);
+                    let ours = services.running().get(ended.as_str()).map(|running| running.tasks.stopping());
+                    if ours.is_some_and(|stop| stop.is_cancelled()) {
+                        // Nobody has ended it: the agent cannot do without it.
+                        error!(service = %ended, "the task of a service has ended; stopping");
+                        ends.cancel();
+                    }
+                }
             }
         }));
         let running = Running { config: Arc::clone(config), service, tasks };

@@ -214,8 +214,9 @@ impl Driver {
         loop {
             let ended = matches!(input, Input::Ended(_));
             self.step(input);
-            if ended {
-                // What was looked at meanwhile says nothing of what has come of it.
+            if ended || self.carrying.is_some() || self.restart.is_some() {
+                // What was looked at meanwhile says nothing of what has come of it. One that is not asked for its
+                // end any more would keep others from looking.
                 (looking, look) = (None, true);
             }
             if deadline.is_some() && self.asked.is_none() && self.carrying.is_none() && self.restart.is_none()
@@ -244,8 +245,9 @@ impl Driver {
                 outcome = answer(&mut self.carrying) => Input::Ended(outcome),
                 written = answer(&mut self.noting) => {
                     if !matches!(written, Written::Done { .. }) {
-                        // It is read again.
-                        (watching, since, rest) = (None, kv::Revision(0), GRAIN);
+                        // It is read again: at once where somebody was faster.
+                        let pause = if written == Written::Conflict { GRAIN } else { AGAIN };
+                        (watching, since, rest) = (None, kv::Revision(0), pause);
                     }
                     Input::Noted(written)
                 }
@@ -340,7 +342,12 @@ impl Driver {
             let (units, shared) = (Arc::clone(&self.units), Arc::clone(&self.shared));
             self.carrying = Some(Box::pin(async move {
                 let believes = |token| shared.believes() == Some(token);
-                units.carry(order, &believes).await
+                let outcome = units.carry(order, &believes).await;
+                if outcome.is_err() {
+                    // What fails at once is not tried again at once. Whatever runs has its guard.
+                    sleep(AGAIN).await;
+                }
+                outcome
             }));
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A promise lets a node run a service on without the records, so nobody else may give one: each datagram ends in an
 //! HMAC-SHA256 under a key that all nodes share. One that was recorded proves nothing later: a question names the
-//! process that it is for by a mark that this drew at its start, and has a higher number than all before it of the process it
-//! is from; an answer names the question. A node that does not know another's mark yet learns it from a refusal, and asks
+//! process that it is for by a mark that this drew at its start, and has a higher number than all before it of the task it
+//! is from, which draws a mark as well; an answer names the question. A node that does not know another's mark yet learns it from a refusal, and asks
 //! again at once.
 //!
 //! Datagrams, not connections: a question is worth something only now, and the next one follows within a second.
@@ -89,9 +89,17 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// A service that speaks.
+#[derive(Debug)]
+struct Mouth {
+    hears: mpsc::Sender<Heard>,
+    /// Who asks. Its numbers begin anew with it: another one for each task of a service.
+    asker: String,
+}
+
 #[derive(Debug, Default)]
 struct Known {
-    services: BTreeMap<String, mpsc::Sender<Heard>>,
+    services: BTreeMap<String, Mouth>,
     /// The mark of each node's process that was heard last.
     marks: BTreeMap<String, String>,
     /// The last question to each node, by service and node.
@@ -103,7 +111,7 @@ struct Known {
 impl Words {
     /// Begins to listen. `keys`: the first one proves what this node says, each is accepted from others.
     pub fn start(socket: UdpSocket, node: String, keys: Vec<Vec<u8>>, tasks: &Tasks) -> Self {
-        let mark = format!("{:032x}", rand::random::<u128>());
+        let mark = mark();
         let shared =
             Arc::new(Shared { socket, node, mark, keys: RwLock::new(Keys(keys)), known: Mutex::default() });
         let listens = Arc::clone(&shared);
@@ -119,12 +127,13 @@ impl Words {
     /// The voice of a service among the nodes that are there.
     pub fn voice(&self, service: String, places: Places, tasks: &Tasks) -> Voice {
         let (voice, mut said, heard) = Voice::new();
-        self.0.known().services.insert(service.clone(), heard);
+        let asker = mark();
+        self.0.known().services.insert(service.clone(), Mouth { hears: heard, asker: asker.clone() });
         let shared = Arc::clone(&self.0);
         tasks.spawn(format!("words of {service}"), OnEnd::Fine, async move {
             while let Some(spoken) = said.recv().await {
                 let there = places.borrow().clone();
-                shared.say(&service, spoken, &there).await;
+                shared.say(&service, &asker, spoken, &there).await;
             }
         });
         voice
@@ -140,12 +149,12 @@ impl Shared {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn say(&self, service: &str, spoken: Spoken, places: &BTreeMap<String, SocketAddr>) {
+    async fn say(&self, service: &str, own: &str, spoken: Spoken, places: &BTreeMap<String, SocketAddr>) {
         let (to, asker, number, what): (Vec<String>, _, _, _) = match spoken {
             Spoken::Question { number, token, length, to } => {
                 let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
                 let asks = What::Asks { token, length_ms, asked: None };
-                (to.into_iter().collect(), self.mark.clone(), number, asks)
+                (to.into_iter().collect(), own.to_owned(), number, asks)
             }
             Spoken::Answer { to, asker, answer } => {
                 let says = What::Says { promises: answer.promises, mark: self.mark.clone() };
@@ -216,7 +225,7 @@ impl Shared {
         let Word { service, from, to, asker, number, what } = word;
         match what {
             What::Says { promises, mark } => {
-                if asker != self.mark {
+                if known.services.get(&service).is_none_or(|mouth| mouth.asker != asker) {
                     return None;
                 }
                 let new = known.marks.insert(from.clone(), mark.clone()).as_ref() != Some(&mark);
@@ -232,7 +241,7 @@ impl Shared {
                     }
                 }
                 // What comes too late is asked anew.
-                let hears = known.services.get(&service)?;
+                let Mouth { hears, .. } = known.services.get(&service)?;
                 let _full = hears.try_send(Heard::Answer(Answer { number, by: from, promises }));
                 None
             }
@@ -249,7 +258,7 @@ impl Shared {
                     known.asked.clear();
                 }
                 known.asked.insert(asker.clone(), number);
-                let hears = known.services.get(&service)?;
+                let Mouth { hears, .. } = known.services.get(&service)?;
                 let _full = hears.try_send(Heard::Question { from, asker, number, token, length });
                 None
             }
@@ -271,6 +280,11 @@ impl Keys {
         let proven = |key: &Vec<u8>| proof(key, word).is_some_and(|proof| proof.verify_slice(said).is_ok());
         self.0.iter().any(proven).then(|| serde_json::from_slice(word).ok())?
     }
+}
+
+/// Something that nobody else draws.
+fn mark() -> String {
+    format!("{:032x}", rand::random::<u128>())
 }
 
 fn proof(key: &[u8], word: &[u8]) -> Option<Hmac<Sha256>> {
@@ -308,6 +322,11 @@ mod tests {
             let (places, receiver) = watch::channel(BTreeMap::new());
             let voice = words.voice("web".to_owned(), receiver, &tasks);
             Self { words, voice, place, places, tasks }
+        }
+
+        /// The mark of the service's task.
+        fn asker(&self) -> String {
+            self.words.0.known().services["web"].asker.clone()
         }
 
         fn knows(&self, name: &str, other: SocketAddr) {
@@ -351,6 +370,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn each_service_and_each_task_of_one_counts_its_questions_anew() {
+        let (mut one, mut two) = two().await;
+        one.asks(5).await;
+        assert!(matches!(two.hears().await, Heard::Question { number: 5, .. }));
+        // Another service of the same nodes, and then another task of this one.
+        let places = one.places.subscribe();
+        let other = one.words.voice("db".to_owned(), places.clone(), &one.tasks);
+        let mut there = two.words.voice("db".to_owned(), two.places.subscribe(), &two.tasks);
+        let to = BTreeSet::from(["n2".to_owned()]);
+        let question = Spoken::Question { number: 1, token: 7, length: Duration::from_secs(4), to };
+        other.says.send(question).await.unwrap();
+        let heard = timeout(SOON, there.hears.recv()).await.unwrap().unwrap();
+        assert!(matches!(heard, Heard::Question { number: 1, .. }), "{heard:?}");
+        let before = one.asker();
+        one.voice = one.words.voice("web".to_owned(), places, &one.tasks);
+        one.asks(1).await;
+        let Heard::Question { number: 1, asker, .. } = two.hears().await else { panic!() };
+        assert_ne!(asker, before);
+        // What was promised to the task of before is no promise to this one.
+        let answer = |number| Answer { number, by: "n2".to_owned(), promises: true };
+        for (asker, number) in [(before, 1), (asker, 2)] {
+            let to = "n1".to_owned();
+            two.voice.says.send(Spoken::Answer { to, asker, answer: answer(number) }).await.unwrap();
+        }
+        assert_eq!(one.hears().await, Heard::Answer(answer(2)));
+    }
+
+    #[tokio::test]
     async fn what_was_recorded_is_refused_by_the_same_process_and_by_the_next() {
         let (mut one, mut two) = two().await;
         for number in [2, 3] {
@@ -361,7 +408,7 @@ mod tests {
             service: "web".into(),
             from: "n1".into(),
             to: "n2".into(),
-            asker: one.words.0.mark.clone(),
+            asker: one.asker(),
             number: 2,
             what: What::Asks { token: 7, length_ms: 4_000, asked: Some(two.words.0.mark.clone()) },
         };
@@ -386,7 +433,7 @@ mod tests {
         one.asks(2).await;
         let heard = two.hears().await;
         assert!(
-            matches!(&heard, Heard::Question { asker, number: 2, .. } if *asker == one.words.0.mark),
+            matches!(&heard, Heard::Question { asker, number: 2, .. } if *asker == one.asker()),
             "{heard:?}"
         );
         assert!(two.voice.hears.is_empty());

@@ -113,7 +113,10 @@ static SCHEMA: Schema = Schema {
     ]],
     blocks: &[],
     values: &[],
-    example: r#"service "shop" {
+    example: r#"consul {
+}
+
+service "shop" {
   nodes    = ["node1", "node2", "node3"]
   units    = ["postgresql.service", "shop.service"]
   failover = "automatic"
@@ -127,7 +130,7 @@ pub(super) fn decode(
     cluster: bool,
 ) -> BTreeMap<ServiceName, Arc<ClusterService>> {
     let mut firsts: BTreeMap<&str, Span> = BTreeMap::new();
-    let mut found = BTreeMap::new();
+    let (mut found, mut units) = (BTreeMap::new(), BTreeMap::<UnitName, ServiceName>::new());
     for block in blocks {
         let [label] = block.labels.as_slice() else { continue };
         if let Some(first) = firsts.insert(&label.is, label.span) {
@@ -135,7 +138,18 @@ pub(super) fn decode(
             let draft = Draft::new(Code::Twice, label.span, message).label("again here");
             decoder.add(draft.also(first, "first here"));
         }
-        if let Some(service) = one(&Reader::new(decoder, block, &SCHEMA), label, cluster) {
+        let reader = Reader::new(decoder, block, &SCHEMA);
+        if let Some(service) = one(&reader, label, cluster) {
+            for unit in &service.units {
+                if let Some(other) = units.insert(unit.clone(), service.name.clone()) {
+                    let message = match other == service.name {
+                        true => format!("`{unit}` stands twice in `units`"),
+                        false => format!("`{unit}` is a unit of the service `{other}` already"),
+                    };
+                    let draft = Draft::new(Code::Twice, reader.span("units"), message);
+                    decoder.add(draft.help("each unit has one lease: join the services, or copy the unit"));
+                }
+            }
             found.insert(service.name.clone(), Arc::new(service));
         }
     }
@@ -148,6 +162,11 @@ fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterServic
         let message = "a service passes between nodes by a lease in Consul, and no Consul is named";
         let draft = Draft::new(Code::Combination, reader.head, message);
         reader.decoder.add(draft.help("add a block consul { }; one machine alone needs no `service`"));
+    }
+    if !reader.decoder.scope.token && !reader.decoder.report.is_partial() {
+        let message = "anybody on this machine may have it stopped or moved: the listener asks for no token";
+        let draft = Draft::warning(Code::OpenService, reader.head, message);
+        reader.decoder.add(draft.help("set token_file in the block http"));
     }
     let nodes = listed(reader, "nodes", |text| Some(text.is.clone()));
     let units = listed(reader, "units", |text| match UnitName::new(&text.is) {
@@ -338,7 +357,17 @@ mod tests {
         2:9: the name of a service begins with a letter or a digit [LIC0303]
         5:10: a fast lease ends at every election of a Consul leader: the nodes cannot ask each other to wait (add a block cluster { address = "…" key_file = "…" }) [LIC0207]
         6:16: no watcher or check is named `gone` [LIC0401]
+        7:10: `fence` is between 100ms and 10m, not 1ms [LIC0302]
         "#);
-        assert_snapshot!(mistakes(&format!("consul {{}}\nservice \"web\" {{\n{LEAST}}}\nservice \"web\" {{\n{LEAST}}}")), @r#"6:9: the name `web` is used twice (first here: x.hcl:2:9) [LIC0204]"#);
+        assert_snapshot!(mistakes(&format!("consul {{}}\nservice \"web\" {{\n{LEAST}}}\nservice \"web\" {{\n{LEAST}}}")), @r#"
+        6:9: the name `web` is used twice (first here: x.hcl:2:9) [LIC0204]
+        8:9: `web.service` stands twice in `units` (each unit has one lease: join the services, or copy the unit) [LIC0204]
+        "#);
+        let twice = "service \"a\" {\n nodes = [\"n1\"]\n units = [\"x\", \"x.service\"]\n}";
+        let shared = "service \"b\" {\n nodes = [\"n2\"]\n units = [\"x\"]\n}";
+        assert_snapshot!(mistakes(&format!("consul {{}}\n{twice}\n{shared}")), @r#"
+        4:10: `x.service` stands twice in `units` (each unit has one lease: join the services, or copy the unit) [LIC0204]
+        8:10: `x.service` is a unit of the service `a` already (each unit has one lease: join the services, or copy the unit) [LIC0204]
+        "#);
     }
 }

@@ -5,8 +5,8 @@ use lictor_config::UnitName;
 use super::super::place::Place;
 use crate::systemd::{Bus, Properties, Trouble, UnitState};
 
-/// The longest that a guard which is frozen may go unnoticed, microseconds.
-const WATCHDOG: u64 = 1_000_000;
+/// The longest that a guard which is frozen may go unnoticed, microseconds: so much of it is in the length of a lease.
+const WATCHDOG: u64 = 500_000;
 
 /// What is known of the units of a service at one time.
 #[derive(Clone, Debug)]
@@ -70,6 +70,12 @@ impl Facts {
     /// Whether none of them runs or is about to.
     pub(super) fn all_are_down(&self) -> bool {
         self.states.iter().all(|state| state.is_down() && !state.job)
+    }
+
+    /// Whether all of them are bound to the guard. One that is not was not started by us, or by an older configuration.
+    pub(super) fn are_bound(&self, place: &Place) -> bool {
+        let guard = place.guard_unit();
+        self.units.iter().all(|(_, ties)| ties.binds_to.contains(&guard))
     }
 
     /// How they are, for people.

@@ -125,6 +125,10 @@ impl SystemdUnits {
             // PID 1 stops them, in its order and within their own times.
             return Local::Unknown;
         }
+        if !facts.are_bound(&self.place) {
+            // Somebody else's, until a person has said that it is the lease's: not to be killed for that.
+            return Local::Unknown;
+        }
         if !facts.all_are_up() {
             return Local::Partly;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::operation::{Operation, Phase, What};
 use super::{Local, Member, Seen, left};
-use crate::lease::{Next, Record, Stamp, Wish};
+use crate::lease::{Next, Record, Stamp, Standing, Wish};
 
 impl Member {
     /// Whether a holder has to give the lease back, and for whom.
@@ -62,6 +62,9 @@ impl Member {
             };
             return Some(operation.failed(why));
         }
+        if late && !ours && held.is_none() && self.is_abandoned(now) {
+            return Some(operation.failed("the nodes that were to do it do not answer any more"));
+        }
         match (&operation.what, &operation.phase) {
             (What::Switchover { .. } | What::Take { .. }, Phase::Asked) if ours && !self.quitting => {
                 match self.able.as_ref()? {
@@ -92,6 +95,16 @@ impl Member {
             // Nobody has asked for that, but so it is.
             (_, Phase::Handed) if runs => Some(operation.failed(format!("it runs on {}", self.node))),
             _ => None,
+        }
+    }
+
+    /// Whether another node has the lease and was not seen to renew it for twice its length: it is gone, and
+    /// whoever might have taken it as well.
+    fn is_abandoned(&self, now: Stamp) -> bool {
+        let Some(record) = self.candidate.seen() else { return false };
+        match self.candidate.standing(now) {
+            Standing::Other { changed, .. } => now.shortest_since(changed) >= record.length.saturating_mul(2),
+            Standing::Held(_) | Standing::Free | Standing::Unknown { .. } => false,
         }
     }
 
