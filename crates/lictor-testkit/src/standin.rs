@@ -7,8 +7,9 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use crate::ports;
+use crate::{ports, wait};
 
 /// Most bytes of a request's body that are read.
 const BODY: u64 = 1 << 20;
@@ -62,6 +63,9 @@ impl Reply {
 
 /// Answers requests; `None` closes the connection without an answer.
 pub(crate) type Handler = dyn Fn(Request) -> Option<Reply> + Send + Sync;
+
+/// How long a port that was left may be taken.
+const FREED: Duration = Duration::from_secs(5);
 
 /// A server that runs until it is stopped or dropped.
 pub(crate) struct Standin {
@@ -126,8 +130,17 @@ impl Standin {
         if running.is_some() {
             return;
         }
-        let listener = TcpListener::bind(self.address)
-            .unwrap_or_else(|error| panic!("cannot listen on {}: {error}", self.address));
+        // A program that another thread is just starting has our sockets until it runs: the one that was there a
+        // moment ago may still be.
+        let mut last = None;
+        let listener = wait::until(FREED, || match TcpListener::bind(self.address) {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                last = Some(error);
+                None
+            }
+        });
+        let listener = listener.unwrap_or_else(|| panic!("cannot listen on {}: {last:?}", self.address));
         let listener = Arc::new(listener);
         let (stop, streams) = (Arc::<AtomicBool>::default(), Arc::<Streams>::default());
         let handler = Arc::clone(&self.handler);
