@@ -49,7 +49,7 @@ pub use model::{
     WatchKind, Webhook, WebhookFormat,
 };
 pub use model::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
-pub use model::{Cluster, ClusterService};
+pub use model::{Cluster, ClusterService, ServiceCommand};
 pub use model::{
     Email, Endpoint, LogFile, MailSecurity, Notifier, NotifierKind, NotifyProgram, OwnBody, OwnRequest,
     Service, Setting,

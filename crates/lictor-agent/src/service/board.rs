@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lictor_config::{Cluster, ClusterService, Config};
-use lictor_consul::Client;
 use lictor_core::lease::{Next, Record, Roll};
 use lictor_core::service::member::{Local, Part};
 use lictor_core::{Event, ServiceName, What};
@@ -19,19 +18,16 @@ use tokio::sync::broadcast;
 use tracing::{error, info, warn};
 
 use super::checked::Checked;
-use super::words::{Places, Words};
-use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, places, roles, says};
+use super::records::Records;
+use super::words::Words;
+use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, roles, says};
 use crate::clock::Clock;
-use crate::consul;
 use crate::decide::Recorded;
 use crate::inbox::Inbox;
 use crate::task::Tasks;
 
 /// How long the task of a service may take to end, so that another one can go on with it.
 const ENDS: Duration = Duration::from_secs(4);
-
-/// The first token of a service.
-const FIRST: u64 = 1;
 
 /// Bytes of the shortest key of a cluster.
 const SHORTEST: usize = 16;
@@ -66,9 +62,11 @@ pub struct Services(Arc<Shared>);
 
 struct Shared {
     means: Means,
-    /// Where leases and what is asked for lie, by a client that nothing else uses.
-    records: Option<(Client, Kv)>,
-    words: Option<(Words, Places)>,
+    records: Option<Records>,
+    /// The way to the other nodes, and where they find this one.
+    words: Option<(Words, SocketAddr)>,
+    /// The highest tokens that were seen of services, to go on from where a record is made anew.
+    highest: Mutex<BTreeMap<String, u64>>,
     running: Mutex<BTreeMap<String, Running>>,
     /// One after the other.
     applying: tokio::sync::Mutex<()>,
@@ -108,18 +106,17 @@ impl Services {
     pub(crate) async fn new(config: &Config, means: Means) -> Result<Self, String> {
         let records = match &config.consul {
             Some(settings) if !config.services.is_empty() || config.cluster.is_some() => {
-                let client = consul::client(settings)?;
-                let kv = Kv::consul(client.clone(), settings.prefix.clone());
-                Some((client, kv))
+                Some(Records::new(settings)?)
             }
             Some(_) | None => None,
         };
-        let words = match (&config.cluster, &records) {
-            (Some(cluster), Some((_, kv))) => Some(words(cluster, kv, &means).await?),
-            _ => None,
+        let words = match &config.cluster {
+            Some(cluster) if records.is_some() => Some(words(cluster, &means).await?),
+            Some(_) | None => None,
         };
-        let (running, applying) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Shared { means, records, words, running, applying })))
+        let (highest, running, applying) =
+            (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self(Arc::new(Shared { means, records, words, highest, running, applying })))
     }
 
     /// Puts a configuration in force; what could not be done of it, in words.
@@ -127,8 +124,8 @@ impl Services {
         let Shared { means, records, words, applying, .. } = &*self.0;
         let _one = applying.lock().await;
         let mut told = Vec::new();
-        if let (Some((client, _)), Some(settings)) = (records, &config.consul)
-            && let Err(why) = consul::renew(client, settings)
+        if let (Some(records), Some(settings)) = (records, &config.consul)
+            && let Err(why) = records.renew(settings)
         {
             told.push(format!("the token for the services stays the one of before: {why}"));
         }
@@ -166,7 +163,7 @@ impl Services {
                 continue;
             }
             match records {
-                Some((_, kv)) => self.start(service, kv).await,
+                Some(records) => self.start(service, records).await,
                 None => told.push(format!(
                     "the service {name} is the first one here: it needs a restart of the agent"
                 )),
@@ -178,6 +175,7 @@ impl Services {
 
     /// Ends the task of a service; its units go on, as over a restart of the agent.
     async fn end(&self, name: &str) {
+        self.remember(name);
         let ended = self.running().remove(name);
         if let Some(Running { tasks, .. }) = ended
             && !tasks.drain(ENDS).await
@@ -186,7 +184,7 @@ impl Services {
         }
     }
 
-    async fn start(&self, config: &Arc<ClusterService>, kv: &Kv) {
+    async fn start(&self, config: &Arc<ClusterService>, records: &Records) {
         let Means { node, boot, clock, inbox, live, machine, tasks: agent } = &self.0.means;
         let name = config.name.as_str();
         let here = machine(Arc::clone(config)).await;
@@ -208,8 +206,11 @@ impl Services {
             rest: config.rest,
         };
         let tasks = Tasks::new();
+        let datacenter = config.datacenter.as_deref();
         let voice = match &self.0.words {
-            Some((words, places)) => words.voice(name.to_owned(), places.clone(), &tasks),
+            Some((words, here)) => {
+                words.voice(name.to_owned(), records.places(datacenter, node, *here, agent), &tasks)
+            }
             // Nobody can be asked to wait.
             None => Voice::new().0,
         };
@@ -222,16 +223,14 @@ impl Services {
             times: config.times,
             part,
             guarded,
-            kv: kv.clone(),
+            kv: records.of(datacenter),
             units,
             guard,
             voice,
         };
         let service = Service::start(setup, clock.clone(), &tasks);
-        if let (Some(key), Some((client, _))) = (&config.roles, &self.0.records) {
-            // Not below our own prefix: it is the record of another program.
-            let kv = Kv::consul(client.clone(), "");
-            let keeps = roles::keep(kv, key.clone(), node.clone(), service.clone());
+        if let Some(key) = &config.roles {
+            let keeps = roles::keep(records.all(datacenter), key.clone(), node.clone(), service.clone());
             drop(tasks.spawn(format!("roles of {name}"), crate::OnEnd::Fine, keeps));
         }
         let (watched, inbox, clock) = (service.clone(), inbox.clone(), clock.clone());
@@ -289,7 +288,7 @@ impl Services {
     /// # Errors
     /// See [`AskError`].
     pub async fn pause(&self, name: &str, pause: &Pause) -> Result<(), AskError> {
-        pause::write(self.kv()?, name, Some(pause)).await
+        pause::write(&self.records(name)?, name, Some(pause)).await
     }
 
     /// Ends a pause.
@@ -297,7 +296,7 @@ impl Services {
     /// # Errors
     /// See [`AskError`].
     pub async fn resume(&self, name: &str) -> Result<(), AskError> {
-        pause::write(self.kv()?, name, None).await
+        pause::write(&self.records(name)?, name, None).await
     }
 
     /// Makes the first record of the lease, if there is none: nobody runs a service before that.
@@ -311,14 +310,15 @@ impl Services {
         let record = Record {
             holder: config.nodes.first().cloned().unwrap_or_default(),
             incarnation: "init".to_owned(),
-            token: FIRST,
+            // Below those that were given out in another datacenter no one may be.
+            token: self.remember(name).saturating_add(1),
             beat: 0,
             length: config.times.0.length(),
             released: Some(Next::Anyone),
             roll: Some(Roll { nodes: config.nodes.iter().cloned().collect(), boot: "init".to_owned() }),
         };
         let value = wire::encode(&wire::Lease::from(&record)).map_err(|error| records(&error))?;
-        match self.kv()?.txn(&[Op::create(format!("service/{name}/lease"), value)]).await {
+        match self.records(name)?.txn(&[Op::create(format!("service/{name}/lease"), value)]).await {
             Ok(_) => {
                 info!(service = name, "the first record of the lease is made");
                 Ok(Made::New)
@@ -328,9 +328,21 @@ impl Services {
         }
     }
 
-    fn kv(&self) -> Result<&Kv, AskError> {
-        let none = || AskError::Records { why: "no Consul is named in the configuration".to_owned() };
-        self.0.records.as_ref().map(|(_, kv)| kv).ok_or_else(none)
+    /// Where the records of a service are.
+    fn records(&self, name: &str) -> Result<Kv, AskError> {
+        let none = || AskError::Records { why: format!("this node has no service {name}") };
+        let view = self.one(name).ok_or_else(none)?;
+        let records = self.0.records.as_ref().ok_or_else(none)?;
+        Ok(records.of(view.config.datacenter.as_deref()))
+    }
+
+    /// Keeps in mind how far the tokens of a service are, and says it.
+    fn remember(&self, name: &str) -> u64 {
+        let seen = self.one(name).and_then(|view| view.state.record).map_or(0, |record| record.token);
+        let mut all = self.0.highest.lock().unwrap_or_else(PoisonError::into_inner);
+        let highest = all.entry(name.to_owned()).or_default();
+        *highest = seen.max(*highest);
+        *highest
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
@@ -374,16 +386,15 @@ async fn history(name: &ServiceName, service: &Service, inbox: &Inbox, clock: &C
     }
 }
 
-/// The way to the other nodes, and where they are.
-async fn words(cluster: &Cluster, kv: &Kv, means: &Means) -> Result<(Words, Places), String> {
+/// The way to the other nodes, and where they find this one.
+async fn words(cluster: &Cluster, means: &Means) -> Result<(Words, SocketAddr), String> {
     let keys = keys(cluster)?;
     let socket = UdpSocket::bind(cluster.address).await;
     let socket =
         socket.map_err(|error| format!("cannot hear other nodes at {}: {error}", cluster.address))?;
     let bound = socket.local_addr().map_err(|error| error.to_string())?;
     let here = cluster.advertise.unwrap_or_else(|| SocketAddr::new(cluster.address.ip(), bound.port()));
-    let words = Words::start(socket, means.node.clone(), keys, &means.tasks);
-    Ok((words, places::keep(kv.clone(), means.node.clone(), here, &means.tasks)))
+    Ok((Words::start(socket, means.node.clone(), keys, &means.tasks), here))
 }
 
 fn keys(cluster: &Cluster) -> Result<Vec<Vec<u8>>, String> {

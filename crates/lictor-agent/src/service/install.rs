@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use lictor_config::UnitName;
+use lictor_config::{ServiceCommand, UnitName};
 
 use super::place::Place;
 
@@ -20,12 +20,37 @@ const PROGRAM: &str = "/usr/bin/lictor";
 /// program, wherever it is installed. After they are written systemd is to read them: `systemctl
 /// daemon-reload`. None of them starts anything.
 pub fn files(place: &Place, units: &[UnitName], program: &Path) -> Vec<(PathBuf, String)> {
-    let guard = GUARD.replace(PROGRAM, &quoted(program));
+    let guard = GUARD.replace(PROGRAM, &quoted(&program.display().to_string()));
     let drop_in = drop_in(place);
     let of_unit = |unit: &UnitName| (unit_file(unit), drop_in.clone());
     std::iter::once((Path::new(UNITS).join("lictor-guard@.service"), guard))
         .chain(units.iter().map(of_unit))
         .collect()
+}
+
+/// The unit that a program without one is made of.
+pub fn unit_of(place: &Place, unit: &UnitName, command: &ServiceCommand) -> (PathBuf, String) {
+    let words: Vec<_> = command.argv.iter().map(|word| quoted(word)).collect();
+    let words = words.join(" ");
+    let user = command.user.as_ref().map(|user| format!("User={}\n", user.replace('%', "%%")));
+    let text = format!(
+        "# Written by `lictor service init {place}`: the program of the service {place}.\n\
+         [Unit]\n\
+         Description={place}, on one of several nodes\n\
+         \n\
+         [Service]\n\
+         Type=exec\n\
+         ExecStart={words}\n{}",
+        user.unwrap_or_default()
+    );
+    (Path::new(UNITS).join(unit.as_str()), text)
+}
+
+/// What a unit needs besides that systemd has made of an init script: it runs for as long as something of it does, not
+/// for ever after the script has ended.
+pub fn of_script(unit: &UnitName) -> (PathBuf, String) {
+    let text = "# Written by `lictor service init`: it runs while a process of it does.\n[Service]\nRemainAfterExit=no\n";
+    (Path::new(UNITS).join(format!("{unit}.d")).join("51-lictor-init-script.conf"), text.to_owned())
 }
 
 /// The file that binds a unit to the service that it belongs to.
@@ -53,10 +78,9 @@ fn drop_in(place: &Place) -> String {
 }
 
 /// As the word of a command line in a unit.
-fn quoted(program: &Path) -> String {
-    let text = program.display().to_string();
-    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@~".contains(c)) {
-        return text;
+fn quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@~".contains(c)) {
+        return text.to_owned();
     }
     let mut quoted = "\"".to_owned();
     for c in text.chars() {
@@ -107,6 +131,27 @@ mod tests {
         # LICTOR_SERVICE, and LICTOR_TOKEN, which grows with each start on another node.
         EnvironmentFile=-/run/lictor/service/web-shop.env
         ");
+    }
+
+    #[test]
+    fn a_program_becomes_a_unit_word_by_word() {
+        let command = ServiceCommand {
+            argv: ["/opt/a b/shop", "--say", "it's \"5 %\" of $HOME", ";", ""].map(str::to_owned).to_vec(),
+            user: Some("shop".to_owned()),
+        };
+        let unit = UnitName::new("lictor-run-web").unwrap();
+        let (path, text) = unit_of(&Place::new("web").unwrap(), &unit, &command);
+        assert_eq!(path, Path::new("/etc/systemd/system/lictor-run-web.service"));
+        insta::assert_snapshot!(text, @r#"
+        # Written by `lictor service init web`: the program of the service web.
+        [Unit]
+        Description=web, on one of several nodes
+        
+        [Service]
+        Type=exec
+        ExecStart="/opt/a b/shop" --say "it's \"5 %%\" of $$HOME" ";" ""
+        User=shop
+        "#);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod operations;
 mod pause;
 mod place;
 mod places;
+mod records;
 mod roles;
 mod says;
 mod systemd;

@@ -8,7 +8,7 @@ use lictor_agent::service::{AskError, Asking, Guard, Here, Machine, Made, Pause,
 use lictor_agent::{Clock, LeaseState};
 use lictor_core::Wall;
 use lictor_core::service::operation::{Operation, Phase, What};
-use lictor_testkit::consul::Server;
+use lictor_testkit::consul::{Datacenters, Server};
 use tokio::time::{Instant, sleep};
 
 use crate::service::{Guards, Here as Unit, World, lock};
@@ -205,6 +205,61 @@ async fn nobody_takes_over_what_is_paused_until_the_pause_ends_by_itself() {
     let taken = Clock::fresh().now().wall.as_unix_millis() - now;
     // A lease of 4.2 s was over long before.
     assert!(taken >= lasts, "after {taken} ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn between_datacenters_the_lease_lies_in_the_one_that_is_named() {
+    let mut sites = Datacenters::start(&["dc1", "dc2"]);
+    let world = Arc::new(World::default());
+    let _guards = Guards::over(&world);
+    let text = |site: usize, home: &str| {
+        let home = format!("  failover = \"automatic\"\n  datacenter = \"{home}\"");
+        blocks(sites.server(site), &service(&home))
+    };
+    let moved_to_dc2 = text(1, "dc2");
+    let node = async |name: &str, site: usize| {
+        Whole::named(name, &text(site, "dc1"), Some(machine(name, &world))).await
+    };
+    let nodes = [node("n1", 0).await, node("n2", 1).await];
+    let services = nodes.each_ref().map(|node| node.agent().services());
+    let until = async |what: &str, so: &(dyn Fn() -> bool + Sync)| {
+        let deadline = Instant::now() + LONG;
+        while !so() {
+            let states = services.each_ref().map(lictor_agent::service::Services::all);
+            assert!(Instant::now() < deadline, "{what}: it never is so\n{states:#?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert_eq!(services[1].init("web").await, Ok(Made::New));
+    let records = |site: usize| sites.server(site).get("/v1/kv/?keys").unwrap().1;
+    assert!(records(0).contains("service/web/lease"), "{}", records(0));
+    assert!(!records(1).contains("service/web"), "{}", records(1));
+    until("it runs in the first one", &|| world.runs_on("n1")).await;
+    let asking = Asking {
+        id: "1".to_owned(),
+        what: What::Switchover { to: "n2".to_owned() },
+        from: None,
+        by: "ann".to_owned(),
+        deadline: LONG,
+    };
+    services[0].service("web").unwrap().ask(asking).await.unwrap();
+    until("it runs in the second one", &|| world.runs_on("n2")).await;
+    let before = lock(&world.starts).last().unwrap().1;
+
+    // The first datacenter is lost with all that is in it.
+    sites.kill(0);
+    let [mut gone, mut left] = nodes;
+    gone.stop().await;
+    until("without its lease it is stopped", &|| !world.runs_on("n2")).await;
+    assert!(services[1].init("web").await.is_err(), "there is no record to be reached");
+    let head = left.config.lock().unwrap().split_once("consul {").unwrap().0.to_owned();
+    *left.config.lock().unwrap() = format!("{head}{moved_to_dc2}");
+    left.agent().reloads().reload().await.unwrap();
+    assert_eq!(services[1].init("web").await, Ok(Made::New));
+    until("it runs again", &|| world.runs_on("n2")).await;
+    let after = lock(&world.starts).last().unwrap().1;
+    assert!(after > before, "{after} after {before}");
+    left.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,8 @@ fn held() -> ServiceView {
         name: "web".parse().unwrap(),
         nodes: ["node1", "node2"].map(str::to_owned).to_vec(),
         units: ["apache2.service", "mysql.service"].map(|unit| UnitName::new(unit).unwrap()).to_vec(),
+        command: None,
+        datacenter: None,
         automatic: true,
         times: (Params::BRISK, Params::STEADY),
         stagger: Duration::from_secs(1),

@@ -8,7 +8,7 @@ use lictor_core::ServiceName;
 use lictor_core::lease::{Params, Timing};
 
 use crate::code::Code;
-use crate::model::{ClusterService, UnitName};
+use crate::model::{ClusterService, ServiceCommand, UnitName};
 use crate::problem::Draft;
 use crate::reader::{Decoder, Reader};
 use crate::schema::{Attribute, BlockType, Bodies, Kind, Schema};
@@ -45,14 +45,28 @@ static SCHEMA: Schema = Schema {
             Kind::Texts,
             "The units of systemd that it consists of, in the order in which they are started. An init script has a \
              unit of its name. They must not be enabled.",
-        )
-        .required(),
+        ),
+        Attribute::new(
+            "command",
+            Kind::Texts,
+            "In the place of `units`: a program, from the root, and its arguments. No shell reads them. `lictor service \
+             init` makes a unit of it, lictor-run-NAME.service; what needs more than that is a unit of its own.",
+        ),
+        Attribute::new("user", Kind::Text, "Under whose name the program of `command` runs.")
+            .default_words("root"),
         Attribute::new(
             "failover",
             Kind::Word(&["manual", "automatic"]),
             "Whether another node takes it over by itself when the one that runs it is gone.",
         )
         .default("manual"),
+        Attribute::new(
+            "datacenter",
+            Kind::Text,
+            "The datacenter of Consul in which the lease lies, for nodes in several datacenters: the same on all of them. \
+             While it cannot be reached nobody takes the service over.",
+        )
+        .default_words("that of the block `consul`"),
         Attribute::new(
             "lease",
             Kind::Word(&["fast", "steady"]),
@@ -169,13 +183,14 @@ fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterServic
         reader.decoder.add(draft.help("set token_file in the block http"));
     }
     let nodes = listed(reader, "nodes", |text| Some(text.is.clone()));
-    let units = listed(reader, "units", |text| match UnitName::new(&text.is) {
-        Ok(unit) => Some(unit),
-        Err(error) => {
-            reader.decoder.add(Draft::new(Code::Name, text.span, error.to_string()));
-            None
-        }
-    });
+    reader.needs("user", "command");
+    reader.exclude("units", "command");
+    let command = command(reader);
+    let units = match (&command, &name) {
+        (Err(Wrong), _) | (Ok(Some(_)), None) => None,
+        (Ok(Some(_)), Some(name)) => UnitName::new(&format!("lictor-run-{name}")).ok().map(|unit| vec![unit]),
+        (Ok(None), _) => units(reader),
+    };
     let check = match reader.value("check") {
         None => None,
         Some(value) => match reader.decoder.checks(value).unwrap_or_default().as_slice() {
@@ -195,11 +210,13 @@ fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterServic
     let (start_limit, stop_limit) = (reader.duration("start_limit"), reader.duration("stop_limit"));
     let (automatic, stagger) = (reader.word("failover") == Some("automatic"), reader.duration("stagger"));
     let attempts = reader.count_or_default("attempts").get();
-    let roles = reader.text("roles");
+    let (roles, datacenter) = (reader.text("roles"), reader.text("datacenter"));
     Some(ClusterService {
         name: name?,
         nodes: nodes?,
         units: units?,
+        command: command.ok()?,
+        datacenter,
         automatic,
         times: times?,
         stagger,
@@ -210,6 +227,56 @@ fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterServic
         check,
         roles,
     })
+}
+
+/// What is wrong with it was said.
+struct Wrong;
+
+fn units(reader: &Reader<'_>) -> Option<Vec<UnitName>> {
+    if reader.value("units").is_none() {
+        let message = format!("`units` of `{}` is missing", reader.title);
+        let draft = Draft::new(Code::Missing, reader.head, message);
+        reader
+            .decoder
+            .add(draft.help("add `units = [\"…\"]`, or `command = [\"/…\"]` for a program without a unit"));
+        return None;
+    }
+    listed(reader, "units", |text| match UnitName::new(&text.is) {
+        Ok(unit) => Some(unit),
+        Err(error) => {
+            reader.decoder.add(Draft::new(Code::Name, text.span, error.to_string()));
+            None
+        }
+    })
+}
+
+fn command(reader: &Reader<'_>) -> Result<Option<ServiceCommand>, Wrong> {
+    let wrong = |message: &str, help: &str| {
+        let draft = Draft::new(Code::Combination, reader.span("command"), message);
+        reader.decoder.add(draft.help(help.to_owned()));
+        Err(Wrong)
+    };
+    if !reader.is_set("command") {
+        return Ok(None);
+    }
+    let argv: Vec<String> = reader.texts("command").iter().map(|text| text.is.clone()).collect();
+    match argv.first() {
+        Some(program) if program.starts_with('/') => {}
+        _ => {
+            return wrong(
+                "`command` begins with a program, from the root",
+                "such as [\"/usr/bin/shop\", \"--port\", \"80\"]",
+            );
+        }
+    }
+    let user = reader.text("user");
+    if argv.iter().chain(&user).any(|text| text.contains(['\n', '\r', '\0'])) {
+        return wrong(
+            "a unit's file has no place for line ends in arguments",
+            "put it into a file of its own",
+        );
+    }
+    Ok(Some(ServiceCommand { argv, user }))
 }
 
 fn name(reader: &Reader<'_>, label: &Text) -> Option<ServiceName> {
@@ -293,7 +360,7 @@ mod tests {
 
     use insta::assert_snapshot;
 
-    use crate::model::ClusterService;
+    use crate::model::{ClusterService, ServiceCommand, UnitName};
     use crate::testing::{mistakes, parsed};
 
     const CLUSTER: &str = "cluster {\n address = \"10.0.0.1\"\n key_file = \"/k\"\n}\n";
@@ -327,6 +394,26 @@ mod tests {
     }
 
     #[test]
+    fn a_program_takes_the_place_of_units() {
+        let found = service("", "nodes = [\"n1\"]\ncommand = [\"/usr/bin/shop\", \"-v\"]\nuser = \"shop\"");
+        assert_eq!(found.units, [UnitName::new("lictor-run-web.service").unwrap()]);
+        let command = ServiceCommand {
+            argv: vec!["/usr/bin/shop".to_owned(), "-v".to_owned()],
+            user: Some("shop".to_owned()),
+        };
+        assert_eq!(found.command, Some(command));
+        let wrong = |lines: &str| {
+            mistakes(&format!(
+                "consul {{}}\nhttp {{\n token = \"t\"\n}}\nservice \"web\" {{\n nodes = [\"n1\"]\n{lines}\n}}"
+            ))
+        };
+        assert_snapshot!(wrong("command = [\"shop\"]"), @r#"7:11: `command` begins with a program, from the root (such as ["/usr/bin/shop", "--port", "80"]) [LIC0207]"#);
+        assert_snapshot!(wrong("command = [\"/shop\", \"a\\nb\"]"), @r#"7:11: a unit's file has no place for line ends in arguments (put it into a file of its own) [LIC0207]"#);
+        assert_snapshot!(wrong("command = [\"/shop\"]\nunits = [\"shop\"]"), @r#"7:11: `units` and `command` exclude each other (the other one: x.hcl:8:9) [LIC0207]"#);
+        assert_snapshot!(wrong("units = [\"shop\"]\nuser = \"shop\""), @r#"8:8: `user` needs `command` [LIC0207]"#);
+    }
+
+    #[test]
     fn the_lease_is_fast_where_the_nodes_can_ask_each_other_to_wait() {
         assert_eq!(lengths("", ""), (32_000, 32_000));
         assert_eq!(lengths(CLUSTER, ""), (4_200, 32_000));
@@ -345,7 +432,7 @@ mod tests {
     fn its_mistakes() {
         assert_snapshot!(mistakes("service \"web\" {\n}"), @r#"
         1:1: `nodes` of `service "web"` is missing (add `nodes = …`, a list of texts such as ["a", "b"]) [LIC0203]
-        1:1: `units` of `service "web"` is missing (add `units = …`, a list of texts such as ["a", "b"]) [LIC0203]
+        1:1: `units` of `service "web"` is missing (add `units = ["…"]`, or `command = ["/…"]` for a program without a unit) [LIC0203]
         1:1: a service passes between nodes by a lease in Consul, and no Consul is named (add a block consul { }; one machine alone needs no `service`) [LIC0207]
         "#);
         assert_snapshot!(mistakes("consul {}\nservice \"a/b\" {\n nodes = []\n units = [\"x.nothing\", \"y\", \"y\"]\n}"), @r#"

@@ -39,7 +39,7 @@ pub use notify::{
     Service, Setting,
 };
 pub use peers::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
-pub use service::{Cluster, ClusterService};
+pub use service::{Cluster, ClusterService, ServiceCommand};
 pub use systemd::{
     Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
     UnitNameError, UnitVerb,

@@ -31,6 +31,10 @@ pub struct ClusterService {
     pub nodes: Vec<String>,
     /// The units of it, in the order in which they are started.
     pub units: Vec<UnitName>,
+    /// A program in the place of units: `units` names the one that is made of it.
+    pub command: Option<ServiceCommand>,
+    /// The datacenter of Consul in which its lease lies; `None`: the one that the block `consul` means.
+    pub datacenter: Option<String>,
     /// Whether another node takes it over by itself.
     pub automatic: bool,
     /// The times of its lease, and those while one of the nodes is silent.
@@ -49,6 +53,15 @@ pub struct ClusterService {
     pub check: Option<CheckName>,
     /// The record of powerconsul that says which nodes are active and which standby, as `CLUSTER_KEY/SERVICE`.
     pub roles: Option<String>,
+}
+
+/// A program that a service consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCommand {
+    /// The program, from the root, and its arguments. No shell reads them.
+    pub argv: Vec<String>,
+    /// Under whose name it runs; `None`: root's.
+    pub user: Option<String>,
 }
 
 impl ClusterService {

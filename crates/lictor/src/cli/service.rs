@@ -29,7 +29,7 @@ pub(crate) enum Service {
     /// Have a service stop where it runs and start on another node
     #[command(
         visible_alias = "start-primary",
-        after_help = "Examples:\n  lictor service switchover web --check\n  lictor service switchover web\n  lictor service switchover web --to node2 --timeout 1m\n\nFirst the other node says whether it can run the service; until then nothing is changed. The nodes\ndo it by themselves, whatever becomes of this command. Of two who ask at once, the second is told\nwho was first (exit code 6)."
+        after_help = "Examples:\n  lictor service switchover web --check\n  lictor service switchover web\n  lictor service switchover web --to node2 --timeout 1m\n  lictor service switchover web --force --timeout 5s\n\nFirst the other node says whether it can run the service; until then nothing is changed. The nodes\ndo it by themselves, whatever becomes of this command. Of two who ask at once, the second is told\nwho was first (exit code 6)."
     )]
     Switchover(Switchover),
     /// Have a node take over a service whose node is gone; nothing is taken from a node that still renews its lease
@@ -134,6 +134,9 @@ pub(crate) struct Switchover {
     /// Only tell what would stop it, as far as this node can see
     #[arg(long)]
     pub(crate) check: bool,
+    /// When the node that runs it does not answer, have it taken over once its lease has run out
+    #[arg(long, conflicts_with_all = ["check", "no_wait"])]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }

@@ -34,6 +34,7 @@ mod powerconsul_limits;
 mod probe;
 mod rule_test;
 mod service;
+mod service_host;
 mod site;
 mod together;
 mod together_long;

@@ -151,6 +151,37 @@ fn a_switchover_that_fails_says_why_and_fails() {
 }
 
 #[test]
+fn a_switchover_by_force_waits_out_the_lease_of_a_node_that_does_not_answer() {
+    let looks = vec![
+        on_node1(Value::Null),
+        on_node1(operation("ready")),
+        on_node1(operation("failed")),
+        on_node1(operation("failed")),
+        on_node1(operation("ready")),
+        on_node2(operation("done")),
+    ];
+    let agent = Agent::start(looks, taken());
+    let (code, out, err) = agent.says(&["service", "switchover", "web", "--force", "--timeout", "20s"]);
+    assert_eq!((code, out.ends_with("web runs on node2\n")), (0, true), "{out}{err}");
+    assert!(err.contains("Whether node1 still runs the service cannot be known from here"), "{err}");
+    let asked: Vec<_> = agent.asked().into_iter().map(|(verb, body)| (verb, body["to"].clone())).collect();
+    assert_eq!(
+        asked,
+        [("switchover".to_owned(), Value::Null), ("failover".to_owned(), json!("node2"))],
+        "the node that said that it could run it"
+    );
+}
+
+#[test]
+fn force_does_not_help_against_a_node_that_cannot_run_it() {
+    let looks = vec![on_node1(Value::Null), on_node1(operation("failed"))];
+    let agent = Agent::start(looks, taken());
+    let (code, _, err) = agent.says(&["service", "switchover", "web", "--force"]);
+    assert_eq!((code, agent.asked().len()), (1, 1), "{err}");
+    assert!(err.contains("a switchover to node2 of web failed: node2 is full"), "{err}");
+}
+
+#[test]
 fn whoever_waits_for_nothing_is_told_what_was_asked_for() {
     let agent = Agent::start(vec![on_node1(Value::Null)], taken());
     let (code, out, _) = agent.says(&["service", "start-primary", "web", "--no-wait"]);

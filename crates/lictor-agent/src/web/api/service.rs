@@ -27,6 +27,15 @@ pub(in crate::web) struct Service {
     pub(in crate::web) nodes: Vec<String>,
     /// Its units, in the order in which they are started.
     pub(in crate::web) units: Vec<String>,
+    /// The program of which its only unit is made, and its arguments, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) command: Option<Vec<String>>,
+    /// Under whose name that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) user: Option<String>,
+    /// The datacenter of Consul in which its lease lies, where it names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) datacenter: Option<String>,
     /// `automatic` or `manual`.
     pub(in crate::web) failover: &'static str,
     pub(in crate::web) lease: Lease,
@@ -123,6 +132,9 @@ impl Service {
             node: node.to_owned(),
             nodes: config.nodes.clone(),
             units: config.units.iter().map(ToString::to_string).collect(),
+            datacenter: config.datacenter.clone(),
+            command: config.command.as_ref().map(|command| command.argv.clone()),
+            user: config.command.as_ref().and_then(|command| command.user.clone()),
             failover: if config.automatic { "automatic" } else { "manual" },
             lease: Lease::new(view, node),
             here: Here::new(view),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::shape::{Service, Taken};
+use super::shape::{Operation, Service, Taken};
 use super::{client, look, path, wait};
 use crate::cli::{Agent, Asked, Moved, One, Pause, Switchover, Waiting};
 use crate::client::{Client, typed, unless_json};
@@ -18,7 +18,23 @@ const RESTART: Duration = Duration::from_secs(60);
 
 pub(super) async fn switchover(args: &Switchover, terminal: &Terminal) -> Result<(), Failure> {
     let asking = Asking { verb: "switchover", one: &args.one, to: args.to.as_deref(), waiting: args.waiting };
-    asking.carry_out(&client(&args.one.agent)?, terminal).await
+    let client = client(&args.one.agent)?;
+    if !args.force {
+        return asking.carry_out(&client, terminal).await;
+    }
+    let (_, service) = look(&client, &args.one.name).await?;
+    let mut to = args.to.clone();
+    if matches!(service.lease.state.as_str(), "held" | "other") {
+        match asking.until_over(&client, terminal).await? {
+            // The new node could run it, and the one that runs it has said nothing.
+            Some((_, over)) if over.operation.phase == "failed" && over.before == "ready" => {
+                to = over.operation.to;
+            }
+            Some((answer, over)) => return asking.conclude(&client, &answer, &over.operation).await,
+            None => return Ok(()),
+        }
+    }
+    take(&args.one, to.as_deref(), args.waiting, &client, terminal).await
 }
 
 /// A switchover to this node.
@@ -47,11 +63,20 @@ pub(super) async fn demote(args: &Asked, terminal: &Terminal) -> Result<(), Fail
 }
 
 pub(super) async fn failover(args: &Moved, terminal: &Terminal) -> Result<(), Failure> {
-    let client = client(&args.one.agent)?;
-    let (_, service) = look(&client, &args.one.name).await?;
+    take(&args.one, args.to.as_deref(), args.waiting, &client(&args.one.agent)?, terminal).await
+}
+
+/// Has a node take it when its lease was given back or has run out.
+async fn take(
+    one: &One,
+    to: Option<&str>,
+    waiting: Waiting,
+    client: &Client,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let (_, service) = look(client, &one.name).await?;
     terminal.say(&what_is_waited_for(&service));
-    let asking = Asking { verb: "failover", one: &args.one, to: args.to.as_deref(), waiting: args.waiting };
-    asking.carry_out(&client, terminal).await
+    Asking { verb: "failover", one, to, waiting }.carry_out(client, terminal).await
 }
 
 /// What a take-over waits for, and what nobody can know.
@@ -149,14 +174,32 @@ pub(super) struct Asking<'a> {
 impl Asking<'_> {
     /// Asks for it, and waits until it is over.
     pub(super) async fn carry_out(&self, client: &Client, terminal: &Terminal) -> Result<(), Failure> {
+        match self.until_over(client, terminal).await? {
+            Some((answer, over)) => self.conclude(client, &answer, &over.operation).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same; what the agent said first, and how it ended. `None`: there is nothing to wait for, which was said.
+    async fn until_over(
+        &self,
+        client: &Client,
+        terminal: &Terminal,
+    ) -> Result<Option<(Value, wait::Over)>, Failure> {
         let One { name, agent, .. } = self.one;
         let (answer, taken) = self.ask(client).await?;
-        let Some(operation) = taken.operation else { return said(agent, &taken.message, &answer) };
-        if self.waiting.no_wait {
-            return said(agent, &taken.message, &answer);
-        }
+        let operation = match taken.operation {
+            Some(operation) if !self.waiting.no_wait => operation,
+            Some(_) | None => return said(agent, &taken.message, &answer).map(|()| None),
+        };
         let limit = self.waiting.timeout.unwrap_or(Duration::from_millis(operation.deadline_ms));
         let over = wait::until_over(client, name, operation, limit, agent.format, terminal).await?;
+        Ok(Some((answer, over)))
+    }
+
+    /// Says how it ended.
+    async fn conclude(&self, client: &Client, answer: &Value, over: &Operation) -> Result<(), Failure> {
+        let One { name, agent, .. } = self.one;
         let service = look(client, name).await;
         if agent.format == Format::Json {
             // As it ended, whatever can be asked of the agent now.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lictor_agent::service::{Place, install};
-use lictor_config::UnitName;
+use lictor_config::{ServiceCommand, UnitName};
 use serde_json::{Value, json};
 
 use super::asked::who;
@@ -119,6 +119,15 @@ fn wanted(args: &Init, service: &Service) -> Result<Vec<Wanted>, Failure> {
     let units = units.map_err(|why| strange(&why))?;
     let bound = install::files(&place, &units, &program).into_iter();
     let mut files: Vec<_> = bound.map(|(path, text)| Wanted { path, text, mode: 0o644 }).collect();
+    for unit in units.iter().filter(|unit| is_made_of_a_script(&args.root, unit)) {
+        let (path, text) = install::of_script(unit);
+        files.push(Wanted { path, text, mode: 0o644 });
+    }
+    if let (Some(argv), [unit]) = (&service.command, units.as_slice()) {
+        let command = ServiceCommand { argv: argv.clone(), user: service.user.clone() };
+        let (path, text) = install::unit_of(&place, unit, &command);
+        files.push(Wanted { path, text, mode: 0o644 });
+    }
     if args.init_script {
         let unit = format!("{name}.service");
         if service.units.contains(&unit) {
@@ -139,6 +148,11 @@ fn wanted(args: &Init, service: &Service) -> Result<Vec<Wanted>, Failure> {
         files.push(Wanted { path, text: definition(name, &args.one.agent), mode: 0o644 });
     }
     Ok(files)
+}
+
+/// Whether systemd has made the unit of an init script.
+fn is_made_of_a_script(root: &Path, unit: &UnitName) -> bool {
+    root.join("run/systemd/generator.late").join(unit.as_str()).exists()
 }
 
 /// A script for /etc/init.d. Nothing starts it at the boot: the agent starts what is to run here.

@@ -16,6 +16,12 @@ pub(super) struct Service {
     pub(super) node: String,
     pub(super) nodes: Vec<String>,
     pub(super) units: Vec<String>,
+    /// A program and its arguments, in the place of units.
+    pub(super) command: Option<Vec<String>>,
+    /// Under whose name that runs.
+    pub(super) user: Option<String>,
+    /// Where its lease lies, if it says so.
+    pub(super) datacenter: Option<String>,
     pub(super) failover: String,
     pub(super) lease: Lease,
     pub(super) here: Here,

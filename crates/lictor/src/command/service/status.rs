@@ -125,7 +125,8 @@ fn shown(
     if !standby.is_empty() {
         lines.push(format!("    nodes.standby: {}", standby.join(", ")));
     }
-    lines.push(format!("    lease: {}", lease(service)));
+    let place = service.datacenter.as_ref().map(|name| format!(", in the datacenter {name}"));
+    lines.push(format!("    lease: {}{}", lease(service), place.unwrap_or_default()));
     lines.push(format!("    failover: {}", service.failover));
     if let Some(operation) = &service.operation {
         let state = operation.phase_text();

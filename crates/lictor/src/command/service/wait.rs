@@ -16,6 +16,14 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How much longer is waited than the nodes have: they say themselves when their time is over.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// An operation that is over.
+pub(super) struct Over {
+    /// As it ended.
+    pub(super) operation: Operation,
+    /// The phase before that, as far as it was seen.
+    pub(super) before: String,
+}
+
 /// Waits until an operation is over, and says how it ended. `limit`: for one step.
 pub(super) async fn until_over(
     client: &Client,
@@ -24,7 +32,7 @@ pub(super) async fn until_over(
     limit: Duration,
     format: Format,
     terminal: &Terminal,
-) -> Result<Operation, Failure> {
+) -> Result<Over, Failure> {
     let waited = follow(client, service, asked, limit, format, terminal);
     tokio::select! {
         over = waited => over,
@@ -44,11 +52,12 @@ async fn follow(
     limit: Duration,
     format: Format,
     terminal: &Terminal,
-) -> Result<Operation, Failure> {
+) -> Result<Over, Failure> {
     let mut progress = Progress::of(&asked);
     let show = |text: &str| if format == Format::Text { Terminal::part(text) } else { Ok(()) };
     show(&progress.advance(&asked, Duration::ZERO, terminal))?;
     // The node that was asked reads it back from the shared records.
+    let mut before = asked.phase.clone();
     let (mut known, mut seen, mut since, mut begun) = (asked, false, Instant::now(), Instant::now());
     loop {
         sleep(LOOK).await;
@@ -61,6 +70,7 @@ async fn follow(
                             since = Instant::now();
                             show(&progress.advance(&now, begun.elapsed(), terminal))?;
                             begun = since;
+                            before = known.phase;
                         }
                         (known, seen) = (now, true);
                     }
@@ -75,7 +85,7 @@ async fn follow(
             Err(failure) => return Err(failure),
         };
         if known.over {
-            return Ok(known);
+            return Ok(Over { operation: known, before });
         }
         if since.elapsed() > limit + GRACE {
             show("\n")?;
