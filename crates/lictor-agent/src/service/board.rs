@@ -8,16 +8,15 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lictor_config::{Cluster, ClusterService, Config};
-use lictor_core::lease::{Next, Record, Roll};
 use lictor_core::service::member::{Local, Part};
 use lictor_core::{Event, ServiceName, What};
-use lictor_store::kv::{Kv, KvError, Op};
-use lictor_store::wire;
+use lictor_store::kv::Kv;
 use tokio::net::UdpSocket;
 use tokio::sync::broadcast;
 use tracing::{error, info, warn};
 
 use super::checked::Checked;
+use super::first::{self, Made};
 use super::records::Records;
 use super::words::Words;
 use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, roles, says};
@@ -87,15 +86,6 @@ pub struct ServiceView {
     pub state: ServiceState,
     /// The token under which this node may run it now.
     pub believes: Option<u64>,
-}
-
-/// What became of the first record of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
-    /// There is one now.
-    New,
-    /// There was one.
-    Before,
 }
 
 impl Services {
@@ -299,40 +289,30 @@ impl Services {
         pause::write(&self.records(name)?, name, None).await
     }
 
-    /// Makes the first record of the lease, if there is none: nobody runs a service before that.
+    /// Makes the first record of the lease, if there is none: nobody runs a service before that. Where the service has
+    /// roles for powerconsul, what that wants to find as well.
     ///
     /// # Errors
     /// See [`AskError`]; also when this node has no such service.
     pub async fn init(&self, name: &str) -> Result<Made, AskError> {
-        let records = |error: &dyn fmt::Display| AskError::Records { why: error.to_string() };
-        let view = self.one(name).ok_or_else(|| records(&format!("this node has no service {name}")))?;
-        let config = &view.config;
-        let record = Record {
-            holder: config.nodes.first().cloned().unwrap_or_default(),
-            incarnation: "init".to_owned(),
-            // Below those that were given out in another datacenter no one may be.
-            token: self.remember(name).saturating_add(1),
-            beat: 0,
-            length: config.times.0.length(),
-            released: Some(Next::Anyone),
-            roll: Some(Roll { nodes: config.nodes.iter().cloned().collect(), boot: "init".to_owned() }),
-        };
-        let value = wire::encode(&wire::Lease::from(&record)).map_err(|error| records(&error))?;
-        match self.records(name)?.txn(&[Op::create(format!("service/{name}/lease"), value)]).await {
-            Ok(_) => {
-                info!(service = name, "the first record of the lease is made");
-                Ok(Made::New)
-            }
-            Err(KvError::Conflict { .. }) => Ok(Made::Before),
-            Err(error) => Err(records(&error)),
+        let kv = self.records(name)?;
+        let Some(ServiceView { config, .. }) = self.one(name) else { return Err(unknown(name)) };
+        if let (Some(key), Some(records)) = (&config.roles, &self.0.records) {
+            let all = records.all(config.datacenter.as_deref());
+            first::of_powerconsul(&all, &config, key, self.node()).await?;
         }
+        // Below those that were given out in another datacenter no one may be.
+        let made = first::lease(&kv, &config, self.remember(name).saturating_add(1)).await?;
+        if made == Made::New {
+            info!(service = name, "the first record of the lease is made");
+        }
+        Ok(made)
     }
 
     /// Where the records of a service are.
     fn records(&self, name: &str) -> Result<Kv, AskError> {
-        let none = || AskError::Records { why: format!("this node has no service {name}") };
-        let view = self.one(name).ok_or_else(none)?;
-        let records = self.0.records.as_ref().ok_or_else(none)?;
+        let view = self.one(name).ok_or_else(|| unknown(name))?;
+        let records = self.0.records.as_ref().ok_or_else(|| unknown(name))?;
         Ok(records.of(view.config.datacenter.as_deref()))
     }
 
@@ -364,6 +344,10 @@ impl Running {
             believes: self.service.believes(),
         }
     }
+}
+
+fn unknown(name: &str) -> AskError {
+    AskError::Records { why: format!("this node has no service {name}") }
 }
 
 /// Has each change that somebody may ask for later recorded.

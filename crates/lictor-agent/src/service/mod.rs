@@ -16,6 +16,7 @@
 mod board;
 mod checked;
 mod driver;
+mod first;
 pub mod guard;
 mod guard_socket;
 pub mod install;
@@ -41,8 +42,9 @@ use lictor_core::service::member::{Local, Order};
 use lictor_core::service::operation::Operation;
 
 pub(crate) use board::Means;
-pub use board::{Here, Machine, Made, ServiceView, Services};
+pub use board::{Here, Machine, ServiceView, Services};
 pub use driver::{Service, Setup};
+pub use first::Made;
 pub use guard_socket::{GuardSocket, GuardState};
 pub use operations::{AskError, Asking};
 pub use pause::{LONGEST as LONGEST_PAUSE, Pause};

@@ -70,6 +70,12 @@ pub(super) async fn keep(kv: Kv, key: String, node: String, service: Service) {
     }
 }
 
+/// A new record: one of these nodes is active, all others stand by.
+pub(super) fn among(active: &str, nodes: &[String]) -> Vec<u8> {
+    let standby: Vec<_> = nodes.iter().filter(|node| *node != active).collect();
+    serde_json::json!({ ACTIVE: [active], STANDBY: standby }).to_string().into_bytes()
+}
+
 /// Waits for a change of the record since, and puts it right. Gives what it saw, and whether it wrote.
 async fn look(
     kv: &Kv,

@@ -116,6 +116,11 @@ async fn a_service_of_the_configuration_passes_between_agents_as_people_ask() {
     assert_eq!(fleet.starts(), []);
     assert_eq!(fleet.at(1).init("web").await, Ok(Made::New));
     assert_eq!(fleet.at(0).init("web").await, Ok(Made::Before));
+    let key = |path: &str| fleet.consul.get(&format!("/v1/kv/{path}?raw")).unwrap().1;
+    for node in ["n1", "n2"] {
+        let asked = ["promote", "demote"].map(|word| key(&format!("service/web/{node}/{word}")));
+        assert_eq!(asked, ["NULL", "NULL"], "what powerconsul wants to find");
+    }
     fleet.until("the first of its nodes runs it", |fleet| fleet.world.runs_on("n1")).await;
     let first = fleet.starts()[0].1;
     fleet.until("other programs read that it does", active("n1")).await;

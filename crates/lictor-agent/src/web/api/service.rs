@@ -33,6 +33,9 @@ pub(in crate::web) struct Service {
     /// Under whose name that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) user: Option<String>,
+    /// The key of powerconsul's cluster data, where it is kept right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) roles: Option<String>,
     /// The datacenter of Consul in which its lease lies, where it names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) datacenter: Option<String>,
@@ -132,6 +135,7 @@ impl Service {
             node: node.to_owned(),
             nodes: config.nodes.clone(),
             units: config.units.iter().map(ToString::to_string).collect(),
+            roles: config.roles.clone(),
             datacenter: config.datacenter.clone(),
             command: config.command.as_ref().map(|command| command.argv.clone()),
             user: config.command.as_ref().and_then(|command| command.user.clone()),

@@ -146,6 +146,10 @@ fn wanted(args: &Init, service: &Service) -> Result<Vec<Wanted>, Failure> {
         }
         let path = dir.join(format!("service_{name}.json"));
         files.push(Wanted { path, text: definition(name, &args.one.agent), mode: 0o644 });
+        if let Some(key) = &service.roles {
+            let path = dir.join(format!("watch_{name}.json"));
+            files.push(Wanted { path, text: watches(service, key, &program), mode: 0o644 });
+        }
     }
     Ok(files)
 }
@@ -195,6 +199,18 @@ fn definition(name: &str, agent: &Agent) -> String {
     });
     let text = json!({ "service": { "name": name, "enable_tag_override": true, "checks": [check] } });
     format!("{text:#}\n")
+}
+
+/// What has Consul tell us when somebody writes powerconsul's keys for this node.
+fn watches(service: &Service, roles: &str, program: &Path) -> String {
+    let (name, node) = (&service.name, &service.node);
+    let of_old = roles.rsplit('/').next().unwrap_or(roles);
+    let watch = |word: &str| {
+        let args = json!([program, "service", name, word]);
+        json!({ "type": "key", "key": format!("service/{of_old}/{node}/{word}"), "args": args })
+    };
+    let all = ["demote", "promote"].map(watch);
+    format!("{:#}\n", json!({ "watches": all }))
 }
 
 fn print(files: &[Wanted], format: Format) -> Result<(), Failure> {
@@ -332,6 +348,38 @@ mod tests {
             "enable_tag_override": true,
             "name": "web"
           }
+        }
+        "#);
+    }
+
+    #[test]
+    fn consul_tells_when_the_keys_of_powerconsul_change() {
+        let text = include_str!("../../../../lictor-agent/tests/data/service.json");
+        let service: Service = serde_json::from_str(text).unwrap();
+        insta::assert_snapshot!(watches(&service, "cluster/shop", Path::new("/usr/bin/lictor")), @r#"
+        {
+          "watches": [
+            {
+              "args": [
+                "/usr/bin/lictor",
+                "service",
+                "web",
+                "demote"
+              ],
+              "key": "service/shop/node1/demote",
+              "type": "key"
+            },
+            {
+              "args": [
+                "/usr/bin/lictor",
+                "service",
+                "web",
+                "promote"
+              ],
+              "key": "service/shop/node1/promote",
+              "type": "key"
+            }
+          ]
         }
         "#);
     }

@@ -20,6 +20,8 @@ pub(super) struct Service {
     pub(super) command: Option<Vec<String>>,
     /// Under whose name that runs.
     pub(super) user: Option<String>,
+    /// The key of powerconsul's cluster data, if that is kept right.
+    pub(super) roles: Option<String>,
     /// Where its lease lies, if it says so.
     pub(super) datacenter: Option<String>,
     pub(super) failover: String,
