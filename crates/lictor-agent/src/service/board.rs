@@ -1,6 +1,6 @@
 //! The services of a node: which there are follows the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use lictor_config::{Cluster, ClusterService, Config};
 use lictor_consul::Client;
-use lictor_core::lease::{Next, Record, Roll};
-use lictor_core::service::member::{Local, Part};
+use lictor_core::lease::{self, Record, Roll};
+use lictor_core::service::member::Part;
 use lictor_core::{Event, ServiceName, What};
 use lictor_store::kv::{Kv, KvError, Op};
 use lictor_store::wire;
@@ -19,6 +19,8 @@ use tokio::sync::broadcast;
 use tracing::{error, info, warn};
 
 use super::checked::Checked;
+use super::follow::Next;
+use super::late::Late;
 use super::words::{Places, Words};
 use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, places, roles, says};
 use crate::clock::Clock;
@@ -28,7 +30,11 @@ use crate::inbox::Inbox;
 use crate::task::Tasks;
 
 /// How long the task of a service may take to end, so that another one can go on with it.
-const ENDS: Duration = Duration::from_secs(4);
+pub(super) const ENDS: Duration = Duration::from_secs(4);
+
+/// After so long in which it cannot be told how a service stands here its lease is let go. PID 1 answers within
+/// 15 s or not at all, and what has failed once is tried once more; reading all its units again takes it less.
+const BLIND: Duration = Duration::from_secs(30);
 
 /// The first token of a service.
 const FIRST: u64 = 1;
@@ -62,22 +68,24 @@ pub(crate) struct Means {
 
 /// The services of a node. Cheap to clone; clones are the same.
 #[derive(Clone)]
-pub struct Services(Arc<Shared>);
+pub struct Services(pub(super) Arc<Shared>);
 
-struct Shared {
-    means: Means,
+pub(super) struct Shared {
+    pub(super) means: Means,
     /// Where leases and what is asked for lie, by a client that nothing else uses.
     records: Option<(Client, Kv)>,
     words: Option<(Words, Places)>,
     running: Mutex<BTreeMap<String, Running>>,
     /// One after the other.
-    applying: tokio::sync::Mutex<()>,
+    pub(super) applying: tokio::sync::Mutex<()>,
 }
 
-struct Running {
-    config: Arc<ClusterService>,
-    service: Service,
+pub(super) struct Running {
+    pub(super) config: Arc<ClusterService>,
+    pub(super) service: Service,
     tasks: Tasks,
+    /// What becomes of it when what it has under way is over, if its configuration has changed.
+    pub(super) next: Option<Next>,
 }
 
 /// How a service stands, as this node sees it.
@@ -140,25 +148,17 @@ impl Services {
         }
         if words.is_none() && config.cluster.is_some() {
             told.push(
-                "the nodes cannot ask each other to wait before the agent is restarted: `cluster` is new"
+                "the nodes cannot ask each other to wait, and the leases of this one stay steady, before the agent \
+                 is restarted: `cluster` is new"
                     .to_owned(),
             );
         }
         let ours = |service: &&Arc<ClusterService>| service.place(&means.node).is_some();
         let wanted: BTreeMap<&str, &Arc<ClusterService>> =
             config.services.values().filter(ours).map(|service| (service.name.as_str(), service)).collect();
-        for (name, view) in self.all().into_iter().map(|view| (view.config.name.to_string(), view)) {
-            match wanted.get(name.as_str()) {
-                Some(service) if **service == view.config => {}
-                Some(_) => self.end(&name).await,
-                None if view.believes.is_some() || matches!(view.state.local, Local::Running { .. }) => {
-                    told.push(format!(
-                        "the service {name} stays, because it runs here: `lictor service switchover {name}` or \
-                         `lictor service stop {name}`, then reload again"
-                    ));
-                }
-                None => self.end(&name).await,
-            }
+        for view in self.all() {
+            let name = view.config.name.as_str();
+            told.extend(self.becomes(&view, wanted.get(name).copied()).await);
         }
         let running: Vec<String> = self.running().keys().cloned().collect();
         for (name, service) in wanted {
@@ -166,7 +166,7 @@ impl Services {
                 continue;
             }
             match records {
-                Some((_, kv)) => self.start(service, kv).await,
+                Some(_) => self.start(service).await,
                 None => told.push(format!(
                     "the service {name} is the first one here: it needs a restart of the agent"
                 )),
@@ -177,7 +177,7 @@ impl Services {
     }
 
     /// Ends the task of a service; its units go on, as over a restart of the agent.
-    async fn end(&self, name: &str) {
+    pub(super) async fn end(&self, name: &str) {
         let ended = self.running().remove(name);
         if let Some(Running { tasks, .. }) = ended
             && !tasks.drain(ENDS).await
@@ -186,14 +186,15 @@ impl Services {
         }
     }
 
-    async fn start(&self, config: &Arc<ClusterService>, kv: &Kv) {
+    pub(super) async fn start(&self, config: &Arc<ClusterService>) {
+        let Some((_, kv)) = &self.0.records else { return };
         let Means { node, boot, clock, inbox, live, machine, tasks: agent } = &self.0.means;
         let name = config.name.as_str();
         let here = machine(Arc::clone(config)).await;
         let Here { units, guard, guarded } = here.unwrap_or_else(|why| {
-            warn!(service = name, why, "this machine cannot run the service");
-            let none = Arc::new(Nothing { why });
-            Here { units: none.clone(), guard: none, guarded: Duration::ZERO }
+            warn!(service = name, why, "this machine cannot run the service; it is asked again");
+            let late = Arc::new(Late::new(Arc::clone(machine), Arc::clone(config), why));
+            Here { units: late.clone(), guard: late, guarded: Duration::ZERO }
         });
         let units: Arc<dyn Units> = match &config.check {
             None => units,
@@ -206,20 +207,25 @@ impl Services {
             after: config.stagger.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)),
             attempts: config.attempts,
             rest: config.rest,
+            blind: BLIND,
         };
+        // Without a way to ask the others nobody could go on while Consul elects a leader.
+        let (fast, steady) = config.times;
+        let times = if self.0.words.is_some() { (fast, steady) } else { (steady, steady) };
         let tasks = Tasks::new();
         let voice = match &self.0.words {
             Some((words, places)) => words.voice(name.to_owned(), places.clone(), &tasks),
             // Nobody can be asked to wait.
             None => Voice::new().0,
         };
+        let nodes: BTreeSet<String> = config.nodes.iter().cloned().collect();
         let setup = Setup {
             service: name.to_owned(),
             node: node.clone(),
             incarnation: format!("{:032x}", rand::random::<u128>()),
             boot: boot.clone(),
-            nodes: config.nodes.iter().cloned().collect(),
-            times: config.times,
+            nodes: nodes.clone(),
+            times,
             part,
             guarded,
             kv: kv.clone(),
@@ -231,7 +237,7 @@ impl Services {
         if let (Some(key), Some((client, _))) = (&config.roles, &self.0.records) {
             // Not below our own prefix: it is the record of another program.
             let kv = Kv::consul(client.clone(), "");
-            let keeps = roles::keep(kv, key.clone(), node.clone(), service.clone());
+            let keeps = roles::keep(kv, key.clone(), node.clone(), nodes.clone(), service.clone());
             drop(tasks.spawn(format!("roles of {name}"), crate::OnEnd::Fine, keeps));
         }
         let (watched, inbox, clock) = (service.clone(), inbox.clone(), clock.clone());
@@ -255,7 +261,7 @@ impl Services {
                 }
             }
         }));
-        let running = Running { config: Arc::clone(config), service, tasks };
+        let running = Running { config: Arc::clone(config), service, tasks, next: None };
         self.running().insert(name.to_owned(), running);
     }
 
@@ -314,7 +320,7 @@ impl Services {
             token: FIRST,
             beat: 0,
             length: config.times.0.length(),
-            released: Some(Next::Anyone),
+            released: Some(lease::Next::Anyone),
             roll: Some(Roll { nodes: config.nodes.iter().cloned().collect(), boot: "init".to_owned() }),
         };
         let value = wire::encode(&wire::Lease::from(&record)).map_err(|error| records(&error))?;
@@ -333,7 +339,7 @@ impl Services {
         self.0.records.as_ref().map(|(_, kv)| kv).ok_or_else(none)
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+    pub(super) fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -396,40 +402,4 @@ fn keys(cluster: &Cluster) -> Result<Vec<Vec<u8>>, String> {
         }
     };
     secrets.map(key).collect()
-}
-
-/// A service that cannot be run here.
-struct Nothing {
-    why: String,
-}
-
-impl Units for Nothing {
-    fn look(&self) -> BoxFuture<'_, super::Look> {
-        let look = super::Look { local: Local::Unknown, able: Err(self.why.clone()) };
-        Box::pin(async move { look })
-    }
-
-    fn changed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::pending())
-    }
-
-    fn carry<'a>(
-        &'a self,
-        _order: lictor_core::service::member::Order,
-        _believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move { Err(self.why.clone()) })
-    }
-
-    fn restart<'a>(
-        &'a self,
-        _token: u64,
-        _believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move { Err(self.why.clone()) })
-    }
-}
-
-impl Guard for Nothing {
-    fn tell(&self, _belief: Option<lictor_core::lease::Belief>) {}
 }
