@@ -1,6 +1,6 @@
 //! The services of a node: which there are follows the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use lictor_config::{Cluster, ClusterService, Config};
-use lictor_core::service::member::{Local, Part};
+use lictor_core::service::member::Part;
 use lictor_core::{Event, ServiceName, What};
 use lictor_store::kv::Kv;
 use tokio::net::UdpSocket;
@@ -16,8 +16,10 @@ use tokio::sync::broadcast;
 use tracing::{error, info, warn};
 
 use super::checked::Checked;
+use super::datacenters::Datacenters;
 use super::first::{self, Made};
-use super::records::Records;
+use super::follow::Next;
+use super::late::Late;
 use super::words::Words;
 use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, roles, says};
 use crate::clock::Clock;
@@ -26,7 +28,11 @@ use crate::inbox::Inbox;
 use crate::task::Tasks;
 
 /// How long the task of a service may take to end, so that another one can go on with it.
-const ENDS: Duration = Duration::from_secs(4);
+pub(super) const ENDS: Duration = Duration::from_secs(4);
+
+/// After so long in which it cannot be told how a service stands here its lease is let go. PID 1 answers within
+/// 15 s or not at all, and what has failed once is tried once more; reading all its units again takes it less.
+const BLIND: Duration = Duration::from_secs(30);
 
 /// Bytes of the shortest key of a cluster.
 const SHORTEST: usize = 16;
@@ -57,24 +63,26 @@ pub(crate) struct Means {
 
 /// The services of a node. Cheap to clone; clones are the same.
 #[derive(Clone)]
-pub struct Services(Arc<Shared>);
+pub struct Services(pub(super) Arc<Shared>);
 
-struct Shared {
-    means: Means,
-    records: Option<Records>,
+pub(super) struct Shared {
+    pub(super) means: Means,
+    records: Option<Datacenters>,
     /// The way to the other nodes, and where they find this one.
     words: Option<(Words, SocketAddr)>,
     /// The highest tokens that were seen of services, to go on from where a record is made anew.
     highest: Mutex<BTreeMap<String, u64>>,
     running: Mutex<BTreeMap<String, Running>>,
     /// One after the other.
-    applying: tokio::sync::Mutex<()>,
+    pub(super) applying: tokio::sync::Mutex<()>,
 }
 
-struct Running {
-    config: Arc<ClusterService>,
-    service: Service,
+pub(super) struct Running {
+    pub(super) config: Arc<ClusterService>,
+    pub(super) service: Service,
     tasks: Tasks,
+    /// What becomes of it when what it has under way is over, if its configuration has changed.
+    pub(super) next: Option<Next>,
 }
 
 /// How a service stands, as this node sees it.
@@ -96,7 +104,7 @@ impl Services {
     pub(crate) async fn new(config: &Config, means: Means) -> Result<Self, String> {
         let records = match &config.consul {
             Some(settings) if !config.services.is_empty() || config.cluster.is_some() => {
-                Some(Records::new(settings)?)
+                Some(Datacenters::new(settings)?)
             }
             Some(_) | None => None,
         };
@@ -127,25 +135,17 @@ impl Services {
         }
         if words.is_none() && config.cluster.is_some() {
             told.push(
-                "the nodes cannot ask each other to wait before the agent is restarted: `cluster` is new"
+                "the nodes cannot ask each other to wait, and the leases of this one stay steady, before the agent \
+                 is restarted: `cluster` is new"
                     .to_owned(),
             );
         }
         let ours = |service: &&Arc<ClusterService>| service.place(&means.node).is_some();
         let wanted: BTreeMap<&str, &Arc<ClusterService>> =
             config.services.values().filter(ours).map(|service| (service.name.as_str(), service)).collect();
-        for (name, view) in self.all().into_iter().map(|view| (view.config.name.to_string(), view)) {
-            match wanted.get(name.as_str()) {
-                Some(service) if **service == view.config => {}
-                Some(_) => self.end(&name).await,
-                None if view.believes.is_some() || matches!(view.state.local, Local::Running { .. }) => {
-                    told.push(format!(
-                        "the service {name} stays, because it runs here: `lictor service switchover {name}` or \
-                         `lictor service stop {name}`, then reload again"
-                    ));
-                }
-                None => self.end(&name).await,
-            }
+        for view in self.all() {
+            let name = view.config.name.as_str();
+            told.extend(self.becomes(&view, wanted.get(name).copied()).await);
         }
         let running: Vec<String> = self.running().keys().cloned().collect();
         for (name, service) in wanted {
@@ -153,7 +153,7 @@ impl Services {
                 continue;
             }
             match records {
-                Some(records) => self.start(service, records).await,
+                Some(_) => self.start(service).await,
                 None => told.push(format!(
                     "the service {name} is the first one here: it needs a restart of the agent"
                 )),
@@ -164,7 +164,7 @@ impl Services {
     }
 
     /// Ends the task of a service; its units go on, as over a restart of the agent.
-    async fn end(&self, name: &str) {
+    pub(super) async fn end(&self, name: &str) {
         self.remember(name);
         let ended = self.running().remove(name);
         if let Some(Running { tasks, .. }) = ended
@@ -174,14 +174,15 @@ impl Services {
         }
     }
 
-    async fn start(&self, config: &Arc<ClusterService>, records: &Records) {
+    pub(super) async fn start(&self, config: &Arc<ClusterService>) {
+        let Some(records) = &self.0.records else { return };
         let Means { node, boot, clock, inbox, live, machine, tasks: agent } = &self.0.means;
         let name = config.name.as_str();
         let here = machine(Arc::clone(config)).await;
         let Here { units, guard, guarded } = here.unwrap_or_else(|why| {
-            warn!(service = name, why, "this machine cannot run the service");
-            let none = Arc::new(Nothing { why });
-            Here { units: none.clone(), guard: none, guarded: Duration::ZERO }
+            warn!(service = name, why, "this machine cannot run the service; it is asked again");
+            let late = Arc::new(Late::new(Arc::clone(machine), Arc::clone(config), why));
+            Here { units: late.clone(), guard: late, guarded: Duration::ZERO }
         });
         let units: Arc<dyn Units> = match &config.check {
             None => units,
@@ -194,7 +195,11 @@ impl Services {
             after: config.stagger.saturating_mul(u32::try_from(place).unwrap_or(u32::MAX)),
             attempts: config.attempts,
             rest: config.rest,
+            blind: BLIND,
         };
+        // Without a way to ask the others nobody could go on while Consul elects a leader.
+        let (fast, steady) = config.times;
+        let times = if self.0.words.is_some() { (fast, steady) } else { (steady, steady) };
         let tasks = Tasks::new();
         let datacenter = config.datacenter.as_deref();
         let voice = match &self.0.words {
@@ -204,13 +209,14 @@ impl Services {
             // Nobody can be asked to wait.
             None => Voice::new().0,
         };
+        let nodes: BTreeSet<String> = config.nodes.iter().cloned().collect();
         let setup = Setup {
             service: name.to_owned(),
             node: node.clone(),
             incarnation: format!("{:032x}", rand::random::<u128>()),
             boot: boot.clone(),
-            nodes: config.nodes.iter().cloned().collect(),
-            times: config.times,
+            nodes: nodes.clone(),
+            times,
             part,
             guarded,
             kv: records.of(datacenter),
@@ -220,7 +226,8 @@ impl Services {
         };
         let service = Service::start(setup, clock.clone(), &tasks);
         if let Some(key) = &config.roles {
-            let keeps = roles::keep(records.all(datacenter), key.clone(), node.clone(), service.clone());
+            let kv = records.all(datacenter);
+            let keeps = roles::keep(kv, key.clone(), node.clone(), nodes.clone(), service.clone());
             drop(tasks.spawn(format!("roles of {name}"), crate::OnEnd::Fine, keeps));
         }
         let (watched, inbox, clock) = (service.clone(), inbox.clone(), clock.clone());
@@ -244,7 +251,7 @@ impl Services {
                 }
             }
         }));
-        let running = Running { config: Arc::clone(config), service, tasks };
+        let running = Running { config: Arc::clone(config), service, tasks, next: None };
         self.running().insert(name.to_owned(), running);
     }
 
@@ -325,7 +332,7 @@ impl Services {
         *highest
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+    pub(super) fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -391,40 +398,4 @@ fn keys(cluster: &Cluster) -> Result<Vec<Vec<u8>>, String> {
         }
     };
     secrets.map(key).collect()
-}
-
-/// A service that cannot be run here.
-struct Nothing {
-    why: String,
-}
-
-impl Units for Nothing {
-    fn look(&self) -> BoxFuture<'_, super::Look> {
-        let look = super::Look { local: Local::Unknown, able: Err(self.why.clone()) };
-        Box::pin(async move { look })
-    }
-
-    fn changed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::pending())
-    }
-
-    fn carry<'a>(
-        &'a self,
-        _order: lictor_core::service::member::Order,
-        _believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move { Err(self.why.clone()) })
-    }
-
-    fn restart<'a>(
-        &'a self,
-        _token: u64,
-        _believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move { Err(self.why.clone()) })
-    }
-}
-
-impl Guard for Nothing {
-    fn tell(&self, _belief: Option<lictor_core::lease::Belief>) {}
 }

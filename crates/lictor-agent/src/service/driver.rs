@@ -1,28 +1,32 @@
 //! The task of one service on one node.
 
+mod restart;
+
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, pending};
-use lictor_core::lease::{self, Among, Belief, Candidate, Params, Revision, Standing, Wish, Written};
+use lictor_core::lease::{self, Among, Belief, Candidate, Params, Standing, Wish, Written};
 use lictor_core::service::member::{Input, Local, Member, Output, Part};
 use lictor_core::service::operation::Operation;
 use lictor_store::kv::{self, Kv, KvError, Listing};
-use lictor_store::wire;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::restart::{RESTARTS, Restart, restarted};
 use super::operations::{self, AskError, Asking};
-use super::pause::{self, Pause};
+use super::pause::Pause;
+use super::records::found;
 use super::voice::{Heard, Spoken, Voice};
 use super::{Guard, Look, PARTING, Recorded, ServiceState, Units};
 use crate::LeaseState;
 use crate::clock::Clock;
-use crate::lease::{LeaseRecord, answer, shown, until};
+use crate::lease::{LeaseRecord, answer, until};
 use crate::task::{OnEnd, Tasks};
 
 /// The shortest sleep: a timer has no finer grain.
@@ -76,13 +80,13 @@ struct Shared {
     belief: Mutex<Option<Belief>>,
     state: watch::Sender<ServiceState>,
     restarts: mpsc::Sender<Restart>,
+    /// An order or a restart is under way.
+    busy: AtomicBool,
+    /// It begins nothing more.
+    finish: CancellationToken,
+    /// Nothing is under way any more, and nothing will be.
+    finished: CancellationToken,
 }
-
-/// Somebody who wants the units here restarted.
-type Restart = oneshot::Sender<Result<(), String>>;
-
-/// Restarts asked for and not yet begun.
-const RESTARTS: usize = 4;
 
 impl Service {
     /// Starts the task of a service, until the agent stops. Units that run then go on.
@@ -101,10 +105,21 @@ impl Service {
             record: None,
             operation: None,
             pause: None,
+            blind: false,
         });
         let (restarts, restarting) = mpsc::channel(RESTARTS);
         let record = LeaseRecord::new(kv.clone(), format!("service/{service}/lease"), fast.request());
-        let shared = Arc::new(Shared { name: service, kv, clock, belief: Mutex::default(), state, restarts });
+        let shared = Arc::new(Shared {
+            name: service,
+            kv,
+            clock,
+            belief: Mutex::default(),
+            state,
+            restarts,
+            busy: AtomicBool::new(false),
+            finish: CancellationToken::new(),
+            finished: CancellationToken::new(),
+        });
         let driver = Driver {
             member,
             record,
@@ -135,6 +150,22 @@ impl Service {
     /// The token under which this node may run it now; `None` when it may not.
     pub fn believes(&self) -> Option<u64> {
         self.0.believes()
+    }
+
+    /// Has it begin nothing more: what is under way goes on to its end under the lease, and then the task waits
+    /// to be stopped.
+    pub(super) fn finish(&self) {
+        self.0.finish.cancel();
+    }
+
+    /// Ends when nothing is under way after [`Service::finish`].
+    pub(super) async fn finished(&self) {
+        self.0.finished.cancelled().await;
+    }
+
+    /// Whether a start, a stop, a kill or a restart is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.0.busy.load(Ordering::Acquire)
     }
 
     /// Restarts its units here, under the token under which they run; comes back when they run again.
@@ -195,13 +226,6 @@ struct Driver {
     shared: Arc<Shared>,
 }
 
-/// What a look at the records found: whether the lease went to somebody else, and what is asked for.
-struct Found {
-    record: Option<Recorded>,
-    operation: Option<(Operation, Revision)>,
-    pause: Option<Pause>,
-}
-
 impl Driver {
     async fn run(mut self, stop: CancellationToken) {
         let prefix = format!("service/{}/", self.shared.name);
@@ -209,7 +233,7 @@ impl Driver {
         let mut watching: Option<BoxFuture<'static, Result<Listing, KvError>>> = None;
         let mut looking: Option<BoxFuture<'static, Look>> = None;
         let (mut look, mut again) = (true, None);
-        let mut deadline = None;
+        let (mut deadline, mut finishing) = (None, false);
         let mut input = Input::Tick;
         loop {
             let ended = matches!(input, Input::Ended(_));
@@ -219,14 +243,17 @@ impl Driver {
                 // end any more would keep others from looking.
                 (looking, look) = (None, true);
             }
-            if deadline.is_some() && self.asked.is_none() && self.carrying.is_none() && self.restart.is_none()
-            {
+            let idle = self.carrying.is_none() && self.restart.is_none();
+            self.shared.busy.store(!idle, Ordering::Release);
+            if (deadline.is_some() || finishing) && self.asked.is_none() && idle {
                 debug!(service = self.shared.name, "the service is left to who comes next");
+                self.shared.finished.cancel();
+                stop.cancelled().await;
                 return;
             }
             self.pauses();
             // While an order or a restart is carried out a look says nothing.
-            if look && looking.is_none() && self.carrying.is_none() && self.restart.is_none() {
+            if look && looking.is_none() && idle {
                 let units = Arc::clone(&self.units);
                 looking = Some(Box::pin(async move { units.look().await }));
                 look = false;
@@ -238,7 +265,6 @@ impl Driver {
                     kv.watch(&prefix, since, WATCH).await
                 })
             });
-            let idle = self.carrying.is_none() && self.restart.is_none();
             let wait = self.member.wait(self.shared.clock.stamp()).min(self.pause_left()).max(GRAIN);
             input = tokio::select! {
                 answer = answer(&mut self.asked) => Input::Lease(answer),
@@ -286,7 +312,7 @@ impl Driver {
                     (look, again) = (true, None);
                     Input::Tick
                 }
-                Some(asks) = self.restarting.recv(), if idle && deadline.is_none() => {
+                Some(asks) = self.restarting.recv(), if idle && deadline.is_none() && !finishing => {
                     self.restarts(asks);
                     Input::Tick
                 }
@@ -297,6 +323,10 @@ impl Driver {
                     }
                     (looking, look) = (None, true);
                     Input::Tick
+                }
+                () = self.shared.finish.cancelled(), if !finishing => {
+                    finishing = true;
+                    Input::Quit
                 }
                 () = stop.cancelled(), if deadline.is_none() => {
                     deadline = Some(Instant::now() + PARTING);
@@ -390,28 +420,6 @@ impl Driver {
         }
     }
 
-    /// Begins a restart of the units here, or says why not.
-    fn restarts(&mut self, asks: Restart) {
-        let local = self.shared.state.borrow().local;
-        let Some(token) = self.shared.believes() else {
-            drop(asks.send(Err("the service does not run on this node".to_owned())));
-            return;
-        };
-        if local != (Local::Running { token: Some(token) }) {
-            drop(
-                asks.send(Err("the service is not running here: it is being started or stopped".to_owned())),
-            );
-            return;
-        }
-        info!(service = self.shared.name, token, "the service here is restarted");
-        let (units, shared) = (Arc::clone(&self.units), Arc::clone(&self.shared));
-        let work = Box::pin(async move {
-            let believes = |token| shared.believes() == Some(token);
-            units.restart(token, &believes).await
-        });
-        self.restart = Some((work, asks));
-    }
-
     /// First the guard hears what is believed, then who acts, then who wants to know.
     fn publish(&mut self, local: Option<Local>) {
         let now = self.shared.clock.stamp();
@@ -430,13 +438,26 @@ impl Driver {
         };
         let before = self.shared.state.borrow().clone();
         let operation = self.member.operation().cloned();
-        let state = ServiceState { lease, local: local.unwrap_or(before.local), operation, ..before.clone() };
+        // Before the first look nobody has tried to see anything.
+        let blind = self.member.is_blind(now) && before.able.is_some();
+        let local = local.unwrap_or(before.local);
+        let state = ServiceState { lease, local, operation, blind, ..before.clone() };
         if state == before {
             return;
         }
         if state.lease != before.lease {
             let (service, lease) = (&self.shared.name, &state.lease);
             info!(service, ?lease, "the lease of the service");
+        }
+        match (before.blind, blind) {
+            (false, true) => warn!(
+                service = self.shared.name,
+                "it cannot be told how the service stands here: its lease runs out, and others may take it"
+            ),
+            (true, false) => {
+                info!(service = self.shared.name, "it can be told again how the service stands here");
+            }
+            (true, true) | (false, false) => {}
         }
         self.shared.state.send_replace(state);
     }
@@ -460,35 +481,5 @@ async fn changed(units: &Arc<dyn Units>, wanted: bool) {
     match wanted {
         true => units.changed().await,
         false => pending().await,
-    }
-}
-
-fn found(listing: &Listing, prefix: &str) -> Found {
-    let pair = |name: &str| listing.pairs.iter().find(|pair| pair.key.strip_prefix(prefix) == Some(name));
-    let record = pair("lease").and_then(|pair| match read(&pair.value) {
-        Ok(record) => Some(record),
-        Err(error) => {
-            debug!(error = shown(&error), "the lease cannot be read");
-            None
-        }
-    });
-    let pause = pair("pause").and_then(pause::read);
-    Found { record, operation: pair("operation").and_then(operations::read), pause }
-}
-
-fn read(value: &[u8]) -> Result<Recorded, wire::WireError> {
-    let record = wire::decode::<wire::Lease>(value).and_then(lease::Record::try_from)?;
-    let nodes = record.roll.map(|roll| roll.nodes).unwrap_or_default();
-    let lease::Record { holder, token, length, released, .. } = record;
-    Ok(Recorded { holder, token, length, released, nodes })
-}
-
-/// The end of a restart, if one is under way.
-async fn restarted(
-    restart: &mut Option<(BoxFuture<'static, Result<(), String>>, Restart)>,
-) -> Result<(), String> {
-    match restart {
-        Some((work, _)) => work.await,
-        None => pending().await,
     }
 }

@@ -15,11 +15,14 @@
 
 mod board;
 mod checked;
+mod datacenters;
 mod driver;
 mod first;
+mod follow;
 pub mod guard;
 mod guard_socket;
 pub mod install;
+mod late;
 mod operations;
 mod pause;
 mod place;
@@ -121,6 +124,8 @@ pub struct ServiceState {
     pub operation: Option<Operation>,
     /// Until when nobody takes it over by itself.
     pub pause: Option<Pause>,
+    /// It could not be told for too long how it stands here: this node neither holds nor takes its lease before it can.
+    pub blind: bool,
 }
 
 /// What the record of a lease says.

@@ -72,6 +72,11 @@ impl Place {
         Path::new(RUN).join("service").join(format!("{}.env", self.0))
     }
 
+    /// What was begun with its units and is not over.
+    pub(crate) fn begun(&self) -> PathBuf {
+        Path::new(RUN).join("service").join(format!("{}.begun", self.0))
+    }
+
     /// Where its guard hears.
     pub(crate) fn socket(&self) -> PathBuf {
         Path::new(RUN).join("guard").join(format!("{}.sock", self.0))

@@ -1,67 +1,39 @@
-//! Where the leases of services lie: in Consul, each in the datacenter that its service names.
+//! What the records of a service say.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use lictor_core::lease::{self, Revision};
+use lictor_core::service::operation::Operation;
+use lictor_store::kv::Listing;
+use lictor_store::wire;
+use tracing::debug;
 
-use lictor_config::Consul;
-use lictor_consul::Client;
-use lictor_store::kv::Kv;
+use super::pause::{self, Pause};
+use super::{Recorded, operations};
+use crate::lease::shown;
 
-use super::places;
-use super::words::Places;
-use crate::consul;
-use crate::task::Tasks;
-
-/// The records of the services of a node, by a client that nothing else uses.
-pub(super) struct Records {
-    client: Client,
-    prefix: String,
-    /// Where the nodes are, as each datacenter knows it that has a lease.
-    places: Mutex<BTreeMap<Option<String>, Places>>,
+/// What a look at the records found: whether the lease went to somebody else, and what is asked for.
+pub(super) struct Found {
+    pub(super) record: Option<Recorded>,
+    pub(super) operation: Option<(Operation, Revision)>,
+    pub(super) pause: Option<Pause>,
 }
 
-impl Records {
-    /// # Errors
-    /// What is wrong with the settings, in words.
-    pub(super) fn new(settings: &Consul) -> Result<Self, String> {
-        let client = consul::client(settings)?;
-        Ok(Self { client, prefix: settings.prefix.clone(), places: Mutex::default() })
-    }
+/// What these records say; `prefix`: that of all records of the service.
+pub(super) fn found(listing: &Listing, prefix: &str) -> Found {
+    let pair = |name: &str| listing.pairs.iter().find(|pair| pair.key.strip_prefix(prefix) == Some(name));
+    let record = pair("lease").and_then(|pair| match read(&pair.value) {
+        Ok(record) => Some(record),
+        Err(error) => {
+            debug!(error = shown(&error), "the lease cannot be read");
+            None
+        }
+    });
+    let pause = pair("pause").and_then(pause::read);
+    Found { record, operation: pair("operation").and_then(operations::read), pause }
+}
 
-    /// Uses the token that the settings name now.
-    ///
-    /// # Errors
-    /// Why the old one stays, in words.
-    pub(super) fn renew(&self, settings: &Consul) -> Result<(), String> {
-        consul::renew(&self.client, settings)
-    }
-
-    /// Our own records in a datacenter; `None`: the one that the block `consul` means.
-    pub(super) fn of(&self, datacenter: Option<&str>) -> Kv {
-        Kv::consul(self.client(datacenter), self.prefix.clone())
-    }
-
-    /// All records there, for those of other programs.
-    pub(super) fn all(&self, datacenter: Option<&str>) -> Kv {
-        Kv::consul(self.client(datacenter), "")
-    }
-
-    /// Where the nodes hear each other, as that datacenter knows it; this one is heard `here`. It is kept there for as
-    /// long as the agent runs.
-    pub(super) fn places(
-        &self,
-        datacenter: Option<&str>,
-        node: &str,
-        here: SocketAddr,
-        tasks: &Tasks,
-    ) -> Places {
-        let mut known = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let keep = || places::keep(self.of(datacenter), node.to_owned(), here, tasks);
-        known.entry(datacenter.map(str::to_owned)).or_insert_with(keep).clone()
-    }
-
-    fn client(&self, datacenter: Option<&str>) -> Client {
-        datacenter.map_or_else(|| self.client.clone(), |name| self.client.in_datacenter(name))
-    }
+fn read(value: &[u8]) -> Result<Recorded, wire::WireError> {
+    let record = wire::decode::<wire::Lease>(value).and_then(lease::Record::try_from)?;
+    let nodes = record.roll.map(|roll| roll.nodes).unwrap_or_default();
+    let lease::Record { holder, token, length, released, .. } = record;
+    Ok(Recorded { holder, token, length, released, nodes })
 }

@@ -3,6 +3,7 @@
 //! The record says who is active, for programs that go by it; who may run the service follows from its lease
 //! and from nothing else. Its form is that of powerconsul's cluster data with lists of nodes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lictor_core::service::member::Local;
@@ -24,7 +25,7 @@ const ACTIVE: &str = "active_nodes";
 const STANDBY: &str = "standby_nodes";
 
 /// Keeps the record right for as long as the service runs here.
-pub(super) async fn keep(kv: Kv, key: String, node: String, service: Service) {
+pub(super) async fn keep(kv: Kv, key: String, node: String, nodes: BTreeSet<String>, service: Service) {
     let mut states = service.state();
     let mut told = String::new();
     loop {
@@ -35,7 +36,7 @@ pub(super) async fn keep(kv: Kv, key: String, node: String, service: Service) {
         let (mut since, mut written) = (Revision(0), false);
         while service.believes().is_some() && matches!(states.borrow().local, Local::Running { .. }) {
             let looked = tokio::select! {
-                looked = look(&kv, &key, &node, since, &service) => looked,
+                looked = look(&kv, &key, (&node, &nodes), since, &service) => looked,
                 changed = states.changed() => match changed {
                     Ok(()) => continue,
                     Err(_gone) => return,
@@ -80,13 +81,13 @@ pub(super) fn among(active: &str, nodes: &[String]) -> Vec<u8> {
 async fn look(
     kv: &Kv,
     key: &str,
-    node: &str,
+    (node, nodes): (&str, &BTreeSet<String>),
     since: Revision,
     service: &Service,
 ) -> Result<(Revision, bool), String> {
     let listing = kv.watch(key, since, WATCH).await.map_err(|error| error.to_string())?;
     let pair = listing.pairs.iter().find(|pair| pair.key == key);
-    let Some(value) = active(pair.map(|pair| pair.value.as_slice()), node)? else {
+    let Some(value) = active(pair.map(|pair| pair.value.as_slice()), node, nodes)? else {
         return Ok((listing.revision, false));
     };
     if service.believes().is_none() {
@@ -104,8 +105,9 @@ async fn look(
     }
 }
 
-/// The record with this node as the active one; `None`: it says so already.
-fn active(record: Option<&[u8]>, node: &str) -> Result<Option<Vec<u8>>, String> {
+/// The record with this node as the active one of its service's; `None`: it says so already. Other nodes have the
+/// places that they have: another service may have the same record, with nodes of its own.
+fn active(record: Option<&[u8]>, node: &str, nodes: &BTreeSet<String>) -> Result<Option<Vec<u8>>, String> {
     let mut fields = match record {
         None => Map::new(),
         Some(bytes) => match serde_json::from_slice(bytes) {
@@ -114,23 +116,27 @@ fn active(record: Option<&[u8]>, node: &str) -> Result<Option<Vec<u8>>, String> 
             Err(error) => return Err(format!("it is not JSON: {error}")),
         },
     };
-    let lists = [ACTIVE, STANDBY].map(|name| nodes(&fields, name));
+    let lists = [ACTIVE, STANDBY].map(|name| listed(&fields, name));
     let [active, standby] = lists;
     let (active, standby) = (active?, standby?);
     if !fields.is_empty() && active.is_empty() && standby.is_empty() {
         return Err(format!("it has no `{ACTIVE}`: roles by datacenter or by filter are not written"));
     }
-    if active == [node] && !standby.iter().any(|one| one == node) {
+    let ours: Vec<&String> = active.iter().filter(|one| nodes.contains(*one)).collect();
+    if ours == [node] && !standby.iter().any(|one| one == node) {
         return Ok(None);
     }
-    let others: Vec<Value> =
-        standby.into_iter().chain(active).filter(|one| one != node).map(Value::String).collect();
-    fields.insert(ACTIVE.to_owned(), Value::Array(vec![Value::String(node.to_owned())]));
-    fields.insert(STANDBY.to_owned(), Value::Array(others));
+    // In the place of the one before.
+    let at = active.iter().position(|one| nodes.contains(one)).unwrap_or(active.len());
+    let (gone, mut actives): (Vec<_>, Vec<_>) = active.into_iter().partition(|one| nodes.contains(one));
+    actives.insert(at.min(actives.len()), node.to_owned());
+    let others = standby.into_iter().chain(gone).filter(|one| one != node);
+    fields.insert(STANDBY.to_owned(), others.map(Value::String).collect());
+    fields.insert(ACTIVE.to_owned(), actives.into_iter().map(Value::String).collect());
     serde_json::to_vec(&fields).map(Some).map_err(|error| error.to_string())
 }
 
-fn nodes(fields: &Map<String, Value>, name: &str) -> Result<Vec<String>, String> {
+fn listed(fields: &Map<String, Value>, name: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("`{name}` is not a list of names");
     match fields.get(name) {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -145,8 +151,12 @@ fn nodes(fields: &Map<String, Value>, name: &str) -> Result<Vec<String>, String>
 mod tests {
     use super::*;
 
+    fn ours() -> BTreeSet<String> {
+        ["n1", "n2", "n3"].map(str::to_owned).into()
+    }
+
     fn after(record: &str) -> Result<Option<String>, String> {
-        let value = active(Some(record.as_bytes()), "n2")?;
+        let value = active(Some(record.as_bytes()), "n2", &ours())?;
         Ok(value.map(|value| String::from_utf8(value).unwrap()))
     }
 
@@ -158,7 +168,22 @@ mod tests {
         assert_eq!(after(wanted), Ok(None));
         assert_eq!(after(r#"{"active_nodes":["n2"]}"#), Ok(None));
         let made = r#"{"active_nodes":["n2"],"standby_nodes":[]}"#;
-        assert_eq!(active(None, "n2"), Ok(Some(made.as_bytes().to_vec())));
+        assert_eq!(active(None, "n2", &ours()), Ok(Some(made.as_bytes().to_vec())));
+    }
+
+    #[test]
+    fn nodes_of_another_service_with_the_same_record_have_the_places_that_they_have() {
+        let before = r#"{"active_nodes":["m1","n1","m3"],"standby_nodes":["m2","n2","n3"]}"#;
+        let wanted = r#"{"active_nodes":["m1","n2","m3"],"standby_nodes":["m2","n3","n1"]}"#;
+        assert_eq!(after(before), Ok(Some(wanted.to_owned())));
+        assert_eq!(after(wanted), Ok(None));
+        let others = r#"{"active_nodes":["m1"],"standby_nodes":["m2"]}"#;
+        let both = r#"{"active_nodes":["m1","n2"],"standby_nodes":["m2"]}"#;
+        assert_eq!(after(others), Ok(Some(both.to_owned())));
+        // Two of ours cannot both be the active one.
+        let two = r#"{"active_nodes":["n1","m1","n2"],"standby_nodes":[]}"#;
+        let one = r#"{"active_nodes":["n2","m1"],"standby_nodes":["n1"]}"#;
+        assert_eq!(after(two), Ok(Some(one.to_owned())));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(super) struct Says {
     known: bool,
     here: Option<String>,
     able: Option<String>,
+    blind: bool,
     operation: Option<String>,
     pause: Option<String>,
 }
@@ -32,7 +33,9 @@ impl Says {
             }
         };
         let here = match state.local {
-            Local::Unknown => None,
+            Local::Unknown | Local::Foreign => None,
+            Local::Starting { token } => Some(format!("it is being started here, token {token}")),
+            Local::Stopping => Some("it is being stopped here".to_owned()),
             Local::Stopped => Some("it is stopped here".to_owned()),
             Local::Partly => Some("it does not run here as it should".to_owned()),
             Local::Running { token: Some(token) } => Some(format!("it runs here, token {token}")),
@@ -47,7 +50,8 @@ impl Says {
             why => format!("no node takes it over by itself for now, as {} wants it: {why}", pause.by),
         });
         let known = !matches!(state.lease, LeaseState::Unknown { .. }) || state.record.is_some();
-        Self { lease, known, here, able, operation: state.operation.as_ref().map(operation), pause }
+        let operation = state.operation.as_ref().map(operation);
+        Self { lease, known, here, able, blind: state.blind, operation, pause }
     }
 
     /// What is to be recorded after what was said before.
@@ -64,6 +68,20 @@ impl Says {
         }
         say(&self.here, &before.here);
         say(&self.able, &before.able);
+        if self.blind != before.blind {
+            news.push(match self.blind {
+                true => {
+                    "this node cannot tell how it stands here: it lets the lease run out, for others to take"
+                        .to_owned()
+                }
+                false => "this node can tell again how it stands here".to_owned(),
+            });
+        }
+        let mut say = |now: &Option<String>, before: &Option<String>| {
+            if now != before {
+                news.extend(now.clone());
+            }
+        };
         say(&self.operation, &before.operation);
         say(&self.pause, &before.pause);
         if self.pause.is_none() && before.pause.is_some() {
@@ -108,6 +126,7 @@ mod tests {
             record: None,
             operation: None,
             pause: None,
+            blind: false,
         }
     }
 
@@ -153,5 +172,17 @@ mod tests {
         assert_eq!(tell(&now), ["no node takes it over by itself for now, as ann wants it: a move"]);
         now.pause = None;
         assert_eq!(tell(&now), ["nodes take it over by themselves again"]);
+        (now.local, now.able) = (Local::Unknown, Some(Err("systemd cannot be reached".to_owned())));
+        assert_eq!(tell(&now), ["this node cannot run it: systemd cannot be reached"]);
+        now.blind = true;
+        assert_eq!(
+            tell(&now),
+            ["this node cannot tell how it stands here: it lets the lease run out, for others to take"]
+        );
+        (now.blind, now.local, now.able) = (false, Local::Starting { token: 6 }, None);
+        assert_eq!(
+            tell(&now),
+            ["it is being started here, token 6", "this node can tell again how it stands here"]
+        );
     }
 }

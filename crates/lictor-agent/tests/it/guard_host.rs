@@ -208,6 +208,55 @@ async fn on_a_real_host_an_agent_that_is_killed_and_comes_back_finds_its_service
     an_init_script_is_a_unit_as_any_other().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_real_host_who_comes_while_a_service_starts_or_stops_goes_on_with_that() {
+    if !inside("on_a_real_host_who_comes_while_a_service_starts_or_stops_goes_on_with_that") {
+        return;
+    }
+    write_units();
+    init();
+    let slow = "[Service]\nExecStartPre=/bin/sleep 2\n";
+    write(Path::new("/etc/systemd/system/shop-db.service.d/60-slow.conf"), slow);
+    run(&["systemctl", "daemon-reload"]);
+    let mut first = Agent::new();
+    first.believe(7);
+    // Whoever has ordered it goes away; the job of systemd does not.
+    let cut = tokio::time::timeout(millis(700), first.carry(Order::Start { token: 7 })).await;
+    assert!(cut.is_err(), "{cut:?}");
+    drop(first);
+    let begun = show(UNITS[0], "InvocationID");
+    let mut second = Agent::new();
+    assert_eq!(second.units.look().await.local, Local::Starting { token: 7 }, "{}", status());
+    second.believe(7);
+    second.carry(Order::Start { token: 7 }).await.unwrap();
+    assert_eq!(second.units.look().await.local, Local::Running { token: Some(7) });
+    assert_eq!(show(UNITS[0], "InvocationID"), begun, "it was started once");
+    all_write(7);
+
+    // The last one does not heed TERM for 0.7 s.
+    let cut = tokio::time::timeout(millis(300), second.carry(Order::Stop)).await;
+    assert!(cut.is_err(), "{cut:?}");
+    drop(second);
+    let mut third = Agent::new();
+    assert_eq!(third.units.look().await.local, Local::Stopping, "{}", status());
+    third.believe(7);
+    third.carry(Order::Stop).await.unwrap();
+    assert_eq!(third.units.look().await.local, Local::Stopped);
+    assert_eq!(show(UNITS[2], "Result"), "timeout", "nobody has killed it before");
+    assert!(!Path::new("/run/lictor/service/web-shop.begun").exists());
+
+    // One that fails while nobody waits for it is no start to go on with.
+    clear();
+    third.believe(8);
+    let cut = tokio::time::timeout(millis(700), third.carry(Order::Start { token: 8 })).await;
+    assert!(cut.is_err(), "{cut:?}");
+    run(&["systemctl", "kill", "--signal=KILL", UNITS[0]]);
+    third.until(Local::Partly).await;
+    third.carry(Order::Start { token: 8 }).await.unwrap();
+    assert_eq!(third.units.look().await.local, Local::Running { token: Some(8) });
+    third.carry(Order::Kill).await.unwrap();
+}
+
 /// Systemd neither knows what it started nor kills it with its stop.
 async fn an_init_script_is_a_unit_as_any_other() {
     let script = format!(

@@ -21,6 +21,7 @@ use lictor_testkit::consul::Server;
 use lictor_testkit::wait;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -55,9 +56,15 @@ pub(crate) struct World {
     pub(crate) running: Mutex<BTreeMap<String, u64>>,
     /// All starts.
     pub(crate) starts: Mutex<Vec<(String, u64)>>,
+    /// How long a start takes. It goes on without who has ordered it.
+    pub(crate) slow: Mutex<Duration>,
+    /// Where it is being started, under which token, and until when.
+    pub(crate) starting: Mutex<BTreeMap<String, (u64, Instant)>>,
+    /// The nodes whose agents cannot see how it stands.
+    pub(crate) hidden: Mutex<BTreeSet<String>>,
     /// What the guards go by.
     pub(crate) beliefs: Mutex<BTreeMap<String, Belief>>,
-    changed: Notify,
+    pub(crate) changed: Notify,
     heard: Mutex<BTreeMap<String, mpsc::Sender<Heard>>>,
     silent: Mutex<BTreeSet<String>>,
 }
@@ -76,9 +83,35 @@ impl World {
     }
 
     fn stops(&self, node: &str) {
+        lock(&self.starting).remove(node);
         if lock(&self.running).remove(node).is_some() {
             self.changed.notify_waiters();
         }
+    }
+
+    /// What began long enough ago is done.
+    fn goes_on(&self) {
+        let now = Instant::now();
+        let done: Vec<(String, u64)> = lock(&self.starting)
+            .iter()
+            .filter(|(_, (_, until))| *until <= now)
+            .map(|(node, (token, _))| (node.clone(), *token))
+            .collect();
+        for (node, token) in done {
+            lock(&self.starting).remove(&node);
+            self.starts(&node, token);
+        }
+    }
+
+    /// Starts it there, or goes on with that; as long as that takes.
+    async fn starts_slowly(&self, node: &str, token: u64, slow: Duration) -> Result<(), String> {
+        let begins = || (token, Instant::now() + slow);
+        let begun = lock(&self.starting).entry(node.to_owned()).or_insert_with(begins).0;
+        assert_eq!(begun, token, "one start goes on with another");
+        while lock(&self.starting).contains_key(node) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if self.runs_on(node) { Ok(()) } else { Err("it was killed".to_owned()) }
     }
 
     pub(crate) fn runs_on(&self, node: &str) -> bool {
@@ -95,8 +128,15 @@ pub(crate) struct Here {
 impl Units for Here {
     fn look(&self) -> BoxFuture<'_, Look> {
         let running = lock(&self.world.running).get(&self.node).copied();
-        let local = running.map_or(Local::Stopped, |token| Local::Running { token: Some(token) });
-        Box::pin(async move { Look { local, able: Ok(()) } })
+        let starting = lock(&self.world.starting).get(&self.node).map(|(token, _)| *token);
+        let hidden = lock(&self.world.hidden).contains(&self.node);
+        let (local, able) = match (running, starting) {
+            _ if hidden => (Local::Unknown, Err("it cannot be seen".to_owned())),
+            (Some(token), _) => (Local::Running { token: Some(token) }, Ok(())),
+            (None, Some(token)) => (Local::Starting { token }, Ok(())),
+            (None, None) => (Local::Stopped, Ok(())),
+        };
+        Box::pin(async move { Look { local, able } })
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {
@@ -109,9 +149,14 @@ impl Units for Here {
         believes: &'a (dyn Fn(u64) -> bool + Send + Sync),
     ) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
+            let slow = *lock(&self.world.slow);
             match order {
+                _ if lock(&self.world.hidden).contains(&self.node) => Err("it cannot be seen".to_owned()),
                 Order::Start { .. } if self.broken.load(Ordering::SeqCst) => Err("it is broken".to_owned()),
                 Order::Start { token } if !believes(token) => Err("the lease is over".to_owned()),
+                Order::Start { token } if !slow.is_zero() => {
+                    self.world.starts_slowly(&self.node, token, slow).await
+                }
                 Order::Start { token } => {
                     self.world.starts(&self.node, token);
                     Ok(())
@@ -166,6 +211,7 @@ impl Guards {
                     .map(|(node, _)| node.clone())
                     .collect();
                 ended.iter().for_each(|node| world.stops(node));
+                world.goes_on();
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
@@ -201,7 +247,12 @@ struct Rig {
 impl Rig {
     /// Three nodes; the first one is the active one.
     fn new() -> Self {
-        let world = Arc::new(World::default());
+        Self::slow(Duration::ZERO)
+    }
+
+    /// Three on which a start takes so long.
+    fn slow(slow: Duration) -> Self {
+        let world = Arc::new(World { slow: Mutex::new(slow), ..World::default() });
         let rig = Self {
             _guards: Guards::over(&world),
             world,
@@ -248,6 +299,7 @@ impl Rig {
             after: Duration::from_millis(200) * u32::try_from(number).unwrap(),
             attempts: 2,
             rest: Duration::from_secs(5),
+            blind: Duration::from_secs(5),
         };
         let guarded =
             lock(&self.world.beliefs).get(node).map_or(Duration::ZERO, |belief| belief.left(clock.stamp()));
@@ -415,6 +467,43 @@ fn an_agent_that_is_started_again_in_time_goes_on_with_what_runs() {
     }
     assert_eq!(rig.starts().len(), 1, "{:?}", rig.starts());
     assert!(rig.world.runs_on("n1"));
+}
+
+#[test]
+fn an_agent_that_is_started_again_while_the_service_starts_goes_on_with_that() {
+    let mut rig = Rig::slow(Duration::from_secs(6));
+    let begun = |rig: &Rig| lock(&rig.world.starting).get("n1").copied();
+    let first = wait::until(LONG, || begun(&rig)).unwrap();
+    for how in [Rig::kill, Rig::stop] {
+        how(&mut rig, "n1");
+        rig.start("n1");
+        let held = || rig.nodes["n1"].service.believes();
+        assert!(wait::until(LONG, held).is_some(), "{:?}", rig.states());
+        assert_eq!(begun(&rig), Some(first), "it was begun anew");
+    }
+    rig.runs_on("n1");
+    assert_eq!(rig.starts(), [("n1".to_owned(), first.0)]);
+}
+
+#[test]
+fn a_node_that_cannot_see_its_units_loses_the_service_to_one_that_can() {
+    let rig = Rig::new();
+    rig.runs_on("n1");
+    lock(&rig.world.hidden).insert("n1".to_owned());
+    rig.world.changed.notify_waiters();
+    let (clock, begun) = clock();
+    rig.runs_on("n2");
+    let after = clock.boot().since(begun);
+    println!("it was taken over after {after:?}");
+    assert!(after > Duration::from_secs(5), "it goes on for a while: {after:?}");
+    let state = rig.nodes["n1"].service.state();
+    assert!(state.borrow().blind && state.borrow().able == Some(Err("it cannot be seen".to_owned())));
+    lock(&rig.world.hidden).clear();
+    let sees = wait::until(LONG, || (!state.borrow().blind).then_some(()));
+    assert!(sees.is_some(), "{:?}", rig.states());
+    assert_eq!(rig.ask("n3", "o1", to("n1")), Phase::Done);
+    let nodes: Vec<String> = rig.starts().into_iter().map(|(node, _)| node).collect();
+    assert_eq!(nodes, ["n1", "n2", "n1"]);
 }
 
 #[test]

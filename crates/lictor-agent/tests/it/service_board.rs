@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lictor_agent::service::{AskError, Asking, Guard, Here, Machine, Made, Pause, Units};
@@ -50,6 +51,11 @@ fn machine(node: &str, world: &Arc<World>) -> Machine {
 
 impl Fleet {
     async fn new(attributes: &str) -> Self {
+        Self::on(attributes, machine).await
+    }
+
+    /// One on such machines.
+    async fn on(attributes: &str, machine: impl Fn(&str, &Arc<World>) -> Machine) -> Self {
         let consul = Server::start();
         let world = Arc::new(World::default());
         let guards = Guards::over(&world);
@@ -86,6 +92,15 @@ impl Fleet {
         });
         let state = tokio::time::timeout(LONG, over).await.expect("it is never over").unwrap();
         state.operation.clone().unwrap().phase
+    }
+
+    /// Has the first node read its configuration again, which is this now; what it says.
+    async fn reload(&self, text: String) -> String {
+        let config = Arc::clone(&self.nodes[0].config);
+        let before = config.lock().unwrap().clone();
+        let head = before.split_once("consul {").unwrap().0.to_owned();
+        *config.lock().unwrap() = format!("{head}{}", blocks(&self.consul, &text));
+        self.nodes[0].agent().reloads().reload().await.unwrap()
     }
 
     fn starts(&self) -> Vec<(String, u64)> {
@@ -272,13 +287,7 @@ async fn a_reload_leaves_what_runs_alone() {
     let fleet = Fleet::new("failover = \"automatic\"").await;
     fleet.at(0).init("web").await.unwrap();
     fleet.until("it runs", |fleet| fleet.world.runs_on("n1")).await;
-    let reload = async |text: String| {
-        let config = Arc::clone(&fleet.nodes[0].config);
-        let before = config.lock().unwrap().clone();
-        let head = before.split_once("consul {").unwrap().0.to_owned();
-        *config.lock().unwrap() = format!("{head}{}", blocks(&fleet.consul, &text));
-        fleet.nodes[0].agent().reloads().reload().await.unwrap()
-    };
+    let reload = |text: String| fleet.reload(text);
     // Another configuration of it is another task, which goes on where the one before was.
     let told = reload(service("failover = \"manual\"\nattempts = 7")).await;
     assert!(told.contains("service web changed"), "{told}");
@@ -293,4 +302,62 @@ async fn a_reload_leaves_what_runs_alone() {
     reload(String::new()).await;
     assert!(fleet.at(0).one("web").is_none());
     assert!(fleet.world.runs_on("n2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_lets_a_start_end_before_the_service_follows_and_waits_for_nothing_else() {
+    let fleet = Fleet::new("failover = \"automatic\"").await;
+    *lock(&fleet.world.slow) = Duration::from_secs(8);
+    fleet.at(0).init("web").await.unwrap();
+    let begun = |fleet: &Fleet| lock(&fleet.world.starting).get("n1").copied();
+    fleet.until("it is being started", |fleet| begun(fleet).is_some()).await;
+    let first = begun(&fleet);
+    // What does not touch it does nothing to it.
+    let more = "watch \"heartbeat\" \"other\" {\n  within = \"1h\"\n}\n";
+    let told = fleet.reload(format!("{more}{}", service("failover = \"automatic\""))).await;
+    assert!(!told.contains("web"), "{told}");
+    let asked = Instant::now();
+    for attempts in [5, 7] {
+        let told = fleet.reload(service(&format!("failover = \"automatic\"\nattempts = {attempts}"))).await;
+        assert!(told.contains("the service web follows when its start or stop is over"), "{told}");
+    }
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert_eq!((begun(&fleet), fleet.at(0).one("web").unwrap().config.attempts), (first, 3));
+    let follows = |fleet: &Fleet| fleet.at(0).one("web").is_some_and(|view| view.config.attempts == 7);
+    fleet.until("it follows", follows).await;
+    fleet.until("it is held again", |fleet| fleet.at(0).one("web").unwrap().believes.is_some()).await;
+    assert_eq!(fleet.starts(), [on("n1", first.unwrap().0)]);
+    assert!(fleet.world.runs_on("n1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_can_run_a_service_after_all_is_found_without_a_restart() {
+    let ready = Arc::new(AtomicBool::new(false));
+    let fleet = Fleet::on("failover = \"automatic\"", |node, world| {
+        let (usual, ready, ours) = (machine(node, world), Arc::clone(&ready), node == "n1");
+        Arc::new(move |service| match ours && !ready.load(Ordering::SeqCst) {
+            true => Box::pin(async { Err("the agent must be root for that".to_owned()) }),
+            false => usual(service),
+        })
+    })
+    .await;
+    let able = |fleet: &Fleet| fleet.at(0).one("web").unwrap().state.able;
+    fleet.until("it says why", |fleet| able(fleet).is_some()).await;
+    assert_eq!(able(&fleet), Some(Err("the agent must be root for that".to_owned())));
+    assert!(fleet.at(0).one("web").unwrap().state.blind);
+    fleet.at(0).init("web").await.unwrap();
+    fleet.until("the other one runs it", |fleet| fleet.world.runs_on("n2")).await;
+    ready.store(true, Ordering::SeqCst);
+    fleet.until("it can", |fleet| able(fleet) == Some(Ok(()))).await;
+    let moved = fleet.asks(1, What::Switchover { to: "n1".to_owned() }).await.unwrap();
+    assert_eq!(fleet.end_of(1, &moved).await, Phase::Done);
+    assert!(fleet.world.runs_on("n1"));
+    let said = fleet.nodes[0].events("service").await;
+    for wanted in [
+        "service web: this node cannot run it: the agent must be root for that",
+        "service web: this node cannot tell how it stands here: it lets the lease run out, for others to take",
+        "service web: this node can tell again how it stands here",
+    ] {
+        assert!(said.iter().any(|said| said == wanted), "{wanted}\n{said:#?}");
+    }
 }

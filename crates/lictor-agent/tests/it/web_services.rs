@@ -61,6 +61,7 @@ fn held() -> ServiceView {
         record: Some(record("node1", None)),
         operation: Some(operation(Phase::Done)),
         pause: Some(Pause { until, by: "bob".to_owned(), why: "new disks".to_owned() }),
+        blind: false,
     };
     ServiceView { config: Arc::new(config), state, believes: Some(7) }
 }
@@ -332,6 +333,7 @@ async fn each_service_has_its_gauges() {
             "lictor_service_lease{service=\"web\",state=\"free\"} 0",
             "lictor_service_lease{service=\"web\",state=\"unknown\"} 0",
             "lictor_service_able{service=\"web\"} 1",
+            "lictor_service_blind{service=\"web\"} 0",
             "lictor_service_paused{service=\"web\"} 0",
         ]
     );

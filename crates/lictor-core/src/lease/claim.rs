@@ -60,6 +60,7 @@ impl Claim {
     /// `None`: for ever.
     pub(super) fn wait(self, wish: Wish) -> Option<Duration> {
         match (self, wish) {
+            (_, Wish::Lapse) => None,
             // It goes on; whoever does not want that stops it in order.
             (Self::Ours { goes_on: Some(_) }, _) => Some(Duration::ZERO),
             (Self::Never, _)

@@ -120,7 +120,10 @@ pub struct Among {
 /// What a node would do with a lease that it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// Nothing.
+    /// Neither take it nor keep it: what this node holds is not renewed any more and runs out, and what an
+    /// earlier process of it held is not gone on with.
+    Lapse,
+    /// Nothing; what it holds it keeps.
     Watch,
     /// Take it when it was given back for this node.
     Given,

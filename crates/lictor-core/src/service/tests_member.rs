@@ -1,5 +1,7 @@
 //! What a node does with a service, in words.
 
+mod sight;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -48,7 +50,7 @@ fn record(token: u64, released: Option<Next>) -> Record {
 }
 
 fn part(automatic: bool, active: bool) -> Part {
-    Part { automatic, active, after: Duration::ZERO, attempts: 2, rest: secs(30.0) }
+    Part { automatic, active, after: Duration::ZERO, attempts: 2, rest: secs(30.0), blind: secs(20.0) }
 }
 
 fn switchover(to: &str, phase: Phase) -> Operation {

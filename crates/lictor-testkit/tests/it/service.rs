@@ -8,7 +8,7 @@ use crate::lease::{in_parallel, seeds};
 const SEEDS: u64 = 400;
 
 /// So many seeds find each mistake.
-const ENOUGH: u64 = 1_000;
+const ENOUGH: u64 = 2_000;
 
 #[test]
 fn it_never_runs_twice_and_runs_once_when_all_is_well() {
@@ -18,6 +18,7 @@ fn it_never_runs_twice_and_runs_once_when_all_is_well() {
     reports.iter().for_each(|report| total.add(report));
     println!("{total:#?}");
     let Report { plays, failed_starts, guarded, kills, done, failed, moves, resumed, .. } = total;
+    let Report { carried_on, blind, .. } = total;
     for (what, count) in [
         ("failed starts", failed_starts),
         ("guarded", guarded),
@@ -26,20 +27,22 @@ fn it_never_runs_twice_and_runs_once_when_all_is_well() {
         ("operations failed", failed),
         ("moves", moves),
         ("resumed", resumed),
+        ("carried on", carried_on),
+        ("blind", blind),
     ] {
-        assert!(count * 20 >= plays, "{count} {what} in {plays} plays");
+        assert!(count * 40 >= plays, "{count} {what} in {plays} plays");
     }
 }
 
 #[test]
-fn each_mistake_lets_it_run_twice() {
+fn each_mistake_is_found() {
     for mistake in Mistake::ALL {
-        let twice = |seed| {
+        let said = |seed| {
             service::play(&Script::new(seed), mistake)
                 .err()
-                .filter(|why| why.contains("at once") || why.contains("it starts on"))
+                .filter(|why| mistake.says().iter().any(|said| why.contains(said)))
         };
-        let found = (0..ENOUGH).find_map(|seed| Some((seed, twice(seed)?)));
+        let found = (0..ENOUGH).find_map(|seed| Some((seed, said(seed)?)));
         println!("{mistake:?}: {found:?}");
         assert!(found.is_some(), "{mistake:?} is not found in {ENOUGH} plays");
     }

@@ -72,6 +72,11 @@ impl Facts {
         self.states.iter().all(|state| state.is_down() && !state.job)
     }
 
+    /// Whether one of them has failed, also if systemd is about to start it again.
+    pub(super) fn is_one_broken(&self) -> bool {
+        self.states.iter().any(|state| state.active == "failed" || state.is_between_restarts())
+    }
+
     /// Whether all of them are bound to the guard. One that is not was not started by us, or by an older configuration.
     pub(super) fn are_bound(&self, place: &Place) -> bool {
         let guard = place.guard_unit();
@@ -264,5 +269,17 @@ mod tests {
         assert!(facts.all_are_down() && !facts.all_are_up());
         facts.states[1].job = true;
         assert!(!facts.all_are_down());
+    }
+
+    #[test]
+    fn a_unit_that_waits_for_its_turn_is_not_broken_and_one_that_failed_is() {
+        let mut facts = facts();
+        facts.states[0].active = "activating".into();
+        assert!(!facts.is_one_broken());
+        facts.states[0].sub = "auto-restart".into();
+        assert!(facts.is_one_broken());
+        facts.states[0].sub = "start".into();
+        facts.states[1].active = "failed".into();
+        assert!(facts.is_one_broken());
     }
 }

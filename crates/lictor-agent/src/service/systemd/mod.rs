@@ -4,6 +4,7 @@
 //! their processes are in one slice. Where a unit stands is systemd's word; whether anything still runs is
 //! the kernel's, by that slice.
 
+mod begun;
 mod facts;
 mod job;
 
@@ -25,6 +26,7 @@ use super::guard_socket::{GuardSocket, GuardState};
 use super::place::Place;
 use super::{Look, Units};
 use crate::systemd::{Bus, Signals, Trouble};
+use begun::{Begun, What};
 use facts::Facts;
 use job::{Verb, job};
 
@@ -119,42 +121,72 @@ impl SystemdUnits {
             }
         };
         if facts.all_are_down() && !populated {
+            self.is_over();
             return Local::Stopped;
         }
         if facts.stopping {
             // PID 1 stops them, in its order and within their own times.
-            return Local::Unknown;
+            return Local::Foreign;
         }
         if !facts.are_bound(&self.place) {
             // Somebody else's, until a person has said that it is the lease's: not to be killed for that.
-            return Local::Unknown;
+            return Local::Foreign;
         }
         if !facts.all_are_up() {
-            return Local::Partly;
+            // Nothing is under way in this process: an earlier one has begun it.
+            return match Begun::read(&self.place).map(|begun| begun.what) {
+                Some(What::Start { token }) if self.goes_on(token, facts).await => Local::Starting { token },
+                Some(What::Stop) => Local::Stopping,
+                Some(What::Start { .. }) | None => Local::Partly,
+            };
         }
+        self.is_over();
         match self.guard.state().await {
             GuardState::Guards { token, .. } => Local::Running { token: Some(token) },
             GuardState::Waits | GuardState::Absent => Local::Running { token: None },
         }
     }
 
+    /// Whether a start under this token is as it would be if whoever has begun it had gone on.
+    async fn goes_on(&self, token: u64, facts: &Facts) -> bool {
+        let begun = Begun::read(&self.place).map(|begun| begun.what);
+        let guarded = match self.guard.state().await {
+            GuardState::Guards { token: guards, .. } => guards == token,
+            GuardState::Waits | GuardState::Absent => false,
+        };
+        begun == Some(What::Start { token }) && guarded && !facts.is_one_broken()
+    }
+
+    /// Starts them, or goes on where an earlier process was.
     async fn start(&self, token: u64, believes: Believes<'_>) -> Result<(), String> {
         let facts = self.facts().await.map_err(|trouble| trouble.to_string())?;
+        let mut begun = Ok(());
+        if !self.goes_on(token, &facts).await {
+            self.prepare(token, &facts).await?;
+            begun = self.begin(token, believes).await;
+        }
+        let started = match begun {
+            Ok(()) => self.start_all(token, believes).await,
+            Err(why) => Err(why),
+        };
+        let Err(why) = started else {
+            self.is_over();
+            return Ok(());
+        };
+        let ended = if believes(token) { self.stop().await } else { self.kill().await };
+        Err(ended.err().map_or_else(|| why.clone(), |more| format!("{why}; and then: {more}")))
+    }
+
+    /// Sees to it that nothing is in the way of a start.
+    async fn prepare(&self, token: u64, facts: &Facts) -> Result<(), String> {
         facts.able(&self.place)?;
+        self.is_over();
         if !facts.all_are_down() || !facts.guard.is_down() || self.populated()? {
             // Of an earlier attempt, or started by somebody else: under no token of ours.
             self.kill().await?;
         }
         self.forget_failures().await;
-        self.write_environment(token)?;
-        let began = self.begin(token, believes).await;
-        let started = match began {
-            Ok(()) => self.start_all(token, believes).await,
-            Err(why) => Err(why),
-        };
-        let Err(why) = started else { return Ok(()) };
-        let ended = if believes(token) { self.stop().await } else { self.kill().await };
-        Err(ended.err().map_or_else(|| why.clone(), |more| format!("{why}; and then: {more}")))
+        self.write_environment(token)
     }
 
     /// Starts the guard and tells it what is believed.
@@ -185,7 +217,8 @@ impl SystemdUnits {
             if !believes(token) {
                 return Err(ended(token));
             }
-            let state = job(&self.bus, unit, Verb::Start, self.limits.start).await;
+            let limit = self.begins(What::Start { token }, unit, self.limits.start);
+            let state = job(&self.bus, unit, Verb::Start, limit).await;
             let state = state.map_err(|why| format!("{unit} did not start: {why}"))?;
             if !state.is_up() {
                 return Err(format!("{unit} did not start: it is {}", state.describe()));
@@ -209,12 +242,15 @@ impl SystemdUnits {
             warn!(service = %self.place, why, "what does not stop is killed");
             return self.kill().await.map_err(|more| format!("{why}; and then: {more}"));
         }
-        self.end_guard(Instant::now() + GUARD).await
+        let ended = self.end_guard(Instant::now() + GUARD).await;
+        self.is_over();
+        ended
     }
 
     async fn stop_all(&self) -> Result<(), String> {
         for unit in self.units.iter().rev() {
-            let state = job(&self.bus, unit, Verb::Stop, self.limits.stop).await;
+            let limit = self.begins(What::Stop, unit, self.limits.stop);
+            let state = job(&self.bus, unit, Verb::Stop, limit).await;
             let state = state.map_err(|why| format!("{unit} did not stop: {why}"))?;
             if !state.is_down() {
                 return Err(format!("{unit} did not stop: it is {}", state.describe()));
@@ -230,6 +266,7 @@ impl SystemdUnits {
     /// Kills everything at once; PID 1 is told afterwards, so that it starts nothing again.
     async fn kill(&self) -> Result<(), String> {
         let deadline = Instant::now() + KILLED;
+        self.is_over();
         if let Err(error) = self.slice.kill() {
             // Its own kill may do: it is root, and this program need not be.
             warn!(service = %self.place, %error, "the service cannot be killed at once");
@@ -286,9 +323,33 @@ impl SystemdUnits {
                 return Err(format!("it does not run under token {token}"));
             }
         }
-        self.stop_all().await?;
-        self.forget_failures().await;
-        self.start_all(token, believes).await
+        let done = async {
+            self.stop_all().await?;
+            self.forget_failures().await;
+            self.start_all(token, believes).await
+        };
+        let done = done.await;
+        self.is_over();
+        done
+    }
+
+    /// Writes down what is begun with a unit, for a process that comes before it is over; gives how long it may take.
+    fn begins(&self, what: What, unit: &UnitName, limit: Duration) -> Duration {
+        let before = Begun::read(&self.place);
+        match Begun::write(&self.place, before, what, unit) {
+            Ok(begun) => begun.left(limit),
+            Err(error) => {
+                warn!(service = %self.place, %unit, %error, "who comes next will not know what is under way");
+                limit
+            }
+        }
+    }
+
+    /// Nothing is under way.
+    fn is_over(&self) {
+        if let Err(error) = Begun::remove(&self.place) {
+            warn!(service = %self.place, %error, "who comes next will take for under way what is over");
+        }
     }
 
     async fn facts(&self) -> Result<Facts, Trouble> {

@@ -74,7 +74,7 @@ pub(in crate::web) struct Lease {
 /// How the service stands on this node.
 #[derive(Debug, Serialize)]
 pub(in crate::web) struct Here {
-    /// `running`, `stopped`, `partly` or `unknown`.
+    /// `running`, `stopped`, `starting`, `stopping`, `partly` or `unknown`.
     pub(in crate::web) state: &'static str,
     /// The token under which it was started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +85,9 @@ pub(in crate::web) struct Here {
     /// Why it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) why: Option<String>,
+    /// It could not be told for too long how it stands: this node neither holds nor takes its lease.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::web) blind: bool,
 }
 
 /// Something asked for.
@@ -198,14 +201,16 @@ impl Lease {
 impl Here {
     fn new(view: &ServiceView) -> Self {
         let (state, token) = match view.state.local {
-            Local::Unknown => ("unknown", None),
+            Local::Unknown | Local::Foreign => ("unknown", None),
+            Local::Starting { token } => ("starting", Some(token)),
+            Local::Stopping => ("stopping", None),
             Local::Stopped => ("stopped", None),
             Local::Partly => ("partly", None),
             Local::Running { token } => ("running", token),
         };
         let able = view.state.able.as_ref();
         let why = able.and_then(|able| able.as_ref().err()).map(|why| visible(why, TEXT));
-        Self { state, token, able: able.map(Result::is_ok), why }
+        Self { state, token, able: able.map(Result::is_ok), why, blind: view.state.blind }
     }
 }
 

@@ -50,6 +50,14 @@ pub(super) fn render(gauges: &mut Gauges<'_>, services: &[ServiceView], now: Opt
         }
     }
     gauges.family(
+        "lictor_service_blind",
+        "Whether this node cannot tell how a service stands on it, and so neither holds nor takes its lease",
+    );
+    for view in services {
+        let labels = [("service", view.config.name.as_str())];
+        gauges.line("lictor_service_blind", &labels, u8::from(view.state.blind));
+    }
+    gauges.family(
         "lictor_service_paused",
         "Whether somebody wants that no node takes a service over by itself",
     );

@@ -197,6 +197,9 @@ impl Candidate {
     /// step.
     pub fn question(&mut self, now: Stamp) -> Option<Question> {
         let (among, belief) = (self.among.as_ref()?, self.belief(now)?);
+        if self.lets_go() {
+            return None;
+        }
         if self.voices.is_alone(&self.node) {
             self.believe(Belief { since: now, ..belief }, now);
             return None;
@@ -212,7 +215,7 @@ impl Candidate {
 
     /// After what time the others are to be asked; `None`: never.
     fn until_question(&self, belief: Belief, now: Stamp) -> Option<Duration> {
-        self.among.as_ref()?;
+        self.among.as_ref().filter(|_| !self.lets_go())?;
         let last = if self.voices.is_alone(&self.node) { Some(belief.since) } else { self.voices.asked() };
         Some(last.map_or(Duration::ZERO, |last| self.params.renew().saturating_sub(now.longest_since(last))))
     }
@@ -279,6 +282,7 @@ impl Candidate {
         match &self.stage {
             Stage::Blind | Stage::Leaving { .. } => Duration::ZERO,
             Stage::Left => wait,
+            Stage::Holding { .. } if self.lets_go() => wait,
             Stage::Holding { renewed, .. } => wait.min(until_renewal(*renewed)),
             Stage::Watching(sighting) => {
                 let ripe = self.ripe(sighting, now).unwrap_or(IDLE);
@@ -347,6 +351,7 @@ impl Candidate {
         let due = |since| now.longest_since(since) >= self.params.renew();
         match &self.stage {
             Stage::Left => None,
+            Stage::Holding { .. } if self.lets_go() => None,
             Stage::Blind | Stage::Leaving { revision: None, .. } | Stage::Holding { revision: None, .. } => {
                 Some(self.look())
             }
@@ -427,6 +432,11 @@ impl Candidate {
             _ => false,
         };
         if old || self.voices.is_one_silent(&self.node, now) { among.steady } else { self.params }
+    }
+
+    /// What is held runs out.
+    fn lets_go(&self) -> bool {
+        self.wish == Wish::Lapse
     }
 
     fn resting(&self, now: Stamp) -> Duration {

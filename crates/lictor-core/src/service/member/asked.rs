@@ -116,6 +116,9 @@ impl Member {
     }
 
     pub(super) fn wish(&self, now: Stamp) -> Wish {
+        if self.is_blind(now) {
+            return Wish::Lapse;
+        }
         if self.quitting {
             return Wish::Watch;
         }

@@ -26,6 +26,8 @@ pub struct Part {
     pub attempts: u32,
     /// How long this node does without it then. A failure counts as a new one after so long.
     pub rest: Duration,
+    /// After how long in which it could not be told how the service stands here this node lets the lease run out.
+    pub blind: Duration,
 }
 
 /// How the service stands here.
@@ -33,8 +35,17 @@ pub struct Part {
 pub enum Local {
     /// Nobody has looked yet, or it cannot be told.
     Unknown,
+    /// What runs of it is in other hands: the machine is being shut down, or it is not bound to the lease.
+    Foreign,
     /// None of it runs.
     Stopped,
+    /// A start that was ordered and whose end nobody has seen goes on: an earlier process has ordered it.
+    Starting {
+        /// Under which token.
+        token: u64,
+    },
+    /// So does a stop in order.
+    Stopping,
     /// Some of it runs, or none of it as it should.
     Partly,
     /// It runs.
@@ -73,12 +84,12 @@ pub enum Input {
 /// never more than one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Start it. To be dropped if the belief in this token has ended by then.
+    /// Start it, or go on with a start under this token. To be dropped if the belief in it has ended by then.
     Start {
         /// The token under which it runs.
         token: u64,
     },
-    /// Stop it in order; also when nothing of it seems to run. It is done when nothing can start it any more but
+    /// Stop it in order, or go on with that; also when nothing of it seems to run. It is done when nothing can start it any more but
     /// another [`Order::Start`], and all of it was seen to be dead after that.
     Stop,
     /// Kill it at once. It is done as a stop is.
@@ -106,6 +117,10 @@ pub struct Member {
     part: Part,
     wish: Wish,
     local: Local,
+    /// Since when it cannot be told how it stands here, and how long that may be so.
+    unseen: Option<(Stamp, Duration)>,
+    /// A kill has failed: nothing more is ordered before somebody has looked what is left.
+    unlooked: bool,
     /// Whether it could run it, if anybody has looked.
     able: Option<Result<(), String>>,
     order: Option<Order>,
@@ -138,7 +153,8 @@ struct Seen {
 }
 
 impl Member {
-    /// A process that has just come. What an earlier one left running is guarded for so long.
+    /// A process that has just come. What an earlier one left running is guarded for so long; where that is
+    /// no time, nothing is gone on with before somebody has seen how the service stands.
     pub fn new(
         node: impl Into<String>,
         candidate: Candidate,
@@ -146,12 +162,15 @@ impl Member {
         guarded: Duration,
         now: Stamp,
     ) -> Self {
+        let blind = if guarded.is_zero() { Duration::ZERO } else { part.blind };
         Self {
             node: node.into(),
             candidate,
             part,
             wish: Wish::Watch,
             local: Local::Unknown,
+            unseen: Some((now, blind)),
+            unlooked: false,
             able: None,
             order: None,
             operation: None,
@@ -209,6 +228,12 @@ impl Member {
         self.candidate.standing(now)
     }
 
+    /// Whether it could not be told for too long how the service stands here: this node neither takes the lease
+    /// nor keeps it. What runs is killed by its guard when the belief has run out.
+    pub fn is_blind(&self, now: Stamp) -> bool {
+        self.unseen.is_some_and(|(since, lasts)| left(since, lasts, now).is_zero())
+    }
+
     /// Whether this node waits as a holder asks it to: see [`Candidate::promise`].
     pub fn promise(&mut self, token: u64, length: Duration, now: Stamp) -> bool {
         self.candidate.promise(token, length, now)
@@ -230,6 +255,7 @@ impl Member {
         );
         at_most(self.resting(now));
         at_most(self.guard_left(now));
+        at_most(self.unseen.map(|(since, lasts)| left(since, lasts, now)).filter(|left| !left.is_zero()));
         wait
     }
 
@@ -244,6 +270,11 @@ impl Member {
         if self.order.is_some() {
             return;
         }
+        self.unlooked = false;
+        self.unseen = match local {
+            Local::Unknown => Some(self.unseen.unwrap_or((now, self.part.blind))),
+            _ => None,
+        };
         let before = std::mem::replace(&mut self.local, local);
         let ended =
             matches!(before, Local::Running { .. }) && matches!(local, Local::Stopped | Local::Partly);
@@ -262,7 +293,11 @@ impl Member {
     }
 
     fn ended(&mut self, outcome: Result<(), String>, now: Stamp) {
-        match (self.order.take(), outcome) {
+        let order = self.order.take();
+        if outcome.is_ok() {
+            self.unseen = None;
+        }
+        match (order, outcome) {
             (Some(Order::Start { token }), Ok(())) => {
                 self.local = Local::Running { token: Some(token) };
                 (self.started, self.exhausted) = (Some(now), None);
@@ -278,8 +313,11 @@ impl Member {
                 self.local = Local::Stopped;
                 self.stopped = self.leaving.is_some();
             }
-            // It is killed then.
-            (Some(Order::Stop | Order::Kill), Err(_)) => self.local = Local::Partly,
+            // It is killed then, or again.
+            (Some(order @ (Order::Stop | Order::Kill)), Err(_)) => {
+                self.local = Local::Partly;
+                self.unlooked = order == Order::Kill;
+            }
             (None, _) => {}
         }
     }
@@ -319,7 +357,10 @@ impl Member {
             Some(belief) => self.holds(belief, output, now),
             None => {
                 (self.leaving, self.stopped) = (None, false);
-                let runs = !matches!(self.local, Local::Stopped | Local::Unknown);
+                let runs = match self.local {
+                    Local::Stopped | Local::Unknown | Local::Foreign => false,
+                    Local::Starting { .. } | Local::Stopping | Local::Partly | Local::Running { .. } => true,
+                };
                 if runs && self.guard_left(now).is_none() {
                     self.order(Order::Kill, output);
                 }
@@ -347,8 +388,14 @@ impl Member {
                     (self.leaving, self.stopped) = (None, false);
                     self.lease(lease::Input::Release { next, stay: !self.quitting }, output, now);
                 }
-                Local::Running { .. } | Local::Stopped | Local::Unknown => self.order(Order::Stop, output),
                 Local::Partly => self.order(Order::Kill, output),
+                // What cannot be seen cannot be seen to stop: until it can, or the lease has run out.
+                Local::Unknown => {}
+                Local::Foreign
+                | Local::Stopped
+                | Local::Starting { .. }
+                | Local::Stopping
+                | Local::Running { .. } => self.order(Order::Stop, output),
             }
             return;
         }
@@ -357,17 +404,24 @@ impl Member {
         }
         match self.local {
             Local::Running { token } if token == Some(belief.token) => {}
+            // An earlier process has begun it.
+            Local::Starting { token } if token == belief.token => {
+                self.order(Order::Start { token }, output);
+            }
+            Local::Stopping => self.order(Order::Stop, output),
             // It carries the token of the past.
-            Local::Running { .. } | Local::Partly => self.order(Order::Kill, output),
+            Local::Running { .. } | Local::Starting { .. } | Local::Partly => {
+                self.order(Order::Kill, output);
+            }
             Local::Stopped if self.resting(now).is_none() && !self.is_to_stop() => {
                 self.order(Order::Start { token: belief.token }, output);
             }
-            Local::Stopped | Local::Unknown => {}
+            Local::Stopped | Local::Unknown | Local::Foreign => {}
         }
     }
 
     fn order(&mut self, order: Order, output: &mut Output) {
-        if self.order.is_none() {
+        if self.order.is_none() && !self.unlooked {
             self.order = Some(order);
             output.order = Some(order);
         }

@@ -36,11 +36,42 @@ pub enum Mistake {
     TakesAStopForDone,
     /// A start is carried out however old the order is.
     StartsOnAnOldOrder,
+    /// What cannot be seen counts as stopped.
+    TakesTheUnseenForStopped,
+    /// Who cannot see the units keeps the lease for as long as it likes, and goes on with that of others before.
+    HoldsOnBlindly,
+    /// What an earlier process has begun is not told from what has failed.
+    KillsWhatOthersBegan,
 }
 
 impl Mistake {
     /// All that can be planted.
-    pub const ALL: [Self; 3] = [Self::NoGuard, Self::TakesAStopForDone, Self::StartsOnAnOldOrder];
+    pub const ALL: [Self; 6] = [
+        Self::NoGuard,
+        Self::TakesAStopForDone,
+        Self::StartsOnAnOldOrder,
+        Self::TakesTheUnseenForStopped,
+        Self::HoldsOnBlindly,
+        Self::KillsWhatOthersBegan,
+    ];
+
+    /// Whether the guard hears that something is not believed any more.
+    const fn tells_the_guard(self) -> bool {
+        !matches!(self, Self::TakesAStopForDone | Self::TakesTheUnseenForStopped)
+    }
+
+    /// What the play says of it, or something like that.
+    pub const fn says(self) -> &'static [&'static str] {
+        match self {
+            Self::HoldsOnBlindly => &["it runs on [] although all is well"],
+            Self::KillsWhatOthersBegan => &["although it holds the lease for that"],
+            Self::None
+            | Self::NoGuard
+            | Self::TakesAStopForDone
+            | Self::StartsOnAnOldOrder
+            | Self::TakesTheUnseenForStopped => &["at once", "it starts on"],
+        }
+    }
 }
 
 /// What happened in one play, or in several together.
@@ -66,6 +97,10 @@ pub struct Report {
     pub moves: u64,
     /// Times a process went on with what an earlier one had started.
     pub resumed: u64,
+    /// Starts and stops that an earlier process had begun and another one has brought to their end.
+    pub carried_on: u64,
+    /// Times a machine was blind: its agent could not see the units for too long.
+    pub blind: u64,
 }
 
 impl Report {
@@ -81,6 +116,8 @@ impl Report {
         self.failed += other.failed;
         self.moves += other.moves;
         self.resumed += other.resumed;
+        self.carried_on += other.carried_on;
+        self.blind += other.blind;
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Script {
     pub faults: Vec<(Micros, Fault)>,
     /// When everything is well again.
     pub heal: Micros,
+    /// But for this machine, whose agent cannot reach the units from some time before on.
+    pub blind: Option<usize>,
 }
 
 /// Something that happens for so long.
@@ -53,6 +55,14 @@ pub enum Fault {
     Broken(usize, Micros),
     /// It takes long to stop.
     Sluggish(usize, Micros),
+    /// It takes long to start.
+    Heavy(usize, Micros),
+    /// The agent of this machine, or of the one that runs the service, cannot reach the units.
+    Hidden(Option<usize>, Micros),
+    /// It is killed, and the one that is started instead can reach neither the units nor the guard.
+    Barred(Option<usize>, Micros),
+    /// It ends when nothing is under way with the units, and is started again at once, as on a reload.
+    Reload(Option<usize>),
     /// The service ends by itself.
     Dies,
     /// Somebody starts it by hand.
@@ -89,8 +99,15 @@ impl Script {
             at += dice.pick(&[SECOND, 3 * SECOND, 8 * SECOND, 20 * SECOND]) + dice.below(SECOND);
         }
         faults.retain(|(at, _)| *at < heal);
+        // Somebody else has to take it over, and by itself.
+        let blind = (automatic && dice.chance(25)).then(|| dice.index(machines));
+        if let Some(number) = blind {
+            let begins = heal.saturating_sub(dice.pick(&[0, SECOND, 10 * SECOND]));
+            let hides = if dice.chance(50) { Fault::Hidden } else { Fault::Barred };
+            faults.push((begins, hides(Some(number), Micros::MAX / 2)));
+        }
         faults.sort_by_key(|(at, _)| *at);
-        Self { seed, params: (fast, steady), clocks, automatic, faults, heal }
+        Self { seed, params: (fast, steady), clocks, automatic, faults, heal, blind }
     }
 }
 
@@ -119,11 +136,15 @@ fn fault(dice: &mut Dice, machines: usize) -> Fault {
         48..51 => Fault::Alone(who, span),
         51..59 => Fault::Down(span),
         59..64 => Fault::Rough(span),
-        64..69 => Fault::Broken(one, span),
-        69..73 => Fault::Sluggish(one, span),
-        73..77 => Fault::Dies,
-        77..79 => Fault::Started(one),
-        79..92 => Fault::Switchover(one),
+        64..66 => Fault::Broken(one, span),
+        66..69 => Fault::Sluggish(one, span),
+        69..75 => Fault::Heavy(one, span.max(10 * SECOND)),
+        75..78 => Fault::Hidden(who, span),
+        78..80 => Fault::Barred(who, span),
+        80..82 => Fault::Reload(who),
+        82..84 => Fault::Dies,
+        84..85 => Fault::Started(one),
+        85..92 => Fault::Switchover(one),
         92..97 => Fault::Take(one),
         _ => Fault::Stop,
     }

@@ -49,6 +49,9 @@ pub(super) struct Here {
     pub(super) able: Option<bool>,
     /// Why it could not.
     pub(super) why: Option<String>,
+    /// It cannot be told how it stands, and so this node neither holds nor takes its lease.
+    #[serde(default)]
+    pub(super) blind: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -151,6 +151,10 @@ fn shown(
     if let (Some(false), Some(why)) = (service.here.able, &service.here.why) {
         lines.push(format!("    {} cannot run it: {}", service.node, terminal.alarm(why)));
     }
+    if service.here.blind {
+        let text = "it cannot be told how it stands here: this node neither keeps nor takes its lease";
+        lines.push(format!("    {}", terminal.alarm(text)));
+    }
     lines.push(String::new());
     // The last line end is not added to what has one.
     lines.join("\n") + "\n"
@@ -308,7 +312,17 @@ mod tests {
             service.mysql: stopped... [ inactive: not-found ]
             together: stopped on node1
         ");
-        assert!(!typed::<Service>(answer).unwrap().is_well());
+        assert!(!typed::<Service>(answer.clone()).unwrap().is_well());
+        answer["here"] = json!({
+            "state": "unknown", "able": false, "why": "systemd cannot be reached", "blind": true
+        });
+        let shown = status_of(answer);
+        let local = shown.split_once("together: ").unwrap().1;
+        insta::assert_snapshot!(local, @r"
+        unknown on node1
+            node1 cannot run it: systemd cannot be reached
+            it cannot be told how it stands here: this node neither keeps nor takes its lease
+        ");
     }
 
     #[test]

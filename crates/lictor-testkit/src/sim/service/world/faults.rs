@@ -8,7 +8,7 @@ use lictor_core::service::operation::{Operation, Phase, What};
 
 use super::super::machine::Units;
 use super::super::script::{Fault, SECOND};
-use super::{Event, World};
+use super::{Delivery, Event, World};
 
 impl World<'_> {
     pub(super) fn goes_wrong(&mut self, fault: Fault) -> Result<(), String> {
@@ -63,6 +63,42 @@ impl World<'_> {
             Fault::Rough(span) => self.rough = now + span,
             Fault::Broken(number, span) => self.machines[number].broken = now + span,
             Fault::Sluggish(number, span) => self.machines[number].sluggish = now + span,
+            Fault::Heavy(number, span) => self.machines[number].heavy = now + span,
+            Fault::Hidden(who, span) => {
+                let number = self.who(who);
+                let machine = &mut self.machines[number];
+                machine.hidden = machine.hidden.max(now + span);
+                let (order, life, until) = (machine.order, machine.life, machine.hidden);
+                if let Some(order) = order
+                    && matches!(machine.units, Units::Starting { .. } | Units::Stopping)
+                {
+                    // Its end is not heard of, and so it is given up.
+                    let why = Err("the connection is lost".to_owned());
+                    self.at(now + 100_000, Event::Deliver(number, life, Delivery::Ended(order, why)));
+                    self.kills_unseen(number);
+                }
+                self.sees(number)?;
+                self.at(until, Event::Seen(number));
+            }
+            Fault::Barred(who, span) => {
+                let number = self.who(who);
+                let machine = &mut self.machines[number];
+                if machine.off <= now {
+                    machine.end();
+                    machine.barred = machine.barred.max(now + span);
+                    let until = machine.barred;
+                    self.at(now + SECOND / 10, Event::Start(number));
+                    self.at(until, Event::Seen(number));
+                }
+            }
+            Fault::Reload(who) => {
+                let number = self.who(who);
+                if self.machines[number].frozen <= now {
+                    let life = self.machines[number].life;
+                    self.feed(number, Input::Quit)?;
+                    self.at(now, Event::Replace(number, life));
+                }
+            }
             Fault::Dies => {
                 let number = self.who(None);
                 if let Units::Running { .. } = self.machines[number].units {
@@ -121,9 +157,13 @@ impl World<'_> {
         for number in 0..self.machines.len() {
             let machine = &mut self.machines[number];
             (machine.cut, machine.slow, machine.alone, machine.frozen, machine.off) = (0, 0, 0, 0, 0);
-            (machine.broken, machine.sluggish) = (0, 0);
+            (machine.broken, machine.sluggish, machine.heavy) = (0, 0, 0);
+            if self.script.blind != Some(number) {
+                (machine.hidden, machine.barred) = (0, 0);
+            }
             self.thaw(number)?;
             self.start(number)?;
+            self.sees(number)?;
         }
         Ok(())
     }

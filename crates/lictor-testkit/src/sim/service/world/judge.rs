@@ -49,6 +49,9 @@ impl World<'_> {
         let stopped = self.lease.0.released == Some(Next::Nobody);
         match running.as_slice() {
             [] if stopped => Ok(None),
+            &[number] if self.machines[number].is_hidden(self.now) => {
+                Err(format!("it runs on n{number}, where nobody can see it"))
+            }
             &[number] if !stopped => Ok(Some(number)),
             others => {
                 Err(format!("it runs on {others:?} although all is well; the record: {:?}", self.lease.0))

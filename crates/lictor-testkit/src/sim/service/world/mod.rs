@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lictor_core::lease::{self, Answer, Next, Question, Reading, Record, Revision, Roll, Written};
-use lictor_core::service::member::{Input, Order, Output};
+use lictor_core::service::member::{Input, Local, Order, Output};
 use lictor_core::service::operation::Operation;
 
 use super::super::clock::Micros;
@@ -35,6 +35,10 @@ enum Event {
     Ask(usize, u64, usize, Question),
     /// The units change, if nothing else happened to them.
     Units(usize, u64, Units),
+    /// The agent looks whether and how it sees the units.
+    Seen(usize),
+    /// An agent that ends when nothing is under way is started anew, if it is still of that life.
+    Replace(usize, u64),
     /// The guard looks.
     Guard(usize),
     /// It hears that this is not believed any more.
@@ -184,6 +188,8 @@ impl<'a> World<'a> {
                 }
                 Ok(())
             }
+            Event::Seen(number) => self.sees(number),
+            Event::Replace(number, life) => self.replace(number, life),
             Event::Guard(number) => self.guard(number),
             Event::Disarm(number, belief) => self.disarm(number, belief),
             Event::Fault(fault) => self.goes_wrong(fault),
@@ -204,19 +210,43 @@ impl<'a> World<'a> {
         if machine.off > self.now || machine.member.is_some() {
             return Ok(());
         }
-        machine.start(number, self.script, self.now);
+        machine.start(number, self.script, self.mistake, self.now);
         let life = machine.life;
         self.say(|world| format!("n{number} starts as life {}", world.machines[number].life));
         self.backlog[number].clear();
         self.at(self.now + 2_000, Event::Deliver(number, life, Delivery::Look));
-        self.feed(number, Input::Able(Ok(())))?;
-        self.looks(number)
+        self.sees(number)
     }
 
-    /// The agent sees how the units are.
-    fn looks(&mut self, number: usize) -> Result<(), String> {
-        let local = self.machines[number].local();
-        self.deliver(number, self.machines[number].life, Delivery::Input(Input::Local(local)))
+    /// The agent sees how the units are, and whether they could run.
+    fn sees(&mut self, number: usize) -> Result<(), String> {
+        let (now, life) = (self.now, self.machines[number].life);
+        // Who finds the way to a guard tells it what it believes.
+        if let Some(belief) = self.machines[number].belief(now) {
+            self.tell_guard(number, belief);
+        }
+        let able = match self.machines[number].is_hidden(now) {
+            true => Err("the units cannot be reached".to_owned()),
+            false => Ok(()),
+        };
+        self.deliver(number, life, Delivery::Input(Input::Able(able)))?;
+        // What it finds is read when it is delivered.
+        self.deliver(number, life, Delivery::Input(Input::Local(Local::Unknown)))
+    }
+
+    /// One that ends in order is started anew when nothing is under way any more.
+    fn replace(&mut self, number: usize, life: u64) -> Result<(), String> {
+        let now = self.now;
+        let machine = &mut self.machines[number];
+        if machine.life != life || machine.member.is_none() {
+            return Ok(());
+        }
+        if machine.frozen > now || machine.order.is_some() || machine.waits.is_some() {
+            self.at(now + SECOND / 50, Event::Replace(number, life));
+            return Ok(());
+        }
+        machine.end();
+        self.start(number)
     }
 
     fn deliver(&mut self, number: usize, life: u64, delivery: Delivery) -> Result<(), String> {
@@ -239,7 +269,7 @@ impl<'a> World<'a> {
             }
             Delivery::Wake(_) | Delivery::Answer(..) | Delivery::GivenUp(..) => return Ok(()),
             // Read anew by then: what was told may be old.
-            Delivery::Input(Input::Local(_)) => Input::Local(machine.local()),
+            Delivery::Input(Input::Local(_)) => Input::Local(machine.local(self.mistake, now)),
             Delivery::Input(input) => input,
             Delivery::Operation(written) => {
                 if let Some(written) = written {
@@ -268,6 +298,21 @@ impl<'a> World<'a> {
             }
             Delivery::Ended(order, outcome) => {
                 machine.order = None;
+                if outcome.is_err() {
+                    machine.begun = None;
+                }
+                if let (Order::Start { token }, Units::Running { token: Some(runs) }, Ok(())) =
+                    (order, machine.units, &outcome)
+                    && token != runs
+                {
+                    return Err(format!(
+                        "it is said to run under token {token} on n{number}, and has {runs}"
+                    ));
+                }
+                self.at(
+                    now + 600,
+                    Event::Deliver(number, life, Delivery::Input(Input::Local(Local::Unknown))),
+                );
                 self.say(|_| format!("n{number}: {order:?} is over: {outcome:?}"));
                 Input::Ended(outcome)
             }
@@ -283,6 +328,9 @@ impl<'a> World<'a> {
         let stamp = self.machines[number].stamp(now);
         let Some(member) = &mut self.machines[number].member else { return Ok(()) };
         let Output { lease, question, order, operation } = member.step(input, stamp);
+        let blind = member.is_blind(stamp);
+        let was = std::mem::replace(&mut self.machines[number].blind, blind);
+        self.report.blind += u64::from(blind && !was && self.machines[number].is_hidden(now));
         let belief = self.machines[number].belief(now);
         if belief != before {
             self.say(|_| format!("n{number} believes {belief:?}"));
@@ -290,7 +338,7 @@ impl<'a> World<'a> {
         // Before anything is sent or done.
         if let Some(belief) = belief {
             self.tell_guard(number, belief);
-        } else if before.is_some() && self.mistake != Mistake::TakesAStopForDone {
+        } else if before.is_some() && self.mistake.tells_the_guard() && self.machines[number].barred <= now {
             // It was given back, or is over.
             let after = self.dice(number).pick(&[0, 100_000, 1_000_000]);
             if let Some(belief) = self.machines[number].guard {
@@ -307,6 +355,10 @@ impl<'a> World<'a> {
             self.ask(number, &question);
         }
         if let Some(order) = order {
+            if order == Order::Kill && self.machines[number].is_at_work(now) {
+                let units = self.machines[number].units;
+                return Err(format!("{units:?} on n{number} is killed although it holds the lease for that"));
+            }
             self.machines[number].order = Some(order);
             let life = self.machines[number].life;
             let after = self.dice(number).pick(&[0, 1_000, 20_000, 400_000]);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use lictor_core::lease;
-use lictor_core::service::member::{Input, Order};
+use lictor_core::service::member::{Input, Local, Order};
 
 use super::super::super::clock::Micros;
 use super::super::Mistake;
-use super::super::machine::Units;
+use super::super::machine::{Begun, Units};
 use super::super::script::SECOND;
 use super::{Delivery, Event, World};
 
@@ -17,7 +17,7 @@ const GUARD: Duration = Duration::from_millis(1_500);
 impl World<'_> {
     pub(super) fn tell_guard(&mut self, number: usize, belief: lease::Belief) {
         let machine = &mut self.machines[number];
-        if machine.guard == Some(belief) {
+        if machine.guard == Some(belief) || machine.barred > self.now {
             return;
         }
         machine.guard = Some(belief);
@@ -57,7 +57,22 @@ impl World<'_> {
         let over = |world: &mut Self, after: Micros, outcome: Result<(), String>| {
             world.at(now + after, Event::Deliver(number, life, Delivery::Ended(order, outcome)));
         };
+        if self.machines[number].is_hidden(now) {
+            let outcome = match (order, self.mistake) {
+                (Order::Stop | Order::Kill, Mistake::TakesTheUnseenForStopped) => Ok(()),
+                _ => Err("the units cannot be reached".to_owned()),
+            };
+            if order == Order::Kill && outcome.is_err() {
+                self.kills_unseen(number);
+            }
+            over(self, 100_000, outcome);
+            return Ok(());
+        }
         match order {
+            Order::Start { token } if self.goes_on_with(number, token) => {
+                // What an earlier process has begun has its own end.
+                self.report.carried_on += 1;
+            }
             Order::Start { token } => {
                 self.machines[number].armed = true;
                 let current = self.machines[number].belief(now).is_some_and(|belief| belief.token == token);
@@ -66,7 +81,10 @@ impl World<'_> {
                     over(self, 0, Err("the lease is over".to_owned()));
                     return Ok(());
                 }
-                let after = dice.pick(&[50_000, 300_000, SECOND, 2 * SECOND]);
+                let after = match self.machines[number].heavy > now {
+                    true => dice.pick(&[4 * SECOND, 8 * SECOND]),
+                    false => dice.pick(&[50_000, 300_000, SECOND, 2 * SECOND]),
+                };
                 if self.machines[number].broken > now {
                     self.report.failed_starts += 1;
                     over(self, after, Err("it does not start".to_owned()));
@@ -74,8 +92,15 @@ impl World<'_> {
                 }
                 self.report.starts += 1;
                 self.units(number, Units::Starting { token: Some(token) })?;
+                self.machines[number].begun = Some(Begun::Start(token));
                 let change = self.machines[number].change;
                 self.at(now + after, Event::Units(number, change, Units::Running { token: Some(token) }));
+            }
+            Order::Stop
+                if self.machines[number].units == Units::Stopping
+                    && self.machines[number].begun == Some(Begun::Stop) =>
+            {
+                self.report.carried_on += 1;
             }
             Order::Stop => {
                 let slow = self.machines[number].sluggish > now;
@@ -86,6 +111,7 @@ impl World<'_> {
                     return Ok(());
                 }
                 self.units(number, Units::Stopping)?;
+                self.machines[number].begun = Some(Begun::Stop);
                 let change = self.machines[number].change;
                 self.at(now + after, Event::Units(number, change, Units::Stopped));
                 if self.mistake == Mistake::TakesAStopForDone {
@@ -97,6 +123,7 @@ impl World<'_> {
             Order::Kill => {
                 self.report.kills += 1;
                 // Nothing comes of what was under way.
+                self.machines[number].begun = None;
                 self.machines[number].change += 1;
                 let change = self.machines[number].change;
                 let after = dice.pick(&[1_000, 100_000, 200_000]);
@@ -111,11 +138,33 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Whether a start under this token goes on with what an earlier process has begun.
+    fn goes_on_with(&self, number: usize, token: u64) -> bool {
+        let machine = &self.machines[number];
+        let known = machine.begun == Some(Begun::Start(token));
+        let believed = machine.belief(self.now).is_some_and(|belief| belief.token == token);
+        known && believed && matches!(machine.units, Units::Starting { .. })
+    }
+
+    /// What runs is killed by the kernel, and nobody can say whether that is all of it.
+    pub(super) fn kills_unseen(&mut self, number: usize) {
+        let machine = &mut self.machines[number];
+        if machine.barred > self.now || machine.units == Units::Stopped {
+            return;
+        }
+        (machine.begun, machine.change) = (None, machine.change + 1);
+        let change = machine.change;
+        self.at(self.now + 200_000, Event::Units(number, change, Units::Stopped));
+    }
+
     /// The units are so from now on.
     pub(super) fn units(&mut self, number: usize, units: Units) -> Result<(), String> {
         let machine = &mut self.machines[number];
         let before = std::mem::replace(&mut machine.units, units);
         machine.change += 1;
+        if matches!(units, Units::Running { .. } | Units::Stopped) {
+            machine.begun = None;
+        }
         let (life, order) = (machine.life, machine.order);
         self.say(|_| format!("n{number}: {before:?} became {units:?}"));
         self.judge(number, before)?;
@@ -135,8 +184,8 @@ impl World<'_> {
             None => Delivery::Input(Input::Tick),
         };
         self.at(self.now + 500, Event::Deliver(number, life, news));
-        let local = Input::Local(self.machines[number].local());
-        self.at(self.now + 600, Event::Deliver(number, life, Delivery::Input(local)));
+        let local = Delivery::Input(Input::Local(Local::Unknown));
+        self.at(self.now + 600, Event::Deliver(number, life, local));
         if let Units::Running { token: Some(_) } = units {
             self.runs(number)?;
         }
