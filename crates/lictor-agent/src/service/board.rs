@@ -21,7 +21,7 @@ use super::first::{self, Made};
 use super::follow::Next;
 use super::late::Late;
 use super::words::Words;
-use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, roles, says};
+use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, old, pause, roles, says};
 use crate::clock::Clock;
 use crate::decide::Recorded;
 use crate::inbox::Inbox;
@@ -210,6 +210,13 @@ impl Services {
             None => Voice::new().0,
         };
         let nodes: BTreeSet<String> = config.nodes.iter().cloned().collect();
+        let bars = match &config.roles {
+            Some(key) if config.automatic => {
+                let both = (records.of(datacenter), records.all(datacenter));
+                old::follow(both, key.clone(), (node.clone(), nodes.clone()), clock.clone(), &tasks)
+            }
+            Some(_) | None => old::none(),
+        };
         let setup = Setup {
             service: name.to_owned(),
             node: node.clone(),
@@ -222,6 +229,7 @@ impl Services {
             kv: records.of(datacenter),
             units,
             guard,
+            bars,
             voice,
         };
         let service = Service::start(setup, clock.clone(), &tasks);

@@ -23,7 +23,7 @@ use super::operations::{self, AskError, Asking};
 use super::pause::Pause;
 use super::records::found;
 use super::voice::{Heard, Spoken, Voice};
-use super::{Guard, Look, PARTING, Recorded, ServiceState, Units};
+use super::{Bars, Guard, Look, PARTING, Recorded, ServiceState, Units};
 use crate::LeaseState;
 use crate::clock::Clock;
 use crate::lease::{LeaseRecord, answer, until};
@@ -65,6 +65,8 @@ pub struct Setup {
     pub units: Arc<dyn Units>,
     /// What guards it.
     pub guard: Arc<dyn Guard>,
+    /// Why this node may not take it over by itself.
+    pub bars: Bars,
     /// The way to the other nodes.
     pub voice: Voice,
 }
@@ -91,8 +93,21 @@ struct Shared {
 impl Service {
     /// Starts the task of a service, until the agent stops. Units that run then go on.
     pub fn start(setup: Setup, clock: Clock, tasks: &Tasks) -> Self {
-        let Setup { service, node, incarnation, boot, nodes, times, part, guarded, kv, units, guard, voice } =
-            setup;
+        let Setup {
+            service,
+            node,
+            incarnation,
+            boot,
+            nodes,
+            times,
+            part,
+            guarded,
+            kv,
+            units,
+            guard,
+            bars,
+            voice,
+        } = setup;
         let (fast, steady) = times;
         let among = Among { nodes, boot, steady };
         let candidate = Candidate::new(node.clone(), incarnation, fast).among(among, Wish::Watch);
@@ -105,6 +120,7 @@ impl Service {
             record: None,
             operation: None,
             pause: None,
+            barred: None,
             blind: false,
         });
         let (restarts, restarting) = mpsc::channel(RESTARTS);
@@ -129,6 +145,7 @@ impl Service {
             voice,
             part,
             paused: false,
+            bars,
             restarting,
             restart: None,
             told: None,
@@ -215,6 +232,7 @@ struct Driver {
     part: Part,
     /// Whether it does not take the service over by itself for now.
     paused: bool,
+    bars: Bars,
     restarting: mpsc::Receiver<Restart>,
     /// A restart that is under way, and who waits for its end.
     restart: Option<(BoxFuture<'static, Result<(), String>>, Restart)>,
@@ -295,6 +313,7 @@ impl Driver {
                         }
                     }
                 }
+                Ok(()) = self.bars.changed() => Input::Tick,
                 Some(heard) = self.voice.hears.recv() => self.hears(heard),
                 Look { local, able } = answer(&mut looking), if idle => {
                     self.shared.state.send_if_modified(|state| {
@@ -406,7 +425,14 @@ impl Driver {
 
     /// Begins or ends a pause.
     fn pauses(&mut self) {
-        let paused = self.pause_left() < Duration::MAX;
+        let barred = self.bars.borrow_and_update().clone();
+        let paused = self.pause_left() < Duration::MAX || barred.is_some();
+        let told = barred.filter(|why| !why.is_empty());
+        self.shared.state.send_if_modified(|state| {
+            let changed = state.barred != told;
+            state.barred = told;
+            changed
+        });
         if std::mem::replace(&mut self.paused, paused) != paused {
             info!(
                 service = self.shared.name,

@@ -23,6 +23,7 @@ pub mod guard;
 mod guard_socket;
 pub mod install;
 mod late;
+mod old;
 mod operations;
 mod pause;
 mod place;
@@ -49,6 +50,7 @@ pub use board::{Here, Machine, ServiceView, Services};
 pub use driver::{Service, Setup};
 pub use first::Made;
 pub use guard_socket::{GuardSocket, GuardState};
+pub use old::{Bars, none as no_bars};
 pub use operations::{AskError, Asking};
 pub use pause::{LONGEST as LONGEST_PAUSE, Pause};
 pub use place::{Place, PlaceError};
@@ -124,6 +126,8 @@ pub struct ServiceState {
     pub operation: Option<Operation>,
     /// Until when nobody takes it over by itself.
     pub pause: Option<Pause>,
+    /// Why nobody takes it over by itself although that is wanted.
+    pub barred: Option<String>,
     /// It could not be told for too long how it stands here: this node neither holds nor takes its lease before it can.
     pub blind: bool,
 }

@@ -105,17 +105,25 @@ async fn look(
     }
 }
 
+/// The nodes that a record names, if it is one with lists of nodes.
+pub(super) fn named(record: Option<&[u8]>) -> Result<BTreeSet<String>, String> {
+    let Some(fields) = record.map(fields).transpose()? else { return Ok(BTreeSet::new()) };
+    let [active, standby] = [ACTIVE, STANDBY].map(|name| listed(&fields, name));
+    Ok(active?.into_iter().chain(standby?).collect())
+}
+
+fn fields(record: &[u8]) -> Result<Map<String, Value>, String> {
+    match serde_json::from_slice(record) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("it is not a JSON object".to_owned()),
+        Err(error) => Err(format!("it is not JSON: {error}")),
+    }
+}
+
 /// The record with this node as the active one of its service's; `None`: it says so already. Other nodes have the
 /// places that they have: another service may have the same record, with nodes of its own.
 fn active(record: Option<&[u8]>, node: &str, nodes: &BTreeSet<String>) -> Result<Option<Vec<u8>>, String> {
-    let mut fields = match record {
-        None => Map::new(),
-        Some(bytes) => match serde_json::from_slice(bytes) {
-            Ok(Value::Object(fields)) => fields,
-            Ok(_) => return Err("it is not a JSON object".to_owned()),
-            Err(error) => return Err(format!("it is not JSON: {error}")),
-        },
-    };
+    let mut fields = record.map(fields).transpose()?.unwrap_or_default();
     let lists = [ACTIVE, STANDBY].map(|name| listed(&fields, name));
     let [active, standby] = lists;
     let (active, standby) = (active?, standby?);

@@ -17,6 +17,7 @@ pub(super) struct Says {
     blind: bool,
     operation: Option<String>,
     pause: Option<String>,
+    barred: Option<String>,
 }
 
 impl Says {
@@ -49,9 +50,10 @@ impl Says {
             "" => format!("no node takes it over by itself for now, as {} wants it", pause.by),
             why => format!("no node takes it over by itself for now, as {} wants it: {why}", pause.by),
         });
+        let barred = state.barred.as_ref().map(|why| format!("no node takes it over by itself: {why}"));
         let known = !matches!(state.lease, LeaseState::Unknown { .. }) || state.record.is_some();
         let operation = state.operation.as_ref().map(operation);
-        Self { lease, known, here, able, blind: state.blind, operation, pause }
+        Self { lease, known, here, able, blind: state.blind, operation, pause, barred }
     }
 
     /// What is to be recorded after what was said before.
@@ -84,7 +86,9 @@ impl Says {
         };
         say(&self.operation, &before.operation);
         say(&self.pause, &before.pause);
-        if self.pause.is_none() && before.pause.is_some() {
+        say(&self.barred, &before.barred);
+        let free = |says: &Self| says.pause.is_none() && says.barred.is_none();
+        if free(self) && !free(before) {
             news.push("nodes take it over by themselves again".to_owned());
         }
         news
@@ -126,6 +130,7 @@ mod tests {
             record: None,
             operation: None,
             pause: None,
+            barred: None,
             blind: false,
         }
     }

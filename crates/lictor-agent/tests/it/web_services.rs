@@ -61,6 +61,8 @@ fn held() -> ServiceView {
         record: Some(record("node1", None)),
         operation: Some(operation(Phase::Done)),
         pause: Some(Pause { until, by: "bob".to_owned(), why: "new disks".to_owned() }),
+
+        barred: None,
         blind: false,
     };
     ServiceView { config: Arc::new(config), state, believes: Some(7) }

@@ -27,7 +27,7 @@ pub use operation::Operation;
 pub use peers::Peer;
 pub use reading::Reading;
 pub use row::{Check, Flood, Incident, Measured, Note, Row, Run, RunState, Seen, Status, Tally};
-pub use service::{Pause, Place};
+pub use service::{Joined, Pause, Place};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

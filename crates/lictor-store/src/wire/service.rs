@@ -21,6 +21,13 @@ pub struct Place {
     pub at: String,
 }
 
+/// That a node runs a service in the place of another program: the keys `roles/<key of the roles>/<node>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Milliseconds of Unix time at which it began to.
+    pub since_ms: i64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{decode, encode};
@@ -37,5 +44,9 @@ mod tests {
         let text = r#"{"v":1,"at":"10.0.0.1:8511"}"#;
         assert_eq!(String::from_utf8(encode(&place).unwrap()).unwrap(), text);
         assert_eq!(decode::<Place>(text.as_bytes()), Ok(place));
+        let joined = Joined { since_ms: 1_795_000_000_000 };
+        let text = r#"{"v":1,"since_ms":1795000000000}"#;
+        assert_eq!(String::from_utf8(encode(&joined).unwrap()).unwrap(), text);
+        assert_eq!(decode::<Joined>(text.as_bytes()), Ok(joined));
     }
 }

@@ -52,6 +52,9 @@ pub(in crate::web) struct Service {
     /// Nobody takes it over by itself for now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) paused: Option<Paused>,
+    /// Why nobody takes it over by itself although that is wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) barred: Option<String>,
 }
 
 /// Who holds the lease.
@@ -147,6 +150,7 @@ impl Service {
             here: Here::new(view),
             active: active(view, node),
             operation: state.operation.as_ref().map(Operation::new),
+            barred: state.barred.as_ref().map(|why| visible(why, TEXT)),
             paused: pause.map(|pause| Paused {
                 until: rfc3339(pause.until),
                 by: visible(&pause.by, NAME),

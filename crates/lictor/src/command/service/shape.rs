@@ -30,6 +30,8 @@ pub(super) struct Service {
     pub(super) active: Option<String>,
     pub(super) operation: Option<Operation>,
     pub(super) paused: Option<Paused>,
+    /// Why nobody takes it over by itself although that is wanted.
+    pub(super) barred: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -127,7 +127,12 @@ fn shown(
     }
     let place = service.datacenter.as_ref().map(|name| format!(", in the datacenter {name}"));
     lines.push(format!("    lease: {}{}", lease(service), place.unwrap_or_default()));
-    lines.push(format!("    failover: {}", service.failover));
+    match &service.barred {
+        None => lines.push(format!("    failover: {}", service.failover)),
+        Some(why) => {
+            lines.push(format!("    failover: {}, but not now: {}", service.failover, terminal.alarm(why)))
+        }
+    }
     if let Some(operation) = &service.operation {
         let state = operation.phase_text();
         lines.push(format!("    operation: {} by {}: {state}", operation.text(), operation.by));
