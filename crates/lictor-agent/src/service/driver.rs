@@ -454,7 +454,7 @@ impl Driver {
         match (before.blind, blind) {
             (false, true) => warn!(
                 service = self.shared.name,
-                "it cannot be told how the service stands here: its lease runs out, and others may take it"
+                "it cannot be told how the service stands here: its lease is neither kept nor taken"
             ),
             (true, false) => {
                 info!(service = self.shared.name, "it can be told again how the service stands here");

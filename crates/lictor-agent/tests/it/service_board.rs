@@ -12,7 +12,7 @@ use lictor_core::service::operation::{Operation, Phase, What};
 use lictor_testkit::consul::Server;
 use tokio::time::{Instant, sleep};
 
-use crate::service::{Guards, Here as Unit, World, lock};
+use crate::service_rig::{Guards, Here as Unit, World, lock};
 use crate::watch_rig::LONG;
 use crate::whole_rig::Whole;
 
@@ -296,7 +296,7 @@ async fn a_machine_that_can_run_a_service_after_all_is_found_without_a_restart()
     let said = fleet.nodes[0].events("service").await;
     for wanted in [
         "service web: this node cannot run it: the agent must be root for that",
-        "service web: this node cannot tell how it stands here: it lets the lease run out, for others to take",
+        "service web: this node cannot tell how it stands here: it neither keeps nor takes its lease",
         "service web: this node can tell again how it stands here",
     ] {
         assert!(said.iter().any(|said| said == wanted), "{wanted}\n{said:#?}");
@@ -325,7 +325,7 @@ async fn a_lease_stays_steady_until_the_nodes_can_ask_each_other_to_wait() {
     let head = before.split_once("consul {").unwrap().0.to_owned();
     *node.config.lock().unwrap() = format!("{head}{text}");
     let told = node.agent().reloads().reload().await.unwrap_err();
-    assert_eq!(told.to_string(), "cluster can only change with a restart");
+    assert_eq!(told, "cluster can only change with a restart");
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(3) {
         assert!(length(&node).is_none_or(|length| length == 32), "{:?}", length(&node));
