@@ -133,13 +133,6 @@ impl Services {
                 Err(why) => told.push(format!("the key of the cluster stays the one of before: {why}")),
             }
         }
-        if words.is_none() && config.cluster.is_some() {
-            told.push(
-                "the nodes cannot ask each other to wait, and the leases of this one stay steady, before the agent \
-                 is restarted: `cluster` is new"
-                    .to_owned(),
-            );
-        }
         let ours = |service: &&Arc<ClusterService>| service.place(&means.node).is_some();
         let wanted: BTreeMap<&str, &Arc<ClusterService>> =
             config.services.values().filter(ours).map(|service| (service.name.as_str(), service)).collect();
@@ -197,9 +190,6 @@ impl Services {
             rest: config.rest,
             blind: BLIND,
         };
-        // Without a way to ask the others nobody could go on while Consul elects a leader.
-        let (fast, steady) = config.times;
-        let times = if self.0.words.is_some() { (fast, steady) } else { (steady, steady) };
         let tasks = Tasks::new();
         let datacenter = config.datacenter.as_deref();
         let voice = match &self.0.words {
@@ -223,7 +213,7 @@ impl Services {
             incarnation: format!("{:032x}", rand::random::<u128>()),
             boot: boot.clone(),
             nodes: nodes.clone(),
-            times,
+            times: config.times,
             part,
             guarded,
             kv: records.of(datacenter),

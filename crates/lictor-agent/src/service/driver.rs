@@ -169,13 +169,13 @@ impl Service {
         self.0.believes()
     }
 
-    /// Has it begin nothing more: what is under way goes on to its end under the lease, and then the task waits
-    /// to be stopped.
+    /// Has it begin nothing more: what is under way goes on to its end, and then the task only keeps the lease
+    /// until it is stopped.
     pub(super) fn finish(&self) {
         self.0.finish.cancel();
     }
 
-    /// Ends when nothing is under way after [`Service::finish`].
+    /// Ends when nothing is under way after a [`Service::finish`].
     pub(super) async fn finished(&self) {
         self.0.finished.cancelled().await;
     }
@@ -263,10 +263,12 @@ impl Driver {
             }
             let idle = self.carrying.is_none() && self.restart.is_none();
             self.shared.busy.store(!idle, Ordering::Release);
-            if (deadline.is_some() || finishing) && self.asked.is_none() && idle {
-                debug!(service = self.shared.name, "the service is left to who comes next");
+            if finishing && idle {
+                // The lease is renewed until somebody is there to go on with it.
                 self.shared.finished.cancel();
-                stop.cancelled().await;
+            }
+            if deadline.is_some() && self.asked.is_none() && idle {
+                debug!(service = self.shared.name, "the service is left to who comes next");
                 return;
             }
             self.pauses();
@@ -478,7 +480,7 @@ impl Driver {
         match (before.blind, blind) {
             (false, true) => warn!(
                 service = self.shared.name,
-                "it cannot be told how the service stands here: its lease runs out, and others may take it"
+                "it cannot be told how the service stands here: its lease is neither kept nor taken"
             ),
             (true, false) => {
                 info!(service = self.shared.name, "it can be told again how the service stands here");

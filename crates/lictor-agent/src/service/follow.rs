@@ -29,7 +29,8 @@ impl Services {
         wanted: Option<&Arc<ClusterService>>,
     ) -> Option<String> {
         let name = view.config.name.as_str();
-        let runs = view.believes.is_some() || matches!(view.state.local, Local::Running { .. });
+        let here = matches!(view.state.local, Local::Running { .. } | Local::Starting { .. });
+        let runs = view.believes.is_some() || here;
         if wanted.is_none() && runs {
             return Some(format!(
                 "the service {name} stays, because it runs here: `lictor service switchover {name}` or \
@@ -48,7 +49,6 @@ impl Services {
             Some(running) => running.service.clone(),
         };
         service.finish();
-        // A request to Consul may be under way; that is no reason to follow later.
         if !service.is_busy() && timeout(ENDS, service.finished()).await.is_ok() {
             self.end(name).await;
             return None;

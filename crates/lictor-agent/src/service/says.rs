@@ -72,10 +72,8 @@ impl Says {
         say(&self.able, &before.able);
         if self.blind != before.blind {
             news.push(match self.blind {
-                true => {
-                    "this node cannot tell how it stands here: it lets the lease run out, for others to take"
-                        .to_owned()
-                }
+                true => "this node cannot tell how it stands here: it neither keeps nor takes its lease"
+                    .to_owned(),
                 false => "this node can tell again how it stands here".to_owned(),
             });
         }
@@ -182,7 +180,7 @@ mod tests {
         now.blind = true;
         assert_eq!(
             tell(&now),
-            ["this node cannot tell how it stands here: it lets the lease run out, for others to take"]
+            ["this node cannot tell how it stands here: it neither keeps nor takes its lease"]
         );
         (now.blind, now.local, now.able) = (false, Local::Starting { token: 6 }, None);
         assert_eq!(

@@ -33,6 +33,7 @@ mod redis_watch;
 mod service;
 mod service_board;
 mod service_http;
+mod service_rig;
 mod swap_act;
 mod systemd_host;
 mod systemd_rig;

@@ -12,7 +12,7 @@ use lictor_core::service::operation::{Operation, Phase, What};
 use lictor_testkit::consul::{Datacenters, Server};
 use tokio::time::{Instant, sleep};
 
-use crate::service::{Guards, Here as Unit, World, lock};
+use crate::service_rig::{Guards, Here as Unit, World, lock};
 use crate::watch_rig::LONG;
 use crate::whole_rig::Whole;
 
@@ -23,10 +23,11 @@ struct Fleet {
     _guards: Guards,
 }
 
+const CLUSTER: &str = "cluster {\n  address = \"127.0.0.1:0\"\n  key = \"a key that the nodes share\"\n}\n";
+
 fn blocks(consul: &Server, service: &str) -> String {
     format!(
-        "consul {{\n  address = \"{}\"\n}}\n\
-         cluster {{\n  address = \"127.0.0.1:0\"\n  key = \"a key that the nodes share\"\n}}\n\
+        "consul {{\n  address = \"{}\"\n}}\n{CLUSTER}\
          watch \"heartbeat\" \"alive\" {{\n  within = \"1h\"\n}}\n{service}",
         consul.url()
     )
@@ -355,9 +356,49 @@ async fn a_machine_that_can_run_a_service_after_all_is_found_without_a_restart()
     let said = fleet.nodes[0].events("service").await;
     for wanted in [
         "service web: this node cannot run it: the agent must be root for that",
-        "service web: this node cannot tell how it stands here: it lets the lease run out, for others to take",
+        "service web: this node cannot tell how it stands here: it neither keeps nor takes its lease",
         "service web: this node can tell again how it stands here",
     ] {
         assert!(said.iter().any(|said| said == wanted), "{wanted}\n{said:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_stays_steady_until_the_nodes_can_ask_each_other_to_wait() {
+    let (consul, world) = (Server::start(), Arc::new(World::default()));
+    let _guards = Guards::over(&world);
+    let text = blocks(&consul, &service(""));
+    let mut node = Whole::named("n1", &text.replace(CLUSTER, ""), Some(machine("n1", &world))).await;
+    let view = |node: &Whole| node.agent().services().one("web").unwrap();
+    let length = |node: &Whole| view(node).state.record.map(|record| record.length.as_secs());
+    node.agent().services().init("web").await.unwrap();
+    let runs = async |node: &Whole| {
+        let runs = async {
+            while view(node).believes.is_none() || !world.runs_on("n1") {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LONG, runs).await.expect("it does not run");
+    };
+    runs(&node).await;
+    let before = node.config.lock().unwrap().clone();
+    let head = before.split_once("consul {").unwrap().0.to_owned();
+    *node.config.lock().unwrap() = format!("{head}{text}");
+    let told = node.agent().reloads().reload().await.unwrap_err();
+    assert_eq!(told, "cluster can only change with a restart");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert!(length(&node).is_none_or(|length| length == 32), "{:?}", length(&node));
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(view(&node).believes.is_some() && world.runs_on("n1"));
+    node.stop().await;
+    node.again().await;
+    let fast = async {
+        while length(&node) != Some(4) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LONG, fast).await.expect("it never becomes fast");
+    assert_eq!(lock(&world.starts).len(), 1, "it ran on all the time");
 }

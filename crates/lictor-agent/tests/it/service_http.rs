@@ -10,7 +10,7 @@ use lictor_testkit::consul::Server;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::service::{Guards, Here as Unit, World, lock};
+use crate::service_rig::{Guards, Here as Unit, World, lock};
 use crate::watch_rig::LONG;
 use crate::whole_rig::Whole;
 

@@ -44,7 +44,7 @@ static SCHEMA: Schema = Schema {
             "units",
             Kind::Texts,
             "The units of systemd that it consists of, in the order in which they are started. An init script has a \
-             unit of its name. They must not be enabled.",
+             unit of its name. They must not be enabled. Services without a common node may have the same ones.",
         ),
         Attribute::new(
             "command",
@@ -122,7 +122,8 @@ static SCHEMA: Schema = Schema {
             "roles",
             Kind::Text,
             "Key of the cluster data of powerconsul, `CLUSTER_KEY/SERVICE`: the node that runs the service writes there \
-             that it is the active one, so that programs that read it are right.",
+             that it is the active one, so that programs that read it are right. Nodes of other services keep their \
+             places in it.",
         ),
     ]],
     blocks: &[],
@@ -144,7 +145,9 @@ pub(super) fn decode(
     cluster: bool,
 ) -> BTreeMap<ServiceName, Arc<ClusterService>> {
     let mut firsts: BTreeMap<&str, Span> = BTreeMap::new();
-    let (mut found, mut units) = (BTreeMap::new(), BTreeMap::<UnitName, ServiceName>::new());
+    let mut found: BTreeMap<ServiceName, Arc<ClusterService>> = BTreeMap::new();
+    // Whose a unit is on a node.
+    let mut owners: BTreeMap<(UnitName, String), ServiceName> = BTreeMap::new();
     for block in blocks {
         let [label] = block.labels.as_slice() else { continue };
         if let Some(first) = firsts.insert(&label.is, label.span) {
@@ -155,13 +158,21 @@ pub(super) fn decode(
         let reader = Reader::new(decoder, block, &SCHEMA);
         if let Some(service) = one(&reader, label, cluster) {
             for unit in &service.units {
-                if let Some(other) = units.insert(unit.clone(), service.name.clone()) {
-                    let message = match other == service.name {
+                let own = |node: &String| {
+                    let other = owners.insert((unit.clone(), node.clone()), service.name.clone())?;
+                    Some((other, node.clone()))
+                };
+                // All of them, for the next one.
+                let shared: Vec<_> = service.nodes.iter().filter_map(own).collect();
+                if let Some((other, node)) = shared.first() {
+                    let message = match *other == service.name {
                         true => format!("`{unit}` stands twice in `units`"),
-                        false => format!("`{unit}` is a unit of the service `{other}` already"),
+                        false => format!("`{unit}` is a unit of the service `{other}` already on {node}"),
                     };
                     let draft = Draft::new(Code::Twice, reader.span("units"), message);
-                    decoder.add(draft.help("each unit has one lease: join the services, or copy the unit"));
+                    let help = "each unit has one lease on a node: join the services, copy the unit, or give them \
+                                nodes of their own";
+                    decoder.add(draft.help(help));
                 }
             }
             found.insert(service.name.clone(), Arc::new(service));
@@ -448,13 +459,27 @@ mod tests {
         "#);
         assert_snapshot!(mistakes(&format!("consul {{}}\nservice \"web\" {{\n{LEAST}}}\nservice \"web\" {{\n{LEAST}}}")), @r#"
         6:9: the name `web` is used twice (first here: x.hcl:2:9) [LIC0204]
-        8:9: `web.service` stands twice in `units` (each unit has one lease: join the services, or copy the unit) [LIC0204]
+        8:9: `web.service` stands twice in `units` (each unit has one lease on a node: join the services, copy the unit, or give them nodes of their own) [LIC0204]
         "#);
         let twice = "service \"a\" {\n nodes = [\"n1\"]\n units = [\"x\", \"x.service\"]\n}";
-        let shared = "service \"b\" {\n nodes = [\"n2\"]\n units = [\"x\"]\n}";
+        let shared = "service \"b\" {\n nodes = [\"n2\", \"n1\"]\n units = [\"x\"]\n}";
         assert_snapshot!(mistakes(&format!("consul {{}}\n{twice}\n{shared}")), @r#"
-        4:10: `x.service` stands twice in `units` (each unit has one lease: join the services, or copy the unit) [LIC0204]
-        8:10: `x.service` is a unit of the service `a` already (each unit has one lease: join the services, or copy the unit) [LIC0204]
+        4:10: `x.service` stands twice in `units` (each unit has one lease on a node: join the services, copy the unit, or give them nodes of their own) [LIC0204]
+        8:10: `x.service` is a unit of the service `a` already on n1 (each unit has one lease on a node: join the services, copy the unit, or give them nodes of their own) [LIC0204]
         "#);
+    }
+
+    #[test]
+    fn services_with_nodes_of_their_own_may_have_the_same_units() {
+        let group = |name: &str, nodes: &str| {
+            format!(
+                "service \"{name}\" {{\n nodes = [{nodes}]\n units = [\"web\"]\n roles = \"cluster/web\"\n}}\n"
+            )
+        };
+        let text =
+            format!("consul {{}}\n{}{}", group("web-1", "\"a1\", \"a2\""), group("web-2", "\"b1\", \"b2\""));
+        let services = parsed(&text).config.services;
+        let units: Vec<_> = services.values().map(|service| service.units[0].as_str()).collect();
+        assert_eq!(units, ["web.service"; 2]);
     }
 }

@@ -89,8 +89,8 @@ pub enum Order {
         /// The token under which it runs.
         token: u64,
     },
-    /// Stop it in order, or go on with that; also when nothing of it seems to run. It is done when nothing can start it any more but
-    /// another [`Order::Start`], and all of it was seen to be dead after that.
+    /// Stop it in order, or go on with that; also when nothing of it seems to run. It is done when nothing can
+    /// start it any more but another [`Order::Start`], and all of it was seen to be dead after that.
     Stop,
     /// Kill it at once. It is done as a stop is.
     Kill,
