@@ -274,6 +274,7 @@ pub(super) fn order_of(
         lease: remedy.lease.clone(),
         notes: Arc::clone(&run.notes),
         captures: Arc::clone(&run.captures),
+        change: run.change.clone(),
         since,
     })
 }
