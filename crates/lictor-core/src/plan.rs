@@ -9,8 +9,7 @@ use std::time::Duration;
 use crate::check::Value;
 use crate::condition::Condition;
 use crate::name::{
-    ActionName, CheckName, LeaseName, PatternName, RemedyName, ServiceName, StepName, Target,
-    ValueName,
+    ActionName, CheckName, LeaseName, PatternName, RemedyName, ServiceName, StepName, Target, ValueName,
 };
 use crate::reading::Counting;
 use crate::role::Hooks;

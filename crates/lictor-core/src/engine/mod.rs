@@ -54,6 +54,8 @@ pub struct Engine {
     readings: BTreeMap<CheckName, Reading>,
     /// What part this node has in clustered services, and what followed when that changed.
     roles: BTreeMap<ServiceName, Roles>,
+    /// The services whose role was told since this start of the agent. Not stored.
+    told_roles: BTreeSet<ServiceName>,
     /// The last known values that a trigger looks at. As of a restart: those of the rows.
     known: BTreeMap<(CheckName, ValueName), Value>,
     /// What rates are made of. Not stored: after a restart a rate is not known at first.
@@ -152,6 +154,7 @@ impl Engine {
             incidents: BTreeMap::new(),
             readings: BTreeMap::new(),
             roles: BTreeMap::new(),
+            told_roles: BTreeSet::new(),
             known: BTreeMap::new(),
             rates: BTreeMap::new(),
             index: Index::default(),
@@ -470,9 +473,7 @@ impl Engine {
             RowKey::Run(id) => Some(Row::Run(self.runs.get(id)?.clone())),
             RowKey::Incident(id) => Some(Row::Incident(self.incidents.get(id)?.clone())),
             RowKey::Reading(name) => Some(Row::Reading(name.clone(), self.readings.get(name)?.clone())),
-            RowKey::Role(service) => {
-                Some(Row::Role(service.clone(), self.roles.get(service)?.clone()))
-            }
+            RowKey::Role(service) => Some(Row::Role(service.clone(), self.roles.get(service)?.clone())),
         }
     }
 

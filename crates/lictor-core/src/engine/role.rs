@@ -20,6 +20,9 @@ impl Engine {
 
     /// Takes in what part this node has in a service.
     pub(super) fn role(&mut self, service: ServiceName, role: Role, turn: &mut Turn) {
+        if self.told_roles.insert(service.clone()) {
+            turn.advance.extend(self.roles.get(&service).and_then(|known| known.run));
+        }
         if self.roles.get(&service).map_or(Role::Standby, |known| known.seen) == role {
             return;
         }
@@ -37,6 +40,19 @@ impl Engine {
         let due = self.roles.iter().filter(|(_, known)| known.followed != Some(known.seen));
         let due: Vec<ServiceName> = due.map(|(service, _)| service.clone()).collect();
         due.iter().fold(false, |done, service| self.follow_role(service, turn) || done)
+    }
+
+    /// Whether this is the role, for all that is known. While the agent was away the service may have left, and may
+    /// not have come: nothing but the agent starts it.
+    fn stands(&self, service: &ServiceName, role: Role) -> bool {
+        let seen = self.roles.get(service).map_or(Role::Standby, |known| known.seen);
+        seen == role && (role == Role::Standby || self.told_roles.contains(service))
+    }
+
+    /// Whether a run may act: the role that it follows is so still, or it only clears up.
+    pub(super) fn role_stands(&self, id: RunId) -> bool {
+        let Some(run) = self.runs.get(&id).filter(|run| !run.cleaning) else { return true };
+        run.change.as_ref().is_none_or(|change| self.stands(&change.service, change.role))
     }
 
     fn follow_role(&mut self, service: &ServiceName, turn: &mut Turn) -> bool {
@@ -61,6 +77,9 @@ impl Engine {
             self.followed(service, change.role, None, turn);
             return true;
         };
+        if !self.stands(service, change.role) {
+            return false;
+        }
         if let Some(hold) = self.kept_waiting(remedy) {
             self.waits(name, remedy, hold, turn);
             return false;

@@ -101,6 +101,8 @@ fn a_flip_flop_ends_with_what_follows_the_last_role() {
     // Back where it began: what was called off for that is made up for.
     let mut play = Play::with(hooks());
     play.active(7).standby().active(7).killed(5).unclear();
+    assert_eq!(play.engine.runs().len(), 1, "it may have left meanwhile");
+    play.active(7);
     assert_eq!(play.acts().last().unwrap(), "act r2/raise/1", "{:#?}", play.told);
     play.done().later(60);
     assert_eq!(play.engine.runs().len(), 2);
@@ -113,6 +115,39 @@ fn what_is_called_off_goes_on_being_so_after_a_kill() {
     assert_eq!(play.acts()[2..], ["inspect r1/raise/1", "abort r1/raise/1"]);
     play.unclear();
     assert_eq!(play.acts().last().unwrap(), "act r2/lower/1", "nobody said again that it is gone");
+}
+
+#[test]
+fn after_a_kill_nothing_goes_on_for_a_service_that_may_have_left() {
+    let again = || {
+        let mut step = act("raise");
+        if let StepKind::Act { repeat, .. } = &mut step.kind {
+            *repeat = Repeatability::Idempotent;
+        }
+        Plan { remedies: [(remedy("up"), hook(step))].into(), ..hooks() }
+    };
+    let mut play = Play::with(again());
+    play.active(7).killed(5).unclear().later(600);
+    assert_eq!(play.acts(), ["act r1/raise/1", "inspect r1/raise/1"]);
+    play.active(7).done();
+    assert_eq!(play.acts()[2..], ["act r1/raise/2"], "it is here still");
+    let mut play = Play::with(again());
+    play.active(7).killed(5).unclear().standby().later(600);
+    assert_eq!(play.acts().len(), 2);
+    assert_eq!(play.tells("up was cancelled"), 1, "{:#?}", play.told);
+}
+
+#[test]
+fn what_is_called_off_still_clears_up() {
+    let mut plan = hooks();
+    let tidy = StepName::new("tidy").unwrap();
+    let steps = vec![act("raise"), act("tidy")];
+    plan.remedies.insert(remedy("up"), Remedy { on_cancel: Some(tidy), steps, ..hook(act("raise")) });
+    let mut play = Play::with(plan);
+    play.active(7).standby().unclear();
+    assert_eq!(play.acts().last().unwrap(), "act r1/tidy/1");
+    play.done();
+    assert_eq!(play.acts().last().unwrap(), "act r2/lower/1");
 }
 
 #[test]
