@@ -20,7 +20,9 @@ use tracing::{error, info, warn};
 
 use super::checked::Checked;
 use super::words::{Places, Words};
-use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, pause, places, roles, says};
+use super::{
+    AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, hooks, pause, places, roles, says,
+};
 use crate::clock::Clock;
 use crate::consul;
 use crate::decide::Recorded;
@@ -234,11 +236,13 @@ impl Services {
             let keeps = roles::keep(kv, key.clone(), node.clone(), service.clone());
             drop(tasks.spawn(format!("roles of {name}"), crate::OnEnd::Fine, keeps));
         }
-        let (watched, inbox, clock) = (service.clone(), inbox.clone(), clock.clone());
+        let (watched, records, clock) = (service.clone(), inbox.clone(), clock.clone());
         let said = config.name.clone();
         drop(tasks.spawn(format!("history of {name}"), crate::OnEnd::Fine, async move {
-            history(&said, &watched, &inbox, &clock).await;
+            history(&said, &watched, &records, &clock).await;
         }));
+        let follows = hooks::tell(config.name.clone(), node.clone(), service.clone(), inbox.clone());
+        drop(tasks.spawn(format!("role in {name}"), crate::OnEnd::Fine, follows));
         let (ends, over, shared) = (agent.stopping(), tasks.clone(), Arc::clone(&self.0));
         let (gone, ended) = (tasks.stopping(), config.name.clone());
         drop(agent.spawn_draining(format!("end of service {name}"), crate::OnEnd::Fine, async move {

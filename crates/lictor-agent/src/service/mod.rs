@@ -18,6 +18,7 @@ mod checked;
 mod driver;
 pub mod guard;
 mod guard_socket;
+mod hooks;
 pub mod install;
 mod operations;
 mod pause;

@@ -15,9 +15,10 @@ use crate::service::{Guards, Here as Unit, World, lock};
 use crate::watch_rig::LONG;
 use crate::whole_rig::Whole;
 
-struct Fleet {
-    nodes: [Whole; 2],
-    world: Arc<World>,
+/// Two nodes with the service `web`.
+pub(crate) struct Fleet {
+    pub(crate) nodes: [Whole; 2],
+    pub(crate) world: Arc<World>,
     consul: Server,
     _guards: Guards,
 }
@@ -50,20 +51,25 @@ fn machine(node: &str, world: &Arc<World>) -> Machine {
 
 impl Fleet {
     async fn new(attributes: &str) -> Self {
+        Self::with(attributes, "").await
+    }
+
+    /// With more blocks.
+    pub(crate) async fn with(attributes: &str, more: &str) -> Self {
         let consul = Server::start();
         let world = Arc::new(World::default());
         let guards = Guards::over(&world);
-        let text = blocks(&consul, &service(attributes));
+        let text = blocks(&consul, &service(attributes)) + more;
         let node = async |name: &str| Whole::named(name, &text, Some(machine(name, &world))).await;
         let nodes = [node("n1").await, node("n2").await];
         Self { nodes, world, consul, _guards: guards }
     }
 
-    fn at(&self, node: usize) -> lictor_agent::service::Services {
+    pub(crate) fn at(&self, node: usize) -> lictor_agent::service::Services {
         self.nodes[node].agent().services()
     }
 
-    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + LONG;
         while !so(self) {
             let states = [0, 1].map(|node| self.at(node).all());
@@ -72,14 +78,14 @@ impl Fleet {
         }
     }
 
-    async fn asks(&self, node: usize, what: What) -> Result<Operation, AskError> {
+    pub(crate) async fn asks(&self, node: usize, what: What) -> Result<Operation, AskError> {
         let id = format!("{:x}", rand::random::<u64>());
         let asking = Asking { id, what, from: None, by: "ann".to_owned(), deadline: LONG };
         self.at(node).service("web").unwrap().ask(asking).await
     }
 
     /// The end of what was asked for, as a node sees it.
-    async fn end_of(&self, node: usize, operation: &Operation) -> Phase {
+    pub(crate) async fn end_of(&self, node: usize, operation: &Operation) -> Phase {
         let mut state = self.at(node).service("web").unwrap().state();
         let over = state.wait_for(|state| {
             state.operation.as_ref().is_some_and(|seen| seen.id == operation.id && seen.is_over())
@@ -88,7 +94,7 @@ impl Fleet {
         state.operation.clone().unwrap().phase
     }
 
-    fn starts(&self) -> Vec<(String, u64)> {
+    pub(crate) fn starts(&self) -> Vec<(String, u64)> {
         lock(&self.world.starts).clone()
     }
 }
