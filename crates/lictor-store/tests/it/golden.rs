@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{
-    Basis, Boot, Change, Check, CheckName, Ending, Event, Flood, Hold, Holding, IncidentId, LeaseName, Mode, Note,
-    Outcome, Role, Roles, Row, RunId, RunState, Sample, Status, Tally, Value, What,
+    Basis, Boot, Change, Check, CheckName, Ending, Event, Flood, Hold, Holding, IncidentId, LeaseName, Mode,
+    Note, Outcome, Role, Roles, Row, RunId, RunState, Sample, Status, Tally, Value, What,
 };
 use lictor_store::wire::{self, WireError};
 use serde::Serialize;
