@@ -54,9 +54,10 @@ impl Rig {
         said.lines().map(str::to_owned).collect()
     }
 
+    /// Waits until just that was written down, in any order: the nodes do not wait for each other.
     async fn until_said(&self, wanted: &[String]) {
-        let deadline = Instant::now() + LONG;
-        while self.said() != wanted {
+        let (wanted, deadline) = (sorted(wanted.to_vec()), Instant::now() + LONG);
+        while sorted(self.said()) != wanted {
             assert!(Instant::now() < deadline, "{:#?}, wanted {wanted:#?}", self.said());
             sleep(Duration::from_millis(20)).await;
         }
@@ -72,6 +73,19 @@ impl Rig {
         assert_eq!(self.fleet.end_of(0, &asked).await, Phase::Done);
     }
 
+    /// Waits until the runs of both nodes have come so far.
+    async fn until_runs(&self, wanted: [&[&str]; 2]) {
+        let deadline = Instant::now() + LONG;
+        loop {
+            let runs = [self.runs(0).await, self.runs(1).await];
+            if runs == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{runs:#?}, wanted {wanted:#?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// What became of the runs of a node, as `remedy: state`, the first one first.
     async fn runs(&self, node: usize) -> Vec<String> {
         let runs = self.fleet.nodes[node].get("/v1/runs").await;
@@ -79,6 +93,11 @@ impl Rig {
         let runs = runs["runs"].as_array().unwrap().iter().rev();
         runs.map(|run| format!("{}: {}", word(run, "remedy"), word(run, "state"))).collect()
     }
+}
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
 }
 
 fn line(node: &str, role: &str, token: u64) -> String {
@@ -100,18 +119,8 @@ async fn each_change_of_role_is_followed_once_also_over_a_restart_of_the_agent()
 
     rig.moves("n2").await;
     wanted.extend([line("n1", "standby", first), line("n2", "active", rig.token())]);
-    // The two nodes do not wait for each other.
-    let sorted = |mut lines: Vec<String>| {
-        lines.sort();
-        lines
-    };
-    let deadline = Instant::now() + LONG;
-    while rig.said().len() < wanted.len() {
-        assert!(Instant::now() < deadline, "{:#?}", rig.said());
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(sorted(rig.said()), sorted(wanted), "each once");
-    assert_eq!(rig.runs(0).await, ["up: done", "down: done"]);
+    rig.until_said(&wanted).await;
+    rig.until_runs([&["up: done", "down: done"], &["up: done"]]).await;
     let causes = rig.fleet.nodes[0].events("run_started").await;
     let cause = format!("up started: service web has come to run here, token {first}");
     assert!(causes.contains(&cause), "{causes:#?}");
@@ -144,27 +153,15 @@ async fn a_flip_flop_ends_with_what_follows_the_last_role_and_never_both_at_once
     let mut wanted = vec![line("n1", "active", first)];
     rig.until_said(&wanted).await;
     std::fs::write(rig.hold(), "").unwrap();
-    // What follows the first of these is not over when the second comes.
     rig.moves("n2").await;
+    rig.until_runs([&["up: done", "down: acting"], &["up: acting"]]).await;
+    // What follows the first of these is not over when the second comes.
     rig.moves("n1").await;
-    let (last, begun) = (rig.token(), Instant::now());
-    while rig.runs(0).await != ["up: done", "down: cancelled", "up: acting"]
-        || rig.runs(1).await != ["up: cancelled", "down: acting"]
-    {
-        let runs = (rig.runs(0).await, rig.runs(1).await);
-        assert!(begun.elapsed() < LONG, "{runs:#?}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    let last = rig.token();
+    rig.until_runs([&["up: done", "down: cancelled", "up: acting"], &["up: cancelled", "down: acting"]])
+        .await;
     assert_eq!(rig.said(), wanted);
     std::fs::remove_file(rig.hold()).unwrap();
     wanted.extend([line("n1", "active", last), line("n2", "standby", last - 1)]);
-    let deadline = Instant::now() + LONG;
-    while rig.said().len() < wanted.len() {
-        assert!(Instant::now() < deadline, "{:#?}", rig.said());
-        sleep(Duration::from_millis(20)).await;
-    }
-    let mut said = rig.said();
-    said.sort();
-    wanted.sort();
-    assert_eq!(said, wanted);
+    rig.until_said(&wanted).await;
 }

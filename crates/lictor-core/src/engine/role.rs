@@ -39,7 +39,11 @@ impl Engine {
     pub(super) fn follow_roles(&mut self, turn: &mut Turn) -> bool {
         let due = self.roles.iter().filter(|(_, known)| known.followed != Some(known.seen));
         let due: Vec<ServiceName> = due.map(|(service, _)| service.clone()).collect();
-        due.iter().fold(false, |done, service| self.follow_role(service, turn) || done)
+        let mut done = false;
+        for service in &due {
+            done |= self.follow_role(service, turn);
+        }
+        done
     }
 
     /// Whether this is the role, for all that is known. While the agent was away the service may have left, and may

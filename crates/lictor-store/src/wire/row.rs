@@ -335,7 +335,7 @@ pub struct Run {
     pub captures: BTreeMap<String, String>,
     /// The change of role that it follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<super::Change>,
+    pub change: Option<Box<super::Change>>,
     /// The number of the incident it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<u64>,
@@ -453,7 +453,7 @@ impl From<&core::Run> for Run {
             target: run.target.to_string(),
             cause: run.cause.clone(),
             captures: BTreeMap::clone(&run.captures),
-            change: run.change.as_ref().map(Into::into),
+            change: run.change.as_ref().map(|change| Box::new(change.into())),
             incident: run.incident.map(|id| id.0),
             started: run.started.into(),
             deadline_boot_ms: run.deadline.as_millis(),
@@ -483,7 +483,7 @@ impl TryFrom<Run> for core::Run {
             target: name(&run.target)?,
             cause: run.cause,
             captures: Arc::new(run.captures),
-            change: run.change.map(TryInto::try_into).transpose()?,
+            change: run.change.map(|change| (*change).try_into()).transpose()?,
             incident: run.incident.map(core::IncidentId),
             started: run.started.into(),
             deadline: core::Boot::from_millis(run.deadline_boot_ms),

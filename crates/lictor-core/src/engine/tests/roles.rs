@@ -220,3 +220,86 @@ fn a_new_store_knows_what_the_one_before_had_under_way() {
     again.standby();
     assert_eq!(again.acts(), ["act r2/lower/1"], "what was left waits for a person no more");
 }
+
+/// Numbers by chance that follow from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+/// What must be so at any time, and the runs that are not over.
+fn holds(play: &Play) -> Vec<Run> {
+    let runs: Vec<&Run> = play.engine.runs().values().collect();
+    for pair in runs.windows(2) {
+        let (Some(first), Some(next)) = (&pair[0].change, &pair[1].change) else { panic!("{pair:#?}") };
+        assert!(pair[0].ended(), "two at once: {pair:#?}");
+        assert!(first != next || pair[0].cancelled.is_some(), "twice: {pair:#?}");
+    }
+    runs.into_iter().filter(|run| !run.ended()).cloned().collect()
+}
+
+#[test]
+fn whatever_happens_there_is_one_at_a_time_and_the_last_role_is_followed_in_the_end() {
+    let mut seen = [0_u32; 4];
+    for seed in 0..600 {
+        let (mut dice, mut play) = (Dice(seed), Play::with(hooks()));
+        let (mut role, mut token) = (Role::Standby, 0);
+        for _ in 0..40 {
+            let live = holds(&play);
+            let in_flight = live.iter().any(Run::in_flight);
+            match dice.below(9) {
+                0 | 1 => {
+                    token += dice.below(2);
+                    role = Role::Active { token };
+                }
+                2 | 3 => role = Role::Standby,
+                4 => {
+                    play.killed(dice.below(5));
+                }
+                5 if in_flight => {
+                    play.unclear();
+                }
+                6 if in_flight => {
+                    play.failed();
+                }
+                7 if in_flight => {
+                    play.done();
+                }
+                _ => {
+                    play.later(dice.below(90));
+                }
+            }
+            // Who comes back does not know at once.
+            if dice.below(4) > 0 {
+                let before = play.effects.len();
+                play.plays(role);
+                let acts = play.effects[before..].iter().filter_map(|effect| match effect {
+                    Effect::Act(order) => order.change.as_ref(),
+                    _ => None,
+                });
+                assert!(acts.into_iter().all(|change| change.role == role), "seed {seed}: {:#?}", play.told);
+            }
+        }
+        play.plays(role);
+        for _ in 0..10 {
+            if holds(&play).iter().any(Run::in_flight) {
+                play.done();
+            }
+        }
+        let last = play.engine.runs().values().last();
+        let followed = last.map_or(Role::Standby, |run| run.change.as_ref().unwrap().role);
+        assert_eq!(followed, role, "seed {seed}: {:#?}", play.told);
+        assert!(last.is_none_or(|run| run.cancelled.is_none()), "seed {seed}: {:#?}", play.told);
+        let parked = |run: &Run| matches!(run.state, RunState::Parked { .. });
+        let called_off = play.engine.runs().values().filter(|run| run.cancelled.is_some()).count();
+        seen[0] += u32::from(last.is_some());
+        seen[1] += u32::from(called_off > 0);
+        seen[2] += u32::from(play.tells("parked") > 0);
+        seen[3] += u32::from(last.is_some_and(parked));
+    }
+    assert!(seen.iter().all(|times| *times > 20), "what never happens is not tried: {seen:?}");
+}
