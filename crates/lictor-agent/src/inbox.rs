@@ -2,7 +2,8 @@
 
 use lictor_core::{
     Adoption, Boot, Check, CheckName, Command, Event, Flood, Holding, Incident, IncidentId, Input, LeaseName,
-    Match, Now, Outcome, Plan, Refusal, Remedy, RemedyName, Run, RunId, Sample, StepName, TakeOver,
+    Match, Now, Outcome, Plan, Refusal, Remedy, RemedyName, Role, Run, RunId, Sample, ServiceName, StepName,
+    TakeOver,
 };
 use lictor_store::MirrorState;
 use std::collections::BTreeMap;
@@ -147,6 +148,14 @@ impl Inbox {
     /// When the agent stops.
     pub async fn lease(&self, lease: LeaseName, holding: Holding) -> Result<(), Gone> {
         self.input(Input::Lease { lease, holding }).await
+    }
+
+    /// Says what part this node has in a service.
+    ///
+    /// # Errors
+    /// When the agent stops.
+    pub async fn role(&self, service: ServiceName, role: Role) -> Result<(), Gone> {
+        self.input(Input::Role { service, role }).await
     }
 
     /// Hands in what another node or another program left for this one to go on with.

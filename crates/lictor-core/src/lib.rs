@@ -18,6 +18,7 @@ pub mod peers;
 mod plan;
 mod rate;
 mod reading;
+mod role;
 mod run;
 pub mod service;
 mod step;
@@ -40,6 +41,7 @@ pub use plan::{
     StepKind, Trigger, Verify,
 };
 pub use reading::{Captures, Counting, Match, Reading};
+pub use role::{Change, Hooks, Role, Roles};
 pub use run::{Ending, Note, Notes, Order, Outcome, Run, RunState, Tally};
 pub use step::{Adoption, Begun, Command, Effect, Input, Output, Refusal, Row, RowKey, TakeOver};
 pub use time::{Boot, Now, Span, Wall};

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use crate::check::Value;
 use crate::condition::Condition;
-use crate::name::{ActionName, CheckName, LeaseName, PatternName, RemedyName, StepName, Target, ValueName};
+use crate::name::{
+    ActionName, CheckName, LeaseName, PatternName, RemedyName, ServiceName, StepName, Target, ValueName,
+};
 use crate::reading::Counting;
+use crate::role::Hooks;
 
 /// Everything the engine decides by.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +21,8 @@ pub struct Plan {
     pub checks: BTreeMap<CheckName, CheckPlan>,
     /// The remedies by name, rules among them.
     pub remedies: BTreeMap<RemedyName, Remedy>,
+    /// The clustered services of this node, and what follows when one comes to run here or leaves.
+    pub services: BTreeMap<ServiceName, Hooks>,
     /// Limits over all remedies together.
     pub limits: Limits,
     /// Whether anything is done at all.

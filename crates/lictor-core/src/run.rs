@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::name::{ActionName, IncidentId, LeaseName, RemedyName, RunId, StepName, Target};
 use crate::plan::Mode;
 use crate::reading::Captures;
+use crate::role::Change;
 use crate::time::{Boot, Now};
 
 /// One run of a remedy: a row of the store. What is committed here before an act is
@@ -24,6 +25,8 @@ pub struct Run {
     pub cause: String,
     /// What the line that started it was taken apart into.
     pub captures: Captures,
+    /// The change of role that it follows.
+    pub change: Option<Change>,
     /// The incident it belongs to.
     pub incident: Option<IncidentId>,
     /// When it was started.
@@ -186,6 +189,8 @@ pub struct Order {
     pub notes: Notes,
     /// What the line that started the run was taken apart into.
     pub captures: Captures,
+    /// The change of role that the run follows.
+    pub change: Option<Change>,
     /// When the attempt was ordered.
     pub since: Boot,
 }

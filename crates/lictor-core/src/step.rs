@@ -8,8 +8,9 @@ use crate::event::Event;
 use crate::flood::Flood;
 use crate::holding::Holding;
 use crate::incident::Incident;
-use crate::name::{CheckName, IncidentId, LeaseName, RemedyName, RunId, StepName};
+use crate::name::{CheckName, IncidentId, LeaseName, RemedyName, RunId, ServiceName, StepName};
 use crate::reading::{Match, Reading};
+use crate::role::{Role, Roles};
 use crate::run::{Notes, Order, Outcome, Run, Tally};
 
 /// One input of the engine.
@@ -87,6 +88,13 @@ pub enum Input {
         lease: LeaseName,
         /// Who has it.
         holding: Holding,
+    },
+    /// What part this node has in a clustered service.
+    Role {
+        /// The service.
+        service: ServiceName,
+        /// As it was seen. What is neither, such as a service that is just being started, is not handed in.
+        role: Role,
     },
     /// How the work of a remedy stands according to a record that several may write, and
     /// that another than this node wrote last.
@@ -183,6 +191,8 @@ pub enum Row {
     Incident(Incident),
     /// How far a watcher has read.
     Reading(CheckName, Reading),
+    /// The role of this node in a service.
+    Role(ServiceName, Roles),
 }
 
 /// The key of a row.
@@ -198,6 +208,8 @@ pub enum RowKey {
     Incident(IncidentId),
     /// How far a watcher has read.
     Reading(CheckName),
+    /// The role of this node in a service.
+    Role(ServiceName),
 }
 
 impl Row {
@@ -209,6 +221,7 @@ impl Row {
             Self::Run(run) => RowKey::Run(run.id),
             Self::Incident(incident) => RowKey::Incident(incident.id),
             Self::Reading(name, _) => RowKey::Reading(name.clone()),
+            Self::Role(service, _) => RowKey::Role(service.clone()),
         }
     }
 }

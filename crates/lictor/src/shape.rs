@@ -136,6 +136,8 @@ pub(crate) struct Remedy {
     pub(crate) text: String,
     #[serde(default)]
     pub(crate) on: Vec<String>,
+    #[serde(default)]
+    pub(crate) follows: Vec<String>,
     pub(crate) until: Option<String>,
     pub(crate) guard: Option<String>,
     #[serde(default)]

@@ -286,6 +286,7 @@ mod tests {
             lease: None,
             notes: lictor_core::Notes::default(),
             captures: Default::default(),
+            change: None,
             since: lictor_core::Boot::default(),
         }
     }

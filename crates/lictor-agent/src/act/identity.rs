@@ -65,6 +65,7 @@ mod tests {
             lease: None,
             notes: lictor_core::Notes::default(),
             captures: lictor_core::Captures::default(),
+            change: None,
             since: lictor_core::Boot::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lictor_config::{Command, SecretError};
-use lictor_core::Order;
+use lictor_core::{Change, Order};
 use serde::{Deserialize, Serialize};
 
 /// The search path of programs when the agent has none itself.
@@ -60,6 +60,11 @@ impl Job {
         }
         for (name, value) in order.captures.iter().filter(|(_, value)| !value.contains('\0')) {
             env.insert(format!("LICTOR_CAPTURE_{}", name.to_ascii_uppercase()), value.clone());
+        }
+        if let Some(Change { service, role, token }) = &order.change {
+            env.insert("LICTOR_SERVICE".to_owned(), service.to_string());
+            env.insert("LICTOR_ROLE".to_owned(), role.to_string());
+            env.insert("LICTOR_TOKEN".to_owned(), token.to_string());
         }
         // Last: nothing takes the place of what identifies the step.
         for (name, value) in [
@@ -137,12 +142,17 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use std::sync::Arc;
 
-    use lictor_core::{ActionName, Boot, Notes, RemedyName, RunId, StepName, Target};
+    use lictor_config::Secret;
+    use lictor_core::{ActionName, Boot, Notes, RemedyName, Role, RunId, ServiceName, StepName, Target};
 
     use super::*;
 
     /// The job of `restart FIXED {unit}` after a line with these groups.
     fn job(captures: &[(&str, &str)]) -> Result<Job, String> {
+        after(captures, None)
+    }
+
+    fn after(captures: &[(&str, &str)], change: Option<Change>) -> Result<Job, String> {
         let captures = captures.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let order = Order {
             run: RunId(1),
@@ -155,12 +165,13 @@ mod tests {
             lease: None,
             notes: Notes::default(),
             captures: Arc::new(captures.collect()),
+            change,
             since: Boot::default(),
         };
         let command = Command {
             argv: ["restart", "FIXED", ""].map(str::to_owned).to_vec(),
             captured: vec![(2, "unit".to_owned())],
-            env: Vec::new(),
+            env: vec![("LICTOR_TOKEN".to_owned(), Secret::value("written"))],
             cwd: None,
         };
         let (limit, grace) = (Duration::from_secs(60), Duration::from_secs(5));
@@ -185,6 +196,22 @@ mod tests {
         }
         let why = job(&[("other", "x")]).err().unwrap();
         assert_eq!(why, "nothing was captured as `unit`: no line started this run");
+    }
+
+    #[test]
+    fn one_that_follows_a_service_knows_which_and_under_what_token() {
+        let found = |job: &Job| {
+            ["SERVICE", "ROLE", "TOKEN"].map(|name| job.env.get(&format!("LICTOR_{name}")).cloned())
+        };
+        let role = Role::Active { token: 7 };
+        let change = Change { service: ServiceName::new("web").unwrap(), role, token: 7 };
+        let words = |words: [&str; 3]| words.map(|word| Some(word.to_owned()));
+        let hostile = [("unit", "x"), ("token", "9"), ("service", "other")];
+        let job = after(&hostile, Some(change.clone())).unwrap();
+        assert_eq!(found(&job), words(["web", "active", "7"]));
+        let job = after(&hostile, Some(Change { role: Role::Standby, ..change })).unwrap();
+        assert_eq!(found(&job), words(["web", "standby", "7"]));
+        assert_eq!(found(&after(&hostile, None).unwrap()), [None, None, Some("written".to_owned())]);
     }
 
     #[test]

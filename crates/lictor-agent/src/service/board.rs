@@ -21,7 +21,9 @@ use super::first::{self, Made};
 use super::follow::Next;
 use super::late::Late;
 use super::words::Words;
-use super::{AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, old, pause, roles, says};
+use super::{
+    AskError, Guard, Pause, Service, ServiceState, Setup, Units, Voice, hooks, old, pause, roles, says,
+};
 use crate::clock::Clock;
 use crate::decide::Recorded;
 use crate::inbox::Inbox;
@@ -228,11 +230,13 @@ impl Services {
             let keeps = roles::keep(kv, key.clone(), node.clone(), nodes.clone(), service.clone());
             drop(tasks.spawn(format!("roles of {name}"), crate::OnEnd::Fine, keeps));
         }
-        let (watched, inbox, clock) = (service.clone(), inbox.clone(), clock.clone());
+        let (watched, ledger, clock) = (service.clone(), inbox.clone(), clock.clone());
         let said = config.name.clone();
         drop(tasks.spawn(format!("history of {name}"), crate::OnEnd::Fine, async move {
-            history(&said, &watched, &inbox, &clock).await;
+            history(&said, &watched, &ledger, &clock).await;
         }));
+        let follows = hooks::tell(config.name.clone(), node.clone(), service.clone(), inbox.clone());
+        drop(tasks.spawn(format!("role in {name}"), crate::OnEnd::Fine, follows));
         let (ends, over, shared) = (agent.stopping(), tasks.clone(), Arc::clone(&self.0));
         let (gone, ended) = (tasks.stopping(), config.name.clone());
         drop(agent.spawn_draining(format!("end of service {name}"), crate::OnEnd::Fine, async move {

@@ -21,6 +21,7 @@ mod first;
 mod follow;
 pub mod guard;
 mod guard_socket;
+mod hooks;
 pub mod install;
 mod late;
 mod old;

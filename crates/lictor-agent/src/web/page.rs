@@ -6,6 +6,7 @@ mod incident;
 mod model;
 mod peer;
 mod remedy;
+mod service;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -161,6 +161,7 @@ pub(crate) fn order() -> Order {
         lease: None,
         notes: lictor_core::Notes::default(),
         captures: Default::default(),
+        change: None,
         since: lictor_core::Boot::default(),
     }
 }

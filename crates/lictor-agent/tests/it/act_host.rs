@@ -59,6 +59,7 @@ fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
         lease: None,
         notes: Notes::default(),
         captures: Default::default(),
+        change: None,
         since: Boot::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

@@ -32,6 +32,7 @@ mod qbittorrent_watch;
 mod redis_watch;
 mod service;
 mod service_board;
+mod service_hooks;
 mod service_http;
 mod service_rig;
 mod swap_act;

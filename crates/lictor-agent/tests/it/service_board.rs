@@ -16,9 +16,10 @@ use crate::service_rig::{Guards, Here as Unit, World, lock};
 use crate::watch_rig::LONG;
 use crate::whole_rig::Whole;
 
-struct Fleet {
-    nodes: [Whole; 2],
-    world: Arc<World>,
+/// Two nodes with the service `web`.
+pub(crate) struct Fleet {
+    pub(crate) nodes: [Whole; 2],
+    pub(crate) world: Arc<World>,
     consul: Server,
     _guards: Guards,
 }
@@ -38,7 +39,7 @@ fn service(attributes: &str) -> String {
 }
 
 /// A machine on which the unit of each service only says whether it runs.
-fn machine(node: &str, world: &Arc<World>) -> Machine {
+pub(crate) fn machine(node: &str, world: &Arc<World>) -> Machine {
     let (node, world) = (node.to_owned(), Arc::clone(world));
     Arc::new(move |_service| {
         let unit = Arc::new(Unit { node: node.clone(), world: Arc::clone(&world), broken: Arc::default() });
@@ -52,25 +53,29 @@ fn machine(node: &str, world: &Arc<World>) -> Machine {
 
 impl Fleet {
     async fn new(attributes: &str) -> Self {
-        Self::on(attributes, machine).await
+        Self::with(attributes, "", machine).await
     }
 
-    /// One on such machines.
-    async fn on(attributes: &str, machine: impl Fn(&str, &Arc<World>) -> Machine) -> Self {
+    /// With more blocks, on such machines.
+    pub(crate) async fn with(
+        attributes: &str,
+        more: &str,
+        machine: impl Fn(&str, &Arc<World>) -> Machine,
+    ) -> Self {
         let consul = Server::start();
         let world = Arc::new(World::default());
         let guards = Guards::over(&world);
-        let text = blocks(&consul, &service(attributes));
+        let text = blocks(&consul, &service(attributes)) + more;
         let node = async |name: &str| Whole::named(name, &text, Some(machine(name, &world))).await;
         let nodes = [node("n1").await, node("n2").await];
         Self { nodes, world, consul, _guards: guards }
     }
 
-    fn at(&self, node: usize) -> lictor_agent::service::Services {
+    pub(crate) fn at(&self, node: usize) -> lictor_agent::service::Services {
         self.nodes[node].agent().services()
     }
 
-    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + LONG;
         while !so(self) {
             let states = [0, 1].map(|node| self.at(node).all());
@@ -79,14 +84,14 @@ impl Fleet {
         }
     }
 
-    async fn asks(&self, node: usize, what: What) -> Result<Operation, AskError> {
+    pub(crate) async fn asks(&self, node: usize, what: What) -> Result<Operation, AskError> {
         let id = format!("{:x}", rand::random::<u64>());
         let asking = Asking { id, what, from: None, by: "ann".to_owned(), deadline: LONG };
         self.at(node).service("web").unwrap().ask(asking).await
     }
 
     /// The end of what was asked for, as a node sees it.
-    async fn end_of(&self, node: usize, operation: &Operation) -> Phase {
+    pub(crate) async fn end_of(&self, node: usize, operation: &Operation) -> Phase {
         let mut state = self.at(node).service("web").unwrap().state();
         let over = state.wait_for(|state| {
             state.operation.as_ref().is_some_and(|seen| seen.id == operation.id && seen.is_over())
@@ -104,7 +109,7 @@ impl Fleet {
         self.nodes[0].agent().reloads().reload().await.unwrap()
     }
 
-    fn starts(&self) -> Vec<(String, u64)> {
+    pub(crate) fn starts(&self) -> Vec<(String, u64)> {
         lock(&self.world.starts).clone()
     }
 }
@@ -334,7 +339,7 @@ async fn a_reload_lets_a_start_end_before_the_service_follows_and_waits_for_noth
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_can_run_a_service_after_all_is_found_without_a_restart() {
     let ready = Arc::new(AtomicBool::new(false));
-    let fleet = Fleet::on("failover = \"automatic\"", |node, world| {
+    let fleet = Fleet::with("failover = \"automatic\"", "", |node, world| {
         let (usual, ready, ours) = (machine(node, world), Arc::clone(&ready), node == "n1");
         Arc::new(move |service| match ours && !ready.load(Ordering::SeqCst) {
             true => Box::pin(async { Err("the agent must be root for that".to_owned()) }),

@@ -340,3 +340,106 @@ async fn each_service_has_its_gauges() {
         ]
     );
 }
+
+/// The section of the services on the page.
+async fn section(view: ServiceView) -> String {
+    let page = serve(view).await.get("/").await.body;
+    let (_, rest) = page.split_once("<section class=\"services\"").expect("the page has no services");
+    rest.split_once("</section>").unwrap().0.to_owned()
+}
+
+fn shows(shown: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(shown.contains(part), "not shown: {part}\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_where_a_service_runs_and_what_this_node_could_do() {
+    let here = section(held()).await;
+    shows(
+        &here,
+        &["runs on this node, token 7", "Here: runs, token 7", "It passes by itself between node1, node2."],
+    );
+    shows(
+        &here,
+        &[
+            "paused</span> no node takes it over by itself until <time",
+            "(for 1h), as bob wants it: new disks",
+        ],
+    );
+    assert!(!here.contains("switchover"), "what is done is not under way: {here}");
+    let there = section(standby()).await;
+    shows(
+        &there,
+        &["<li class=\"passing\">", "node2 has it, token 7", "Here: stopped; this node can run it"],
+    );
+    assert!(!there.contains("paused"), "{there}");
+    let mut unable = standby();
+    unable.state.able = Some(Err("web.service is masked".to_owned()));
+    shows(
+        &section(unable).await,
+        &["<li class=\"warning\">", "stopped; this node cannot run it: web.service is masked"],
+    );
+    let stopped = section(free(Next::Nobody)).await;
+    shows(&stopped, &["<li class=\"unknown\">", "nobody runs it: the service was stopped on purpose"]);
+    shows(
+        &section(free(Next::Anyone)).await,
+        &["<li class=\"critical\">", "nobody runs it: it was given back"],
+    );
+    let mut starting = held();
+    (starting.state.local, starting.believes) = (Local::Stopped, Some(7));
+    shows(
+        &section(starting).await,
+        &["<li class=\"warning\">", "this node has it, token 7, and it does not run"],
+    );
+}
+
+#[tokio::test]
+async fn the_page_shows_what_is_under_way_and_how_far_it_is() {
+    for (phase, words) in [
+        (Phase::Asked, "alice has asked for it"),
+        (Phase::Ready, "node1 is ready; alice has asked for it"),
+        (Phase::Stopping { token: 6 }, "it is being stopped where it runs; alice has asked for it"),
+        (Phase::Handed, "it is stopped, and node1 is to start it; alice has asked for it"),
+        (Phase::Failed { why: "no disk".to_owned() }, "has failed: no disk; alice had asked for it"),
+    ] {
+        let mut view = standby();
+        view.state.operation = Some(operation(phase));
+        shows(&section(view).await, &["\">switchover from node2 to node1</span>", words]);
+    }
+}
+
+#[tokio::test]
+async fn what_people_write_is_shown_on_the_page_and_not_run() {
+    let mut view = held();
+    let Some(pause) = &mut view.state.pause else { panic!("it is not paused") };
+    (pause.by, pause.why) = (HOSTILE.to_owned(), HOSTILE.to_owned());
+    let asked = operation(Phase::Failed { why: HOSTILE.to_owned() });
+    view.state.operation =
+        Some(Operation { by: HOSTILE.to_owned(), from: Some(HOSTILE.to_owned()), ..asked });
+    view.state.lease = LeaseState::Other { holder: HOSTILE.to_owned() };
+    view.state.able = Some(Err(HOSTILE.to_owned()));
+    let server = serve(view).await;
+    for path in ["/", "/fragment"] {
+        let page = server.get(path).await.body;
+        assert_eq!(page.matches("&#60;script&#62;alert(1)").count(), 7, "{path}: {page}");
+        for raw in ["<script>alert", "<img", "\u{1b}", "\u{202e}", "\0", " onerror=alert(2)>"] {
+            assert!(!page.contains(raw), "{path}: {raw:?} is not escaped");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_checks_says_how_its_services_are() {
+    let headline = async |view: ServiceView| {
+        let page = serve(view).await.get("/").await.body;
+        let (_, rest) = page.split_once("<section class=\"hero ").unwrap();
+        let tone = rest.split_once('"').unwrap().0.to_owned();
+        let (_, rest) = rest.split_once("<h1 id=\"headline\">").unwrap();
+        format!("{tone}: {}", rest.split_once("</h1>").unwrap().0)
+    };
+    assert_eq!(headline(standby()).await, "good: The service is well");
+    assert_eq!(headline(free(Next::Nobody)).await, "good: The service is well");
+    assert_eq!(headline(free(Next::Anyone)).await, "bad: The service is not well");
+}

@@ -356,6 +356,7 @@ fn run(now: Now, id: u64, remedy: &str, target: &str, at: &str, seconds: u64, st
         tally: BTreeMap::new(),
         notes: lictor_core::Notes::default(),
         captures: Default::default(),
+        change: None,
         state,
     }
 }

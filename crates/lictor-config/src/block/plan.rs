@@ -86,6 +86,9 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
             check.rates.push(Rate { name, of, within });
         }
     }
+    let between = single(body, &cluster::BLOCK);
+    config.cluster = if between.written { cluster::decode(&between.reader(decoder)) } else { None };
+    (config.services, plan.services) = service::decode(decoder, &top.blocks("service"), between.written);
     config.plan = Arc::new(plan);
     let around = alerts::Around {
         node: &config.node,
@@ -98,9 +101,6 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     config.probe = if shown.written { probe::decode(&shown.reader(decoder)).map(Arc::new) } else { None };
     let others = single(body, &peers::BLOCK);
     config.peers = if others.written { peers::decode(&others.reader(decoder)).map(Arc::new) } else { None };
-    let between = single(body, &cluster::BLOCK);
-    config.cluster = if between.written { cluster::decode(&between.reader(decoder)) } else { None };
-    config.services = service::decode(decoder, &top.blocks("service"), between.written);
     let idle = top.blocks("watch").is_empty() && config.alerts.consul.is_none();
     let idle = idle && !others.written && !shown.written && top.blocks("service").is_empty();
     if idle && !decoder.report.is_partial() {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::ServiceName;
 use lictor_core::lease::{Params, Timing};
+use lictor_core::{Hooks, ServiceName};
 
+use super::starting;
 use crate::code::Code;
 use crate::model::{ClusterService, ServiceCommand, UnitName};
 use crate::problem::Draft;
@@ -119,6 +120,19 @@ static SCHEMA: Schema = Schema {
              and the check was passing, it is killed and started again when the check becomes critical.",
         ),
         Attribute::new(
+            "on_promote",
+            Kind::Remedy,
+            "`remedy.NAME`: runs on this node once each time the service has come to run here under another token. Its \
+             programs get `LICTOR_SERVICE`, `LICTOR_ROLE` (`active`) and `LICTOR_TOKEN`. For what follows the service, such \
+             as a DNS record; what must not be in two places at once belongs into `units`.",
+        ),
+        Attribute::new(
+            "on_demote",
+            Kind::Remedy,
+            "`remedy.NAME`: the same when the service does not run here any more: it was moved or stopped, or the lease was \
+             lost (`LICTOR_ROLE` is `standby`, `LICTOR_TOKEN` the last one). No stop waits for it.",
+        ),
+        Attribute::new(
             "roles",
             Kind::Text,
             "Key of the cluster data of powerconsul, `CLUSTER_KEY/SERVICE`: the node that runs the service writes there \
@@ -138,16 +152,17 @@ service "shop" {
 }"#,
 };
 
-/// All services. `cluster`: whether the nodes can speak to each other.
+/// All services, and what follows when they come or leave. `cluster`: whether the nodes can speak to each other.
 pub(super) fn decode(
     decoder: &Decoder<'_>,
     blocks: &[&Block],
     cluster: bool,
-) -> BTreeMap<ServiceName, Arc<ClusterService>> {
+) -> (BTreeMap<ServiceName, Arc<ClusterService>>, BTreeMap<ServiceName, Hooks>) {
     let mut firsts: BTreeMap<&str, Span> = BTreeMap::new();
     let mut found: BTreeMap<ServiceName, Arc<ClusterService>> = BTreeMap::new();
     // Whose a unit is on a node.
     let mut owners: BTreeMap<(UnitName, String), ServiceName> = BTreeMap::new();
+    let mut hooks = BTreeMap::new();
     for block in blocks {
         let [label] = block.labels.as_slice() else { continue };
         if let Some(first) = firsts.insert(&label.is, label.span) {
@@ -156,6 +171,10 @@ pub(super) fn decode(
             decoder.add(draft.also(first, "first here"));
         }
         let reader = Reader::new(decoder, block, &SCHEMA);
+        let follows = Hooks {
+            promote: starting::remedy(&reader, "on_promote"),
+            demote: starting::remedy(&reader, "on_demote"),
+        };
         if let Some(service) = one(&reader, label, cluster) {
             for unit in &service.units {
                 let own = |node: &String| {
@@ -175,10 +194,11 @@ pub(super) fn decode(
                     decoder.add(draft.help(help));
                 }
             }
+            hooks.insert(service.name.clone(), follows);
             found.insert(service.name.clone(), Arc::new(service));
         }
     }
-    found
+    (found, hooks)
 }
 
 fn one(reader: &Reader<'_>, label: &Text, cluster: bool) -> Option<ClusterService> {
@@ -370,6 +390,7 @@ mod tests {
     use std::time::Duration;
 
     use insta::assert_snapshot;
+    use lictor_core::Hooks;
 
     use crate::model::{ClusterService, ServiceCommand, UnitName};
     use crate::testing::{mistakes, parsed};
@@ -437,6 +458,22 @@ mod tests {
         assert_eq!(lengths(CLUSTER, "fence = \"3s\""), (6_500, 32_000));
         // (24 + 0.85 + 60) * 1.005 / 0.995 = 85.702…
         assert_eq!(lengths("", "fence = \"1m\""), (85_800, 85_800));
+    }
+
+    #[test]
+    fn what_follows_it_is_a_rule_or_a_remedy() {
+        let up = "remedy \"up\" {\n step \"s\" {\n act \"exec\" {\n command = [\"x\"]\n }\n }\n}\n";
+        let hooks = "on_promote = remedy.up\n on_demote = remedy.up";
+        let with = |hooks: &str| format!("consul {{}}\n{up}service \"web\" {{\n{LEAST}{hooks}\n}}");
+        let plan = parsed(&with(hooks)).config.plan;
+        let found = plan.services.values().next().unwrap();
+        let up = plan.remedies.keys().next();
+        assert_eq!((found.promote.as_ref(), found.demote.as_ref()), (up, up));
+        assert_eq!(parsed(&with("")).config.plan.services.values().next(), Some(&Hooks::default()));
+        assert_snapshot!(mistakes(&with("on_promote = remedy.upp\n on_demote = check.up")), @r#"
+        12:21: no rule or remedy is named `upp` (known here: `up`) [LIC0401]
+        13:14: `check.up` is not remedy.NAME [LIC0206]
+        "#);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
         Kind::Triggers,
         "What starts it: a condition that becomes true, or an event; any of a list.",
     )
-    .default_words("required, unless another one escalates to it"),
+    .default_words("required, unless another one escalates to it or a service names it"),
     Attribute::new(
         "until",
         Kind::Condition,
@@ -109,7 +109,7 @@ pub(super) fn decode(
     let decoder = reader.decoder;
     let on = match reader.value("on") {
         Some(value) => decoder.triggers(value),
-        // It is started by hand, or by one that escalates to it.
+        // It is started by hand, by one that escalates to it, or by a service.
         None => Some(Vec::new()),
     };
     let until = reader.value("until").map(|value| decoder.condition(value));
@@ -117,7 +117,7 @@ pub(super) fn decode(
     let cancel = reader.value("cancel_when").map(|value| decoder.condition(value));
     let natural = particular.as_ref().and_then(|particular| particular.target.as_deref());
     let target = target(reader, natural.or(name.as_ref().map(RemedyName::as_str)));
-    let escalate = escalate(reader);
+    let escalate = remedy(reader, "escalate");
     let lease = lease(reader);
     let reboots = particular.as_ref().is_some_and(|particular| particular.reboots);
     let (cooldown, budget) = (cooldown(reader, reboots), reader.budget("budget"));
@@ -252,8 +252,9 @@ fn lease(reader: &Reader<'_>) -> Option<Option<LeaseName>> {
     }
 }
 
-fn escalate(reader: &Reader<'_>) -> Option<RemedyName> {
-    let name = reader.decoder.reference(reader.value("escalate")?, "remedy")?;
+/// The rule or remedy that an attribute names.
+pub(super) fn remedy(reader: &Reader<'_>, attribute: &str) -> Option<RemedyName> {
+    let name = reader.decoder.reference(reader.value(attribute)?, "remedy")?;
     let known = &reader.decoder.scope.remedies;
     if !known.contains_key(&name.is) && !reader.decoder.report.is_partial() {
         let message = format!("no rule or remedy is named `{}`", name.is);

@@ -77,6 +77,9 @@ impl Engine {
             run.id = RunId(self.next_run().0);
         }
         let id = run.id;
+        if let Some(change) = run.change.clone() {
+            self.adopt_role(change, id, turn);
+        }
         run.incident = run.incident.and_then(|was| incidents.get(&was).copied());
         let attempt = attempt_of(&run);
         let parked = matches!(run.state, RunState::Parked { .. });

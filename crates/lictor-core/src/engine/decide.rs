@@ -9,6 +9,7 @@ use crate::flood::{self, Flood};
 use crate::name::{CheckName, IncidentId, RemedyName, RunId};
 use crate::plan::{Mode, Remedy, StepKind, Trigger};
 use crate::reading::Captures;
+use crate::role::Change;
 use crate::run::{Notes, Run, RunState};
 use crate::step::{Refusal, RowKey};
 use crate::time::Boot;
@@ -96,7 +97,7 @@ impl Engine {
             if let Some((what, _)) = seen {
                 turn.note(incident, None, what);
             }
-            self.start(name, remedy, (cause, captures), incident, turn);
+            self.start(name, remedy, (cause, captures, None), incident, turn);
             return;
         };
         let Some(flood) = self.floods.get_mut(name) else { return };
@@ -257,18 +258,18 @@ impl Engine {
             flood.told = false;
         }
         let incident = self.incident_of(remedy, None);
-        let cause = ("a person asked for it", Captures::default());
+        let cause = ("a person asked for it", Captures::default(), None);
         Ok(match self.start(name, remedy, cause, incident, turn) {
             Some(run) => format!("{name} started as {run}"),
             None => format!("{name} is in observe mode: what it would do was recorded"),
         })
     }
 
-    fn start(
+    pub(super) fn start(
         &mut self,
         name: &RemedyName,
         remedy: &Remedy,
-        (cause, captures): (&str, Captures),
+        (cause, captures, change): (&str, Captures, Option<Change>),
         incident: Option<IncidentId>,
         turn: &mut Turn,
     ) -> Option<RunId> {
@@ -310,6 +311,7 @@ impl Engine {
             target: remedy.target.clone(),
             cause: cause.to_owned(),
             captures,
+            change,
             incident,
             started: turn.now,
             deadline: turn.now.boot.after(remedy.deadline),

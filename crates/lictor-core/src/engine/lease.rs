@@ -90,6 +90,7 @@ impl Engine {
             target: remedy.target.clone(),
             cause: begun.cause,
             captures: Captures::default(),
+            change: None,
             incident,
             started: turn.now,
             deadline: turn.now.boot.after(remedy.deadline),

@@ -7,6 +7,7 @@ mod judge;
 mod lease;
 mod orders;
 mod read;
+mod role;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,11 @@ use crate::event::{Event, What};
 use crate::flood::Flood;
 use crate::holding::Holding;
 use crate::incident::Incident;
-use crate::name::{CheckName, IncidentId, LeaseName, RemedyName, RunId, Target, ValueName};
+use crate::name::{CheckName, IncidentId, LeaseName, RemedyName, RunId, ServiceName, Target, ValueName};
 use crate::plan::{CheckSource, Plan, Remedy, StepKind, Trigger};
 use crate::rate::Points;
 use crate::reading::Reading;
+use crate::role::{Role, Roles};
 use crate::run::{Order, Run, RunState};
 use crate::step::{Command, Effect, Input, Output, Refusal, Row, RowKey};
 use crate::time::{Boot, Now};
@@ -50,6 +52,10 @@ pub struct Engine {
     incidents: BTreeMap<IncidentId, Incident>,
     /// How far watchers have read, and what of it counts.
     readings: BTreeMap<CheckName, Reading>,
+    /// What part this node has in clustered services, and what followed when that changed.
+    roles: BTreeMap<ServiceName, Roles>,
+    /// The services whose role was told since this start of the agent. Not stored.
+    told_roles: BTreeSet<ServiceName>,
     /// The last known values that a trigger looks at. As of a restart: those of the rows.
     known: BTreeMap<(CheckName, ValueName), Value>,
     /// What rates are made of. Not stored: after a restart a rate is not known at first.
@@ -147,6 +153,8 @@ impl Engine {
             runs: BTreeMap::new(),
             incidents: BTreeMap::new(),
             readings: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            told_roles: BTreeSet::new(),
             known: BTreeMap::new(),
             rates: BTreeMap::new(),
             index: Index::default(),
@@ -178,6 +186,9 @@ impl Engine {
                 }
                 Row::Reading(name, reading) => {
                     engine.readings.insert(name, reading);
+                }
+                Row::Role(service, roles) => {
+                    engine.roles.insert(service, roles);
                 }
             }
         }
@@ -213,6 +224,7 @@ impl Engine {
             Input::Note(event) => turn.events.push(event),
             Input::Adopt(adoption) => self.adopt(adoption, &mut turn),
             Input::Lease { lease, holding } => self.leased(lease, holding, &mut turn),
+            Input::Role { service, role } => self.role(service, role, &mut turn),
             Input::TakeOver(taken) => self.take_over(*taken, &mut turn),
         }
         let mut output = self.finish(turn);
@@ -380,6 +392,15 @@ impl Engine {
             self.timers.set(Timer::Remedy(name.clone()), None);
             turn.gone.insert(RowKey::Flood(name));
         }
+        let gone = |service: &ServiceName, known: &Roles| {
+            known.seen == Role::Standby && !plan.services.contains_key(service)
+        };
+        let removed: Vec<_> = self.roles.iter().filter(|(service, known)| gone(service, known)).collect();
+        let removed: Vec<_> = removed.into_iter().map(|(service, _)| service.clone()).collect();
+        for service in removed {
+            self.roles.remove(&service);
+            turn.gone.insert(RowKey::Role(service));
+        }
         // Appended, because a map that grows by one in order of name stays half empty.
         let new = plan.checks.keys().filter(|name| !self.checks.contains_key(*name));
         let mut new = new.map(|name| (name.clone(), Arc::new(Check::new(turn.now)))).collect();
@@ -425,7 +446,7 @@ impl Engine {
                     }
                     Timer::Reading(source) => self.wake_reading(&source, &mut turn),
                 }
-            } else {
+            } else if !self.follow_roles(&mut turn) {
                 break;
             }
         }
@@ -452,6 +473,7 @@ impl Engine {
             RowKey::Run(id) => Some(Row::Run(self.runs.get(id)?.clone())),
             RowKey::Incident(id) => Some(Row::Incident(self.incidents.get(id)?.clone())),
             RowKey::Reading(name) => Some(Row::Reading(name.clone(), self.readings.get(name)?.clone())),
+            RowKey::Role(service) => Some(Row::Role(service.clone(), self.roles.get(service)?.clone())),
         }
     }
 

@@ -26,7 +26,7 @@ impl Engine {
         if self.closing {
             return;
         }
-        if !self.may_act(remedy) {
+        if !self.may_act(remedy) || !self.role_stands(id) {
             return;
         }
         match step.skip_when.as_ref().map(|condition| condition.holds(self)) {
@@ -107,10 +107,10 @@ impl Engine {
         } else if stopping {
             let detail = "nothing was begun".to_owned();
             self.outcome(id, name, attempt, Outcome::NotStarted { detail }, turn);
-        } else if self.may_act(remedy) {
+        } else if self.may_act(remedy) && self.role_stands(id) {
             self.act(id, (step, remedy), attempt, turn);
         } else {
-            // It waits for the lease, and looks again then.
+            // It waits for the lease or the role, and looks again then.
             self.orders.remove(&id);
             self.enter(id, name, attempt + 1, turn);
         }
@@ -274,6 +274,7 @@ pub(super) fn order_of(
         lease: remedy.lease.clone(),
         notes: Arc::clone(&run.notes),
         captures: Arc::clone(&run.captures),
+        change: run.change.clone(),
         since,
     })
 }

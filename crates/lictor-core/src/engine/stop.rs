@@ -67,21 +67,28 @@ impl Engine {
         if run.cancelled.is_some() && !parked {
             return Err(Refusal::Conflict(format!("run {id} is being cancelled already")));
         }
-        let limit = self.plan.remedies.get(&run.remedy).map(|remedy| remedy.deadline);
         let name = run.remedy.clone();
-        if let (true, Some(limit), Some(run)) = (parked, limit, self.runs.get_mut(&id)) {
-            // It was parked for longer than that, perhaps: its last steps need time too.
-            run.deadline = turn.now.boot.after(limit);
-        }
         if let Some(flood) = self.floods.get_mut(&name).filter(|flood| flood.held && !flood.gave_up) {
             // Or it would start again at once.
             flood.gave_up = true;
             flood.deferred = None;
             turn.dirty.insert(RowKey::Flood(name));
         }
-        self.stop_for(id, why, turn);
+        self.call_off(id, why, turn);
         let over = self.runs.get(&id).is_none_or(Run::ended);
         Ok(if over { format!("{id} cancelled") } else { format!("{id} is being cancelled") })
+    }
+
+    /// Cancels a run that may be parked.
+    pub(super) fn call_off(&mut self, id: RunId, why: &str, turn: &mut Turn) {
+        if let Some(run) = self.runs.get_mut(&id)
+            && matches!(run.state, RunState::Parked { .. })
+            && let Some(remedy) = self.plan.remedies.get(&run.remedy)
+        {
+            // It was parked for longer than that, perhaps: its last steps need time too.
+            run.deadline = turn.now.boot.after(remedy.deadline);
+        }
+        self.stop_for(id, why, turn);
     }
 
     /// Cancels a run: an action under way is stopped and its outcome awaited first.

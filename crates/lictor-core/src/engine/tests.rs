@@ -16,6 +16,7 @@ mod notes;
 mod orders;
 mod read;
 mod reloads;
+mod roles;
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -95,7 +95,7 @@ fn identity(row: &wire::Row) -> Option<Identity> {
     match row {
         wire::Row::Run(run) => Some((true, run.remedy.clone(), run.started.unix_ms)),
         wire::Row::Incident(incident) => Some((false, incident.check.clone(), incident.opened.unix_ms)),
-        wire::Row::Check(_) | wire::Row::Flood(_) | wire::Row::Reading(_) => None,
+        wire::Row::Check(_) | wire::Row::Flood(_) | wire::Row::Reading(_) | wire::Row::Role(_) => None,
     }
 }
 
@@ -113,7 +113,7 @@ impl Adopted {
                 shift.time(&mut incident.opened);
                 self.incidents.push(incident.try_into()?);
             }
-            wire::Row::Check(_) | wire::Row::Flood(_) | wire::Row::Reading(_) => {}
+            wire::Row::Check(_) | wire::Row::Flood(_) | wire::Row::Reading(_) | wire::Row::Role(_) => {}
         }
         Ok(())
     }

@@ -405,7 +405,7 @@ impl Mirror {
         match key {
             RowKey::Run(RunId(id)) => self.highest.0 = self.highest.0.max(*id),
             RowKey::Incident(IncidentId(id)) => self.highest.1 = self.highest.1.max(*id),
-            RowKey::Check(_) | RowKey::Flood(_) | RowKey::Reading(_) => {}
+            RowKey::Check(_) | RowKey::Flood(_) | RowKey::Reading(_) | RowKey::Role(_) => {}
         }
     }
 
@@ -420,6 +420,7 @@ impl Mirror {
             RowKey::Check(name) => format!("{}check/{name}", self.prefix),
             RowKey::Flood(name) => format!("{}flood/{name}", self.prefix),
             RowKey::Reading(name) => format!("{}reading/{name}", self.prefix),
+            RowKey::Role(service) => format!("{}role/{service}", self.prefix),
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) fn lasts(row: &Row) -> bool {
     match row {
         Row::Run(run) => !run.ended(),
         Row::Incident(incident) => incident.closed.is_none(),
-        Row::Check(..) | Row::Flood(..) | Row::Reading(..) => false,
+        Row::Check(..) | Row::Flood(..) | Row::Reading(..) | Row::Role(..) => false,
     }
 }
 

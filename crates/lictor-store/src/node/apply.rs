@@ -175,7 +175,7 @@ impl Held {
                 false
             }
             (RowKey::Incident(id), _) => self.incidents.remove(id),
-            (RowKey::Check(_) | RowKey::Flood(_) | RowKey::Reading(_), _) => false,
+            (RowKey::Check(_) | RowKey::Flood(_) | RowKey::Reading(_) | RowKey::Role(_), _) => false,
         };
         self.freed |= freed;
     }

@@ -140,7 +140,7 @@ fn present(n: u64) -> BTreeMap<String, u64> {
 fn found(opened: &Opened) -> (BTreeMap<String, u64>, Vec<u64>) {
     let rows = opened.rows.iter().filter_map(|row| match row {
         Row::Check(name, check) => Some((name.to_string(), check.created.as_millis())),
-        Row::Flood(..) | Row::Run(_) | Row::Incident(_) | Row::Reading(..) => None,
+        Row::Flood(..) | Row::Run(_) | Row::Incident(_) | Row::Reading(..) | Row::Role(..) => None,
     });
     let all = LedgerQuery { limit: 1_000, order: LedgerOrder::OldestFirst, ..LedgerQuery::default() };
     let entries = opened.store.ledger(&all).unwrap().entries;

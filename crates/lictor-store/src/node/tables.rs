@@ -45,6 +45,7 @@ pub(super) fn row_key(key: &RowKey) -> String {
         RowKey::Run(RunId(id)) => format!("run/{id:020}"),
         RowKey::Incident(IncidentId(id)) => format!("incident/{id:020}"),
         RowKey::Reading(name) => format!("reading/{name}"),
+        RowKey::Role(service) => format!("role/{service}"),
     }
 }
 
@@ -59,6 +60,7 @@ pub(super) fn row(key: &str, bytes: &[u8]) -> Result<lictor_core::Row, StoreErro
         "run" => Row::Run(wire::decode::<wire::Run>(body)?.try_into()?),
         "incident" => Row::Incident(wire::decode::<wire::Incident>(body)?.try_into()?),
         "reading" => wire::decode::<wire::Reading>(body)?.try_into()?,
+        "role" => wire::decode::<wire::Roles>(body)?.try_into()?,
         _ => return Err(StoreError::Damaged { why: format!("row {key:?} is of no known kind") }),
     })
 }

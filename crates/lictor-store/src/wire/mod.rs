@@ -14,6 +14,7 @@ mod meta;
 mod operation;
 mod peers;
 mod reading;
+mod role;
 mod row;
 mod service;
 
@@ -26,6 +27,7 @@ pub use meta::{Anchor, Live, Made, Position};
 pub use operation::Operation;
 pub use peers::Peer;
 pub use reading::Reading;
+pub use role::{Change, Role, Roles};
 pub use row::{Check, Flood, Incident, Measured, Note, Row, Run, RunState, Seen, Status, Tally};
 pub use service::{Joined, Pause, Place};
 

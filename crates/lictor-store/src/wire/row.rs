@@ -24,6 +24,8 @@ pub enum Row {
     Incident(Incident),
     /// How far a watcher has read.
     Reading(super::Reading),
+    /// The role of the node in a service.
+    Role(super::Roles),
 }
 
 impl From<&core::Row> for Row {
@@ -34,6 +36,7 @@ impl From<&core::Row> for Row {
             core::Row::Run(run) => Self::Run(run.into()),
             core::Row::Incident(incident) => Self::Incident(incident.into()),
             core::Row::Reading(name, reading) => Self::Reading(super::Reading::new(name, reading)),
+            core::Row::Role(service, roles) => Self::Role(super::Roles::new(service, roles)),
         }
     }
 }
@@ -47,6 +50,7 @@ impl TryFrom<Row> for core::Row {
             Row::Run(run) => Ok(Self::Run(run.try_into()?)),
             Row::Incident(incident) => Ok(Self::Incident(incident.try_into()?)),
             Row::Reading(reading) => reading.try_into(),
+            Row::Role(roles) => roles.try_into(),
         }
     }
 }
@@ -329,6 +333,9 @@ pub struct Run {
     /// What the line that started it was taken apart into.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub captures: BTreeMap<String, String>,
+    /// The change of role that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Box<super::Change>>,
     /// The number of the incident it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<u64>,
@@ -446,6 +453,7 @@ impl From<&core::Run> for Run {
             target: run.target.to_string(),
             cause: run.cause.clone(),
             captures: BTreeMap::clone(&run.captures),
+            change: run.change.as_ref().map(|change| Box::new(change.into())),
             incident: run.incident.map(|id| id.0),
             started: run.started.into(),
             deadline_boot_ms: run.deadline.as_millis(),
@@ -475,6 +483,7 @@ impl TryFrom<Run> for core::Run {
             target: name(&run.target)?,
             cause: run.cause,
             captures: Arc::new(run.captures),
+            change: run.change.map(|change| (*change).try_into()).transpose()?,
             incident: run.incident.map(core::IncidentId),
             started: run.started.into(),
             deadline: core::Boot::from_millis(run.deadline_boot_ms),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{
-    Basis, Boot, Check, CheckName, Ending, Event, Flood, Hold, Holding, IncidentId, LeaseName, Mode, Note,
-    Outcome, Row, RunId, RunState, Sample, Status, Tally, Value, What,
+    Basis, Boot, Change, Check, CheckName, Ending, Event, Flood, Hold, Holding, IncidentId, LeaseName, Mode,
+    Note, Outcome, Role, Roles, Row, RunId, RunState, Sample, Status, Tally, Value, What,
 };
 use lictor_store::wire::{self, WireError};
 use serde::Serialize;
@@ -204,6 +204,16 @@ fn rows() -> Vec<Row> {
     let waits = Flood { deferred: Some("log matched oom".into()), captures: captured(), ..Flood::default() };
     all.push(Row::Flood(name("waits"), waits));
     all.push(Row::Flood(name("leased"), Flood { held_by, ..Flood::default() }));
+    let service = |text: &str| text.parse::<lictor_core::ServiceName>().unwrap();
+    let active = Role::Active { token: 9 };
+    for (number, role) in [(102, active), (103, Role::Standby)] {
+        let change = Some(Change { service: service("web"), role, token: 9 });
+        all.push(Row::Run(lictor_core::Run { change, ..run(number, RunState::Queued { attempt: 1 }) }));
+    }
+    let roles = Roles { seen: active, followed: Some(Role::Standby), token: 9, run: Some(RunId(102)) };
+    all.push(Row::Role(service("web"), roles.clone()));
+    all.push(Row::Role(service("db"), Roles { seen: Role::Standby, followed: None, ..roles }));
+    all.push(Row::Role(service("new"), Roles::default()));
     all
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn run(id: u64, state: RunState) -> Run {
         target: "web".parse().unwrap(),
         cause: "web is critical".into(),
         captures: Default::default(),
+        change: None,
         incident: None,
         started: at(1),
         deadline: Boot::from_millis(9_000_000),

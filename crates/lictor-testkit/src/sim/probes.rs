@@ -136,7 +136,7 @@ pub(super) fn nothing_is_missed(engine: &Engine, now: Now) -> Result<(), String>
             let (held_by, suppressed) = (now.held_by, now.suppressed);
             lictor_core::Flood { held_by, suppressed, ..flood.clone() } == *now
         }),
-        Row::Check(..) | Row::Run(_) | Row::Incident(_) | Row::Reading(..) => false,
+        Row::Check(..) | Row::Run(_) | Row::Incident(_) | Row::Reading(..) | Row::Role(..) => false,
     });
     let nothing = told && same && output.gone.is_empty() && output.effects.is_empty();
     demand!(nothing, "a look at everything at {now:?} gives {output:?}");

@@ -99,6 +99,7 @@ async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Fail
     let Some(remedy) = unless_json::<Remedy>(agent.format, answer)? else { return Ok(()) };
     let mut lines = vec![terminal.heading(&format!("{} on {}: {}", remedy.name, remedy.target, remedy.text))];
     lines.extend(remedy.on.iter().map(|on| format!("starts on {on}")));
+    lines.extend(remedy.follows.iter().map(|follows| format!("starts as {follows}")));
     lines.extend(remedy.until.iter().map(|until| format!("counts as holding until {until}")));
     lines.extend(remedy.guard.iter().map(|guard| format!("only while {guard}")));
     let rows = remedy

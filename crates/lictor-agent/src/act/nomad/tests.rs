@@ -46,6 +46,7 @@ fn order(notes: &[(&str, &str)], since: Boot) -> Order {
         lease: None,
         notes: Arc::new(notes),
         captures: Default::default(),
+        change: None,
         since,
     }
 }

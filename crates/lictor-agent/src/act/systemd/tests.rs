@@ -159,6 +159,7 @@ fn order() -> Order {
         lease: None,
         notes: lictor_core::Notes::default(),
         captures: lictor_core::Captures::default(),
+        change: None,
         since: lictor_core::Boot::default(),
     }
 }

@@ -30,6 +30,9 @@ pub(in crate::web) struct Remedy {
     pub(in crate::web) run: Option<String>,
     /// What starts it: any of these.
     pub(in crate::web) on: Vec<String>,
+    /// The services that it follows, such as `on_promote of web`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::web) follows: Vec<String>,
     /// Its condition counts as holding until this does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) until: Option<String>,
@@ -118,6 +121,7 @@ impl Remedy {
             text,
             run: run.map(|run| run.id.to_string()),
             on: remedy.on.iter().map(ToString::to_string).collect(),
+            follows: follows(name, view),
             until: remedy.until.as_ref().map(ToString::to_string),
             guard: remedy.guard.as_ref().map(ToString::to_string),
             cancel: remedy.cancel.as_ref().map(ToString::to_string),
@@ -138,6 +142,15 @@ impl Remedy {
             steps: remedy.steps.iter().map(Step::new).collect(),
         })
     }
+}
+
+/// The services that name a remedy, and for what.
+fn follows(name: &RemedyName, view: &View) -> Vec<String> {
+    let hooks = view.plan.services.iter().flat_map(|(service, hooks)| {
+        let named = [("on_promote", &hooks.promote), ("on_demote", &hooks.demote)];
+        named.map(|(what, hook)| (hook.as_ref() == Some(name)).then(|| format!("{what} of {service}")))
+    });
+    hooks.flatten().collect()
 }
 
 /// Where a remedy stands: a word and a sentence; `None` when the plan has no such remedy.

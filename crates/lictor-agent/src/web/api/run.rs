@@ -28,6 +28,9 @@ pub(in crate::web) struct Run {
     /// What the line that started it was taken apart into.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::web) captures: BTreeMap<String, String>,
+    /// The change of role in a service that it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) follows: Option<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) incident: Option<String>,
     /// `acting`, `inspecting`, `verifying`, `backing_off`, `queued`, `waiting`,
@@ -51,6 +54,16 @@ pub(in crate::web) struct Run {
     /// Why it was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) cancelled: Option<String>,
+}
+
+/// What a run that follows a service goes by.
+#[derive(Debug, Serialize)]
+pub(in crate::web) struct Change {
+    pub(in crate::web) service: String,
+    /// `active` or `standby`.
+    pub(in crate::web) role: String,
+    /// The token under which the service runs here, or ran last.
+    pub(in crate::web) token: u64,
 }
 
 /// `GET /v1/runs/ID`.
@@ -77,6 +90,11 @@ impl Run {
             target: run.target.to_string(),
             cause: run.cause.clone(),
             captures: BTreeMap::clone(&run.captures),
+            follows: run.change.as_ref().map(|change| Change {
+                service: change.service.to_string(),
+                role: change.role.to_string(),
+                token: change.token,
+            }),
             incident: run.incident.map(|id| id.to_string()),
             state: state(&run.state),
             text: describe(run, view),

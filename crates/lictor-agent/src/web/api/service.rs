@@ -70,6 +70,9 @@ pub(in crate::web) struct Lease {
     /// Why it is free, or nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) why: Option<String>,
+    /// Whether it is free because somebody wants it so.
+    #[serde(skip)]
+    pub(in crate::web) stopped: bool,
     /// How long others wait when it is not renewed.
     pub(in crate::web) length_ms: u64,
 }
@@ -177,7 +180,8 @@ impl Lease {
     fn new(view: &ServiceView, node: &str) -> Self {
         let ServiceView { config, state, .. } = view;
         let length = state.record.as_ref().map_or_else(|| config.times.0.length(), |record| record.length);
-        let none = Self { state: "unknown", holder: None, token: None, why: None, length_ms: millis(length) };
+        let (why, length_ms) = (None, millis(length));
+        let none = Self { state: "unknown", holder: None, token: None, why, stopped: false, length_ms };
         match &state.lease {
             LeaseState::Held { token } => {
                 Self { state: "held", holder: Some(node.to_owned()), token: Some(*token), ..none }
@@ -188,14 +192,16 @@ impl Lease {
                 Self { state: "other", holder: Some(visible(holder, NAME)), token, ..none }
             }
             free if free.is_free() => {
-                let why = match state.record.as_ref().map(|record| &record.released) {
+                let released = state.record.as_ref().map(|record| &record.released);
+                let why = match released {
                     None => "there is no record of it yet: `lictor service init` makes it".to_owned(),
                     Some(Some(Next::Nobody)) => "the service was stopped on purpose".to_owned(),
                     Some(Some(Next::Node(next))) => format!("it was given back for {}", visible(next, NAME)),
                     Some(Some(Next::Anyone)) => "it was given back".to_owned(),
                     Some(None) => "whoever held it is gone".to_owned(),
                 };
-                Self { state: "free", why: Some(why), ..none }
+                let stopped = matches!(released, Some(Some(Next::Nobody)));
+                Self { state: "free", why: Some(why), stopped, ..none }
             }
             LeaseState::Unknown { why } => Self { why: Some(visible(why, TEXT)), ..none },
         }

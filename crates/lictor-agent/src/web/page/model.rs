@@ -10,8 +10,8 @@ use lictor_store::MirrorState;
 use super::alert::Section;
 use super::check::CheckRow;
 use super::incident::IncidentCard;
-use super::peer;
 use super::remedy::{RemedyCard, RunRow};
+use super::{peer, service};
 use crate::View;
 use crate::web::Site;
 use crate::web::api::{Counts, Withheld};
@@ -39,6 +39,7 @@ pub(super) struct Live {
     incidents: Vec<IncidentCard>,
     more_incidents: usize,
     alerting: Section,
+    serving: service::Section,
     peering: peer::Section,
     checks: Vec<CheckRow>,
     /// How many checks are not shown, in words.
@@ -119,7 +120,8 @@ impl Live {
         let (remedies, more_remedies) = remedy_cards(&view, all);
         let mesh = Arc::clone(&site.mesh.borrow());
         let peering = peer::Section::new(&mesh, view.at, all);
-        let head = Head::new(&view, counts, &open, &peering, site.is_ready());
+        let serving = service::Section::new(&site.services.all(), &site.node, view.at);
+        let head = Head::new(&view, counts, &open, (&peering, &serving), site.is_ready());
         Ok(Self {
             title: format!("{} · {}", head.headline, site.node),
             tone: head.tone,
@@ -138,6 +140,7 @@ impl Live {
             more_incidents: open.len().saturating_sub(INCIDENTS),
             incidents,
             alerting: Section::gather(site, all).await,
+            serving,
             peering,
             checks,
             hidden,
@@ -175,7 +178,7 @@ impl Head {
         view: &View,
         counts: Counts,
         open: &[&lictor_core::Incident],
-        peering: &peer::Section,
+        (peering, serving): (&peer::Section, &service::Section),
         ready: bool,
     ) -> Self {
         let total = counts.total;
@@ -191,6 +194,29 @@ impl Head {
                 icon: if worst == Status::Passing { "warning" } else { worst.as_str() },
                 headline: format!("{} open", count(open.len(), "incident")),
                 subline: format!("{starting}{}{rest}. {passing} pass.", names.join(", ")),
+            };
+        }
+        if total == 0 && !serving.is_empty() {
+            let (well, all) = (serving.well(), serving.rows.len());
+            let worst = match peering.watching && !peering.is_well() {
+                true => Status::Critical,
+                false => serving.worst(),
+            };
+            return Self {
+                tone: match worst {
+                    Status::Passing => "good",
+                    Status::Unknown => "note",
+                    Status::Warning => "warn",
+                    Status::Critical => "bad",
+                },
+                icon: worst.as_str(),
+                headline: match well == all {
+                    true if all == 1 => "The service is well".to_owned(),
+                    false if all == 1 => "The service is not well".to_owned(),
+                    true => format!("All {} are well", count(all, "service")),
+                    false => format!("{} of {} are well", thousands(well), count(all, "service")),
+                },
+                subline: format!("{starting}The configuration has no checks."),
             };
         }
         if total == 0 && peering.watching {

@@ -50,7 +50,7 @@ impl Incidents {
                     let closed = self.of.get(id).is_some_and(|one| one.closed.is_some());
                     demand!(closed, "{id} is forgotten although it is open");
                 }
-                RowKey::Flood(_) | RowKey::Run(_) | RowKey::Reading(_) => {}
+                RowKey::Flood(_) | RowKey::Run(_) | RowKey::Reading(_) | RowKey::Role(_) => {}
             }
         }
         for row in &entry.output.rows {

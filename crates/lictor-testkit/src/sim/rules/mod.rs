@@ -93,6 +93,6 @@ pub(super) fn stored(row: &Row) -> Row {
             check.recent.clear();
             Row::Check(name.clone(), check)
         }
-        Row::Flood(..) | Row::Run(_) | Row::Incident(_) | Row::Reading(..) => row.clone(),
+        Row::Flood(..) | Row::Run(_) | Row::Incident(_) | Row::Reading(..) | Row::Role(..) => row.clone(),
     }
 }

@@ -130,7 +130,7 @@ fn shown(
     match &service.barred {
         None => lines.push(format!("    failover: {}", service.failover)),
         Some(why) => {
-            lines.push(format!("    failover: {}, but not now: {}", service.failover, terminal.alarm(why)))
+            lines.push(format!("    failover: {}, but not now: {}", service.failover, terminal.alarm(why)));
         }
     }
     if let Some(operation) = &service.operation {
