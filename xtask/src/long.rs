@@ -197,7 +197,7 @@ const ENGINE: u64 = 100_000;
 const LEASE: u64 = 100_000;
 
 /// Plays of a simulated service.
-const SERVICE: u64 = 100_000;
+const SERVICE: u64 = 30_000;
 
 /// Plays of simulated peers.
 const PEERS: u64 = 100_000;
