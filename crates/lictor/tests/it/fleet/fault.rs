@@ -28,6 +28,8 @@ pub(super) enum Fault {
     GuardFrozen,
     AgentFrozen,
     ConsulLeaderKilled,
+    ConsulHereKilled,
+    /// For longer than the lease.
     ConsulHereFrozen,
     /// Nothing passes between it and the others.
     CutOff,
@@ -53,13 +55,13 @@ pub(super) enum Fault {
 }
 
 use Fault::{
-    AgentFrozen, AgentKilled, ClockStepped, ConsulCutOff, ConsulHereFrozen, ConsulLeaderKilled, CutFromOne,
-    CutOff, DeafToTheOthers, DiskFull, DiskFullAgentKilled, GuardFrozen, GuardKilled, HeardByNobody,
-    PowerCut, Slow, Switchover, UnitKilled, VerySlow,
+    AgentFrozen, AgentKilled, ClockStepped, ConsulCutOff, ConsulHereFrozen, ConsulHereKilled,
+    ConsulLeaderKilled, CutFromOne, CutOff, DeafToTheOthers, DiskFull, DiskFullAgentKilled, GuardFrozen,
+    GuardKilled, HeardByNobody, PowerCut, Slow, Switchover, UnitKilled, VerySlow,
 };
 
 impl Fault {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Switchover,
         AgentKilled,
         UnitKilled,
@@ -67,6 +69,7 @@ impl Fault {
         GuardFrozen,
         AgentFrozen,
         ConsulLeaderKilled,
+        ConsulHereKilled,
         ConsulHereFrozen,
         CutOff,
         DeafToTheOthers,
@@ -99,9 +102,8 @@ impl Fault {
     pub(super) const fn lasts(self) -> Duration {
         match self {
             // Longer than the lease.
-            CutFromOne | ConsulCutOff | Slow | VerySlow | DiskFull | DiskFullAgentKilled => {
-                Duration::from_secs(6)
-            }
+            ConsulHereFrozen | CutFromOne | ConsulCutOff | Slow | VerySlow | DiskFull
+            | DiskFullAgentKilled => Duration::from_secs(6),
             _ => Duration::from_secs(2),
         }
     }
@@ -131,6 +133,7 @@ impl Fault {
                 let leader = fleet.leader();
                 fleet.signal(leader, "consul.service", "KILL");
             }
+            ConsulHereKilled => fleet.signal(active, "consul.service", "KILL"),
             ConsulHereFrozen => fleet.signal(active, "consul.service", "STOP"),
             CutOff => fleet.isolate(active),
             DeafToTheOthers => fleet.deafen(active),
@@ -180,7 +183,8 @@ impl Fault {
                 fleet.restarts_agent(active);
             }
             PowerCut => fleet.boot(active),
-            Switchover | AgentKilled | UnitKilled | GuardKilled | GuardFrozen | ConsulLeaderKilled => {}
+            Switchover | AgentKilled | UnitKilled | GuardKilled | GuardFrozen | ConsulLeaderKilled
+            | ConsulHereKilled => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A service on real machines, and what can happen to them: it never runs twice, and is never away for long.
 //!
 //! Each fault is played once; `LICTOR_FAULTS=1000` plays so many as the dice have it, `LICTOR_SEED` is another history,
-//! and the times without a line are printed for each kind:
+//! `LICTOR_ONLY=PowerCut,CutOff` plays only these, and the times without a line are printed for each kind:
 //!
 //! ```text
 //! LICTOR_FAULTS=1000 cargo test --release -p lictor --test it fleet:: -- --nocapture
@@ -49,11 +49,16 @@ fn wanted(name: &str) -> Option<u64> {
 
 /// The faults in their order, as the dice have it where so many are wanted.
 fn rounds(seed: u64) -> Vec<Round> {
+    let only = std::env::var("LICTOR_ONLY").ok();
+    let is_wanted = |(fault, _): &Round| {
+        only.as_ref().is_none_or(|only| only.split(',').any(|name| name == format!("{fault:?}")))
+    };
     if let Some(rounds) = wanted("LICTOR_ROUNDS") {
-        return (0..rounds).flat_map(|_| MEASURED).collect();
+        return (0..rounds).flat_map(|_| MEASURED).filter(is_wanted).collect();
     }
-    let all = Fault::ALL.map(|fault| (fault, None));
-    let Some(count) = wanted("LICTOR_FAULTS") else { return all.to_vec() };
+    let all: Vec<Round> = Fault::ALL.map(|fault| (fault, None)).into_iter().filter(is_wanted).collect();
+    assert!(!all.is_empty(), "LICTOR_ONLY={only:?} is none of {:?}", Fault::ALL);
+    let Some(count) = wanted("LICTOR_FAULTS") else { return all };
     let mut dice = Dice(seed);
     (0..count).map(|_| all[usize::try_from(dice.below(all.len() as u64)).unwrap()]).collect()
 }
