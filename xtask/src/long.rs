@@ -211,14 +211,18 @@ impl Stage {
         [&["test", "--release", "--package", self.package], self.target].concat()
     }
 
+    /// What is run, with all that it is told but the tools.
+    fn line(&self, dice: &Dice) -> String {
+        let asks: Vec<_> = (self.asks)(dice).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let (asks, command) = (asks.join(" "), self.command().join(" "));
+        format!("{asks} cargo {command} {} -- --nocapture --test-threads 1", self.tests)
+    }
+
     /// What a person types to run it again as it was.
     fn again(&self, dice: &Dice) -> String {
-        let asks: Vec<_> = (self.asks)(dice).iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!(
-            "{} cargo {} {} -- --nocapture --test-threads 1",
-            asks.join(" "),
-            self.command().join(" "),
-            self.tests
+            "cargo xtask test --long --seed {} --faults {} --only '{}'",
+            dice.seed, dice.faults, self.name
         )
     }
 
@@ -237,7 +241,7 @@ impl Stage {
         environment: &[(String, String)],
         dice: &Dice,
     ) -> Result<String, Error> {
-        println!("{}", self.again(dice));
+        println!("{}", self.line(dice));
         let tool = cargo(workspace).args(self.command()).arg(self.tests);
         let tool = hermetic(environment, tool.args(["--", "--nocapture", "--test-threads", "1"]));
         let tool =
@@ -308,6 +312,10 @@ mod tests {
         let stage = STAGES.iter().find(|stage| stage.name == "faults of three machines").unwrap();
         assert_eq!(
             stage.again(&DICE),
+            "cargo xtask test --long --seed 7 --faults 12 --only 'faults of three machines'"
+        );
+        assert_eq!(
+            stage.line(&DICE),
             "LICTOR_FAULTS=12 LICTOR_SEED=7 cargo test --release --package lictor --test it \
              fleet::a_service_survives -- --nocapture --test-threads 1"
         );
