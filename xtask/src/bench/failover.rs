@@ -18,19 +18,22 @@ const AGAIN: &str = "cargo xtask bench failover";
 /// Time for one round of all of them.
 const ROUND: Duration = Duration::from_secs(10 * 60);
 
-/// What the gap of a planned switchover is to be, milliseconds, and Patroni's.
-const MOVED: Aim = Aim { wanted: 1_000.0, other: Some(("Patroni", 2_400.0)) };
+/// For a planned switchover.
+const MOVED: Aim = Aim { wanted: 1_000.0, patroni: Some(2_400.0) };
 
 /// When something is killed that starts again where it was.
-const KILLED: Aim = Aim { wanted: 2_000.0, other: None };
+const KILLED: Aim = Aim { wanted: 2_000.0, patroni: None };
 
 /// When another node has to take it over.
-const TAKEN: Aim = Aim { wanted: 6_000.0, other: Some(("Patroni", 26_000.0)) };
+const TAKEN: Aim = Aim { wanted: 6_000.0, patroni: Some(26_000.0) };
 
-/// What something is held against: figures of others are those that were seen of them elsewhere.
+/// What something is held against, milliseconds.
 struct Aim {
+    /// What the longest gap is to be.
     wanted: f64,
-    other: Option<(&'static str, f64)>,
+    /// What was seen of Patroni, with its defaults and elsewhere. A session of Consul takes 20 s to 35 s to run out, and
+    /// keepalived needs 3.6 s without anything that ends the old one.
+    patroni: Option<f64>,
 }
 
 /// Kinds of rounds as the tests call them, whether Consul's leader is where it happens, and what they are called here.
@@ -84,14 +87,16 @@ fn rows(figures: &Value, rounds: u32) -> Result<Vec<Row>, Error> {
         let (Some(middle), Some(tail)) = (at(50), at(99)) else {
             return Err(odd(format!("no {fault} with leads = {leads:?} in {figures}")));
         };
-        let row = |what: String, ours, peer, unit| -> Result<Row, Error> {
-            let (ours, peer) = (bed::sample(vec![ours; RUNS], "ms")?, bed::sample(vec![peer; RUNS], unit)?);
+        let row = |what, ours, peer, unit| -> Result<Row, Error> {
+            let (ours, peer) = (bed::sample(ours, "ms")?, bed::sample(vec![peer; RUNS], unit)?);
             Ok(Row::new(&format!("{name}: gap, {what} of {rounds}"), ours, peer, Better::Less, AGAIN))
         };
-        if let Some((_patroni, theirs)) = aim.other {
-            rows.push(row("p50".to_owned(), middle, theirs, "ms (Patroni, elsewhere)")?);
+        if let Some(patroni) = aim.patroni {
+            // All of them where they are enough for a sample: it shows how far they lie apart.
+            let gaps = if gaps.len() < RUNS { vec![middle; RUNS] } else { gaps };
+            rows.push(row("p50", gaps, patroni, "ms (Patroni, elsewhere)")?);
         }
-        rows.push(row("p99".to_owned(), tail, aim.wanted, "ms (wanted)")?);
+        rows.push(row("p99", vec![tail; RUNS], aim.wanted, "ms (wanted)")?);
     }
     Ok(rows)
 }
