@@ -11,6 +11,7 @@ mod docs;
 mod error;
 mod fuzz;
 mod lint;
+mod long;
 mod policy;
 mod process;
 mod setup;
@@ -49,6 +50,11 @@ enum Command {
         /// Run suites up to this tier: 0 needs nothing, 1 real servers, 2 clusters and hosts
         #[arg(long, value_name = "N", default_value_t = suites::TIERS, value_parser = clap::value_parser!(u8).range(..=i64::from(suites::TIERS)))]
         tier: u8,
+        /// Run only the tests that go by dice, in release, for some hours
+        #[arg(long, conflicts_with = "tier")]
+        long: bool,
+        #[command(flatten)]
+        dice: Dice,
     },
     /// Check formatting, dependencies and clippy's lints
     Lint,
@@ -58,6 +64,9 @@ enum Command {
     Bench {
         /// Only this benchmark
         name: Option<String>,
+        /// So many rounds of each failover; for a look at it a few do
+        #[arg(long, value_name = "N", default_value_t = bench::ROUNDS, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
     },
     /// Drive the fuzz targets; a failing input is kept and its seed printed
     Fuzz {
@@ -74,6 +83,20 @@ enum Command {
     Dist,
 }
 
+/// What a long run may be told.
+#[derive(Debug, clap::Args)]
+struct Dice {
+    /// Repeat the long run that printed this seed
+    #[arg(long, value_name = "N", requires = "long", value_parser = clap::value_parser!(u64).range(..1_000_000_000))]
+    seed: Option<u64>,
+    /// So many faults of the three machines in a long run
+    #[arg(long, value_name = "N", requires = "long", default_value_t = long::FAULTS)]
+    faults: u64,
+    /// Only the stages of a long run with this in their names
+    #[arg(long, value_name = "TEXT", requires = "long")]
+    only: Option<String>,
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,10 +111,13 @@ fn run(command: Command) -> Result<(), Error> {
     let workspace = Workspace::find()?;
     match command {
         Command::Setup => setup::report(&setup::setup(&workspace, &Host::here())?),
-        Command::Test { partial, tier } => test::test(&workspace, tier, partial),
+        Command::Test { partial, long: true, dice: Dice { seed, faults, only }, .. } => {
+            long::long(&workspace, &long::Plan { seed, faults, only, partial })
+        }
+        Command::Test { partial, tier, .. } => test::test(&workspace, tier, partial),
         Command::Lint => lint::lint(&workspace),
         Command::Docs => docs::docs(&workspace),
-        Command::Bench { name } => bench::bench(&workspace, name.as_deref()),
+        Command::Bench { name, rounds } => bench::bench(&workspace, name.as_deref(), rounds),
         Command::Fuzz { target, seconds, seed } => {
             let plan = fuzz::Plan { target: target.as_deref(), each: Duration::from_secs(seconds), seed };
             fuzz::fuzz(&workspace, &plan).map(drop)

@@ -33,8 +33,9 @@ pub(crate) struct Words {
     pub(crate) packages: &'static [&'static str],
 }
 
+/// What a machine must have.
 #[derive(Debug)]
-enum Need {
+pub(crate) enum Need {
     /// Root, for mounts.
     Root,
     /// The program that this variable names.
@@ -89,6 +90,20 @@ const SUITES: &[Suite] = &[
         tests: "test(/cluster/)",
         words: Words { unit: &["cluster"], integration: &["cluster"], packages: &[] },
     },
+    Suite {
+        name: "tests on three booted hosts",
+        tier: 2,
+        needs: &[
+            Need::Root,
+            Need::Tool("LICTOR_NSPAWN_BIN"),
+            Need::Tool("LICTOR_DBUS_BIN"),
+            Need::Tool("LICTOR_IP_BIN"),
+            Need::Tool("LICTOR_FAKETIME_BIN"),
+            Need::Tool("LICTOR_CONSUL_BIN"),
+        ],
+        tests: "kind(test) & test(/^fleet::/)",
+        words: Words { unit: &[], integration: &["fleet::"], packages: &[] },
+    },
 ];
 
 /// What will be run here and what not.
@@ -127,7 +142,8 @@ impl Choice {
 }
 
 impl Need {
-    fn unmet(&self, host: &Host, tools: &Tools) -> Option<String> {
+    /// Why it is not met here, if it is not.
+    pub(crate) fn unmet(&self, host: &Host, tools: &Tools) -> Option<String> {
         match self {
             Self::Root => (!host.is_root()).then(|| "needs root".to_owned()),
             Self::Tool(variable) => {
@@ -158,16 +174,22 @@ mod tests {
         let choice = Choice::of(1, &Host::pretend(true), &without_consul());
         assert_eq!(left_out(&choice), [("tests on a real Consul", "needs consul: this is not Debian")]);
         let skipped: Vec<_> = choice.skipped().map(|suite| suite.name).collect();
-        assert_eq!(skipped, ["tests on clusters", "tests on a real Consul"]);
+        assert_eq!(skipped, ["tests on clusters", "tests on three booted hosts", "tests on a real Consul"]);
         let filterset = choice.filterset().unwrap();
-        assert!(filterset.starts_with("not (test(/cluster/)) & not (binary_id("), "{filterset}");
+        let begin = "not (test(/cluster/)) & not (kind(test) & test(/^fleet::/)) & not (binary_id(";
+        assert!(filterset.starts_with(begin), "{filterset}");
     }
 
     #[test]
     fn without_root_the_suite_that_needs_it_is_left_out() {
         let choice = Choice::of(TIERS, &Host::pretend(false), &Tools::default());
         let lacks = |name| (name, "needs root");
-        let suites = ["tests as root", "tests on booted hosts", "tests on networks of their own"];
+        let suites = [
+            "tests as root",
+            "tests on booted hosts",
+            "tests on networks of their own",
+            "tests on three booted hosts",
+        ];
         assert_eq!(left_out(&choice), suites.map(lacks));
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn test(workspace: &Workspace, tier: u8, partial: bool) -> Result<(),
 }
 
 /// What tests learn of the machine: where each tool is, and whether they may use root's rights.
-fn environment(host: &Host, tools: &Tools) -> Vec<(String, String)> {
+pub(crate) fn environment(host: &Host, tools: &Tools) -> Vec<(String, String)> {
     let mut environment: Vec<(String, String)> = tools
         .found
         .iter()
@@ -147,15 +147,18 @@ impl Runner<'_> {
         passes
     }
 
-    /// Gives tests what they may know, and keeps from them what would make runs differ from
-    /// machine to machine: the user's Consul settings and proxies.
     fn hermetic(&self, tool: Tool) -> Tool {
-        let foreign = std::env::vars_os()
-            .filter_map(|(name, _)| name.into_string().ok())
-            .filter(|name| is_foreign(name));
-        let tool = foreign.fold(tool, Tool::without_env);
-        self.environment.iter().fold(tool, |tool, (name, value)| tool.env(name, value))
+        hermetic(&self.environment, tool)
     }
+}
+
+/// Gives tests what they may know, and keeps from them what would make runs differ from
+/// machine to machine: the user's Consul settings and proxies.
+pub(crate) fn hermetic(environment: &[(String, String)], tool: Tool) -> Tool {
+    let foreign =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_foreign(name));
+    let tool = foreign.fold(tool, Tool::without_env);
+    environment.iter().fold(tool, |tool, (name, value)| tool.env(name, value))
 }
 
 /// How the variables begin that say how many seeds the simulator walks through.

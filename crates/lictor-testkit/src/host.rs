@@ -40,6 +40,9 @@ pub struct Options {
     pub programs: Vec<PathBuf>,
     /// Each boot begins at zero on the clocks that count from the boot, as on a machine of its own.
     pub own_clocks: bool,
+    /// A directory of it that is on a small disk of its own, and the size of that: `("/var/lib/x", "48m")`. What is
+    /// written there is kept over a restart as the rest is.
+    pub small_disk: Option<(&'static str, &'static str)>,
     /// More options of systemd-nspawn.
     pub nspawn: Vec<String>,
 }
@@ -99,6 +102,9 @@ impl Host {
         command.env_clear().env("PATH", PATH).stdin(Stdio::piped()).process_group(0);
         if options.own_clocks {
             command.env("OWN_CLOCKS", "yes");
+        }
+        if let Some((at, size)) = options.small_disk {
+            command.env("SMALL_DISK", at).env("SMALL_DISK_SIZE", size);
         }
         let errors = log.try_clone().unwrap_or_else(|error| panic!("{error}"));
         let mut keeper = command

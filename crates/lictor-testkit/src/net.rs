@@ -12,7 +12,9 @@
 //! network that fails. A namespace lives as long as its keeper, a shell that waits for the end of its input: when the
 //! value is dropped, or the test is killed, nothing is left of it. Needs root, and `ip` and `tc` of iproute2.
 
-use std::collections::BTreeSet;
+mod delay;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -36,6 +38,10 @@ for conf in all default; do
     echo 1 >/proc/sys/net/ipv6/conf/$conf/forwarding
 done
 echo 1 >/proc/sys/net/ipv4/ip_forward
+# What was held comes back from elsewhere.
+for conf in all default; do
+    echo 0 >/proc/sys/net/ipv4/conf/$conf/rp_filter
+done
 if [ -n "$1" ]; then
     mount --bind "$1/resolv.conf" /etc/resolv.conf
     mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
@@ -61,6 +67,7 @@ pub struct Net {
     hosts: Vec<Space>,
     cut: BTreeSet<(usize, usize)>,
     slow: BTreeSet<usize>,
+    late: BTreeMap<usize, delay::Delay>,
     // The keepers must be gone before it.
     _dir: TempDir,
 }
@@ -87,7 +94,8 @@ impl Net {
         for (host, space) in spaces.iter().enumerate() {
             connect(&router, host, space, space.keeper.id());
         }
-        Self { router, hosts: spaces, cut: BTreeSet::new(), slow: BTreeSet::new(), _dir: dir }
+        let (cut, slow, late) = Default::default();
+        Self { router, hosts: spaces, cut, slow, late, _dir: dir }
     }
 
     /// Gives a machine the line of a host: one that has booted, with nothing but a loopback interface. `process` is its
@@ -159,11 +167,14 @@ impl Net {
         }
     }
 
-    /// Everything arrives again.
+    /// Everything arrives again, and at once.
     ///
     /// # Panics
     /// If the router refuses.
     pub fn mend_all(&mut self) {
+        for host in self.late.keys().copied().collect::<Vec<_>>() {
+            self.hasten_packets(host);
+        }
         for (from, to) in self.cut.clone() {
             self.mend(from, to);
         }

@@ -8,6 +8,7 @@ mod alerts;
 mod backtest;
 mod bed;
 mod checks;
+mod failover;
 mod journal;
 mod latency;
 mod lines;
@@ -20,6 +21,7 @@ mod store;
 use crate::error::Error;
 use crate::setup::{self, Host};
 use crate::table::Table;
+use crate::test::environment;
 use crate::workspace::Workspace;
 use measure::Sample;
 
@@ -46,13 +48,21 @@ const BENCHES: &[Bench] = &[
     Bench { name: "journal", run: journal::run },
     Bench { name: "alerts", run: alerts::run },
     Bench { name: "peers", run: peers::run },
+    Bench { name: "failover", run: failover::run },
 ];
 
 /// What a benchmark finds ready.
 struct Bed<'a> {
     /// Where to build and where to write.
     workspace: &'a Workspace,
+    /// What the tests learn of the machine.
+    environment: Vec<(String, String)>,
+    /// How many rounds of each failover.
+    rounds: u32,
 }
+
+/// Rounds of each failover, unless it is said.
+pub(crate) const ROUNDS: u32 = 30;
 
 /// Which of two figures is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +99,7 @@ impl Row {
 }
 
 /// Runs all benchmarks, or the one named, and prints the table.
-pub(crate) fn bench(workspace: &Workspace, only: Option<&str>) -> Result<(), Error> {
+pub(crate) fn bench(workspace: &Workspace, only: Option<&str>, rounds: u32) -> Result<(), Error> {
     let chosen: Vec<&Bench> =
         BENCHES.iter().filter(|bench| only.is_none_or(|only| bench.name == only)).collect();
     if let Some(only) = only
@@ -102,8 +112,10 @@ pub(crate) fn bench(workspace: &Workspace, only: Option<&str>) -> Result<(), Err
         )));
     }
     // The peers' programs.
-    setup::report(&setup::setup(workspace, &Host::here())?)?;
-    let bed = Bed { workspace };
+    let host = Host::here();
+    let tools = setup::setup(workspace, &host)?;
+    setup::report(&tools)?;
+    let bed = Bed { workspace, environment: environment(&host, &tools), rounds };
     machine::describe(&workspace.target().join("bench"))?;
     let mut rows = Vec::new();
     for bench in chosen {

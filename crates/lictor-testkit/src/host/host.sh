@@ -35,6 +35,11 @@ inner)
     mount -t tmpfs -o size=2g,mode=755 lictor-host "$dir/disk"
     mount -t tmpfs -o size=64m,mode=755 lictor-host /run
     cd "$dir/disk"
+    if [ -n "${SMALL_DISK:-}" ]; then
+        mkdir "$dir/small"
+        mount -t tmpfs -o "size=$SMALL_DISK_SIZE,mode=755" lictor-host "$dir/small"
+        set -- "$@" "--bind=$dir/small:$SMALL_DISK"
+    fi
     mkdir lower upper work "$machine"
     mount --bind / lower
     mount -t overlay lictor-host -o lowerdir=lower,upperdir=upper,workdir=work "$machine"

@@ -52,6 +52,22 @@ fn two_real_hosts_do_not_see_each_other() {
 }
 
 #[test]
+fn a_real_host_has_a_small_disk_that_fills_up_and_outlives_its_power() {
+    let mut host = Host::with(&Options { small_disk: Some(("/var/lib/small", "8m")), ..Options::default() });
+    host.write("/var/lib/small/kept", "still here");
+    let fill = ["sh", "-c", "head -c 16M /dev/zero >/var/lib/small/filler"];
+    let said = host.run(&fill);
+    assert!(said.code != 0 && said.stderr.contains("No space left"), "{said:?}");
+    host.write("/var/lib/elsewhere", "there is room");
+    host.power_cut();
+    host.start();
+    assert_eq!(host.read("/var/lib/small/kept"), "still here");
+    let dir = host.dir.clone();
+    drop(host);
+    assert!(!dir.exists(), "{}", dir.display());
+}
+
+#[test]
 fn a_command_in_a_real_host_says_how_it_ended() {
     let host = Host::boot();
     let output = host.run(&["sh", "-c", "echo out; echo err >&2; exit 7"]);

@@ -71,6 +71,30 @@ fn a_way_on_a_real_network_is_cut_one_way_both_ways_and_for_one_port() {
 }
 
 #[test]
+fn packets_on_a_real_network_are_late_both_ways() {
+    let mut net = Net::new(3);
+    (0..3).for_each(|host| serve(&net, host, 80));
+    let takes = |net: &Net, from, to: IpAddr| {
+        let begun = wait::now();
+        net.on(from, || TcpStream::connect_timeout(&SocketAddr::new(to, 80), SOON * 5).unwrap());
+        begun.elapsed()
+    };
+    let (late, round) = (Duration::from_millis(150), Duration::from_millis(300));
+    net.delay(1, late);
+    for (from, to) in [(0, v4(1).into()), (1, v4(2).into()), (0, v6(1).into()), (1, IpAddr::from(v6(0)))] {
+        let took = takes(&net, from, to);
+        assert!(took >= round, "{from} to {to}: {took:?}");
+    }
+    assert!(takes(&net, 0, v4(2).into()) < late, "the others are as quick as ever");
+
+    net.part(1, 2);
+    assert!(!reaches(&net, 2, v4(1), 80), "what is lost is not late");
+    net.mend_all();
+    assert!(reaches(&net, 2, v4(1), 80));
+    assert!(takes(&net, 0, v4(1).into()) < late, "and all is as it was");
+}
+
+#[test]
 fn nothing_is_left_of_a_real_network() {
     let net = Net::new(1);
     let keeper = net.hosts[0].keeper.id();

@@ -51,7 +51,18 @@ impl World<'_> {
             self.say(|| format!("{}: gone {}", name(number), gone.id));
             self.nodes[number].ledger.remove(&gone.id);
         }
+        let alone = changes.alone.as_ref().map_or(self.nodes[number].alone, |verdict| Some(verdict.status));
+        // Where others must agree, one that sees too few tells that instead.
+        let is_silenced = self.script.rules.confirm.get() > 1 && alone == Some(Status::Critical);
         for Change { peer, verdict, .. } in changes.peers {
+            let node = &self.nodes[number];
+            let told = node.ledger.get(&peer.id).map(|(status, _)| *status);
+            let eye = number_of(&peer.id).and_then(|other| node.eyes.get(&other));
+            let unseen = eye.is_some_and(|eye| eye.last() == Some(&Found::Silent));
+            let news = verdict.status == Status::Critical && told != Some(Status::Critical);
+            if is_silenced && unseen && news {
+                return Err(format!("{} is cut off, and tells of {}", name(number), peer.id));
+            }
             self.learn(number, &peer, &verdict)?;
         }
         if let Some(verdict) = changes.finding {
@@ -255,7 +266,8 @@ impl World<'_> {
                 node.ledger.get(&id(*dead)).is_some_and(|(status, _)| *status == Status::Critical)
             };
             let able = alive().filter(watches).filter(can_tell).count();
-            let tellers = alive().filter(has_told).count();
+            // One that sees too few now may have told before that.
+            let tellers = alive().filter(can_tell).filter(has_told).count();
             let right = match rules.tell {
                 WhoTells::Each => able == tellers,
                 WhoTells::One => (able == 0) == (tellers == 0),

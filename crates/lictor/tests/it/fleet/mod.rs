@@ -1,189 +1,123 @@
 //! A service on real machines, and what can happen to them: it never runs twice, and is never away for long.
 //!
 //! Each fault is played once; `LICTOR_FAULTS=1000` plays so many as the dice have it, `LICTOR_SEED` is another history,
-//! and the times without a line are printed for each kind:
+//! `LICTOR_ONLY=PowerCut,CutOff` plays only these, and the times without a line are printed for each kind:
 //!
 //! ```text
 //! LICTOR_FAULTS=1000 cargo test --release -p lictor --test it fleet:: -- --nocapture
 //! ```
+//!
+//! `LICTOR_ROUNDS=30` plays so many rounds of what is measured (`cargo xtask bench failover`), and writes the times to
+//! the file `LICTOR_FIGURES`.
 
+mod fault;
+mod lines;
+mod machine;
 mod rig;
+mod steps;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
-use rig::{Fleet, NODES, name, now, passes};
+use serde_json::{Value, json};
+
+use fault::Fault;
+use rig::Fleet;
 
 use crate::flaky::Dice;
 
-/// What can happen to a machine on which the service runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
-    Switchover,
-    AgentKilled,
-    AgentFrozen,
-    UnitKilled,
-    GuardKilled,
-    GuardFrozen,
-    ConsulLeaderKilled,
-    ConsulHereFrozen,
-    CutOff,
-    DeafToTheOthers,
-    PowerCut,
-}
-
-use Fault::{
-    AgentFrozen, AgentKilled, ConsulHereFrozen, ConsulLeaderKilled, CutOff, DeafToTheOthers, GuardFrozen,
-    GuardKilled, PowerCut, Switchover, UnitKilled,
-};
-
-const ALL: [Fault; 11] = [
-    Switchover,
-    AgentKilled,
-    UnitKilled,
-    GuardKilled,
-    GuardFrozen,
-    AgentFrozen,
-    ConsulLeaderKilled,
-    ConsulHereFrozen,
-    CutOff,
-    DeafToTheOthers,
-    PowerCut,
+/// What is measured (`xtask/src/bench/failover.rs` knows these names).
+const MEASURED: [Round; 8] = [
+    (Fault::Switchover, None),
+    (Fault::AgentKilled, None),
+    (Fault::UnitKilled, None),
+    (Fault::AgentFrozen, None),
+    (Fault::PowerCut, Some(false)),
+    (Fault::PowerCut, Some(true)),
+    (Fault::CutOff, Some(false)),
+    (Fault::CutOff, Some(true)),
 ];
 
-impl Fault {
-    /// The longest time without a line. A machine that compiles at the same time is many times slower than it
-    /// need be; what a quiet one sees is printed.
-    const fn limit(self) -> Duration {
-        match self {
-            Switchover | AgentKilled | UnitKilled => Duration::from_secs(15),
-            _ => Duration::from_secs(40),
-        }
-    }
-
-    /// Whether another machine has it in the end.
-    const fn moves(self) -> bool {
-        matches!(self, Switchover | AgentFrozen | CutOff | PowerCut)
-    }
-
-    /// Whether Consul has a leader meanwhile. A server that hears nobody and is heard asks for votes again and again,
-    /// and deposes each leader with that: Consul 1.8 knows no pre-vote.
-    const fn leaves_consul_a_leader(self) -> bool {
-        !matches!(self, DeafToTheOthers)
-    }
-
-    fn happens(self, fleet: &mut Fleet, active: usize) {
-        match self {
-            Switchover => {
-                let to = name((active + 1) % NODES.end);
-                let said = fleet.run(active, &["lictor", "service", "switchover", "web", "--to", &to]);
-                assert_eq!(said.code, 0, "{said:?}");
-            }
-            AgentKilled => fleet.signal(active, "lictor.service", "KILL"),
-            UnitKilled => fleet.signal(active, "web.service", "KILL"),
-            GuardKilled => fleet.signal(active, "lictor-guard@web.service", "KILL"),
-            GuardFrozen => fleet.signal(active, "lictor-guard@web.service", "STOP"),
-            AgentFrozen => fleet.signal(active, "lictor.service", "STOP"),
-            ConsulLeaderKilled => {
-                let leads = || NODES.into_iter().find(|node| fleet.leads(*node));
-                let leader = fleet.until("Consul has a leader", leads);
-                fleet.signal(leader, "consul.service", "KILL");
-            }
-            ConsulHereFrozen => fleet.signal(active, "consul.service", "STOP"),
-            CutOff => fleet.isolate(active),
-            DeafToTheOthers => fleet.deafen(active),
-            PowerCut => fleet.power_cut(active),
-        }
-    }
-
-    fn ends(self, fleet: &mut Fleet, active: usize) {
-        match self {
-            AgentFrozen => fleet.signal(active, "lictor.service", "CONT"),
-            ConsulHereFrozen => fleet.signal(active, "consul.service", "CONT"),
-            CutOff | DeafToTheOthers => fleet.heal(),
-            PowerCut => fleet.boot(active),
-            _ => {}
-        }
-    }
-}
-
-impl Fleet {
-    /// Waits until the agent of a machine is there again; whether that was soon enough for what it believed in.
-    fn is_back(&self, node: usize, since: f64) -> bool {
-        // Systemd has to notice first that it is gone.
-        passes(Duration::from_millis(100));
-        self.until("the agent is back", || {
-            let state = self.run(node, &["systemctl", "is-active", "lictor.service"]).stdout;
-            (state.trim() == "active").then_some(())
-        });
-        now() - since < 1.2
-    }
-
-    /// Has something happen to the machine on which the service runs, and waits until it serves again and all are
-    /// well. Gives the longest time without a line.
-    fn plays(&mut self, fault: Fault) -> Duration {
-        let active = self.serves_somewhere();
-        let token = self.written().last().map(|last| last.token);
-        let begun = now();
-        fault.happens(self, active);
-        let soon = fault == AgentKilled && self.is_back(active, begun);
-        if fault.moves() {
-            self.until(&format!("{fault:?}: another one takes it over"), || {
-                self.written().last().filter(|last| last.node != active).map(|_| ())
-            });
-        } else {
-            passes(Duration::from_secs(2));
-        }
-        if fault.leaves_consul_a_leader() {
-            self.serves_somewhere();
-        }
-        fault.ends(self, active);
-        self.serves_somewhere();
-        self.settles();
-        self.never_two();
-        if soon && wanted("LICTOR_FAULTS").is_none() {
-            // By dice the connections of Consul may still suffer from the fault before.
-            let last = self.written().last().map(|last| (last.node, Some(last.token)));
-            assert_eq!(last, Some((active, token)), "it goes on while its agent comes back");
-        }
-        let gap = self.gap(begun);
-        assert!(gap <= fault.limit(), "{fault:?}: nothing was written for {gap:?}");
-        gap
-    }
-}
+/// A fault, and whether Consul's leader is to be on the machine to which it happens.
+type Round = (Fault, Option<bool>);
 
 /// What the environment asks for.
 fn wanted(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// The faults in their order, as the dice have it where so many are wanted.
+fn rounds(seed: u64) -> Vec<Round> {
+    let only = std::env::var("LICTOR_ONLY").ok();
+    let is_wanted = |(fault, _): &Round| {
+        only.as_ref().is_none_or(|only| only.split(',').any(|name| name == format!("{fault:?}")))
+    };
+    if let Some(rounds) = wanted("LICTOR_ROUNDS") {
+        return (0..rounds).flat_map(|_| MEASURED).filter(is_wanted).collect();
+    }
+    let all: Vec<Round> = Fault::ALL.map(|fault| (fault, None)).into_iter().filter(is_wanted).collect();
+    assert!(!all.is_empty(), "LICTOR_ONLY={only:?} is none of {:?}", Fault::ALL);
+    let Some(count) = wanted("LICTOR_FAULTS") else { return all };
+    let mut dice = Dice(seed);
+    (0..count).map(|_| all[usize::try_from(dice.below(all.len() as u64)).unwrap()]).collect()
+}
+
 #[test]
 fn a_service_survives_the_faults_of_its_machines_and_never_runs_twice() {
-    let mut faults = ALL.to_vec();
-    if let Some(count) = wanted("LICTOR_FAULTS") {
-        let seed = wanted("LICTOR_SEED").unwrap_or(1);
-        println!("LICTOR_SEED={seed}");
-        let mut dice = Dice(seed);
-        faults = (0..count).map(|_| ALL[usize::try_from(dice.below(11)).unwrap()]).collect();
-    }
+    let (alone, measures) = (wanted("LICTOR_FAULTS").is_none(), wanted("LICTOR_ROUNDS").is_some());
+    let seed = wanted("LICTOR_SEED").unwrap_or(1);
+    println!("LICTOR_SEED={seed}");
+    let rounds = rounds(seed);
     let mut fleet = Fleet::start();
     fleet.settles();
-    let mut gaps: BTreeMap<Fault, Vec<Duration>> = BTreeMap::new();
-    for fault in faults {
-        let gap = fleet.plays(fault);
-        println!("{fault:?}: {} ms", gap.as_millis());
-        gaps.entry(fault).or_default().push(gap);
+    let mut gaps: BTreeMap<Round, Vec<Duration>> = BTreeMap::new();
+    for (number, (fault, leads)) in rounds.into_iter().enumerate() {
+        if let Some(leads) = leads {
+            fleet.runs_where_consul(leads);
+        }
+        if measures {
+            fleet.rests();
+        }
+        let gap = fleet.plays(fault, alone);
+        println!("{}. {fault:?}: {} ms", number + 1, gap.as_millis());
+        gaps.entry((fault, leads)).or_default().push(gap);
     }
-    fleet.never_two();
-    for (fault, mut gaps) in gaps {
-        gaps.sort();
-        let at = |part: usize| gaps[(gaps.len() * part / 100).min(gaps.len() - 1)].as_millis();
-        println!(
-            "{:20} {:4} times, p50 {:6} ms, p99 {:6} ms",
-            format!("{fault:?}"),
-            gaps.len(),
-            at(50),
-            at(99)
-        );
+    fleet.lines().never_two();
+    let overlap = fleet.lines().overlap();
+    told(&gaps).iter().for_each(|line| println!("{line}"));
+    println!("both at once for {} ms", overlap.as_millis());
+    if let Some(file) = std::env::var_os("LICTOR_FIGURES") {
+        fs::write(file, figures(&gaps, overlap).to_string()).unwrap();
     }
+}
+
+/// How long nothing was written, a line for each kind of fault.
+fn told(gaps: &BTreeMap<Round, Vec<Duration>>) -> Vec<String> {
+    let of = |((fault, leads), gaps): (&Round, &Vec<Duration>)| {
+        let mut sorted = gaps.clone();
+        sorted.sort();
+        let at = |part: usize| sorted[(sorted.len() * part / 100).min(sorted.len() - 1)].as_millis();
+        let (fault, times) = (format!("{fault:?}"), sorted.len());
+        let led = match leads {
+            Some(true) => " where Consul's leader is",
+            Some(false) => " elsewhere than Consul's leader",
+            None => "",
+        };
+        format!("{fault:20} {times:4} times, p50 {:6} ms, p99 {:6} ms{led}", at(50), at(99))
+    };
+    gaps.iter().map(of).collect()
+}
+
+/// The same for programs: each time, in the order of the rounds.
+fn figures(gaps: &BTreeMap<Round, Vec<Duration>>, overlap: Duration) -> Value {
+    let millis = |time: &Duration| time.as_secs_f64() * 1_000.0;
+    let of = |((fault, leads), gaps): (&Round, &Vec<Duration>)| {
+        json!({
+            "fault": format!("{fault:?}"),
+            "leads": leads,
+            "gaps_ms": gaps.iter().map(millis).collect::<Vec<_>>(),
+        })
+    };
+    json!({ "overlap_ms": millis(&overlap), "figures": gaps.iter().map(of).collect::<Vec<_>>() })
 }

@@ -1,48 +1,42 @@
 //! Three machines with their own systemd, each with a Consul server and an agent, and a service that writes under which
 //! token it runs.
 
-use std::fs;
+use std::cell::RefCell;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use lictor_testkit::host::{Host, Options, Output};
-use lictor_testkit::net::{Loss, Net, v4};
-use lictor_testkit::{consul, wait};
+use lictor_testkit::host::{Host, Output};
+use lictor_testkit::net::{Loss, Net};
+use lictor_testkit::wait;
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
 use tempfile::TempDir;
+
+use super::lines::{Line, Lines};
+use super::machine::{self, Pace};
 
 /// Longer than anything here takes.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
+/// After so long a failure of the service is a first one (see its `rest`).
+const REST: Duration = Duration::from_secs(5);
+
 pub(super) const NODES: Range<usize> = 0..3;
-
-/// Writes a line with its token and the time, twenty times a second, where the tests see it.
-const WRITER: &str = r#"
-use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC_RAW sleep);
-open(my $log, '>>', $ARGV[0]) or die; select($log); $| = 1;
-$SIG{TERM} = sub { exit 0 };
-while (1) { printf("%s %.6f\n", $ENV{LICTOR_TOKEN}, clock_gettime(CLOCK_MONOTONIC_RAW)); sleep(0.02) }
-"#;
-
-/// A line that the service wrote.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Written {
-    /// Seconds on a clock that all machines share.
-    pub(super) at: f64,
-    pub(super) token: u64,
-    pub(super) node: usize,
-}
 
 /// Three machines on a network, and what the service wrote on them.
 pub(super) struct Fleet {
     hosts: Vec<Host>,
     net: Net,
-    shared: TempDir,
+    lines: RefCell<Lines>,
+    _shared: TempDir,
 }
 
 pub(super) fn name(node: usize) -> String {
     format!("n{}", node + 1)
+}
+
+pub(super) fn others(node: usize) -> impl Iterator<Item = usize> {
+    NODES.filter(move |other| *other != node)
 }
 
 /// Seconds on the clock that the lines have.
@@ -57,23 +51,22 @@ pub(super) fn passes(time: Duration) {
 }
 
 impl Fleet {
-    /// Boots the machines and sets the service up. It runs on the first one.
+    /// Boots the machines and sets the service up, whose unit takes no time. It runs on the first one.
     pub(super) fn start() -> Self {
+        Self::with(Pace::default())
+    }
+
+    /// The same with a unit of another pace.
+    pub(super) fn with(pace: Pace) -> Self {
         let (net, shared) = (Net::new(0), TempDir::with_prefix("lictor-fleet-").unwrap());
-        let boot = |node: usize| {
-            let host = Host::with(&Options {
-                programs: vec![PathBuf::from(env!("CARGO_BIN_EXE_lictor")), consul::binary()],
-                nspawn: vec![format!("--bind={}:/shared", shared.path().display())],
-                ..Options::default()
-            });
-            set_up(&host, node);
-            host
-        };
         let hosts: Vec<Host> = std::thread::scope(|threads| {
-            let boots: Vec<_> = NODES.map(|node| threads.spawn(move || boot(node))).collect();
+            let shared = shared.path();
+            let boots: Vec<_> =
+                NODES.map(|node| threads.spawn(move || machine::boot(node, pace, shared))).collect();
             boots.into_iter().map(|boot| boot.join().unwrap()).collect()
         });
-        let fleet = Self { hosts, net, shared };
+        let lines = RefCell::new(Lines::below(shared.path().to_owned()));
+        let fleet = Self { hosts, net, lines, _shared: shared };
         NODES.for_each(|node| fleet.plug(node));
         NODES.for_each(|node| fleet.begin(node));
         for node in NODES {
@@ -98,6 +91,16 @@ impl Fleet {
 
     pub(super) fn run(&self, node: usize, argv: &[&str]) -> Output {
         self.hosts[node].run(argv)
+    }
+
+    /// Runs what must succeed, and gives what it wrote.
+    #[track_caller]
+    pub(super) fn ok(&self, node: usize, argv: &[&str]) -> String {
+        self.hosts[node].ok(argv)
+    }
+
+    pub(super) fn write(&self, node: usize, path: &str, text: &str) {
+        self.hosts[node].write(path, text);
     }
 
     #[track_caller]
@@ -131,16 +134,27 @@ impl Fleet {
 
     /// Nothing passes between a machine and the others any more.
     pub(super) fn isolate(&mut self, node: usize) {
-        for other in NODES.filter(|other| *other != node) {
-            self.net.part(node, other);
-        }
+        others(node).for_each(|other| self.net.part(node, other));
+    }
+
+    /// Nothing passes between two machines any more; the third one sees both.
+    pub(super) fn part(&mut self, one: usize, other: usize) {
+        self.net.part(one, other);
     }
 
     /// What the others send to a machine is lost; what it sends arrives.
     pub(super) fn deafen(&mut self, node: usize) {
-        for other in NODES.filter(|other| *other != node) {
-            self.net.cut(other, node, Loss::All);
-        }
+        others(node).for_each(|other| self.net.cut(other, node, Loss::All));
+    }
+
+    /// What a machine sends to the others is lost, or only what it sends to a port of them; what they send arrives.
+    pub(super) fn silence(&mut self, node: usize, loss: Loss) {
+        others(node).for_each(|other| self.net.cut(node, other, loss));
+    }
+
+    /// Each packet from and to a machine takes so much longer.
+    pub(super) fn delay(&mut self, node: usize, by: Duration) {
+        self.net.delay(node, by);
     }
 
     pub(super) fn heal(&mut self) {
@@ -157,28 +171,22 @@ impl Fleet {
         self.begin(node);
     }
 
-    /// All that was written so far, in its order.
-    pub(super) fn written(&self) -> Vec<Written> {
-        let lines = |node: usize| {
-            let text = fs::read_to_string(self.shared.path().join(name(node))).unwrap_or_default();
-            let line = |line: &str| {
-                let (token, at) = line.split_once(' ')?;
-                Some(Written { at: at.parse().ok()?, token: token.parse().ok()?, node })
-            };
-            // The last one may be half written.
-            text.lines().filter_map(line).collect::<Vec<_>>()
-        };
-        let mut all: Vec<Written> = NODES.flat_map(lines).collect();
-        all.sort_by(|one, other| one.at.total_cmp(&other.at));
-        all
+    /// The last line that the service wrote.
+    pub(super) fn last(&self) -> Option<Line> {
+        self.lines.borrow_mut().last()
+    }
+
+    /// What the service wrote.
+    pub(super) fn lines(&self) -> std::cell::RefMut<'_, Lines> {
+        self.lines.borrow_mut()
     }
 
     /// Waits until the service writes on a machine, later than now.
     #[track_caller]
-    fn serves(&self, node: usize) {
+    pub(super) fn serves(&self, node: usize) {
         let begun = now();
         self.until(&format!("it serves on {}", name(node)), || {
-            self.written().last().filter(|last| last.at > begun && last.node == node).map(|_| ())
+            self.last().filter(|last| last.at > begun && last.node == node).map(|_| ())
         });
     }
 
@@ -186,7 +194,7 @@ impl Fleet {
     #[track_caller]
     pub(super) fn serves_somewhere(&self) -> usize {
         let begun = now();
-        self.until("it serves", || self.written().last().filter(|last| last.at > begun).map(|last| last.node))
+        self.until("it serves", || self.last().filter(|last| last.at > begun).map(|last| last.node))
     }
 
     /// Waits until all machines see the service, and Consul's servers agree on a leader and a term, so that the next
@@ -210,6 +218,7 @@ impl Fleet {
                 (said.code == 0).then_some(())
             });
         }
+        self.until("the lease is short", || self.is_fast().then_some(()));
     }
 
     /// What the Consul server of a machine is, and in which term.
@@ -223,70 +232,43 @@ impl Fleet {
         Some((value("state")?, value("term")?))
     }
 
-    /// Whether a machine leads Consul.
-    pub(super) fn leads(&self, node: usize) -> bool {
+    /// Which machine leads Consul.
+    #[track_caller]
+    pub(super) fn leader(&self) -> usize {
+        self.until("Consul has a leader", || NODES.into_iter().find(|node| self.leads(*node)))
+    }
+
+    /// Has the service run on the machine that leads Consul, or on another one.
+    pub(super) fn runs_where_consul(&self, leads: bool) {
+        let (active, leader) = (self.serves_somewhere(), self.leader());
+        if (active == leader) != leads {
+            let to = if leads { leader } else { (leader + 1) % NODES.end };
+            self.ok(active, &["lictor", "service", "switchover", "web", "--to", &name(to)]);
+            self.serves(to);
+            self.settles();
+        }
+    }
+
+    /// Waits until what happened before has no part in what happens next.
+    pub(super) fn rests(&self) {
+        self.serves_somewhere();
+        passes(REST);
+    }
+
+    fn leads(&self, node: usize) -> bool {
         let said = self.run(node, &["consul", "operator", "raft", "list-peers", "-stale=true"]).stdout;
         said.lines().any(|line| line.starts_with(&format!("{} ", name(node))) && line.contains(" leader "))
     }
 
-    /// The longest time without a line since then.
-    pub(super) fn gap(&self, since: f64) -> Duration {
-        let written = self.written();
-        let first = written.iter().rev().find(|line| line.at <= since).map(|line| line.at);
-        let after = written.iter().map(|line| line.at).filter(|at| *at > since);
-        let times: Vec<f64> = first.into_iter().chain(after).collect();
-        let longest = times.windows(2).map(|two| two[1] - two[0]).fold(0.0, f64::max);
-        Duration::from_secs_f64(longest)
+    /// A record of the service, as it is in Consul: asked of a machine.
+    pub(super) fn record(&self, node: usize, of: &str) -> Option<Value> {
+        let key = format!("lictor/service/web/{of}");
+        serde_json::from_str(&self.run(node, &["consul", "kv", "get", &key]).stdout).ok()
     }
 
-    /// Tokens only grow, and of two that wrote one had ended when the other one began.
-    #[track_caller]
-    pub(super) fn never_two(&self) {
-        let written = self.written();
-        for two in written.windows(2) {
-            let (before, after) = (&two[0], &two[1]);
-            let fine = before.node == after.node && before.token <= after.token || before.token < after.token;
-            assert!(fine, "{before:?} and then {after:?}");
-        }
+    /// Whether another one may take the service soon: the lease is the short one again.
+    fn is_fast(&self) -> bool {
+        let length = self.record(0, "lease").and_then(|lease| lease["length_ms"].as_u64());
+        length.is_some_and(|length| length < 10_000)
     }
-}
-
-fn set_up(host: &Host, node: usize) {
-    let (own, own_name) = (v4(node), name(node));
-    let others: Vec<String> =
-        NODES.filter(|other| *other != node).map(|other| format!("\"{}\"", v4(other))).collect();
-    host.write(
-        "/etc/consul.hcl",
-        &format!(
-            "server = true\nbootstrap_expect = 3\nnode_name = \"{own_name}\"\ndata_dir = \"/var/lib/consul\"\n\
-             bind_addr = \"{own}\"\nclient_addr = \"127.0.0.1\"\nretry_join = [{}]\nretry_interval = \"1s\"\n\
-             disable_update_check = true\nleave_on_terminate = false\nperformance {{\n  raft_multiplier = 1\n}}\n\
-             autopilot {{\n  cleanup_dead_servers = false\n}}\n",
-            others.join(", ")
-        ),
-    );
-    host.unit(
-        "consul.service",
-        "[Service]\nExecStart=/usr/local/bin/consul agent -config-file /etc/consul.hcl\nRestart=always\nRestartSec=1s\n",
-    );
-    host.write(
-        "/etc/lictor.hcl",
-        &format!(
-            "node {{\n  name = \"{own_name}\"\n}}\nhttp {{\n  address = \"127.0.0.1:8510\"\n}}\nconsul {{}}\n\
-             cluster {{\n  address = \"{own}\"\n  key_file = \"/etc/cluster-key\"\n}}\n\
-             service \"web\" {{\n  nodes = [\"n1\", \"n2\", \"n3\"]\n  units = [\"web.service\"]\n  \
-             failover = \"automatic\"\n  rest = \"5s\"\n}}\n"
-        ),
-    );
-    host.write("/etc/cluster-key", "a key that the machines share\n");
-    host.unit(
-        "lictor.service",
-        "[Service]\nType=notify\nExecStart=/usr/local/bin/lictor run --config /etc/lictor.hcl\nStateDirectory=lictor\n\
-         KillMode=process\nRestart=always\nRestartSec=200ms\n[Unit]\nStartLimitIntervalSec=0\n",
-    );
-    host.write("/etc/writer.pl", WRITER);
-    host.unit(
-        "web.service",
-        &format!("[Service]\nExecStart=/usr/bin/perl /etc/writer.pl /shared/{own_name}\n"),
-    );
 }
