@@ -333,8 +333,12 @@ impl Driver {
                     (look, again) = (true, None);
                     Input::Tick
                 }
-                Some(asks) = self.restarting.recv(), if idle && deadline.is_none() && !finishing => {
-                    self.restarts(asks);
+                Some(asks) = self.restarting.recv(), if idle && deadline.is_none() => {
+                    match finishing {
+                        // Whoever asked may have left.
+                        true => drop(asks.send(Err("its configuration is changing: ask again".to_owned()))),
+                        false => self.restarts(asks),
+                    }
                     Input::Tick
                 }
                 outcome = restarted(&mut self.restart) => {
