@@ -18,7 +18,7 @@ pub(super) use check::{Check, Checks, Result};
 pub(super) use event::{Event, Events};
 pub(super) use incident::{Incident, IncidentWithTimeline, Incidents};
 pub(super) use peer::{PeerCounts, Peers, partition, sees as peer_is_seen};
-pub(super) use remedy::{Remedies, Remedy, state as remedy_state};
+pub(super) use remedy::{Remedies, Remedy, follows, state as remedy_state};
 pub(super) use run::{Run, RunWithTimeline, Runs, describe as describe_run, state as run_state};
 pub(super) use service::{Here, Lease, Operation, Service, Services, active, runs_here};
 pub(super) use status::{Counts, Status, Withheld};

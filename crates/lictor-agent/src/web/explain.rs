@@ -177,6 +177,8 @@ impl Reason {
                 Held { condition: trigger.to_string(), now: None }
             }
         });
+        let services = api::follows(name, view).into_iter();
+        let services = services.map(|follows| Held { condition: follows, now: None });
         let decisions = events.iter().filter(|(_, event)| about(&event.what) == Some(name));
         let decisions: Vec<_> = decisions
             .map(|(_, event)| Decision {
@@ -189,7 +191,7 @@ impl Reason {
         Some(Self {
             remedy: name.to_string(),
             state,
-            triggers: triggers.collect(),
+            triggers: triggers.chain(services).collect(),
             until: remedy.until.as_ref().map(held),
             guard: remedy.guard.as_ref().map(held),
             held_by: held_by(name, remedy, view),

@@ -111,6 +111,7 @@ async fn each_change_of_role_is_followed_once_also_over_a_restart_of_the_agent()
     let first = rig.token();
     let mut wanted = vec![line("n1", "active", first)];
     rig.until_said(&wanted).await;
+    rig.until_runs([&["up: done"], &[]]).await;
     rig.fleet.at(0).service("web").unwrap().restart().await.unwrap();
     rig.fleet.nodes[0].stop().await;
     rig.fleet.nodes[0].again().await;
@@ -152,6 +153,7 @@ async fn a_flip_flop_ends_with_what_follows_the_last_role_and_never_both_at_once
     let first = rig.token();
     let mut wanted = vec![line("n1", "active", first)];
     rig.until_said(&wanted).await;
+    rig.until_runs([&["up: done"], &[]]).await;
     std::fs::write(rig.hold(), "").unwrap();
     rig.moves("n2").await;
     rig.until_runs([&["up: done", "down: acting"], &["up: acting"]]).await;

@@ -7,14 +7,14 @@ use lictor_agent::LeaseState;
 use lictor_agent::service::{AskError, Pause, Recorded, ServiceState, ServiceView};
 use lictor_agent::web::Limits;
 use lictor_config::{ClusterService, UnitName};
-use lictor_core::Wall;
 use lictor_core::lease::{Next, Params};
 use lictor_core::service::member::Local;
 use lictor_core::service::operation::{Operation, Phase, What};
+use lictor_core::{Change, Hooks, Role, Wall};
 use serde_json::{Value, json};
 
 use crate::web_client::{Server, serve_world};
-use crate::web_world::{HOSTILE, World, empty, noon};
+use crate::web_world::{HOSTILE, World, bad_day, empty, noon};
 
 /// What the commands are tried with as well.
 const ANSWER: &str = include_str!("../data/service.json");
@@ -339,6 +339,22 @@ async fn each_service_has_its_gauges() {
             "lictor_service_paused{service=\"web\"} 0",
         ]
     );
+}
+
+#[tokio::test]
+async fn what_follows_a_service_says_so() {
+    let (mut view, past) = bad_day(noon());
+    let (id, run) = view.runs.iter_mut().next_back().unwrap();
+    let (id, remedy) = (*id, run.remedy.clone());
+    let change = Change { service: "web".parse().unwrap(), role: Role::Active { token: 7 }, token: 7 };
+    run.change = Some(change.clone());
+    let hooks = Hooks { promote: Some(remedy.clone()), demote: Some(remedy.clone()) };
+    Arc::make_mut(&mut view.plan).services.insert(change.service, hooks);
+    let server = serve_world(World::new(view, past), None, &[], Limits::default()).await;
+    let told = server.get(&format!("/v1/remedies/{remedy}")).await.json();
+    assert_eq!(told["follows"], json!(["on_promote of web", "on_demote of web"]));
+    let told = server.get(&format!("/v1/runs/{id}")).await.json();
+    assert_eq!(told["follows"], json!({"service": "web", "role": "active", "token": 7}));
 }
 
 /// The section of the services on the page.

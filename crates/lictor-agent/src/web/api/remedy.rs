@@ -145,7 +145,7 @@ impl Remedy {
 }
 
 /// The services that name a remedy, and for what.
-fn follows(name: &RemedyName, view: &View) -> Vec<String> {
+pub(in crate::web) fn follows(name: &RemedyName, view: &View) -> Vec<String> {
     let hooks = view.plan.services.iter().flat_map(|(service, hooks)| {
         let named = [("on_promote", &hooks.promote), ("on_demote", &hooks.demote)];
         named.map(|(what, hook)| (hook.as_ref() == Some(name)).then(|| format!("{what} of {service}")))
