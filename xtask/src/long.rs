@@ -23,6 +23,9 @@ const STAGE: Duration = Duration::from_secs(2 * 60 * 60);
 /// Seeds have so many numbers behind them: two runs play no history twice.
 const APART: u64 = 1_000_000;
 
+/// How the simulators begin to say what is wrong: `seed 7: n1 is dead, and nobody has told`.
+const FAILED_SEED: &str = "seed ";
+
 /// What is asked of a long run.
 pub(crate) struct Plan {
     /// The same dice as in the run that printed it.
@@ -248,12 +251,17 @@ impl Stage {
             (self.asks)(dice).into_iter().fold(tool.deadline(self.deadline(dice)), |tool, (name, value)| {
                 tool.env(name, value.to_string())
             });
-        let (counts, result) = tool.forward(|line| line.starts_with("test result: "));
+        let (lines, result) =
+            tool.forward(|line| line.starts_with("test result: ") || line.starts_with(FAILED_SEED));
         let passed = |line: &String| line.split_once("ok. ")?.1.split_once(" passed")?.0.parse::<u64>().ok();
-        match counts.iter().filter_map(passed).sum::<u64>() {
+        match (result, lines.iter().filter_map(passed).sum::<u64>()) {
             // A name that fits no test any more must not look like a success.
-            0 if result.is_ok() => Err(Error::Verdict(format!("no test has a name with `{}`", self.tests))),
-            passed => result.map(|()| format!("{passed} passed")),
+            (Ok(()), 0) => Err(Error::Verdict(format!("no test has a name with `{}`", self.tests))),
+            (Ok(()), passed) => Ok(format!("{passed} passed")),
+            (Err(error), _) => {
+                let seed = lines.into_iter().find(|line| line.starts_with(FAILED_SEED));
+                Err(seed.map_or(error, Error::Verdict))
+            }
         }
         .inspect_err(|_| println!("again: {}", self.again(dice)))
     }

@@ -266,11 +266,12 @@ impl World<'_> {
                 node.ledger.get(&id(*dead)).is_some_and(|(status, _)| *status == Status::Critical)
             };
             let able = alive().filter(watches).filter(can_tell).count();
-            // One that sees too few now may have told before that.
-            let tellers = alive().filter(can_tell).filter(has_told).count();
+            let tellers = alive().filter(has_told).count();
+            // One that sees too few now may have told before that; each round was held to it that it did not since.
+            let right_now = alive().filter(can_tell).filter(has_told).count();
             let right = match rules.tell {
-                WhoTells::Each => able == tellers,
-                WhoTells::One => (able == 0) == (tellers == 0),
+                WhoTells::Each => able == right_now,
+                WhoTells::One => able == 0 || tellers > 0,
             };
             if !right {
                 return Err(format!("{} is dead, and {tellers} of {able} nodes have told", name(*dead)));
