@@ -147,6 +147,16 @@ impl Services {
             if running.iter().any(|one| one == name) && self.running().contains_key(name) {
                 continue;
             }
+            let stays = self.running().values().find_map(|other| {
+                let shared = other.config.units.iter().any(|unit| service.units.contains(unit));
+                shared.then(|| other.config.name.clone())
+            });
+            if let Some(stays) = stays {
+                told.push(format!(
+                    "the service {name} cannot begin: its units are those of {stays}, which stays"
+                ));
+                continue;
+            }
             match records {
                 Some(_) => self.start(service).await,
                 None => told.push(format!(

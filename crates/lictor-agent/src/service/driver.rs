@@ -252,6 +252,7 @@ impl Driver {
         let mut looking: Option<BoxFuture<'static, Look>> = None;
         let (mut look, mut again) = (true, None);
         let (mut deadline, mut finishing) = (None, false);
+        let mut renewed = None;
         let mut input = Input::Tick;
         loop {
             let ended = matches!(input, Input::Ended(_));
@@ -303,7 +304,9 @@ impl Driver {
                         Ok(listing) => {
                             (since, rest) = (listing.revision, Duration::ZERO);
                             let found = found(&listing, &prefix);
-                            if self.notes(found.record, found.pause) {
+                            self.notes(found.record, found.pause);
+                            // Others count from when they have seen it renewed: the sooner, the sooner they may take it.
+                            if std::mem::replace(&mut renewed, found.lease) != found.lease {
                                 self.step(Input::Lease(lease::Input::Hint));
                             }
                             Input::Operation(found.operation)
@@ -321,7 +324,9 @@ impl Driver {
                     self.shared.state.send_if_modified(|state| {
                         state.able.replace(able.clone()) != Some(able.clone())
                     });
-                    again = able.is_err().then(|| Instant::now() + UNABLE);
+                    // Nobody says when what could not be seen can be.
+                    let odd = able.is_err() || local == Local::Unknown;
+                    again = odd.then(|| Instant::now() + UNABLE);
                     self.step(Input::Able(able));
                     Input::Local(local)
                 }
@@ -407,19 +412,13 @@ impl Driver {
         }
     }
 
-    /// Takes in what the records say; whether the lease went to somebody else.
-    fn notes(&mut self, record: Option<Recorded>, pause: Option<Pause>) -> bool {
-        let holds = |record: &Option<Recorded>| {
-            record.as_ref().map(|record| (record.holder.clone(), record.token, record.released.clone()))
-        };
-        let mut moved = false;
+    /// Takes in what the records say.
+    fn notes(&mut self, record: Option<Recorded>, pause: Option<Pause>) {
         self.shared.state.send_if_modified(|state| {
-            moved = holds(&state.record) != holds(&record);
             let changed = state.record != record || state.pause != pause;
             (state.record, state.pause) = (record, pause);
             changed
         });
-        moved
     }
 
     /// How long nobody takes the service over by itself.

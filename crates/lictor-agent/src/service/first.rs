@@ -21,7 +21,7 @@ fn failed(error: &dyn std::fmt::Display) -> AskError {
     AskError::Records { why: error.to_string() }
 }
 
-/// Makes the record of the lease with this token, given back for anyone.
+/// Makes the record of the lease with this token, given back for anyone; for nobody where it names a datacenter.
 pub(super) async fn lease(kv: &Kv, config: &ClusterService, token: u64) -> Result<Made, AskError> {
     let record = Record {
         holder: config.nodes.first().cloned().unwrap_or_default(),
@@ -29,7 +29,8 @@ pub(super) async fn lease(kv: &Kv, config: &ClusterService, token: u64) -> Resul
         token,
         beat: 0,
         length: config.times.0.length(),
-        released: Some(Next::Anyone),
+        // Between datacenters there may be another lease, under which it still runs: a person has to know.
+        released: Some(if config.datacenter.is_some() { Next::Nobody } else { Next::Anyone }),
         roll: Some(Roll { nodes: config.nodes.iter().cloned().collect(), boot: "init".to_owned() }),
     };
     let value = wire::encode(&wire::Lease::from(&record)).map_err(|error| failed(&error))?;

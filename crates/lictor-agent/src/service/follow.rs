@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lictor_config::ClusterService;
 use lictor_core::service::member::Local;
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::board::{ENDS, ServiceView, Services};
 use super::driver::Service;
@@ -29,13 +29,10 @@ impl Services {
         wanted: Option<&Arc<ClusterService>>,
     ) -> Option<String> {
         let name = view.config.name.as_str();
-        let here = matches!(view.state.local, Local::Running { .. } | Local::Starting { .. });
-        let runs = view.believes.is_some() || here;
-        if wanted.is_none() && runs {
-            return Some(format!(
-                "the service {name} stays, because it runs here: `lictor service switchover {name}` or \
-                 `lictor service stop {name}`, then reload again"
-            ));
+        // Its lease would be nobody's, or another one beside this.
+        let leaves = wanted.is_none_or(|wanted| wanted.datacenter != view.config.datacenter);
+        if leaves && self.runs(name) {
+            return Some(stays(name));
         }
         let next = || wanted.map_or(Next::Nothing, |config| Next::Is(Arc::clone(config)));
         let follows = format!("the service {name} follows when its start or stop is over");
@@ -50,8 +47,13 @@ impl Services {
         };
         service.finish();
         if !service.is_busy() && timeout(ENDS, service.finished()).await.is_ok() {
+            // It may have come in the meantime.
+            let came = leaves && self.runs(name);
             self.end(name).await;
-            return None;
+            if came {
+                self.start(&view.config).await;
+            }
+            return came.then(|| stays(name));
         }
         if let Some(running) = self.running().get_mut(name) {
             running.next = Some(next());
@@ -68,11 +70,35 @@ impl Services {
     async fn follow(&self, name: &str, service: &Service) {
         service.finished().await;
         let _one = self.0.applying.lock().await;
-        let next = self.running().get_mut(name).and_then(|running| running.next.take());
+        let now =
+            self.running().get_mut(name).map(|running| (running.next.take(), Arc::clone(&running.config)));
+        let runs = self.runs(name);
         self.end(name).await;
-        if let Some(Next::Is(config)) = next {
-            info!(service = name, "the service follows its configuration");
-            self.start(&config).await;
+        match now {
+            Some((Some(Next::Is(config)), before)) if config.datacenter == before.datacenter || !runs => {
+                info!(service = name, "the service follows its configuration");
+                self.start(&config).await;
+            }
+            Some((_, before)) if runs => {
+                warn!("{}", stays(name));
+                self.start(&before).await;
+            }
+            Some(_) | None => {}
         }
     }
+
+    /// Whether it runs here, or may for all that is known.
+    fn runs(&self, name: &str) -> bool {
+        self.one(name).is_some_and(|view| {
+            view.believes.is_some()
+                || matches!(view.state.local, Local::Running { .. } | Local::Starting { .. })
+        })
+    }
+}
+
+fn stays(name: &str) -> String {
+    format!(
+        "the service {name} stays, because it runs here: `lictor service switchover {name}` or \
+         `lictor service stop {name}`, then reload again"
+    )
 }

@@ -32,7 +32,7 @@ pub fn files(place: &Place, units: &[UnitName], program: &Path) -> Vec<(PathBuf,
 pub fn unit_of(place: &Place, unit: &UnitName, command: &ServiceCommand) -> (PathBuf, String) {
     let words: Vec<_> = command.argv.iter().map(|word| quoted(word)).collect();
     let words = words.join(" ");
-    let user = command.user.as_ref().map(|user| format!("User={}\n", user.replace('%', "%%")));
+    let user = command.user.as_ref().map(|user| format!("User={user}\n"));
     let text = format!(
         "# Written by `lictor service init {place}`: the program of the service {place}.\n\
          [Unit]\n\

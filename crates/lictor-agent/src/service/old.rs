@@ -54,6 +54,14 @@ pub(super) fn follow(
             };
             if let Err(error) = seen {
                 debug!(key, %error, "who has this program cannot be read");
+                sender.send_if_modified(|before| {
+                    let first = before.as_deref() == Some("");
+                    if first {
+                        warn!(key, %error, "who has this program cannot be read");
+                        *before = Some(format!("who has this program cannot be read: {error}"));
+                    }
+                    first
+                });
                 // From the start, in case the indexes have gone back.
                 (roles.0, there.0) = (Revision(0), Revision(0));
                 sleep(AGAIN).await;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use lictor_core::Wall;
 use lictor_core::lease::Next;
+use lictor_core::service::member::Local;
 use lictor_core::service::operation::{Operation, What};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -282,7 +283,7 @@ impl Asks {
             (What::Take { .. }, None) => view.config.times.1.length(),
             (What::Switchover { .. } | What::Stop, _) => Duration::ZERO,
         };
-        let deadline = deadline.unwrap_or(DEADLINE + length);
+        let deadline = deadline.unwrap_or(DEADLINE) + length;
         let asking = Asking { id, what, from, by, deadline };
         let asked = timeout(RECORDS, site.services.ask(name, asking)).await.map_err(|_late| late())?;
         let operation = asked.map_err(|error| match error {
@@ -409,11 +410,22 @@ async fn init(
     headers: HeaderMap,
     body: Bytes,
 ) -> Told {
-    known(&site, &name)?;
+    let view = known(&site, &name)?;
+    if view.config.datacenter.is_some()
+        && !matches!(view.state.local, Local::Stopped)
+        && view.state.record.is_none()
+    {
+        let message =
+            format!("`{name}` is not seen to be stopped on {}, and another lease of it may hold", site.node);
+        return Err(Failure::new(StatusCode::CONFLICT, "conflict", message).help("stop it there first"));
+    }
     let by = who(&headers, &body)?;
     info!(service = name, by, "the first record of a lease is asked for");
     let made = recorded(&name, timeout(RECORDS, site.services.init(&name)).await)?;
     done(match made {
+        Made::New if view.config.datacenter.is_some() => format!(
+            "the record of the lease of {name} is made; when it runs nowhere, `lictor service start {name}` starts it"
+        ),
         Made::New => format!("the record of the lease of {name} is made"),
         Made::Before => format!("there is a record of the lease of {name} already"),
     })

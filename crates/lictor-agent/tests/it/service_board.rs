@@ -260,17 +260,24 @@ async fn between_datacenters_the_lease_lies_in_the_one_that_is_named() {
     let records = |site: usize| sites.server(site).get("/v1/kv/?keys").unwrap().1;
     assert!(records(0).contains("service/web/lease"), "{}", records(0));
     assert!(!records(1).contains("service/web"), "{}", records(1));
-    until("it runs in the first one", &|| world.runs_on("n1")).await;
-    let asking = Asking {
-        id: "1".to_owned(),
-        what: What::Switchover { to: "n2".to_owned() },
-        from: None,
-        by: "ann".to_owned(),
-        deadline: LONG,
+    let asks = async |node: usize, what: What| {
+        let id = format!("{:x}", rand::random::<u64>());
+        let asking = Asking { id, what, from: None, by: "ann".to_owned(), deadline: LONG };
+        services[node].service("web").unwrap().ask(asking).await.map(drop)
     };
-    services[0].service("web").unwrap().ask(asking).await.unwrap();
+    asks(0, What::Take { to: "n1".to_owned() }).await.unwrap();
+    until("it runs in the first one", &|| world.runs_on("n1")).await;
+    until("that is over", &|| {
+        services[0].one("web").unwrap().state.operation.as_ref().is_some_and(Operation::is_over)
+    })
+    .await;
+    asks(0, What::Switchover { to: "n2".to_owned() }).await.unwrap();
     until("it runs in the second one", &|| world.runs_on("n2")).await;
     let before = lock(&world.starts).last().unwrap().1;
+    let head = nodes[1].config.lock().unwrap().split_once("consul {").unwrap().0.to_owned();
+    *nodes[1].config.lock().unwrap() = format!("{head}{moved_to_dc2}");
+    let told = nodes[1].agent().reloads().reload().await.unwrap();
+    assert!(told.contains("the service web stays, because it runs here"), "{told}");
 
     // The first datacenter is lost with all that is in it.
     sites.kill(0);
@@ -278,10 +285,10 @@ async fn between_datacenters_the_lease_lies_in_the_one_that_is_named() {
     gone.stop().await;
     until("without its lease it is stopped", &|| !world.runs_on("n2")).await;
     assert!(services[1].init("web").await.is_err(), "there is no record to be reached");
-    let head = left.config.lock().unwrap().split_once("consul {").unwrap().0.to_owned();
-    *left.config.lock().unwrap() = format!("{head}{moved_to_dc2}");
+    until("nothing is believed", &|| services[1].one("web").unwrap().believes.is_none()).await;
     left.agent().reloads().reload().await.unwrap();
     assert_eq!(services[1].init("web").await, Ok(Made::New));
+    asks(1, What::Take { to: "n2".to_owned() }).await.unwrap();
     until("it runs again", &|| world.runs_on("n2")).await;
     let after = lock(&world.starts).last().unwrap().1;
     assert!(after > before, "{after} after {before}");

@@ -301,13 +301,30 @@ fn command(reader: &Reader<'_>) -> Result<Option<ServiceCommand>, Wrong> {
         }
     }
     let user = reader.text("user");
-    if argv.iter().chain(&user).any(|text| text.contains(['\n', '\r', '\0'])) {
+    if argv.first().is_some_and(|program| program.contains('$')) {
+        return wrong(
+            "the path of a program in a unit has no `$`",
+            "give it another name, or make a unit of it",
+        );
+    }
+    if user.as_ref().is_some_and(|user| !is_user(user)) {
+        let message = "this is no name of a user: letters, digits, `_`, `-` and `.`";
+        reader.decoder.add(Draft::new(Code::Name, reader.span("user"), message));
+        return Err(Wrong);
+    }
+    if argv.iter().any(|text| text.contains(['\n', '\r', '\0'])) {
         return wrong(
             "a unit's file has no place for line ends in arguments",
             "put it into a file of its own",
         );
     }
     Ok(Some(ServiceCommand { argv, user }))
+}
+
+/// Whether systemd can mean nobody else by it.
+fn is_user(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
 }
 
 fn name(reader: &Reader<'_>, label: &Text) -> Option<ServiceName> {
@@ -442,6 +459,8 @@ mod tests {
         assert_snapshot!(wrong("command = [\"shop\"]"), @r#"7:11: `command` begins with a program, from the root (such as ["/usr/bin/shop", "--port", "80"]) [LIC0207]"#);
         assert_snapshot!(wrong("command = [\"/shop\", \"a\\nb\"]"), @r#"7:11: a unit's file has no place for line ends in arguments (put it into a file of its own) [LIC0207]"#);
         assert_snapshot!(wrong("command = [\"/shop\"]\nunits = [\"shop\"]"), @r#"7:11: `units` and `command` exclude each other (the other one: x.hcl:8:9) [LIC0207]"#);
+        assert_snapshot!(wrong("command = [\"/s$hop\"]"), @r#"7:11: the path of a program in a unit has no `$` (give it another name, or make a unit of it) [LIC0207]"#);
+        assert_snapshot!(wrong("command = [\"/shop\"]\nuser = \" \""), @r#"8:8: this is no name of a user: letters, digits, `_`, `-` and `.` [LIC0303]"#);
         assert_snapshot!(wrong("units = [\"shop\"]\nuser = \"shop\""), @r#"8:8: `user` needs `command` [LIC0207]"#);
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Sighting {
     pub(super) since: Stamp,
     /// When it was seen last.
     pub(super) looked: Stamp,
+    /// The number of the look that saw it last.
+    pub(super) look: u64,
     pub(super) claim: Claim,
     /// A write of ours with this token may have changed it: it must be read before it is
     /// written again.

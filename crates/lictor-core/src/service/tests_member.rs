@@ -393,6 +393,17 @@ fn a_stop_of_what_is_stopped_is_done_and_one_of_what_rests_is_closed() {
 }
 
 #[test]
+fn a_stop_is_not_done_because_it_was_stopped_before_it_was_started() {
+    let mut rig = Rig::new("n2", part(true, false), record(5, Some(Next::Nobody)), Local::Stopped);
+    rig.until(1.0);
+    // Somebody has started it, and this node has not looked since.
+    rig.lease = Some((record(6, None), 30));
+    rig.asks(Operation { what: What::Stop, from: None, ..switchover("", Phase::Asked) });
+    rig.until(3.0);
+    assert!(rig.takes().is_empty());
+}
+
+#[test]
 fn an_old_release_says_nothing_of_a_later_stop() {
     let mut rig = Rig::new("n2", part(true, false), record(5, Some(Next::Nobody)), Local::Stopped);
     rig.until(1.0);

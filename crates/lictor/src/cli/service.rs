@@ -144,8 +144,8 @@ pub(crate) struct Switchover {
 /// How long is waited.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Waiting {
-    /// How long it may take until the service is being stopped or taken, or nothing is changed; each step after that
-    /// is waited for as long [default: 30s, and the length of the lease where that may have to run out first]
+    /// How long it may take until the service is being stopped or taken, or nothing is changed, besides the length of the
+    /// lease where that may have to run out first; each step after that is waited for as long [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Ask for it and wait for nothing

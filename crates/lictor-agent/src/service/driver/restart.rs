@@ -18,6 +18,10 @@ pub(super) const RESTARTS: usize = 4;
 impl Driver {
     /// Begins a restart of the units here, or says why not.
     pub(super) fn restarts(&mut self, asks: Restart) {
+        if asks.is_closed() {
+            // Whoever asked waits no more.
+            return;
+        }
         let local = self.shared.state.borrow().local;
         let Some(token) = self.shared.believes() else {
             drop(asks.send(Err("the service does not run on this node".to_owned())));

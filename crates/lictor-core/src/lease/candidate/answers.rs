@@ -37,7 +37,7 @@ impl Candidate {
                 self.landed = self.landed.max(beat);
             }
             (Stage::Watching(sighting), _) if sighting.seen == seen => {
-                sighting.looked = now;
+                (sighting.looked, sighting.look) = (now, self.looks);
                 sighting.doubtful = None;
             }
             (Stage::Blind | Stage::Watching(_) | Stage::Holding { .. } | Stage::Leaving { .. }, _) => {
@@ -69,7 +69,8 @@ impl Candidate {
             }
         };
         self.unwritten = None;
-        self.stage = Stage::Watching(Sighting { seen, since: now, looked: now, claim, doubtful: None });
+        let (since, look) = (now, self.looks);
+        self.stage = Stage::Watching(Sighting { seen, since, looked: now, look, claim, doubtful: None });
     }
 
     /// On what grounds a record that was not seen before may be replaced.

@@ -37,6 +37,8 @@ pub struct Candidate {
     predecessor: Option<String>,
     /// Whether the record was seen at least once, or was seen to be missing.
     looked: bool,
+    /// How many looks were asked for.
+    looks: u64,
     /// Nothing is asked before so long after then.
     rest: Option<(Stamp, Duration)>,
     /// When a write was last not as expected or unclear.
@@ -98,6 +100,7 @@ impl Candidate {
             inherited: None,
             predecessor: None,
             looked: false,
+            looks: 0,
             rest: None,
             stumbled: None,
             unread: None,
@@ -255,6 +258,20 @@ impl Candidate {
         }
     }
 
+    /// How many looks at the record were asked for so far, for [`Self::seen_after`]; another one follows soon.
+    pub const fn looks_anew(&mut self) -> u64 {
+        self.hint = true;
+        self.looks
+    }
+
+    /// The same as [`Self::seen`], if a look saw it that was asked for later than so many.
+    pub fn seen_after(&self, looks: u64) -> Option<&Record> {
+        match &self.stage {
+            Stage::Watching(sighting) if sighting.look > looks => self.seen(),
+            _ => None,
+        }
+    }
+
     /// Whether this node is configured to pass the lease to that one.
     pub fn lists(&self, node: &str) -> bool {
         self.among.as_ref().is_none_or(|among| among.nodes.contains(node))
@@ -384,6 +401,7 @@ impl Candidate {
 
     fn look(&mut self) -> Effect {
         self.hint = false;
+        self.looks += 1;
         self.asked = Some(Asked::Read);
         Effect::Read
     }

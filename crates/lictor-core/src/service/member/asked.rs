@@ -42,7 +42,7 @@ impl Member {
 
     /// What this node has to say of the operation.
     pub(super) fn next_phase(&self, now: Stamp) -> Option<Operation> {
-        let Seen { operation, since, .. } = self.open()?;
+        let Seen { operation, since, looks, .. } = self.open()?;
         let held = self.belief(now);
         let runs = matches!((self.local, held), (Local::Running { token }, Some(belief)) if token == Some(belief.token));
         let ours = operation.to() == Some(&self.node);
@@ -82,7 +82,12 @@ impl Member {
             }
             (What::Stop, Phase::Asked) => match held {
                 Some(belief) => Some(operation.stopping(&self.node, belief.token)),
-                None => self.is_given(&Next::Nobody, 0).then(|| operation.now(Phase::Done)),
+                // Somebody may have started it between what was seen before and this.
+                None => {
+                    let stopped = |record: &Record| record.released == Some(Next::Nobody);
+                    let now = self.candidate.seen_after(*looks).is_some_and(stopped);
+                    now.then(|| operation.now(Phase::Done))
+                }
             },
             (What::Take { .. }, Phase::Ready) if ours && held.is_some() => Some(operation.now(Phase::Handed)),
             // It was stopped and given back, and nobody else says so.

@@ -150,6 +150,8 @@ struct Seen {
     revision: Revision,
     /// When this node saw the operation first.
     since: Stamp,
+    /// How many looks at the lease were asked for by then.
+    looks: u64,
 }
 
 impl Member {
@@ -334,7 +336,11 @@ impl Member {
         }
         self.operation = operation.map(|(operation, revision)| {
             let before = self.operation.as_ref().filter(|seen| seen.operation.id == operation.id);
-            Seen { since: before.map_or(now, |seen| seen.since), operation, revision }
+            let (since, looks) = match before {
+                Some(seen) => (seen.since, seen.looks),
+                None => (now, self.candidate.looks_anew()),
+            };
+            Seen { operation, revision, since, looks }
         });
     }
 

@@ -192,7 +192,13 @@ impl Asking<'_> {
             Some(operation) if !self.waiting.no_wait => operation,
             Some(_) | None => return said(agent, &taken.message, &answer).map(|()| None),
         };
-        let limit = self.waiting.timeout.unwrap_or(Duration::from_millis(operation.deadline_ms));
+        let deadline = Duration::from_millis(operation.deadline_ms);
+        let limit = match self.waiting.timeout {
+            // The agent has added the length of the lease.
+            Some(timeout) if operation.what == "take" => timeout.max(deadline),
+            Some(timeout) => timeout,
+            None => deadline,
+        };
         let over = wait::until_over(client, name, operation, limit, agent.format, terminal).await?;
         Ok(Some((answer, over)))
     }
