@@ -75,8 +75,11 @@ impl Fleet {
                 (said.code == 0).then_some(said)
             });
             assert!(said.stdout.contains("web"), "{said:?}");
+            if node == 0 {
+                // The others cannot run it yet: it is here, however soon each has heard of the lease.
+                fleet.serves(0);
+            }
         }
-        fleet.serves(0);
         fleet
     }
 
