@@ -112,17 +112,7 @@ impl Service {
         let among = Among { nodes, boot, steady };
         let candidate = Candidate::new(node.clone(), incarnation, fast).among(among, Wish::Watch);
         let member = Member::new(node, candidate, part.clone(), guarded, clock.stamp());
-        let lease = LeaseState::Unknown { why: "the record was not read yet".to_owned() };
-        let state = watch::Sender::new(ServiceState {
-            lease,
-            local: Local::Unknown,
-            able: None,
-            record: None,
-            operation: None,
-            pause: None,
-            barred: None,
-            blind: false,
-        });
+        let state = watch::Sender::new(ServiceState::unseen());
         let (restarts, restarting) = mpsc::channel(RESTARTS);
         let record = LeaseRecord::new(kv.clone(), format!("service/{service}/lease"), fast.request());
         let shared = Arc::new(Shared {

@@ -60,24 +60,11 @@ fn is_known(state: &ServiceState, node: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn state(lease: LeaseState, local: Local) -> ServiceState {
-        ServiceState {
-            lease,
-            local,
-            able: None,
-            record: None,
-            operation: None,
-            pause: None,
-            barred: None,
-            blind: false,
-        }
-    }
-
     /// The roles that one state after the other gives.
     fn roles(states: &[(LeaseState, Local)]) -> Vec<Option<Role>> {
         let mut known = false;
         let each = states.iter().map(|(lease, local)| {
-            let state = state(lease.clone(), *local);
+            let state = ServiceState { lease: lease.clone(), local: *local, ..ServiceState::unseen() };
             known |= is_known(&state, "n1");
             role(&state, "n1", known)
         });

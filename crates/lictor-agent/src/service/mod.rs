@@ -133,6 +133,22 @@ pub struct ServiceState {
     pub blind: bool,
 }
 
+impl ServiceState {
+    /// Nobody has looked at anything yet.
+    pub(crate) fn unseen() -> Self {
+        Self {
+            lease: LeaseState::Unknown { why: "the record was not read yet".to_owned() },
+            local: Local::Unknown,
+            able: None,
+            record: None,
+            operation: None,
+            pause: None,
+            barred: None,
+            blind: false,
+        }
+    }
+}
+
 /// What the record of a lease says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {

@@ -120,23 +120,10 @@ mod tests {
     use super::super::Pause;
     use super::*;
 
-    fn state() -> ServiceState {
-        ServiceState {
-            lease: LeaseState::Unknown { why: "the record was not read yet".to_owned() },
-            local: Local::Unknown,
-            able: None,
-            record: None,
-            operation: None,
-            pause: None,
-            barred: None,
-            blind: false,
-        }
-    }
-
     #[test]
     fn what_happens_to_a_service_is_told_in_its_order_and_once() {
         let mut said = Says::default();
-        let mut now = state();
+        let mut now = ServiceState::unseen();
         let mut tell = |now: &ServiceState| {
             let says = Says::of(now);
             let news = says.news(&said);

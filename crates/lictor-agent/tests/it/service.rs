@@ -10,7 +10,7 @@ use lictor_agent::service::{Asking, Heard, Service, Setup, Spoken, Units, Voice,
 use lictor_agent::{Clock, LeaseState, Tasks};
 use lictor_consul::{Client, Config};
 use lictor_core::lease::{Next, Params, Record, Roll, Timing};
-use lictor_core::service::member::Part;
+use lictor_core::service::member::{Local, Part};
 use lictor_core::service::operation::{Phase, What};
 use lictor_store::kv::{Kv, Op};
 use lictor_store::wire;
@@ -320,6 +320,22 @@ fn a_node_that_cannot_see_its_units_loses_the_service_to_one_that_can() {
     assert_eq!(rig.ask("n3", "o1", to("n1")), Phase::Done);
     let nodes: Vec<String> = rig.starts().into_iter().map(|(node, _)| node).collect();
     assert_eq!(nodes, ["n1", "n2", "n1"]);
+}
+
+#[test]
+fn a_look_that_has_failed_once_is_repeated_although_nothing_changes() {
+    let rig = Rig::new();
+    rig.runs_on("n1");
+    let mut state = rig.nodes["n1"].service.state();
+    lock(&rig.world.missed).insert("n1".to_owned());
+    rig.world.changed.notify_waiters();
+    let missed = wait::until(LONG, || (state.borrow_and_update().local == Local::Unknown).then_some(()));
+    assert!(missed.is_some(), "{:?}", rig.states());
+    // Longer than it would be kept without being seen.
+    passes(Duration::from_secs(7));
+    let state = state.borrow();
+    assert!(!state.blind && matches!(state.local, Local::Running { .. }), "{:?}", rig.states());
+    assert_eq!(rig.starts().len(), 1, "{:?}", rig.starts());
 }
 
 #[test]

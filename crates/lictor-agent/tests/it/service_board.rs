@@ -310,6 +310,13 @@ async fn a_reload_leaves_what_runs_alone() {
     let told = reload(String::new()).await;
     assert!(told.contains("the service web stays, because it runs here"), "{told}");
     assert!(fleet.at(0).one("web").unwrap().believes.is_some());
+    // Nor begin beside it under another name.
+    let told = reload(service("").replace("\"web\" {", "\"shop\" {")).await;
+    assert!(
+        told.contains("the service shop cannot begin: its units are those of web, which stays"),
+        "{told}"
+    );
+    assert!(fleet.at(0).one("shop").is_none());
     let moved = fleet.asks(0, What::Switchover { to: "n2".to_owned() }).await.unwrap();
     assert_eq!(fleet.end_of(0, &moved).await, Phase::Done);
     reload(String::new()).await;

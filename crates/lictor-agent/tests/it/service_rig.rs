@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) starting: Mutex<BTreeMap<String, (u64, Instant)>>,
     /// The nodes whose agents cannot see how it stands.
     pub(crate) hidden: Mutex<BTreeSet<String>>,
+    /// The nodes whose next look finds nothing out, although nothing else is wrong.
+    pub(crate) missed: Mutex<BTreeSet<String>>,
     /// What the guards go by.
     pub(crate) beliefs: Mutex<BTreeMap<String, Belief>>,
     pub(crate) changed: Notify,
@@ -100,8 +102,10 @@ impl Units for Here {
         let running = lock(&self.world.running).get(&self.node).copied();
         let starting = lock(&self.world.starting).get(&self.node).map(|(token, _)| *token);
         let hidden = lock(&self.world.hidden).contains(&self.node);
+        let missed = lock(&self.world.missed).remove(&self.node);
         let (local, able) = match (running, starting) {
             _ if hidden => (Local::Unknown, Err("it cannot be seen".to_owned())),
+            _ if missed => (Local::Unknown, Ok(())),
             (Some(token), _) => (Local::Running { token: Some(token) }, Ok(())),
             (None, Some(token)) => (Local::Starting { token }, Ok(())),
             (None, None) => (Local::Stopped, Ok(())),

@@ -61,7 +61,6 @@ fn held() -> ServiceView {
         record: Some(record("node1", None)),
         operation: Some(operation(Phase::Done)),
         pause: Some(Pause { until, by: "bob".to_owned(), why: "new disks".to_owned() }),
-
         barred: None,
         blind: false,
     };
@@ -409,6 +408,19 @@ async fn the_page_shows_where_a_service_runs_and_what_this_node_could_do() {
         &section(starting).await,
         &["<li class=\"warning\">", "this node has it, token 7, and it does not run"],
     );
+}
+
+#[tokio::test]
+async fn the_page_says_why_nobody_takes_it_over_and_what_cannot_be_seen() {
+    let mut view = held();
+    view.state.barred = Some("cluster/web names n9".to_owned());
+    view.state.local = Local::Starting { token: 7 };
+    shows(
+        &section(view.clone()).await,
+        &["but not by itself for now: cluster/web names n9.", "Here: is being started; this node can run it"],
+    );
+    (view.state.local, view.state.blind) = (Local::Unknown, true);
+    shows(&section(view).await, &["this node neither keeps nor takes its lease"]);
 }
 
 #[tokio::test]

@@ -73,6 +73,16 @@ impl Begun {
         Ok(begun)
     }
 
+    /// How many of these units, in this order, have had their turn before an earlier process ended.
+    pub(super) fn past<'a>(
+        before: Option<&Self>,
+        what: What,
+        mut units: impl Iterator<Item = &'a UnitName>,
+    ) -> usize {
+        let before = before.filter(|before| before.what == what);
+        before.and_then(|before| units.position(|unit| unit.as_str() == before.unit)).unwrap_or(0)
+    }
+
     /// Nothing is under way.
     pub(super) fn remove(place: &Place) -> io::Result<()> {
         match fs::remove_file(place.begun()) {
@@ -146,6 +156,17 @@ mod tests {
         ] {
             assert_eq!(Begun::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn who_goes_on_begins_with_the_unit_whose_turn_it_was() {
+        let units = ["shop-disk", "shop-db", "shop"].map(|name| UnitName::new(name).unwrap());
+        let (start, stop) = (What::Start { token: 7 }, What::Stop);
+        assert_eq!(Begun::past(Some(&begun(start)), start, units.iter()), 1);
+        assert_eq!(Begun::past(Some(&begun(start)), What::Start { token: 8 }, units.iter()), 0);
+        assert_eq!(Begun::past(Some(&begun(stop)), stop, units[1..].iter().rev()), 1);
+        assert_eq!(Begun::past(Some(&begun(stop)), stop, units[2..].iter()), 0, "it is none of them");
+        assert_eq!(Begun::past(None, stop, units.iter()), 0);
     }
 
     #[test]

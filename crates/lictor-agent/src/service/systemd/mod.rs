@@ -213,11 +213,14 @@ impl SystemdUnits {
 
     async fn start_all(&self, token: u64, believes: Believes<'_>) -> Result<(), String> {
         let mut started = Vec::new();
-        for unit in &self.units {
+        let what = What::Start { token };
+        let past = Begun::past(Begun::read(&self.place).as_ref(), what, self.units.iter());
+        for (at, unit) in self.units.iter().enumerate() {
             if !believes(token) {
                 return Err(ended(token));
             }
-            let limit = self.begins(What::Start { token }, unit, self.limits.start);
+            let limit = self.limits.start;
+            let limit = if at < past { limit } else { self.begins(what, unit, limit) };
             let state = job(&self.bus, unit, Verb::Start, limit).await;
             let state = state.map_err(|why| format!("{unit} did not start: {why}"))?;
             if !state.is_up() {
@@ -248,8 +251,10 @@ impl SystemdUnits {
     }
 
     async fn stop_all(&self) -> Result<(), String> {
-        for unit in self.units.iter().rev() {
-            let limit = self.begins(What::Stop, unit, self.limits.stop);
+        let past = Begun::past(Begun::read(&self.place).as_ref(), What::Stop, self.units.iter().rev());
+        for (at, unit) in self.units.iter().rev().enumerate() {
+            let limit = self.limits.stop;
+            let limit = if at < past { limit } else { self.begins(What::Stop, unit, limit) };
             let state = job(&self.bus, unit, Verb::Stop, limit).await;
             let state = state.map_err(|why| format!("{unit} did not stop: {why}"))?;
             if !state.is_down() {

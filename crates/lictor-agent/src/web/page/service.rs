@@ -68,7 +68,8 @@ impl Section {
 
 impl ServiceRow {
     fn new(view: &ServiceView, node: &str, now: Now) -> Self {
-        let Service { name, nodes, lease, here, active, paused, .. } = Service::new(view, node, now.wall);
+        let Service { name, nodes, lease, here, active, paused, barred, .. } =
+            Service::new(view, node, now.wall);
         let pause = paused.zip(view.state.pause.as_ref());
         let status = status(&lease, &here, active.is_some());
         Self {
@@ -77,9 +78,12 @@ impl ServiceRow {
             fine: status == Status::Passing || lease.stopped,
             word: word(&lease, active.is_some()),
             here: local(&here),
-            passes: match view.config.automatic {
-                true => format!("passes by itself between {}", nodes.join(", ")),
-                false => format!("passes between {} when somebody asks for it", nodes.join(", ")),
+            passes: match (view.config.automatic, barred) {
+                (true, Some(why)) => {
+                    format!("passes between {}, but not by itself for now: {why}", nodes.join(", "))
+                }
+                (true, None) => format!("passes by itself between {}", nodes.join(", ")),
+                (false, _) => format!("passes between {} when somebody asks for it", nodes.join(", ")),
             },
             asked: view.state.operation.as_ref().and_then(asked),
             paused: pause.map(|(paused, pause)| PauseRow {
@@ -120,8 +124,11 @@ fn local(here: &Here) -> String {
     let stands = match (here.state, here.token) {
         ("running", Some(token)) => format!("runs, token {token}"),
         ("running", None) => "runs".to_owned(),
+        ("starting", _) => "is being started".to_owned(),
+        ("stopping", _) => "is being stopped".to_owned(),
         ("stopped", _) => "stopped".to_owned(),
         ("partly", _) => "does not run as it should".to_owned(),
+        _ if here.blind => "not known for too long: this node neither keeps nor takes its lease".to_owned(),
         _ => "not known".to_owned(),
     };
     match (here.able, &here.why) {
