@@ -30,7 +30,7 @@ use super::matcher::Matcher;
 use super::records::Records;
 use super::sink::Sink;
 use rest::{Copied, Rest};
-use saved::{Inode, Saved};
+use saved::{Inode, Position, Saved};
 use tracked::{Step, Tracked, WINDOW};
 
 /// Files that are followed at once.
@@ -64,6 +64,8 @@ pub struct Files {
     lost: Vec<Saved>,
     /// So many of those are remembered.
     room: usize,
+    /// Files that were moved away and read to their end, the latest ones.
+    finished: Vec<Saved>,
     /// Those of the paths that were not followed before: files that are there are read from their end.
     fresh: BTreeSet<String>,
     /// Files of such paths that could not be opened, or were beyond the limit.
@@ -126,7 +128,7 @@ impl Files {
     ) -> Self {
         let mut standing = Standing::default();
         let known = position.filter(|text| !text.is_empty()).map(saved::read).transpose();
-        let (followed, lost) = known
+        let Position { paths: followed, files: lost, finished } = known
             .unwrap_or_else(|error| {
                 warn!(?paths, %error, "how far these files were read is not understood; it is lost");
                 standing.gaps += 1;
@@ -142,6 +144,7 @@ impl Files {
             fresh: paths.iter().filter(fresh).cloned().collect(),
             room: LOST + lost.len().min(MOST),
             lost,
+            finished,
             unread: BTreeSet::new(),
             partial: BTreeSet::new(),
             most: MOST,
@@ -173,7 +176,11 @@ impl Files {
             let files = self.tracked.iter().map(Tracked::saved);
             // Of the others everything that is new is to be read.
             let whole = self.paths.iter().filter(|path| !self.partial.contains(*path));
-            saved::write(whole.cloned().collect(), files.chain(self.lost.iter().cloned()).collect())
+            saved::write(Position {
+                paths: whole.cloned().collect(),
+                files: files.chain(self.lost.iter().cloned()).collect(),
+                finished: self.finished.clone(),
+            })
         });
         self.standing.files = self.tracked.len();
         Turn { matches: self.sink.take(), position, more }
@@ -307,7 +314,7 @@ impl Files {
     /// Ends records for which nothing more came, and files that nobody writes to any more.
     fn end_what_is_over(&mut self, now: Boot) {
         let (sink, buffer) = (&mut self.sink, &mut self.buffer);
-        let mut moved = false;
+        let (mut moved, mut finished) = (false, Vec::new());
         let in_place = |one: &&Tracked| one.wanted && !one.is_untouched();
         let replaced: BTreeSet<PathBuf> =
             self.tracked.iter().filter(in_place).map(|one| one.path.clone()).collect();
@@ -321,10 +328,12 @@ impl Files {
             let over = !one.wanted && !one.due && (one.is_over() || now.since(one.latest) >= linger);
             if over {
                 one.finish(buffer, sink, now);
+                finished.extend(one.content());
                 moved = true;
             }
             !over
         });
+        finished.into_iter().for_each(|saved| self.finished(saved));
         self.moved |= moved;
     }
 

@@ -20,6 +20,10 @@ const NEIGHBOURS: usize = 64;
 /// Entries of a directory that are looked at for neighbours.
 const ENTRIES: usize = 10_000;
 
+/// Files that were read to their end and are remembered, of one path and of all.
+const FINISHED_OF_ONE: usize = 4;
+const FINISHED: usize = 64;
+
 /// A file that may become a copy of another is taken for its own when it has not grown for so long.
 const HOLD: Duration = Duration::from_secs(1);
 
@@ -115,7 +119,7 @@ impl Files {
         let mut found = Vec::new();
         for path in younger {
             let Ok((file, inode)) = open(path) else { continue };
-            if self.tracked.iter().any(|one| one.inode == inode) {
+            if self.tracked.iter().any(|one| one.inode == inode) || self.was_read(base, path, &file) {
                 continue;
             }
             let records = self.multiline.as_ref().map(Records::new);
@@ -132,6 +136,25 @@ impl Files {
         // The oldest first.
         found.reverse();
         found
+    }
+
+    /// Whether what is in this file, maybe packed, was read before it got there: whoever packs a file may give it
+    /// the time of the packing.
+    fn was_read(&self, base: &Path, path: &Path, file: &File) -> bool {
+        let tracked = self.tracked.iter().map(Tracked::saved);
+        let read = tracked.chain(self.finished.iter().chain(&self.lost).cloned());
+        read.filter(|saved| saved.base == base).any(|saved| saved.is_at(path, file))
+    }
+
+    /// Remembers a file that was read to its end.
+    pub(super) fn finished(&mut self, saved: Saved) {
+        let same = |other: &Saved| other.base == saved.base;
+        let of_one = self.finished.iter().filter(|other| same(other)).count();
+        let oldest = if of_one < FINISHED_OF_ONE { None } else { self.finished.iter().position(same) };
+        if let Some(oldest) = oldest.or((self.finished.len() >= FINISHED).then_some(0)) {
+            self.finished.remove(oldest);
+        }
+        self.finished.push(saved);
     }
 
     /// Whether the file of that number, of which nothing was read, is a copy. It could be followed by the same
@@ -185,7 +208,7 @@ impl Files {
     }
 }
 
-fn is_packed(path: &Path) -> bool {
+pub(super) fn is_packed(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("gz"))
 }
 

@@ -30,7 +30,19 @@ impl Inode {
 #[serde(tag = "v")]
 enum Wire {
     #[serde(rename = "1")]
-    V1 { paths: Vec<String>, files: Vec<Saved> },
+    V1(Position),
+}
+
+/// What is stored of the files of a watcher.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// The paths and patterns whose files were all read, or are among these.
+    pub(super) paths: Vec<String>,
+    /// Those that are read.
+    pub(super) files: Vec<Saved>,
+    /// The latest of those that were moved away and read to their end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) finished: Vec<Saved>,
 }
 
 /// How far one file was read.
@@ -101,20 +113,22 @@ impl Sum {
     }
 }
 
-/// The position of these files, which were found by these paths.
-pub(super) fn write(paths: Vec<String>, files: Vec<Saved>) -> String {
-    serde_json::to_string(&Wire::V1 { paths, files }).unwrap_or_default()
+/// A position as text.
+pub(super) fn write(position: Position) -> String {
+    serde_json::to_string(&Wire::V1(position)).unwrap_or_default()
 }
 
-/// The paths and the files of a position.
+/// A position from its text.
 ///
 /// # Errors
 /// It is none of ours.
-pub(super) fn read(position: &str) -> Result<(Vec<String>, Vec<Saved>), serde_json::Error> {
-    let Wire::V1 { paths, mut files } = serde_json::from_str(position)?;
+pub(super) fn read(text: &str) -> Result<Position, serde_json::Error> {
+    let Wire::V1(mut position) = serde_json::from_str(text)?;
     // What somebody else wrote must not make us read gigabytes to compare them.
-    files.retain(|saved| saved.head.0 <= HEAD && saved.mark.0 <= MARK);
-    Ok((paths, files))
+    let bounded = |saved: &Saved| saved.head.0 <= HEAD && saved.mark.0 <= MARK;
+    position.files.retain(bounded);
+    position.finished.retain(bounded);
+    Ok(position)
 }
 
 impl Saved {
@@ -122,6 +136,12 @@ impl Saved {
     pub(super) fn start(base: &Path, inode: Inode) -> Self {
         let (head, mark) = (Sum::default(), Sum::default());
         Self { base: base.to_owned(), inode, at: 0, gone: true, skip: false, head, mark, seen: 0 }
+    }
+
+    /// Whether the file of this path has what was read of this one, if need be packed.
+    pub(super) fn is_at(&self, path: &Path, file: &File) -> bool {
+        self.knows_content()
+            && if super::rest::is_packed(path) { self.is_in_gzip(path) } else { self.is_in(file) }
     }
 
     /// Whether a file has what was read of this one, as far as can be told.
@@ -187,9 +207,11 @@ mod tests {
             |name: &&[u8]| Saved::start(&PathBuf::from(OsString::from_vec(name.to_vec())), Inode(1, 2));
         let files: Vec<Saved> = names.iter().map(file).collect();
         let paths = vec!["/var/log/*.log".to_owned()];
-        let position = write(paths.clone(), files.clone());
-        assert_eq!(read(&position).unwrap(), (paths, files));
+        let position = || Position { paths: paths.clone(), files: files.clone(), finished: Vec::new() };
+        let text = write(position());
+        assert_eq!(read(&text).unwrap(), position());
         // As it was written before there were others.
-        assert!(position.contains(r#""p":"/var/log/app.log""#), "{position}");
+        assert!(text.contains(r#""p":"/var/log/app.log""#), "{text}");
+        assert!(!text.contains("finished"), "{text}");
     }
 }

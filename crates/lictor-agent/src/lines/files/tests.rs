@@ -471,7 +471,7 @@ fn a_position_of_somebody_else_is_none() {
     }
     let huge =
         r#"{"v":"1","paths":[],"files":[{"p":"/x","i":[1,2],"at":0,"h":[99999999999,""],"m":[0,""],"s":0}]}"#;
-    assert!(saved::read(huge).unwrap().1.is_empty());
+    assert!(saved::read(huge).unwrap().files.is_empty());
 }
 
 /// More than is read in one turn, of lines that nobody looks for.
@@ -585,4 +585,42 @@ fn a_position_that_is_not_understood_is_a_gap() {
         assert_eq!(rig.sees(), [""; 0]);
         assert_eq!(rig.standing().gaps, gaps, "{position}");
     }
+}
+
+#[test]
+fn what_was_read_and_is_packed_later_is_no_file_between() {
+    let mut rig = Rig::new(&["app.log"]);
+    rig.append("app.log", "one\ntwo\n");
+    assert_eq!(rig.sees(), ["one", "two"]);
+    rig.copy_truncate("app.log", "app.log.1");
+    rig.append("app.log", "three, which is longer\n");
+    rig.restart();
+    assert_eq!(rig.sees(), ["three, which is longer"]);
+    rig.wait(7_200);
+    rig.sees();
+    // Packed by one who gives it the time of the packing, and so younger than what was moved away after it.
+    rig.gzip("app.log.1");
+    rig.age("app.log", 60);
+    rig.rename("app.log", "app.log.2");
+    rig.append("app.log", "four\n");
+    rig.restart();
+    assert_eq!(rig.sees(), ["four"]);
+}
+
+#[test]
+fn what_was_packed_when_it_was_found_is_no_file_between_either() {
+    let mut rig = Rig::new(&["app.log"]);
+    rig.append("app.log", "one\ntwo\n");
+    assert_eq!(rig.sees(), ["one", "two"]);
+    rig.append("app.log", "more\n");
+    rig.copy_truncate("app.log", "app.log.1");
+    rig.append("app.log", "three, which is longer\n");
+    rig.gzip("app.log.1");
+    rig.restart();
+    assert_eq!(rig.sees(), ["more", "three, which is longer"]);
+    rig.age("app.log", 60);
+    rig.rename("app.log", "app.log.2");
+    rig.append("app.log", "four\n");
+    rig.restart();
+    assert_eq!(rig.sees(), ["four"]);
 }

@@ -221,12 +221,16 @@ impl Tracked {
         now: Boot,
     ) -> io::Result<Self> {
         let file = File::open(path)?;
-        let mut content = MultiGzDecoder::new(file.try_clone()?);
-        skip(&mut content, saved.at)?;
-        let mut tracked = Self::new(path, file, inode, records, now);
+        let mut tracked = Self::new(path, file.try_clone()?, inode, records, now);
+        let mut head = Vec::new();
+        MultiGzDecoder::new(File::open(path)?).take(HEAD as u64).read_to_end(&mut head)?;
+        tracked.head = Sum::of(&head);
+        let mut content = MultiGzDecoder::new(file);
+        let before = saved.at.min(MARK as u64);
+        skip(&mut content, saved.at - before)?;
+        content.by_ref().take(before).read_to_end(&mut tracked.mark)?;
         tracked.source = Source::Gzip(Box::new(content), Vec::new());
         tracked.resume(saved)?;
-        tracked.head = saved.head.clone();
         tracked.wanted = false;
         Ok(tracked)
     }
@@ -251,6 +255,11 @@ impl Tracked {
             mark: Sum::of(&self.mark),
             seen: self.at,
         }
+    }
+
+    /// What was read of it, by which it is known again; nothing if it has become something else.
+    pub(super) fn content(&self) -> Option<Saved> {
+        (!matches!(self.source, Source::Nothing)).then(|| self.saved()).filter(Saved::knows_content)
     }
 
     /// Whether nothing will be appended to it any more.
@@ -309,6 +318,8 @@ impl Tracked {
                 let mut data = std::mem::take(unused);
                 let found = content.by_ref().take(room).read_to_end(&mut data);
                 let used = self.use_up(&data, sink, now);
+                self.mark.extend_from_slice(data.get(used.saturating_sub(MARK)..used).unwrap_or_default());
+                self.mark = last(&self.mark);
                 data.drain(..used);
                 self.at += used as u64;
                 let Source::Gzip(_, unused) = &mut self.source else { return Ok(Step::End) };
