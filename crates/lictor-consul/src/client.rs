@@ -11,11 +11,10 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Body, Response};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::debug;
+use tokio::time::Instant;
 use url::Url;
 
-use crate::backoff::Backoff;
+use crate::attempts::Attempts;
 use crate::config::{Auth, Config, ConfigError, Limits};
 use crate::error::{self, Call, Error};
 use crate::meta::{Answer, Meta};
@@ -25,9 +24,6 @@ use crate::secret::Secret;
 
 /// Most bytes of an error's text that are read.
 const ERROR_BYTES: usize = 4096;
-
-/// The pauses between two attempts of a request.
-const PAUSE: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// A client of one Consul agent. Cloning it is cheap; clones share their connections.
 ///
@@ -118,6 +114,13 @@ impl Client {
         Self { limits, ..self.clone() }
     }
 
+    /// The same client with other limits of requests. That of [`Limits::connect`] belongs to the connections
+    /// and stays what it is.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
+    }
+
     /// The same client with another consistency of reads that ask for none themselves.
     #[must_use]
     pub fn with_consistency(&self, consistency: Consistency) -> Self {
@@ -142,28 +145,15 @@ impl Client {
 
     /// Sends a request and reads the whole answer, again if it certainly changed nothing.
     pub(crate) async fn send(&self, request: &Request) -> Result<Raw, Error> {
-        let limit = request.held.saturating_add(self.limits.answer);
-        let deadline = deadline_in(limit);
-        let mut pauses = PAUSE;
-        let mut attempt = 1;
+        let mut attempts = Attempts::of(request, &self.limits);
         loop {
-            let sent = timeout_at(deadline, self.send_once(request)).await;
-            let error = match sent {
-                Ok(Ok(mut raw)) => {
-                    raw.meta.attempts = attempt;
+            match attempts.within(self.send_once(request)).await {
+                Ok(mut raw) => {
+                    raw.meta.attempts = attempts.number;
                     return Ok(raw);
                 }
-                Ok(Err(error)) => error,
-                Err(_) => Error::TimedOut { call: request.call.clone(), limit },
-            };
-            let pause = pauses.next();
-            let in_time = Instant::now() + pause < deadline;
-            if attempt >= self.limits.attempts || !in_time || !error.is_repeatable() {
-                return Err(error);
+                Err(error) => attempts.again(error).await?,
             }
-            debug!(attempt, ?pause, %error, "consul request is sent again");
-            sleep(pause).await;
-            attempt += 1;
         }
     }
 

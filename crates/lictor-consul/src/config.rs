@@ -66,7 +66,8 @@ pub struct Limits {
     /// Time limit of making a connection, TLS included.
     pub connect: Duration,
     /// Time limit of a whole request, from the call to the last byte of the answer, attempts
-    /// included. A blocking query has this on top of the time it may be held.
+    /// included. A blocking query has this on top of the time it may be held. A list that is read row by
+    /// row ([`Kv::rows`](crate::Kv::rows)) has it up to the answer's head and then for each piece.
     ///
     /// A server without a leader holds requests for 7 s before it says so.
     pub answer: Duration,
@@ -74,10 +75,12 @@ pub struct Limits {
     pub transfer: Duration,
     /// The longest pause between two pieces of a snapshot.
     pub stall: Duration,
-    /// Largest answer that is read, in bytes; snapshots, which are streamed, are not limited.
+    /// Largest answer that is read, in bytes; of a list that is read row by row
+    /// ([`Kv::rows`](crate::Kv::rows)), the largest row. Snapshots, which are streamed, are not limited.
     pub answer_bytes: usize,
     /// Largest value that is written, in bytes. Consul's own default for `kv_max_value_size`; a
-    /// larger value is refused here, not sent.
+    /// larger value is refused here, not sent. [`Client::find_limits`](crate::Client::find_limits) asks
+    /// for this and the two below.
     pub value_bytes: usize,
     /// Most operations in one transaction. 64 is Consul's limit up to 1.12; later ones allow 128.
     pub transaction_operations: usize,

@@ -123,7 +123,7 @@ pub enum Error {
         /// The operations at fault.
         errors: Vec<OperationError>,
     },
-    /// The answer is larger than allowed.
+    /// The answer, or one row of it, is larger than allowed.
     #[error("{call}: the answer is larger than {limit} bytes")]
     TooLarge {
         /// Which request.

@@ -107,7 +107,8 @@ impl<'a> Kv<'a> {
 
     /// All keys that begin with `prefix`, with their values, in the order of their bytes.
     ///
-    /// An empty list is no proof that there is nothing: what the token may not read is left out.
+    /// An empty list is no proof that there is nothing: what the token may not read is left out. A list
+    /// that is too long to be held comes by [`rows`](Self::rows).
     ///
     /// # Errors
     /// If there is no usable answer.
@@ -272,17 +273,20 @@ impl<'a> Kv<'a> {
     }
 }
 
-const PATH: &str = "/v1/kv/";
+pub(crate) const PATH: &str = "/v1/kv/";
 
 /// The status that says there is nothing.
-const ABSENT: u16 = 404;
+pub(crate) const ABSENT: u16 = 404;
+
+/// What is wrong with a 404 that has no index.
+pub(crate) const NOT_CONSULS: &str = "404 without an index: this is not Consul's";
 
 fn absent_is_default<T: serde::de::DeserializeOwned + Default>(raw: &Raw) -> Result<T, Error> {
     if raw.status == ABSENT {
         // A path that is not Consul's is 404 as well, but has no index.
         return match raw.meta.index {
             Some(_) => Ok(T::default()),
-            None => Err(raw.malformed("404 without an index: this is not Consul's".to_owned())),
+            None => Err(raw.malformed(NOT_CONSULS.to_owned())),
         };
     }
     raw.json()

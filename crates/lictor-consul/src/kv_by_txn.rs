@@ -5,9 +5,10 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::kv::{Guard, Kv, Pair, Put};
 use crate::meta::{Answer, Index, Meta};
+use crate::operation::Operation;
 use crate::query::Query;
 use crate::request::Request;
-use crate::txn::{Operation, OperationErrorKind};
+use crate::txn::OperationErrorKind;
 
 impl Kv<'_> {
     pub(crate) async fn get_by_transaction(

@@ -38,7 +38,7 @@
 //! - That a key does not exist is an answer, not an error, and has an index to wait for.
 //! - An empty list is no proof of emptiness: what a token may not read is left out without a word, and
 //!   for seconds after all servers restarted only [`Consistency::Consistent`] reads are complete.
-//! - Indexes go back when a snapshot is restored. [`Watch`] tells.
+//! - Indexes go back when a snapshot is restored. [`Watch`] tells, and [`Cursor`] in a loop of one's own.
 //!
 //! # How it connects
 //!
@@ -48,21 +48,29 @@
 
 mod address;
 mod agent;
+mod attempts;
 mod backoff;
 mod catalog;
 mod client;
 mod config;
+mod cursor;
+mod encoded;
 mod env;
 mod error;
 mod event;
+mod find_limits;
 mod health;
 mod health_rows;
 mod kv;
 mod kv_by_txn;
+mod kv_rows;
+mod listing;
 mod meta;
+mod operation;
 mod query;
 mod raw;
 mod request;
+mod rows;
 mod secret;
 mod session;
 mod snapshot;
@@ -79,20 +87,24 @@ pub use catalog::{
 };
 pub use client::Client;
 pub use config::{Auth, Config, ConfigError, Limits, Tls};
+pub use cursor::{Cause, Cursor};
+pub use encoded::{Encoded, NotEncoded};
 pub use error::{Call, Error, Retry};
 pub use event::{Audience, Event, Events};
 pub use health::{Check, Health, Node, Service, ServiceHealth, Status};
-pub use health_rows::Rows;
 pub use kv::{Guard, Kv, Pair, Put};
+pub use kv_rows::{KeyRows, PairRow, PairRows};
 pub use meta::{Answer, Index, Meta};
+pub use operation::Operation;
 pub use query::{Consistency, Query};
 pub use raw::RawRequests;
+pub use rows::Rows;
 pub use secret::Secret;
 pub use session::{Behavior, NewSession, Session, SessionId, Sessions};
 pub use snapshot::{Archive, Snapshots};
 pub use status::{Cluster, Operator, RaftConfiguration, RaftServer, ServerHealth, ServersHealth};
-pub use txn::{Operation, OperationError, OperationErrorKind, Txn};
-pub use watch::{Cause, Change, Watch};
+pub use txn::{OperationError, OperationErrorKind, Txn};
+pub use watch::{Change, Watch};
 
 impl Client {
     /// The key/value store.

@@ -2,185 +2,21 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::client::Client;
+use crate::client::{Client, Raw};
 use crate::error::Error;
 use crate::kv::Pair;
 use crate::meta::{Answer, Index};
+use crate::operation::{Operation, OperationWire};
 use crate::query::Query;
 use crate::request::Request;
-use crate::session::SessionId;
 use crate::wire;
 
 /// Transactions of the key/value store (`/v1/txn`): all operations are done, or none. See
 /// [`Client::txn`].
 #[derive(Clone, Copy, Debug)]
 pub struct Txn<'a>(&'a Client);
-
-/// One operation of a transaction.
-///
-/// Keys may be any text here, also such as have no path of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    verb: Verb,
-    key: String,
-    value: Bytes,
-    flags: u64,
-    index: Index,
-    session: Option<SessionId>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Verb {
-    Set,
-    Cas,
-    Lock,
-    Unlock,
-    Get,
-    GetTree,
-    CheckIndex,
-    CheckSession,
-    CheckNotExists,
-    Delete,
-    DeleteTree,
-    DeleteCas,
-}
-
-impl Operation {
-    /// Writes a value.
-    #[must_use]
-    pub fn set(key: impl Into<String>, value: impl Into<Bytes>) -> Self {
-        Self::with_value(Verb::Set, key, value)
-    }
-
-    /// Writes a value; fails unless the key was last changed at `index`, or does not exist if that is
-    /// [`Index::ZERO`].
-    #[must_use]
-    pub fn cas(key: impl Into<String>, value: impl Into<Bytes>, index: Index) -> Self {
-        Self { index, ..Self::with_value(Verb::Cas, key, value) }
-    }
-
-    /// Writes a value and makes `session` the holder of the key; fails if it cannot be.
-    #[must_use]
-    pub fn lock(key: impl Into<String>, value: impl Into<Bytes>, session: SessionId) -> Self {
-        Self { session: Some(session), ..Self::with_value(Verb::Lock, key, value) }
-    }
-
-    /// Writes a value and lets go of the key; fails unless `session` holds it.
-    #[must_use]
-    pub fn unlock(key: impl Into<String>, value: impl Into<Bytes>, session: SessionId) -> Self {
-        Self { session: Some(session), ..Self::with_value(Verb::Unlock, key, value) }
-    }
-
-    /// Reads a key; fails if there is none.
-    #[must_use]
-    pub fn get(key: impl Into<String>) -> Self {
-        Self::new(Verb::Get, key)
-    }
-
-    /// Reads all keys that begin with `prefix`, none included.
-    #[must_use]
-    pub fn get_tree(prefix: impl Into<String>) -> Self {
-        Self::new(Verb::GetTree, prefix)
-    }
-
-    /// Fails unless the key was last changed at `index`.
-    #[must_use]
-    pub fn check_index(key: impl Into<String>, index: Index) -> Self {
-        Self { index, ..Self::new(Verb::CheckIndex, key) }
-    }
-
-    /// Fails unless `session` holds the key.
-    #[must_use]
-    pub fn check_session(key: impl Into<String>, session: SessionId) -> Self {
-        Self { session: Some(session), ..Self::new(Verb::CheckSession, key) }
-    }
-
-    /// Fails if the key exists.
-    #[must_use]
-    pub fn check_not_exists(key: impl Into<String>) -> Self {
-        Self::new(Verb::CheckNotExists, key)
-    }
-
-    /// Deletes a key, if there is one.
-    #[must_use]
-    pub fn delete(key: impl Into<String>) -> Self {
-        Self::new(Verb::Delete, key)
-    }
-
-    /// Deletes all keys that begin with `prefix`.
-    #[must_use]
-    pub fn delete_tree(prefix: impl Into<String>) -> Self {
-        Self::new(Verb::DeleteTree, prefix)
-    }
-
-    /// Deletes a key; fails if it was last changed at another index. That there is none is success.
-    #[must_use]
-    pub fn delete_cas(key: impl Into<String>, index: Index) -> Self {
-        Self { index, ..Self::new(Verb::DeleteCas, key) }
-    }
-
-    /// The same with a number that goes with the value.
-    #[must_use]
-    pub fn flags(self, flags: u64) -> Self {
-        Self { flags, ..self }
-    }
-
-    /// The key or prefix.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// How many bytes the operation takes in a transaction's JSON, the comma after it included:
-    /// values take 4 for 3. [`Limits::transaction_bytes`](crate::Limits) is for the sum, and 2 more.
-    #[must_use]
-    pub fn encoded_len(&self) -> usize {
-        // The JSON of an operation is text of its own fields: it can always be written.
-        serde_json::to_vec(&self.wire()).map_or(usize::MAX, |text| text.len() + 1)
-    }
-
-    fn new(verb: Verb, key: impl Into<String>) -> Self {
-        Self { verb, key: key.into(), value: Bytes::new(), flags: 0, index: Index::ZERO, session: None }
-    }
-
-    fn with_value(verb: Verb, key: impl Into<String>, value: impl Into<Bytes>) -> Self {
-        Self { value: value.into(), ..Self::new(verb, key) }
-    }
-
-    fn writes(&self) -> bool {
-        match self.verb {
-            Verb::Set
-            | Verb::Cas
-            | Verb::Lock
-            | Verb::Unlock
-            | Verb::Delete
-            | Verb::DeleteTree
-            | Verb::DeleteCas => true,
-            Verb::Get | Verb::GetTree | Verb::CheckIndex | Verb::CheckSession | Verb::CheckNotExists => false,
-        }
-    }
-
-    fn has_value(&self) -> bool {
-        matches!(self.verb, Verb::Set | Verb::Cas | Verb::Lock | Verb::Unlock)
-    }
-
-    fn wire(&self) -> OperationWire<'_> {
-        OperationWire {
-            kv: KvWire {
-                verb: self.verb,
-                key: &self.key,
-                value: self.has_value().then(|| wire::to_base64(&self.value)),
-                flags: Some(self.flags).filter(|&flags| flags != 0),
-                index: Some(self.index).filter(|&index| index != Index::ZERO),
-                session: self.session.as_ref(),
-            },
-        }
-    }
-}
 
 /// What is wrong with one operation of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -282,6 +118,43 @@ impl<'a> Txn<'a> {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn run_with(self, operations: &[Operation], query: &Query) -> Result<Answer<Vec<Pair>>, Error> {
+        let (mut raw, answer) = self.ask(operations, query).await?;
+        if raw.status == ROLLED_BACK {
+            return Err(rolled_back(raw.call, answer.errors));
+        }
+        raw.meta.index = answer.index.filter(|&index| index != Index::ZERO);
+        let pairs = answer.results.into_iter().filter_map(|result| result.kv);
+        Ok(raw.answer(pairs.collect()))
+    }
+
+    /// Of each key, whether it certainly does not exist: Consul says so of that very key.
+    ///
+    /// False is not "it exists": the token may not be allowed to read it. What exists is sent with its value
+    /// if nothing is absent: ask for what should not be there. As many keys may be asked for
+    /// as a transaction has operations. A query does not block here, and how sure an answer is depends
+    /// on its consistency.
+    ///
+    /// # Errors
+    /// If there is no usable answer, or it has anything else in it than that keys are absent;
+    /// [`Error::Invalid`], before anything is sent, if there are too many keys or they are too long.
+    pub async fn absent(self, keys: &[&str], query: &Query) -> Result<Vec<bool>, Error> {
+        let reads: Vec<Operation> = keys.iter().map(|&key| Operation::get(key)).collect();
+        let (raw, answer) = self.ask(&reads, query).await?;
+        let mut absent = vec![false; keys.len()];
+        if raw.status != ROLLED_BACK {
+            return Ok(absent);
+        }
+        for error in &answer.errors {
+            match (keys.get(error.op_index), absent.get_mut(error.op_index)) {
+                (Some(key), Some(absent)) if error.is_absence_of(key) => *absent = true,
+                _ => return Err(rolled_back(raw.call, answer.errors)),
+            }
+        }
+        Ok(absent)
+    }
+
+    /// Sends operations. The answer is what was read and written, or what is wrong with them.
+    async fn ask(self, operations: &[Operation], query: &Query) -> Result<(Raw, AnswerWire), Error> {
         let wires: Vec<OperationWire<'_>> = operations.iter().map(Operation::wire).collect();
         let mut request = Request::put("/v1/txn").json(&wires).accepts(ROLLED_BACK);
         if operations.iter().any(Operation::writes) {
@@ -293,14 +166,9 @@ impl<'a> Txn<'a> {
         if let Some(problem) = self.too_much(operations.len(), request.body.as_deref()) {
             request.problem = Some(problem);
         }
-        let mut raw = self.0.send(&request).await?;
-        let answer: AnswerWire = raw.json()?;
-        if raw.status == ROLLED_BACK {
-            return Err(rolled_back(raw.call, answer.errors));
-        }
-        raw.meta.index = answer.index.filter(|&index| index != Index::ZERO);
-        let pairs = answer.results.into_iter().filter_map(|result| result.kv);
-        Ok(raw.answer(pairs.collect()))
+        let raw = self.0.send(&request).await?;
+        let answer = raw.json()?;
+        Ok((raw, answer))
     }
 
     fn too_much(self, operations: usize, body: Option<&[u8]>) -> Option<String> {
@@ -330,27 +198,6 @@ fn rolled_back(call: crate::error::Call, errors: Vec<ErrorWire>) -> Error {
     Error::RolledBack { call, errors: errors.collect() }
 }
 
-#[derive(Serialize)]
-struct OperationWire<'a> {
-    #[serde(rename = "KV")]
-    kv: KvWire<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct KvWire<'a> {
-    verb: Verb,
-    key: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flags: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<Index>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<&'a SessionId>,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct AnswerWire {
@@ -371,53 +218,23 @@ struct ResultWire {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ErrorWire {
-    #[serde(default)]
     op_index: usize,
-    #[serde(default)]
     what: String,
+}
+
+impl ErrorWire {
+    /// Whether Consul says that this key does not exist. It quotes keys as Go does: one that has nothing
+    /// to escape must be the one that is named.
+    fn is_absence_of(&self, key: &str) -> bool {
+        let plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        let quoted = self.what.strip_prefix("key \"").and_then(|rest| rest.strip_suffix("\" doesn't exist"));
+        quoted.is_some_and(|quoted| quoted == key || !key.bytes().all(plain))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn json(operation: &Operation) -> String {
-        serde_json::to_string(&operation.wire()).unwrap()
-    }
-
-    #[test]
-    fn an_operation_is_written_with_what_it_needs() {
-        let session = SessionId::from("s");
-        assert_eq!(
-            json(&Operation::set("k", "v").flags(7)),
-            r#"{"KV":{"Verb":"set","Key":"k","Value":"dg==","Flags":7}}"#
-        );
-        assert_eq!(
-            json(&Operation::cas("k", "", Index::ZERO)),
-            r#"{"KV":{"Verb":"cas","Key":"k","Value":""}}"#
-        );
-        assert_eq!(
-            json(&Operation::delete_cas("k", Index(3))),
-            r#"{"KV":{"Verb":"delete-cas","Key":"k","Index":3}}"#
-        );
-        assert_eq!(
-            json(&Operation::check_session("k", session)),
-            r#"{"KV":{"Verb":"check-session","Key":"k","Session":"s"}}"#
-        );
-        assert_eq!(
-            json(&Operation::check_not_exists("k")),
-            r#"{"KV":{"Verb":"check-not-exists","Key":"k"}}"#
-        );
-    }
-
-    #[test]
-    fn the_encoded_length_is_the_length() {
-        let operations = [Operation::set("k\"ü", vec![0; 100]), Operation::delete("k")];
-        let wires: Vec<_> = operations.iter().map(Operation::wire).collect();
-        let whole = serde_json::to_vec(&wires).unwrap().len();
-        let sum: usize = operations.iter().map(Operation::encoded_len).sum();
-        assert_eq!(whole, sum + 1);
-    }
 
     #[test]
     fn consuls_words_are_understood() {
@@ -443,5 +260,17 @@ mod tests {
         ] {
             assert_eq!(Kind::of(words), kind, "{words}");
         }
+    }
+
+    #[test]
+    fn only_a_keys_own_absence_counts() {
+        let says =
+            |what: &str, key: &str| ErrorWire { op_index: 0, what: what.to_owned() }.is_absence_of(key);
+        assert!(says(r#"key "a/b" doesn't exist"#, "a/b"));
+        assert!(says(r#"key "a\"\u200b" doesn't exist"#, "a\"\u{200b}"));
+        assert!(!says(r#"key "a/c" doesn't exist"#, "a/b"));
+        assert!(!says("Permission denied", "a/b"));
+        assert!(!says(r#"failed to check index, key "a/b" doesn't exist"#, "a/b"));
+        assert!(!says(r#"key "a/b" exists"#, "a/b"));
     }
 }

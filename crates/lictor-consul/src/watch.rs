@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
 use crate::client::{Client, deadline_in};
+use crate::cursor::{Cause, Cursor};
 use crate::error::Error;
 use crate::kv::Pair;
-use crate::meta::{Answer, Index, Meta};
+use crate::meta::{Answer, Meta};
 use crate::query::Query;
 
 /// The pauses after errors.
@@ -52,13 +53,7 @@ pub struct Watch<T> {
     query: Query,
     fetch: Fetch<T>,
     gap: Duration,
-    hashed: bool,
-    /// The index of the last answer; zero before the first.
-    seen: Index,
-    /// Whether the next request waits for a newer index than `seen`.
-    waits: bool,
-    /// What the next answer is given as even if its index is the last one.
-    due: Option<Cause>,
+    cursor: Cursor,
     /// When the next request may be sent.
     not_before: Instant,
     pauses: Backoff,
@@ -73,20 +68,6 @@ pub struct Change<T> {
     pub meta: Meta,
     /// Why it is given.
     pub cause: Cause,
-}
-
-/// Why a [`Watch`] gives an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It is the first.
-    First,
-    /// The index moved forward.
-    Changed,
-    /// It is the first after an error. Whether something changed is not known.
-    Recovered,
-    /// The index went back: a snapshot was restored, the cluster is another, or a server that is
-    /// behind answered. What was derived from indexes so far means nothing.
-    WentBack,
 }
 
 type Fetch<T> = Box<dyn FnMut(Client, Query) -> Fetching<T> + Send>;
@@ -111,10 +92,7 @@ impl<T> Watch<T> {
             query,
             fetch: Box::new(move |client, query| Box::pin(fetch(client, query))),
             gap: Duration::from_millis(50),
-            hashed: false,
-            seen: Index::ZERO,
-            waits: false,
-            due: Some(Cause::First),
+            cursor: Cursor::new(),
             not_before: Instant::now(),
             pauses: AFTER_ERRORS,
         }
@@ -131,7 +109,7 @@ impl<T> Watch<T> {
     /// Takes the index for a hash, which does not go back: for [events](crate::Events).
     #[must_use]
     pub fn hashed(mut self) -> Self {
-        self.hashed = true;
+        self.cursor = self.cursor.hashed();
         self
     }
 
@@ -144,21 +122,20 @@ impl<T> Watch<T> {
     pub async fn next(&mut self) -> Result<Change<T>, Error> {
         loop {
             sleep_until(self.not_before).await;
-            let index = if self.waits { self.seen } else { Index::ZERO };
-            let query = self.query.clone().index(index);
+            let query = self.query.clone().index(self.cursor.index());
             let fetched = (self.fetch)(self.client.clone(), query).await;
             let answer = match fetched {
                 Ok(answer) => answer,
                 Err(error) => {
                     self.not_before = deadline_in(self.pauses.next());
-                    self.due = Some(self.due.unwrap_or(Cause::Recovered));
-                    self.waits = false;
+                    self.cursor.failed();
                     return Err(error);
                 }
             };
             self.pauses.reset();
             self.not_before = deadline_in(self.gap);
-            if let Some(cause) = self.judge(answer.meta.index) {
+            if let Some(cause) = self.cursor.answered(answer.meta.index) {
+                self.cursor.finished();
                 return Ok(Change { value: answer.value, meta: answer.meta, cause });
             }
         }
@@ -170,31 +147,6 @@ impl<T> Watch<T> {
         T: Send + 'static,
     {
         stream::unfold(self, async |mut watch| Some((watch.next().await, watch)))
-    }
-
-    /// Takes the index of an answer; whether the answer is given, and why.
-    fn judge(&mut self, index: Option<Index>) -> Option<Cause> {
-        // Without an index there is no waiting: this is asked again at the pace of `gap`, and each
-        // answer given. An index of zero would be answered at once for ever.
-        let Some(index) = index.map(|index| index.max(Index(1))) else {
-            self.waits = false;
-            return Some(self.due.take().unwrap_or(Cause::Changed));
-        };
-        let waited = std::mem::replace(&mut self.waits, true);
-        let last = std::mem::replace(&mut self.seen, index);
-        if index < last && !self.hashed {
-            self.due = Some(Cause::WentBack);
-            if waited {
-                // The servers may have changed while this was held: read what there is now.
-                self.waits = false;
-                return None;
-            }
-        }
-        match self.due.take() {
-            Some(cause) => Some(cause),
-            None if index != last => Some(Cause::Changed),
-            None => None,
-        }
     }
 }
 
@@ -227,7 +179,7 @@ impl<T> fmt::Debug for Watch<T> {
         f.debug_struct("Watch")
             .field("client", &self.client)
             .field("query", &self.query)
-            .field("seen", &self.seen)
+            .field("cursor", &self.cursor)
             .finish_non_exhaustive()
     }
 }
@@ -246,6 +198,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::error::Call;
+    use crate::meta::Index;
 
     /// What a server would do: an index after some time, or an error.
     #[derive(Clone, Copy)]
@@ -280,7 +233,7 @@ mod tests {
         }
         while !left.lock().unwrap().is_empty() {
             let gave = match watch.next().await {
-                Ok(change) => format!("{:?} at {}", change.cause, watch.seen),
+                Ok(change) => format!("{:?} at {}", change.cause, watch.cursor.seen()),
                 Err(_) => "error".to_owned(),
             };
             said.lock().unwrap().push(gave);

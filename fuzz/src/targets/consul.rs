@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lictor_consul::{Check, Client, Config, Limits, Operation, Query};
+use lictor_consul::{Check, Client, Config, Encoded, Error, Limits, Operation, Query};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -123,6 +123,9 @@ async fn ask_all(client: &Client) {
     let query = Query::new();
     ask_some(client).await;
     drop(client.kv().list("a", &query).await);
+    drop(read_rows(client).await);
+    drop(read_keys(client).await);
+    drop(client.find_limits().await);
     drop(client.kv().put("a", "b").await);
     drop(client.health().service("a", &query).await);
     drop(client.health().state(None, &query).await);
@@ -145,6 +148,19 @@ async fn ask_all(client: &Client) {
 async fn ask_some(client: &Client) {
     drop(client.kv().get("a", &Query::new()).await);
     drop(client.txn().run(&[Operation::set("a", "b")]).await);
+    drop(client.txn().absent(&["a", "b"], &Query::new()).await);
+}
+
+async fn read_rows(client: &Client) -> Result<(), Error> {
+    let mut rows = client.kv().rows("a", &Query::new()).await?;
+    while rows.next(|row| drop(Encoded::new(&row.value).map(|value| value.decode()))).await? {}
+    Ok(())
+}
+
+async fn read_keys(client: &Client) -> Result<(), Error> {
+    let mut keys = client.kv().key_rows("a", &Query::new()).await?;
+    while keys.next(|_| {}).await? {}
+    Ok(())
 }
 
 async fn serve(listener: TcpListener, answer: Arc<Mutex<Vec<u8>>>) {

@@ -90,7 +90,7 @@ async fn no_senseless_answer_is_taken_for_a_list() {
         (Act::List(6, "{}".to_owned()), "unexpected `{`"),
         (Act::List(6, r#"[{"Node":"n"}]"#.to_owned()), "missing field"),
         (Act::List(6, r#"[{"Node":"n","CheckID":7,"Status":"passing"}]"#.to_owned()), "invalid type"),
-        (Act::List(6, half.to_owned()), "the list of checks is cut off"),
+        (Act::List(6, half.to_owned()), "the list is cut off"),
         (Act::List(6, huge), "larger than 1048576 bytes"),
         (Act::Raw(unlisted), "without an index"),
         (Act::Status(404, "404 page not found"), "404: 404 page not found"),

@@ -5,6 +5,7 @@ use lictor_consul::{
 };
 
 use crate::shared;
+use crate::standin::{Act, StandIn};
 
 /// The places and kinds of the mistakes of a transaction that was rolled back.
 fn mistakes(error: Error) -> Vec<(usize, Kind)> {
@@ -146,4 +147,49 @@ async fn the_limits_are_checked_before_sending_and_are_consuls() {
 async fn an_empty_transaction_is_done() {
     let (client, _) = shared("txn-empty");
     assert_eq!(client.txn().run(&[]).await.unwrap().value, []);
+}
+
+#[tokio::test]
+async fn a_key_is_absent_only_if_consul_says_so_of_it() {
+    let (client, prefix) = shared("txn-absent");
+    let names = ["is", "a//b", "quote\"", "日本語", "plain", "new\nline", "also"];
+    let keys: Vec<String> = names.iter().map(|name| prefix.clone() + name).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let absent = async |keys: &[&str]| client.txn().absent(keys, &Query::new().consistent()).await;
+    assert_eq!(absent(&keys).await.unwrap(), [true; 7]);
+    for name in ["is", "also"] {
+        client.kv().put(&(prefix.clone() + name), "v").await.unwrap();
+    }
+    assert_eq!(absent(&keys).await.unwrap(), [false, true, true, true, true, true, false]);
+    assert_eq!(absent(&[keys[0], keys[6]]).await.unwrap(), [false, false]);
+    assert_eq!(absent(&[keys[1], keys[1]]).await.unwrap(), [true, true]);
+    assert!(absent(&[]).await.unwrap().is_empty());
+
+    let error = absent(&["k"; 65]).await.unwrap_err();
+    assert_eq!(error.to_string(), "PUT /v1/txn: 65 operations are more than 64");
+    client.kv().delete_tree(&prefix).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_absence_that_is_not_quite_one_is_an_error() {
+    let about = |errors: &str| Act::answer(409, "", &format!(r#"{{"Results":null,"Errors":[{errors}]}}"#));
+    let said = async |act: Act| {
+        let server = StandIn::start(vec![act]).await;
+        let client = crate::hasty(&server.url, crate::SOON);
+        let answer = client.txn().absent(&["a", "b"], &Query::new().consistent()).await;
+        assert_eq!(server.requests(), ["PUT /v1/txn?consistent HTTP/1.1"]);
+        answer
+    };
+    let b = r#"{"OpIndex":1,"What":"key \"b\" doesn't exist"}"#;
+    assert_eq!(said(about(b)).await.unwrap(), [false, true]);
+    for wrong in [
+        r#"{"OpIndex":0,"What":"key \"b\" doesn't exist"}"#,
+        r#"{"OpIndex":2,"What":"key \"c\" doesn't exist"}"#,
+        r#"{"OpIndex":0,"What":"Permission denied"}"#,
+        r#"{"What":"key \"a\" doesn't exist"}"#,
+        "{}",
+    ] {
+        assert!(said(about(wrong)).await.is_err() && said(about(&format!("{b},{wrong}"))).await.is_err());
+    }
+    assert!(said(Act::answer(404, "", "")).await.is_err());
 }
