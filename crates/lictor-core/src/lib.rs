@@ -18,6 +18,7 @@ pub mod peers;
 mod plan;
 mod rate;
 mod reading;
+pub mod replicate;
 mod role;
 mod run;
 pub mod service;
@@ -34,7 +35,7 @@ pub use holding::Holding;
 pub use incident::Incident;
 pub use name::{
     ActionName, CheckName, DeliveryId, IncidentId, LeaseName, NameError, NotifierName, PatternName,
-    RemedyName, RouteName, RunId, ServiceName, StepName, Target, ValueName,
+    RemedyName, ReplicateName, RouteName, RunId, ServiceName, StepName, Target, ValueName,
 };
 pub use plan::{
     Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Rate, Remedy, Repeatability, Step,

@@ -101,6 +101,8 @@ names! {
     LeaseName;
     /// What runs on one of several nodes at a time.
     ServiceName;
+    /// What is copied from one datacenter of Consul to others.
+    ReplicateName;
     /// A notifier.
     NotifierName;
     /// A route of alerts.

@@ -208,6 +208,11 @@ impl Source {
         Self::new("peers")
     }
 
+    /// What is copied between datacenters of Consul.
+    pub fn replicate() -> Self {
+        Self::new("replicate")
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -215,8 +220,12 @@ impl Source {
 
     /// Why what it no longer has is over.
     pub(super) fn departure(&self) -> Gone {
-        // A peer is registered nowhere.
-        if *self == Self::peers() { Gone::Unwatched } else { Gone::Deregistered }
+        // A peer is registered nowhere, nor is a copy.
+        if *self == Self::peers() || *self == Self::replicate() {
+            Gone::Unwatched
+        } else {
+            Gone::Deregistered
+        }
     }
 }
 
