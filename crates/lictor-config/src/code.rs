@@ -61,7 +61,8 @@ codes! {
     /// Nested too deep, or too many things.
     Limit = "0104", "nested too deep, or too many things",
         "Brackets are nested at most 64 deep, one pair holds at most 10,000 things, and a configuration \
-         has at most 100,000 blocks.";
+         has at most 100,000 blocks. Blocks `replicate` have at most 1,000 prefixes together, counted once for each datacenter \
+         to which one is copied.";
     /// A text contains `${` or `%{`.
     Interpolation = "0105", "texts are not templates",
         "Nothing is inserted into texts. To mean the characters themselves write `$${` for `${` and \
@@ -126,6 +127,10 @@ codes! {
     Template = "0309", "a template has a mistake",
         "Texts of messages are templates in the language of Jinja: `{{ item.title }}`, `{% if resolved %}…{% endif %}`. \
          What a message has is listed in docs/notifiers.md.";
+    /// A text is not a prefix of keys.
+    Prefix = "0310", "a text is not a prefix",
+        "What is copied is written `SOURCE@DATACENTER` or `SOURCE@DATACENTER:DESTINATION`, such as `config/@dc1:backup/config/`; \
+         `/@dc1` are all keys. A datacenter has small letters, digits, `_`, `-` and `.`.";
     /// A reference leads nowhere.
     UnknownReference = "0401", "a reference leads nowhere",
         "What it names is not defined in any of the files.";
@@ -168,7 +173,7 @@ codes! {
         "Use an address that begins with `https://`, or one on this machine.";
     /// Warning: nothing is watched.
     NothingWatched = "0904", "nothing is watched",
-        "Without a block `watch`, `peers`, `probe` or `service`, or `consul` in `alerts`, the agent has nothing to do.";
+        "Without a block `watch`, `peers`, `probe`, `service` or `replicate`, or `consul` in `alerts`, the agent has nothing to do.";
     /// Warning: a file that is named does not exist now.
     FileMissing = "0905", "a file that is named does not exist",
         "It is read when it is needed; until then what needs it fails.";
@@ -199,6 +204,14 @@ codes! {
     OpenService = "0912", "anybody on this machine may stop or move a service",
         "Whoever reaches the listener without a token may ask for a switchover or a stop. Set `token_file` in the block \
          `http`.";
+    /// Warning: no key is left alone by this.
+    NeverLeft = "0913", "no key is left alone by this",
+        "`exclude` means keys by their names at the source, in front of the `@`, and none that is copied begins so. It may be \
+         misspelt, or name the destination.";
+    /// Warning: all keys that the source does not have are deleted.
+    DeletesAll = "0914", "all keys that the source does not have are deleted",
+        "The copies of all keys have no folder of their own, and `delete` also means what was written at the destination by \
+         somebody else. Keep it only if the datacenter is nothing but a copy.";
 }
 
 impl fmt::Display for Code {

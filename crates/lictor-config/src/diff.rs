@@ -30,6 +30,7 @@ pub fn difference(old: &Config, new: &Config) -> String {
         ("route", "route", "routes"),
         ("maintenance", "maintenance window", "maintenance windows"),
         ("service", "service", "services"),
+        ("replicate", "replication", "replications"),
     ] {
         let (before, after) = (named(old, kind), named(new, kind));
         let added = after.keys().copied().filter(|name| !before.contains_key(name)).collect();
@@ -120,6 +121,13 @@ mod tests {
             changes(&all, &all.replace("1m", "2m")),
             "8 watchers changed (w0, w1, w2, w3, w4 and 3 more)"
         );
+    }
+
+    #[test]
+    fn a_replication_is_told_by_its_name() {
+        let one = "consul {}\nreplicate \"r\" {\n prefixes = [\"a@dc1\"]\n}\n";
+        assert_eq!(changes("consul {}", one), "1 replication added (r)");
+        assert_eq!(changes(one, &one.replace("a@", "b@")), "replication r changed");
     }
 
     #[test]

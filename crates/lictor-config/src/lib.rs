@@ -54,6 +54,7 @@ pub use model::{
     Email, Endpoint, LogFile, MailSecurity, Notifier, NotifierKind, NotifyProgram, OwnBody, OwnRequest,
     Service, Setting,
 };
+pub use model::{Notes, Replicate};
 pub use problem::Problem;
 pub use reference::{errors, reference, rule_test_reference};
 pub use rule_test::{Expected, Given, Happening, Moment, RuleTest, RuleTests};

@@ -81,6 +81,7 @@ In JSON the labels of a block are nested objects, repeated blocks are lists or f
 | duration | `"500ms"`, `"10s"`, `"5m"`, `"2h"`, `"7d"`, `"1w"`, `"1h 30m"`; at most ten years |
 | size | bytes, or `"10GiB"`, `"512MB"` and the like |
 | percentage | `"85%"` or `85` |
+| share | a whole number of hundredths, `"10%"`, or a number of things, `500` |
 | comparison | one of `<`, `<=`, `==`, `!=`, `>=`, `>` and a number: `"> 90"` |
 | pattern | a regular expression without look-around and back-references; in a text each backslash is written twice |
 | word | one of a few texts, which are listed |
@@ -231,6 +232,7 @@ mod tests {
                         units::size(text).is_some_and(|found| (low..=high).contains(&found))
                     }
                     Kind::Percent => units::percent(text).is_some(),
+                    Kind::Share => units::share(text).is_some(),
                     Kind::Number(low, high) => {
                         text.parse().is_ok_and(|number: f64| (low..=high).contains(&number))
                     }

@@ -157,6 +157,8 @@ pub(crate) enum Kind {
     Size(u64, u64),
     /// `85%`
     Percent,
+    /// `10%`, or a number.
+    Share,
     /// `> 90`
     Comparison,
     Url,
@@ -258,6 +260,7 @@ impl Kind {
             Self::Duration(..) => "duration",
             Self::Size(..) => "size",
             Self::Percent => "percentage",
+            Self::Share => "share",
             Self::Comparison => "comparison",
             Self::Url => "URL",
             Self::Address => "address",
@@ -297,6 +300,7 @@ impl Kind {
             Self::Duration(..) => "a duration such as \"10s\"",
             Self::Size(..) => "a size such as \"10GiB\"",
             Self::Percent => "a percentage such as \"85%\"",
+            Self::Share => "a share such as \"10%\", or a number",
             Self::Comparison => "a comparison such as \"> 90\"",
             Self::Url => "a URL such as \"https://host/path\"",
             Self::Address => "an address such as \"127.0.0.1:8510\"",

@@ -68,6 +68,13 @@ pub(crate) fn percent(text: &str) -> Option<f64> {
     digits.parse().ok().filter(|_| plain)
 }
 
+/// Reads `10%`: hundredths of the whole, whole ones.
+pub(crate) fn share(text: &str) -> Option<u8> {
+    let digits = text.trim().strip_suffix('%')?.trim_end();
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|share| plain && *share <= 100)
+}
+
 /// Reads `3 in 1h`.
 pub(crate) fn budget(text: &str) -> Option<Budget> {
     let (runs, per) = text.split_once(" in ")?;
@@ -206,6 +213,10 @@ mod tests {
         assert_eq!(percent("99.5 %"), Some(99.5));
         for wrong in ["", "%", "-1%", "inf", "1e9", "nan%"] {
             assert_eq!(percent(wrong), None, "{wrong}");
+        }
+        assert_eq!((share("10%"), share("0 %"), share("100%")), (Some(10), Some(0), Some(100)));
+        for wrong in ["", "%", "10", "101%", "1.5%", "-1%", "+1%"] {
+            assert_eq!(share(wrong), None, "{wrong}");
         }
         assert_eq!(budget("3 in 1h").map(|b| (b.runs.get(), b.per.as_secs())), Some((3, 3_600)));
         for wrong in ["3", "0 in 1h", "3 in 0s", "3 per 1h", "-1 in 1h"] {

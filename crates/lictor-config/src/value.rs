@@ -25,6 +25,13 @@ const REGEX_SIZE: usize = 1 << 20;
 /// Arguments by their place, and the groups of which they are what was captured.
 type Captured = Vec<(usize, String)>;
 
+/// A part of something: by hundredths, or by how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    Percent(u8),
+    Number(u64),
+}
+
 impl Reader<'_> {
     fn error<T>(&self, code: Code, span: Span, message: impl Into<String>, help: &str) -> Option<T> {
         let draft = Draft::new(code, span, message);
@@ -179,6 +186,27 @@ impl Reader<'_> {
             None => {
                 self.error(Code::Amount, value.span, format!("`{name}` is not a percentage"), "write \"85%\"")
             }
+        }
+    }
+
+    /// `10%` or a number, if it is set or has a default: the number behind the sign, or the one without.
+    pub(crate) fn share(&self, name: &str) -> Option<Share> {
+        let default = || self.default(name).and_then(units::share).map(Share::Percent);
+        let Some(value) = self.value(name) else { return default() };
+        let help = "write whole hundredths such as \"10%\", or a number without quotes";
+        match &value.is {
+            Is::Text(text) => match units::share(text) {
+                Some(share) => Some(Share::Percent(share)),
+                None => self.error(Code::Amount, value.span, format!("`{text}` is not a share"), help),
+            },
+            Is::Number(number) => match exact(*number) {
+                Some(whole) => Some(Share::Number(whole)),
+                None => {
+                    let message = format!("`{name}` is a whole number, not {number}");
+                    self.error(Code::Range, value.span, message, help)
+                }
+            },
+            _ => self.wrong(name, value),
         }
     }
 

@@ -27,6 +27,7 @@ mod probe;
 mod qbittorrent;
 mod redis;
 mod remedy;
+mod replicate;
 mod route;
 mod rule;
 mod secret;
@@ -86,6 +87,7 @@ pub(crate) static TOP: Schema = Schema {
         &peers::BLOCK,
         &cluster::BLOCK,
         &service::BLOCK,
+        &replicate::BLOCK,
     ],
     values: &[],
     example: "",

@@ -7,7 +7,7 @@ use lictor_core::{CheckName, CheckSource, Plan, Rate, RemedyName};
 
 use super::{
     TOP, agent, alerts, check, cluster, connection_monitor, consul, listen, node, notify, peers, probe,
-    remedy, rule, service, watch,
+    remedy, replicate, rule, service, watch,
 };
 use crate::code::Code;
 use crate::condition::rate_name;
@@ -45,6 +45,7 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         peers: None,
         cluster: None,
         services: BTreeMap::new(),
+        replicates: BTreeMap::new(),
         blocks: digests(body),
     };
     let mut plan = Plan { mode, limits, ..Plan::default() };
@@ -90,9 +91,11 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     config.cluster = if between.written { cluster::decode(&between.reader(decoder)) } else { None };
     (config.services, plan.services) = service::decode(decoder, &top.blocks("service"), between.written);
     config.plan = Arc::new(plan);
+    let agent = consul.as_ref().and_then(Option::as_ref);
+    config.replicates = replicate::decode(decoder, &top.blocks("replicate"), agent);
     let around = alerts::Around {
         node: &config.node,
-        consul: consul.as_ref().and_then(Option::as_ref),
+        consul: agent,
         notifiers: config.notifiers.iter().map(|(name, notifier)| (name.clone(), notifier.plan)).collect(),
     };
     let told = single(body, &alerts::BLOCK);
@@ -102,7 +105,8 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     let others = single(body, &peers::BLOCK);
     config.peers = if others.written { peers::decode(&others.reader(decoder)).map(Arc::new) } else { None };
     let idle = top.blocks("watch").is_empty() && config.alerts.consul.is_none();
-    let idle = idle && !others.written && !shown.written && top.blocks("service").is_empty();
+    let idle = idle && !others.written && !shown.written;
+    let idle = idle && top.blocks("service").is_empty() && top.blocks("replicate").is_empty();
     if idle && !decoder.report.is_partial() {
         let draft = Draft::warning(Code::NothingWatched, start, "nothing is watched");
         decoder.add(draft.help("add a block such as watch \"http\" \"NAME\" { url = \"…\" }"));

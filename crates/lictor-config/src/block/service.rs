@@ -343,7 +343,11 @@ fn name(reader: &Reader<'_>, label: &Text) -> Option<ServiceName> {
 }
 
 /// A list of which each stands there once.
-fn listed<T>(reader: &Reader<'_>, name: &str, each: impl Fn(&Text) -> Option<T>) -> Option<Vec<T>> {
+pub(super) fn listed<T>(
+    reader: &Reader<'_>,
+    name: &str,
+    each: impl Fn(&Text) -> Option<T>,
+) -> Option<Vec<T>> {
     reader.value(name)?;
     let texts = reader.texts(name);
     if texts.is_empty() {

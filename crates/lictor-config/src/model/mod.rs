@@ -9,6 +9,7 @@ mod metrics;
 mod monitor;
 mod notify;
 mod peers;
+mod replicate;
 mod service;
 mod systemd;
 mod torrent;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::{ActionName, CheckName, NotifierName, PatternName, Plan, ServiceName};
+use lictor_core::{ActionName, CheckName, NotifierName, PatternName, Plan, ReplicateName, ServiceName};
 use regex::Regex;
 use url::Url;
 
@@ -39,6 +40,7 @@ pub use notify::{
     Service, Setting,
 };
 pub use peers::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
+pub use replicate::{Notes, Replicate};
 pub use service::{Cluster, ClusterService, ServiceCommand};
 pub use systemd::{
     Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
@@ -81,6 +83,8 @@ pub struct Config {
     pub cluster: Option<Cluster>,
     /// What runs on one of several nodes at a time, by name.
     pub services: BTreeMap<ServiceName, Arc<ClusterService>>,
+    /// What is copied from one datacenter of Consul to others, by name.
+    pub replicates: BTreeMap<ReplicateName, Arc<Replicate>>,
     /// The digest of each block by what it defines, such as `watch shop` or `node`: the
     /// same as long as what is written there is, comments and layout aside. A reload
     /// compares them.
@@ -110,7 +114,7 @@ pub struct Listen {
 }
 
 /// `consul { … }`. Unset values come from the `CONSUL_*` environment as for the consul program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consul {
     /// `http://127.0.0.1:8500`, `https://…` or `unix:///path`.
     pub address: String,

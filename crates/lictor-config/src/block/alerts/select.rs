@@ -35,7 +35,7 @@ static SELECTION: Schema =
     Schema { doc: "Which alerts.", groups: &[ATTRIBUTES], blocks: &[], values: &[], example: "" };
 
 /// The texts a source may be.
-const SOURCES: [&str; 6] = ["own", "consul", "service", "peers", "alertmanager", "lictor"];
+const SOURCES: [&str; 7] = ["own", "consul", "service", "peers", "replicate", "alertmanager", "lictor"];
 
 /// What a block with the attributes of a selection selects.
 pub(in crate::block) fn matchers(reader: &Reader<'_>) -> Matchers {
