@@ -14,7 +14,7 @@ mod tls;
 
 pub use binary::find as binary;
 pub use cluster::Cluster;
-pub use datacenters::Datacenters;
+pub use datacenters::{Datacenters, Site};
 pub use member::Member;
 pub use server::{MANAGEMENT_TOKEN, Options, Server, Tls, shared};
 pub use tls::Certificates;

@@ -363,8 +363,13 @@ impl Server {
     /// If it is not ready in time.
     pub fn restart(&mut self) {
         self.kill();
-        self.launch(1 + self.join.len());
+        self.launch_again();
         self.await_ready();
+    }
+
+    /// Starts a server that was ended again, and does not wait.
+    pub fn launch_again(&mut self) {
+        self.launch(1 + self.join.len());
     }
 
     /// Freezes the server (SIGSTOP): it accepts connections and never answers.
