@@ -23,8 +23,15 @@ pub(crate) struct Target {
 }
 
 /// What `run` without a name drives.
-pub(crate) const TARGETS: &[Target] =
-    &[config::HCL, config::JSON, consul::TARGET, wire::TARGET, compat::TEMPLATE, compat::KEYS];
+pub(crate) const TARGETS: &[Target] = &[
+    config::HCL,
+    config::JSON,
+    consul::TARGET,
+    wire::TARGET,
+    compat::TEMPLATE,
+    compat::KEYS,
+    compat::REPLICATE,
+];
 
 /// The target of this name; those with planted faults can be named as well.
 pub(crate) fn find(name: &str) -> Result<&'static Target, Error> {

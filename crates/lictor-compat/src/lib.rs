@@ -5,13 +5,16 @@
 //! old habit is read here and becomes a named setting there.
 
 pub mod consul_alerts;
+pub mod consul_replicate;
 pub mod gotemplate;
 pub mod powerconsul;
 pub mod sentinella;
 
+mod goduration;
 mod gojson;
 mod gotime;
 mod hcl;
+mod hcl1;
 mod secret;
 
 pub use gotime::{Moment, MomentError};

@@ -5,6 +5,8 @@ mod cli;
 mod client;
 mod command;
 mod consul_alerts;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing runs it before there is what copies"))]
+mod consul_replicate;
 mod exit;
 mod old_flags;
 mod output;

@@ -1,8 +1,9 @@
-//! What old programs left behind: templates in Go's language, and trees of keys.
+//! What old programs left behind: templates in Go's language, trees of keys, and configuration files.
 
 use lictor_compat::consul_alerts::{
     CheckRef, Message, PREFIX, Settings, import, state::CheckState, template_data,
 };
+use lictor_compat::consul_replicate::{Flags, Given, Note, Start};
 use lictor_compat::gotemplate::{Mode, OUTPUT_LIMIT, Template};
 
 use super::Target;
@@ -17,6 +18,14 @@ pub(super) const KEYS: Target = Target {
     about: "keys and records of consul-alerts",
     dictionary: KEY_WORDS,
     run: keys,
+};
+
+/// The configuration files of consul-replicate, in HCL's first version or in JSON.
+pub(super) const REPLICATE: Target = Target {
+    name: "consul-replicate",
+    about: "configuration files and notes of consul-replicate",
+    dictionary: FILE_WORDS,
+    run: replicate,
 };
 
 const WORDS: &[&str] = &[
@@ -87,6 +96,38 @@ const KEY_WORDS: &[&str] = &[
     "\"",
 ];
 
+const FILE_WORDS: &[&str] = &[
+    "prefix = \"a@dc1:b\"\n",
+    "prefix {",
+    "source = ",
+    "datacenter",
+    "consul {",
+    "retry {",
+    "consul \"ssl\" {",
+    "exclude = [",
+    "wait = \"5s:10s\"",
+    "max_stale = ",
+    "LastReplicated",
+    "true",
+    "0x1f",
+    "1e3",
+    "<<EOF\n",
+    "<<-EOF\n",
+    "\nEOF\n",
+    "${",
+    "/*",
+    "*/",
+    "//",
+    "#",
+    "\\u00e9",
+    "\\x41",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+];
+
 /// Whatever the template, it ends, and its result is bounded.
 fn template(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -120,5 +161,22 @@ fn keys(bytes: &[u8]) {
     if let Ok(message) = Message::from_json(bytes) {
         let again = message.to_json().map(|json| Message::from_json(json.as_bytes()));
         assert_eq!(again, Ok(Ok(message)), "a reminder changed on its way through Consul");
+    }
+}
+
+/// Whatever stands in a file, it is read or refused; no two prefixes of what is read write to the same keys. A note that was
+/// read is the same after it was written and read again.
+fn replicate(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(given) = Given::read("x", &text)
+        && let Ok(start) = Start::new(&Flags::default(), &[given], |_| None)
+    {
+        let mut places: Vec<_> = start.prefixes.iter().map(|prefix| &prefix.destination).collect();
+        places.sort();
+        assert!(places.is_sorted_by(|one, other| one < other), "two prefixes write to the same keys");
+    }
+    if let Ok(note) = Note::read(bytes) {
+        let again = note.to_json().map(|json| Note::read(json.as_bytes()));
+        assert!(matches!(again, Ok(Ok(read)) if read == note), "a note changed on its way through Consul");
     }
 }
