@@ -33,6 +33,7 @@ use crate::notify::ServiceManager;
 use crate::peers::{self, Watching};
 use crate::probe;
 use crate::qbittorrent::Sessions;
+use crate::replicate::{self, Replication};
 use crate::service::{self, Services};
 use crate::task::{OnEnd, Tasks};
 use crate::watch::{Positions, Watchers};
@@ -148,6 +149,7 @@ pub struct Agent {
     alerts: DeskInbox,
     mesh: watch::Receiver<Arc<MeshView>>,
     services: Services,
+    replication: Replication,
     reloads: mpsc::Sender<web::Reload>,
     finished: Arc<AtomicBool>,
 }
@@ -336,6 +338,11 @@ impl Agent {
             tasks: tasks.clone(),
         };
         let services = Services::new(&config, means).await.map_err(StartError::Services)?;
+        let replication = Replication::new(replicate::Means {
+            node: config.node.name.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+        });
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -356,12 +363,15 @@ impl Agent {
             alerts: Arc::new(alerting.desk()),
             posts: alerting.posts(),
             services: Arc::new(services.clone()),
+            replication: replication.clone(),
             mesh: mesh.clone(),
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);
         watching.apply(&config).await;
         services.apply(&config).await;
+        replication.tell(alerting.feed());
+        replication.apply(&config).await;
         if let Some(mirror) = mirror {
             let copies = copies::keep(mirror, opened.store.clone(), inbox.clone(), clock.clone(), decided);
             tasks.spawn_draining("copies", OnEnd::Fine, copies);
@@ -385,6 +395,7 @@ impl Agent {
             probe,
             watching: Some(watching),
             services: Some(services.clone()),
+            replication: Some(replication.clone()),
             tell,
             consul: shared,
             manager: Arc::clone(&manager),
@@ -401,6 +412,7 @@ impl Agent {
             alerts,
             mesh,
             services,
+            replication,
             reloads,
             finished,
         })
@@ -429,6 +441,11 @@ impl Agent {
     /// The services that pass between its node and others.
     pub fn services(&self) -> Services {
         self.services.clone()
+    }
+
+    /// What it copies between datacenters.
+    pub fn replication(&self) -> Replication {
+        self.replication.clone()
     }
 
     /// The way to have it read its configuration again.

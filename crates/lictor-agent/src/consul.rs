@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use lictor_config::Consul;
 use lictor_consul::{CheckKind, Client, Error, NewCheck, NewService, Status};
 use tokio_util::sync::CancellationToken;
@@ -66,8 +67,7 @@ fn token(settings: &Consul) -> Result<Option<lictor_consul::Secret>, String> {
     token.map(|token| token.map(lictor_consul::Secret::new)).map_err(|error| error.to_string())
 }
 
-/// Keeps the agent registered as a service with a TTL check, until it stops. What the
-/// Consul agent forgot (it was restarted without its data) is registered again.
+/// Keeps the agent registered as a service with a TTL check, until it stops.
 pub(crate) async fn register(
     client: Client,
     name: String,
@@ -76,21 +76,38 @@ pub(crate) async fn register(
     inbox: Inbox,
     stop: CancellationToken,
 ) {
-    let id = format!("{name}-{node}");
+    let service = service(&name, &node, &format!("{name} agent"), Some(address));
+    let said = move || -> BoxFuture<'static, (Status, String)> {
+        let inbox = inbox.clone();
+        Box::pin(async move {
+            match inbox.view().await {
+                Ok(view) => health(&view),
+                Err(gone) => (Status::Critical, gone.to_string()),
+            }
+        })
+    };
+    keep(client, service, said, stop).await;
+}
+
+/// Keeps a service registered with a TTL check that says what `said` says, until it is told to stop. What the Consul
+/// agent forgot (it was restarted without its data) is registered again.
+pub(crate) async fn keep(
+    client: Client,
+    service: NewService,
+    said: impl Fn() -> BoxFuture<'static, (Status, String)> + Send,
+    stop: CancellationToken,
+) {
+    let (name, id) = (service.name.clone(), service.id.clone().unwrap_or_default());
     let check = format!("service:{id}");
     let mut registered = false;
     let mut told = false;
     loop {
-        let said = match inbox.view().await {
-            Ok(view) => health(&view),
-            Err(gone) => (Status::Critical, gone.to_string()),
-        };
         let done = async {
+            let (status, note) = said().await;
             if !registered {
-                let service = service(&name, &id, &node, address);
                 client.agent().register_service(&service).await?;
             }
-            client.agent().update(&check, &said.0, &said.1).await
+            client.agent().update(&check, &status, &note).await
         };
         let said = tokio::select! {
             said = done => said,
@@ -126,12 +143,14 @@ fn tell(error: &Error) {
     warn!(%error, "cannot register in Consul; trying again");
 }
 
-fn service(name: &str, id: &str, node: &str, address: SocketAddr) -> NewService {
-    let mut check = NewCheck::new(format!("{name} agent"), CheckKind::Ttl(TTL));
+/// A service of this node with a TTL check.
+pub(crate) fn service(name: &str, node: &str, check: &str, address: Option<SocketAddr>) -> NewService {
+    let id = format!("{name}-{node}");
+    let mut check = NewCheck::new(check.to_owned(), CheckKind::Ttl(TTL));
     check.id = Some(format!("service:{id}"));
     check.status = Some(Status::Passing);
     NewService {
-        id: Some(id.to_owned()),
+        id: Some(id),
         name: name.to_owned(),
         tags: Vec::new(),
         meta: [
@@ -139,8 +158,11 @@ fn service(name: &str, id: &str, node: &str, address: SocketAddr) -> NewService 
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ]
         .into(),
-        address: Some(address.ip().to_string()).filter(|_| !address.ip().is_unspecified()),
-        port: Some(address.port()),
+        address: address
+            .map(|address| address.ip())
+            .filter(|ip| !ip.is_unspecified())
+            .map(|ip| ip.to_string()),
+        port: address.map(|address| address.port()),
         checks: vec![check],
     }
 }

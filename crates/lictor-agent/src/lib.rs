@@ -24,6 +24,7 @@ pub mod probe;
 pub mod qbittorrent;
 mod redis;
 mod remote;
+pub mod replicate;
 pub mod service;
 mod systemd;
 mod task;

@@ -21,6 +21,7 @@ mod hook;
 mod listen;
 mod metrics;
 mod page;
+mod replicate;
 mod route;
 mod services;
 mod source;
@@ -55,6 +56,7 @@ pub use source::{
 pub(crate) use text::rfc3339;
 
 use crate::alert::prometheus::Posts;
+use crate::replicate::Replication;
 use crate::{OnEnd, Tasks};
 use connection::Load;
 use guard::Rules;
@@ -99,6 +101,8 @@ pub struct State {
     pub posts: Posts,
     /// The services of this node; [`Services`](crate::service::Services) is one.
     pub services: Arc<dyn Clustered>,
+    /// What is copied between datacenters.
+    pub replication: Replication,
     /// How the mesh of peers stands, after each round.
     pub mesh: watch::Receiver<Arc<MeshView>>,
     /// Whether start-up is over.

@@ -16,6 +16,7 @@ use crate::inbox::{Inbox, NoAnswer};
 use crate::monitor::Monitors;
 use crate::notify::ServiceManager;
 use crate::peers::Watching;
+use crate::replicate::Replication;
 use crate::service::Services;
 use crate::watch::Watchers;
 use crate::{consul, probe, web};
@@ -36,6 +37,8 @@ pub(super) struct Reloader {
     pub(super) watching: Option<Watching>,
     /// None where only the rest is tried out.
     pub(super) services: Option<Services>,
+    /// None where only the rest is tried out.
+    pub(super) replication: Option<Replication>,
     pub(super) tell: TellMaker,
     /// The client that everything shares.
     pub(super) consul: Option<Client>,
@@ -99,6 +102,9 @@ impl Reloader {
         }
         if let Some(services) = &self.services {
             told.extend(services.apply(&config).await);
+        }
+        if let Some(replication) = &self.replication {
+            told.extend(replication.apply(&config).await);
         }
         if let Err(why) = self.probe.apply(config.probe.as_ref()).await {
             warn!(error = why, "the probe stays the one of before");
@@ -254,6 +260,7 @@ mod tests {
             probe,
             watching: None,
             services: None,
+            replication: None,
             tell,
             consul,
             manager,

@@ -226,7 +226,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
 
 async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response, Failure> {
     let path = request.uri().path();
-    let probe = matches!(path, "/-/healthy" | "/-/ready") || super::services::is_probe(path);
+    let probe = matches!(path, "/-/healthy" | "/-/ready")
+        || super::services::is_probe(path)
+        || super::replicate::is_probe(path);
     let proof = site.rules.proof(request.headers()).await;
     let proof = if probe { proof.unwrap_or(Proof::Missing) } else { proof? };
     // A browser can be led astray; who shows the token is no browser led astray. Health

@@ -3,6 +3,7 @@
 mod alerts;
 mod peers;
 mod process;
+mod replicate;
 mod services;
 
 use std::fmt::Write as _;
@@ -308,6 +309,7 @@ pub(super) fn render(state: &State, view: Option<&View>, desk: Option<&AlertView
         alerts::render(&mut gauges, desk);
     }
     peers::render(&mut gauges, &Arc::clone(&state.mesh.borrow()));
+    replicate::render(&mut gauges, &state.replication.all(), view.map(|view| view.at));
     services::render(&mut gauges, &state.services.all(), view.map(|view| view.at.wall));
     process::render(&mut gauges);
     if text::encode(&mut page, &state.registry).is_err() {

@@ -20,7 +20,8 @@ use super::guard::{accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
 use super::{
-    Forgotten, KeptState, Site, alerts, api, asset, beat, explain, hook, metrics, page, services, stream,
+    Forgotten, KeptState, Site, alerts, api, asset, beat, explain, hook, metrics, page, replicate, services,
+    stream,
 };
 use crate::NoAnswer;
 
@@ -58,6 +59,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/state/{name}", delete(forget))
         .route("/v1/explain/{*subject}", get(explain_subject))
         .merge(alerts::routes())
+        .merge(replicate::routes())
         .merge(services::routes())
         .fallback(any(nothing))
         .method_not_allowed_fallback(wrong_method)

@@ -30,6 +30,8 @@ mod public_ip_watch;
 mod qbittorrent_act;
 mod qbittorrent_watch;
 mod redis_watch;
+mod replicate;
+mod replicate_faults;
 mod service;
 mod service_board;
 mod service_hooks;

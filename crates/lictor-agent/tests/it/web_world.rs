@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lictor_agent::alert::prometheus::Posts;
+use lictor_agent::replicate::Replication;
 use lictor_agent::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use lictor_agent::web::{
     self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
@@ -101,6 +102,7 @@ impl World {
             alerts: Arc::<DeskStandin>::clone(&self.desk),
             posts: Posts::start(Arc::<DeskStandin>::clone(&self.desk), Clock::fresh(), &Tasks::new()),
             services: Arc::<ServicesStandin>::clone(&self.services),
+            replication: Replication::idle(),
             mesh: self.mesh.subscribe(),
             ready: Arc::clone(&self.ready),
             limits,

@@ -96,6 +96,16 @@ impl Whole {
 
     /// Asks the API: the status and the body.
     pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+        let (status, body) = self.text(method, path, headers, body).await;
+        (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("no JSON: {body}")))
+    }
+
+    /// The status of an answer that is no JSON.
+    pub(crate) async fn status(&self, path: &str) -> u16 {
+        self.text("GET", path, "", "").await.0
+    }
+
+    async fn text(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let talk = async {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             let request = format!(
@@ -109,8 +119,7 @@ impl Whole {
         };
         let answer = tokio::time::timeout(LONG, talk).await.expect("the agent does not answer");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}")))
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

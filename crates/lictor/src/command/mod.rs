@@ -10,6 +10,7 @@ mod import;
 mod incidents;
 mod peers;
 mod remedy;
+mod replicate;
 pub(crate) mod run;
 mod service;
 mod silence;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
             Some(Peers::Status(args)) => waiting(peers::status(&args, terminal)),
             None => crate::watcher::run(terminal),
         },
+        Command::Replicate(command) => waiting(replicate::run(&command, terminal)),
         Command::Service(command) => waiting(service::run(&command, terminal)),
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {

@@ -1,0 +1,150 @@
+//! What was copied, noted at the destination: for the next one who copies, for whoever looks for ways that come back, and as the
+//! program did that was replaced.
+
+use std::time::Duration;
+
+use lictor_consul::{Client, Query};
+use lictor_core::Wall;
+use lictor_core::replicate::{Copier, Prefix, Way};
+use lictor_store::wire::{self, Copied};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tracing::debug;
+
+/// How far apart two notes are at least.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// As consul-replicate notes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct OldNote {
+    last_replicated: u64,
+    source: String,
+    destination: String,
+}
+
+/// How it is noted.
+#[derive(Clone, Debug)]
+pub(super) enum Form {
+    /// As ours, by this node.
+    Own { way: Way, node: String },
+    /// As the program's that was replaced.
+    Old { prefix: Prefix },
+}
+
+/// The note of one copy.
+pub(super) struct Notes {
+    client: Client,
+    key: String,
+    form: Form,
+    /// What was written last, and what is to be written.
+    written: Option<Vec<u8>>,
+    wanted: Option<Vec<u8>>,
+    latest: Instant,
+    /// Whether what is there says how far it is.
+    says: bool,
+}
+
+/// What the note of before says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Before {
+    /// Up to which index everything was copied.
+    pub(super) copied: Option<u64>,
+    /// Keys that stay.
+    pub(super) kept: Vec<u64>,
+}
+
+impl Notes {
+    pub(super) fn new(client: Client, key: String, form: Form) -> Self {
+        Self { client, key, form, written: None, wanted: None, latest: Instant::now(), says: false }
+    }
+
+    /// Reads what is noted. What cannot be read is as if it was not there: everything is compared then.
+    ///
+    /// # Errors
+    /// If there is no usable answer.
+    pub(super) async fn read(&mut self) -> Result<Before, lictor_consul::Error> {
+        let pair = self.client.kv().get(&self.key, &Query::new().consistent()).await?.value;
+        let Some(pair) = pair else { return Ok(Before::default()) };
+        let before = match &self.form {
+            Form::Own { .. } => wire::decode::<Copied>(&pair.value)
+                .inspect_err(
+                    |error| debug!(key = self.key, %error, "the note of what was copied cannot be read"),
+                )
+                .map(|note| Before { copied: note.copied, kept: note.kept() })
+                .unwrap_or_default(),
+            Form::Old { prefix } => {
+                let note: OldNote = serde_json::from_slice(&pair.value).unwrap_or_default();
+                // Of another copy that has the same key.
+                let ours = note.source == prefix.source && note.destination == prefix.destination;
+                Before {
+                    copied: Some(note.last_replicated).filter(|&index| ours && index > 0),
+                    kept: Vec::new(),
+                }
+            }
+        };
+        self.says = before.copied.is_some();
+        Ok(before)
+    }
+
+    /// Notes how far it is; it is written soon.
+    pub(super) fn copied(&mut self, copier: &Copier, at: Wall) {
+        let note = self.note(copier, at);
+        if note.is_some() && note != self.written {
+            self.wanted = note;
+        }
+    }
+
+    /// Notes at once that nobody knows how far it is, if something else is noted.
+    ///
+    /// # Errors
+    /// If it is not known to be noted.
+    pub(super) async fn forget(&mut self, copier: &Copier, at: Wall) -> Result<(), lictor_consul::Error> {
+        if self.says
+            && let Some(note) = self.note(copier, at)
+        {
+            self.client.kv().put(&self.key, note.clone()).await?;
+            (self.says, self.wanted, self.written) = (false, None, Some(note));
+        }
+        Ok(())
+    }
+
+    fn note(&self, copier: &Copier, at: Wall) -> Option<Vec<u8>> {
+        match &self.form {
+            Form::Own { way, node } => {
+                let note = Copied::new(way, node, copier.copied(), copier.kept(), at);
+                wire::encode(&note).ok()
+            }
+            Form::Old { prefix } => {
+                let Prefix { source, destination, .. } = prefix.clone();
+                let last_replicated = copier.copied().unwrap_or_default();
+                serde_json::to_vec_pretty(&OldNote { last_replicated, source, destination }).ok()
+            }
+        }
+    }
+
+    /// When it is to be written.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.wanted.as_ref().map(|_| match self.written {
+            Some(_) => self.latest + EVERY,
+            None => self.latest,
+        })
+    }
+
+    /// Writes it. If that fails the next start compares more than it would have to.
+    pub(super) async fn write(&mut self) {
+        if self.due().is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        let Some(note) = self.wanted.take() else { return };
+        self.latest = Instant::now();
+        match self.client.kv().put(&self.key, note.clone()).await {
+            Ok(()) => (self.written, self.says) = (Some(note), true),
+            Err(error) => {
+                debug!(key = self.key, %error, "what was copied could not be noted");
+                self.wanted = Some(note);
+                self.written = Some(Vec::new());
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `lictor replicate`: what an agent copies between datacenters.
+
+use lictor_agent::text::one_line;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::alerts::{say, without_null};
+use super::events::{LIST, local};
+use super::incidents::encoded;
+use super::status::span;
+use crate::cli::{Agent, Replicate as Command, Word};
+use crate::client::{Client, unless_json};
+use crate::exit::{Exit, Failure};
+use crate::output::{Terminal, table};
+
+#[derive(Deserialize)]
+struct Copies {
+    node: String,
+    copies: Vec<Copy>,
+}
+
+#[derive(Deserialize)]
+struct Copy {
+    name: String,
+    prefix: String,
+    to: String,
+    phase: String,
+    why: Option<String>,
+    keys: u64,
+    pending: u64,
+    behind_ms: Option<u64>,
+    latest: Option<String>,
+    refused: usize,
+    #[serde(default)]
+    refused_keys: Vec<Refused>,
+    held: Option<Held>,
+    would: Option<Would>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    key: String,
+    why: String,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    id: String,
+    why: String,
+    keys: u64,
+    since_ms: u64,
+    named: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Would {
+    write: u64,
+    delete: u64,
+}
+
+pub(crate) async fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        Command::Status { name, agent } => status(name.as_deref(), agent, terminal).await,
+        Command::Approve(word) => tell(word, "approve").await,
+        Command::Discard(word) => tell(word, "discard").await,
+    }
+}
+
+async fn tell(word: &Word, verb: &str) -> Result<(), Failure> {
+    let body = without_null(json!({ "id": word.id, "by": word.by }));
+    let path = format!("/v1/replicate/{}/{verb}", encoded(&word.name));
+    say(word.agent.format, Client::new(&word.agent)?.post_with(&path, &body).await?)
+}
+
+async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
+    let answer = Client::new(agent)?.get("/v1/replicate", &[]).await?;
+    let Some(Copies { node, copies }) = unless_json(agent.format, answer)? else { return Ok(()) };
+    let copies: Vec<Copy> =
+        copies.into_iter().filter(|copy| name.is_none_or(|name| copy.name == name)).collect();
+    match (name, copies.is_empty()) {
+        (Some(name), true) => {
+            let why = format!("{node} has no block replicate called `{name}`");
+            return Err(Failure::new(Exit::Failed, why).help("`lictor replicate status` lists all of them"));
+        }
+        (None, true) => {
+            terminal.say("nothing is copied: there is no block replicate");
+            return Ok(());
+        }
+        (_, false) => {}
+    }
+    let rows = copies.iter().map(|copy| {
+        let lag = copy.behind_ms.map_or_else(|| "0".to_owned(), span);
+        let keys = match copy.pending {
+            0 => copy.keys.to_string(),
+            pending => format!("{} ({pending} to write)", copy.keys),
+        };
+        let latest = copy.latest.as_deref().map_or_else(|| "never".to_owned(), local);
+        [
+            copy.name.clone(),
+            one_line(&copy.prefix, LIST),
+            copy.to.clone(),
+            copy.phase.clone(),
+            keys,
+            lag,
+            latest,
+        ]
+    });
+    Terminal::data(&table(
+        ["REPLICATE", "PREFIX", "TO", "IS", "KEYS", "BEHIND", "LAST AS IT SHOULD BE"],
+        rows,
+    ))?;
+    for copy in &copies {
+        copy.explain()?;
+    }
+    Ok(())
+}
+
+impl Copy {
+    /// What a person should know or do.
+    fn explain(&self) -> Result<(), Failure> {
+        let Self { name, prefix, .. } = self;
+        if let Some(why) = &self.why {
+            Terminal::data(&format!("\n{name}, {prefix}: {why}"))?;
+        }
+        if let Some(Would { write, delete }) = &self.would {
+            Terminal::data(&format!("\n{name}, {prefix}: it would write {write} keys and delete {delete}"))?;
+        }
+        if let Some(held) = &self.held {
+            let Held { id, why, keys, since_ms, named } = held;
+            Terminal::data(&format!(
+                "\n{name}, {prefix}: {keys} deletes are held back since {}: {why}",
+                span(*since_ms)
+            ))?;
+            for key in named {
+                Terminal::data(&format!("  {}", one_line(key, LIST)))?;
+            }
+            let more = keys.saturating_sub(named.len() as u64);
+            if more > 0 {
+                Terminal::data(&format!("  and {more} more"))?;
+            }
+            Terminal::data(&format!(
+                "  lictor replicate approve {name} {id}   has them deleted\n  lictor replicate discard {name} {id}   has them stay"
+            ))?;
+        }
+        if self.refused > 0 {
+            Terminal::data(&format!(
+                "\n{name}, {prefix}: {} keys are not copied, and tried again:",
+                self.refused
+            ))?;
+            for Refused { key, why } in &self.refused_keys {
+                Terminal::data(&format!("  {}: {}", one_line(key, LIST), one_line(why, LIST)))?;
+            }
+        }
+        Ok(())
+    }
+}
