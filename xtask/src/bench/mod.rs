@@ -16,6 +16,7 @@ mod machine;
 mod measure;
 mod peers;
 mod probes;
+mod replicate;
 mod store;
 
 use crate::error::Error;
@@ -49,6 +50,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "alerts", run: alerts::run },
     Bench { name: "peers", run: peers::run },
     Bench { name: "failover", run: failover::run },
+    Bench { name: "replicate", run: replicate::run },
 ];
 
 /// What a benchmark finds ready.
