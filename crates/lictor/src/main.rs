@@ -5,7 +5,6 @@ mod cli;
 mod client;
 mod command;
 mod consul_alerts;
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing runs it before there is what copies"))]
 mod consul_replicate;
 mod exit;
 mod old_flags;
@@ -45,6 +44,9 @@ fn main() -> ExitCode {
     }
     if let Some(rest) = consul_alerts::called(&args) {
         return consul_alerts::main(rest);
+    }
+    if let Some(rest) = consul_replicate::called(&args) {
+        return consul_replicate::main(rest);
     }
     if let Some(rest) = powerconsul::called(&args) {
         if rest.first().is_none_or(|word| word != "service") {

@@ -6,7 +6,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use lictor_config::{Config, Consul, Replicate};
 use lictor_consul::{Client, Status};
 use lictor_core::{Boot, ReplicateName};
@@ -261,24 +261,6 @@ impl Running {
     }
 }
 
-/// Copies what a block says once, with nothing stored on this machine, and gives up after so many failures in a row; how
-/// it stands then.
-///
-/// # Errors
-/// Why something could not be copied.
-pub async fn once(
-    config: &Arc<Replicate>,
-    settings: &Consul,
-    means: &Means,
-    attempts: u32,
-) -> Result<Vec<CopyView>, String> {
-    let client = consul::client(settings)?;
-    let (seats, slots) = seats(config, settings, &client, means, &[], Some(attempts));
-    let ends = join_all(seats.into_iter().map(|seat| seat.run(means.tasks.clone()))).await;
-    ends.into_iter().collect::<Result<Vec<()>, String>>()?;
-    Ok(slots.iter().map(|(to, slot)| slot.view(config, to)).collect())
-}
-
 /// What a block says of itself in Consul.
 fn health(config: &Arc<Replicate>, slots: &[(String, Slot)], now: Boot) -> (Status, String) {
     let verdicts: Vec<(lictor_core::Status, String)> = slots
@@ -298,7 +280,7 @@ fn health(config: &Arc<Replicate>, slots: &[(String, Slot)], now: Boot) -> (Stat
 }
 
 /// One for each datacenter a block is copied to, and what is seen of each prefix.
-fn seats(
+pub(super) fn seats(
     config: &Arc<Replicate>,
     settings: &Consul,
     client: &Client,

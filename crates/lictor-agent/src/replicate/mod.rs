@@ -1,7 +1,7 @@
 //! Keys of one datacenter of Consul, kept the same in others.
 //!
 //! ```text
-//!   board.rs: a seat for each block and datacenter it is copied to
+//!   board.rs: a seat for each block and datacenter it is copied to      alone.rs: one block, without an agent
 //!     seat.rs: waits for the lease `replicate/NAME` in that datacenter, begins a term (term.rs), looks for ways that come back
 //!       copy.rs, pass.rs, prove.rs: one prefix; what is to be done says lictor_core::replicate
 //!         source.rs: listings, row by row      writer.rs: transactions      note.rs: how far it is
@@ -9,6 +9,7 @@
 //!
 //! Nothing of it is stored on this machine: what a copy must remember is noted beside it.
 
+mod alone;
 mod board;
 mod copy;
 mod note;
@@ -21,6 +22,7 @@ mod term;
 mod view;
 mod writer;
 
-pub use board::{Means, OrderError, Replication, once};
+pub use alone::{Alone, Copies, once};
+pub use board::{Means, OrderError, Replication};
 pub use prove::words;
 pub use view::{CopyState, CopyView, Phase, Would};

@@ -165,6 +165,8 @@ impl Seat {
         let limits = there.find_limits().await.map_err(|error| error.to_string())?;
         let term = Tasks::new();
         let stop = term.stopping();
+        // Also when this is dropped, as a reload does.
+        let _ends = stop.clone().drop_guard();
         let mut ends = Vec::new();
         for (number, (slot, way)) in self.slots.iter().zip(ways).enumerate() {
             let (sender, orders) = mpsc::channel(4);

@@ -3,22 +3,29 @@
 //! ```text
 //!  arguments ─▶ Flags ─┐
 //!  -config ─▶ files ───┼─▶ Start ─▶ settings: the blocks `replicate` and `consul`
-//!  environment ────────┘
+//!  environment ────────┘                              └─▶ run: copies, until a signal comes
 //! ```
 //!
 //! What the old program was told becomes settings of ours; what copies knows nothing of it.
 
 mod files;
-pub(crate) mod settings;
-pub(crate) mod syslog;
+mod log;
+mod process;
+mod progress;
+mod run;
+mod settings;
+mod syslog;
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::ExitCode;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lictor_compat::Moment;
 use lictor_compat::consul_replicate::{Exit, Flags, LogLevel, Request, Start, USAGE, flags, text};
+
+use crate::output::Terminal;
 
 const NAME: &str = "consul-replicate";
 
@@ -32,17 +39,30 @@ pub(crate) fn called(args: &[OsString]) -> Option<&[OsString]> {
     }
 }
 
+/// The program under its old name.
+pub(crate) fn main(args: &[OsString]) -> ExitCode {
+    let terminal = Terminal::new(false);
+    let Ended { exit, says } = match Told::new(args, run::variable) {
+        Ok(told) => run::run(told, &terminal),
+        Err(ended) => ended,
+    };
+    if !says.is_empty() {
+        terminal.say(&says);
+    }
+    ExitCode::from(exit.code())
+}
+
 /// What it was told, by what it reads when it begins and when the reload signal comes.
 #[derive(Debug)]
-pub(crate) struct Told {
+struct Told {
     flags: Flags,
     /// What it runs with.
-    pub(crate) start: Start,
+    start: Start,
 }
 
 /// Why it does not run: the lines for the standard error, and how it ends.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
+struct Ended {
     pub(crate) exit: Exit,
     pub(crate) says: String,
 }

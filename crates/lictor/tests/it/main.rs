@@ -10,6 +10,7 @@ mod consul;
 mod consul_alerts;
 mod consul_alerts_limits;
 mod consul_alerts_move;
+mod consul_replicate;
 mod crash;
 mod flaky;
 mod fleet;

@@ -1,0 +1,78 @@
+//! How far the first copy is, for whoever sits at the terminal.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use lictor_agent::replicate::{Copies, CopyView};
+use tokio::time::{Instant, interval};
+
+/// Goes back to the beginning of a terminal's line, and empties it.
+pub(super) const CLEAR: &str = "\r\u{1b}[K";
+
+/// How often it is shown.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Shows how far it is until everything was copied once, and then nothing more. When it is dropped, the line is empty.
+pub(super) async fn show(copies: &Copies) -> Infallible {
+    if !io::stderr().is_terminal() {
+        return pending().await;
+    }
+    let begun = Instant::now();
+    let mut ticks = interval(EVERY);
+    let line = Line;
+    loop {
+        ticks.tick().await;
+        let all = copies.all();
+        if all.iter().all(|copy| copy.state.latest.is_some()) {
+            drop(line);
+            return pending().await;
+        }
+        line.write(&words(written(&all), begun.elapsed()));
+    }
+}
+
+/// Makes place for something else; it is shown again soon.
+pub(super) fn clear() {
+    if io::stderr().is_terminal() {
+        drop(Line);
+    }
+}
+
+fn written(copies: &[CopyView]) -> u64 {
+    copies.iter().map(|copy| copy.state.tally.written).sum()
+}
+
+fn words(keys: u64, took: Duration) -> String {
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
+    let rate = keys.saturating_mul(1000) / millis;
+    format!("{keys} keys copied, {rate} a second")
+}
+
+/// The last line of the terminal.
+struct Line;
+
+impl Line {
+    fn write(&self, text: &str) {
+        // Nobody reads it: then nobody misses it.
+        drop(write!(io::stderr().lock(), "{CLEAR}{text}"));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.write("");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_how_many_and_how_fast() {
+        assert_eq!(words(5_000, Duration::from_millis(2_500)), "5000 keys copied, 2000 a second");
+        assert_eq!(words(0, Duration::ZERO), "0 keys copied, 0 a second");
+    }
+}
