@@ -258,7 +258,14 @@ impl Seat {
 
     fn form(&self, slot: &Slot, way: &Way) -> Form {
         match self.settings.notes {
-            Some(_) => Form::Old { prefix: slot.prefix.clone() },
+            Some(_) => {
+                let mut prefix = slot.prefix.clone();
+                if prefix.source.is_empty() {
+                    // It had no other word for all keys.
+                    prefix.source = "/".to_owned();
+                }
+                Form::Old { prefix }
+            }
             None => Form::Own { way: way.clone(), node: self.node.clone() },
         }
     }

@@ -34,7 +34,8 @@ pub(crate) fn replicate(start: &Start) -> Replicate {
         canary: None,
         repair: start.repair,
         locks: Locks::Copy,
-        wait: start.wait,
+        // Once is now.
+        wait: start.wait.filter(|_| !start.once),
         max_stale: start.max_stale,
         parallel: PARALLEL,
         dry_run: false,
@@ -133,6 +134,7 @@ mod tests {
         assert!(!found.delete && found.repair);
         let wait = (Duration::from_secs(5), Duration::from_secs(10));
         assert_eq!((found.wait, found.max_stale), (Some(wait), None));
+        assert_eq!(replicate(&start("-prefix=a@dc1 -wait=5s -once")).wait, None);
     }
 
     #[test]

@@ -274,6 +274,55 @@ fn prefixes_that_hung_or_fought_are_copied_side_by_side() {
 }
 
 #[test]
+fn all_keys_are_copied_and_noted_under_the_old_word_for_them() {
+    let rig = Rig::new();
+    let (source, there) = (rig.source(), rig.there());
+    source.put("a", "x");
+    source.put("b/c", "x");
+    rig.copies(&["-prefix=/@dc1:all/", "-status-dir=notes"]);
+    assert_eq!(there.below("all/"), ["a", "b/c"]);
+    let key = format!("notes/{}", there.below("notes/").join(" and "));
+    let note: Value = serde_json::from_str(&there.get(&key).unwrap()).unwrap();
+    assert_eq!((note["Source"].as_str(), note["Destination"].as_str()), (Some("/"), Some("all/")));
+    // It is taken for what it is: nothing is copied that was before.
+    there.delete("all/a");
+    rig.copies(&["-prefix=/@dc1:all/", "-status-dir=/notes/"]);
+    assert_eq!(there.below("all/"), ["b/c"]);
+}
+
+#[test]
+fn the_rights_in_the_manual_are_enough() {
+    const TOKEN: &str = "0d9f5b1e-5a8e-4c4f-9a41-3d7c2b6e8f10";
+    let secured = |name: &str| {
+        let mut site = Site::new(name);
+        site.options.acl = true;
+        site
+    };
+    let rig = Rig::of(&[secured("dc1"), secured("dc2")]);
+    let page = include_str!("../../../../docs/consul-replicate.md");
+    let rules = page.split_once("```hcl consul\n").unwrap().1.split_once("```").unwrap().0;
+    for number in 0..2 {
+        let server = rig.sites.server(number);
+        let policy = json!({ "Name": "replicate", "Rules": rules }).to_string();
+        assert_eq!(server.put("/v1/acl/policy", &policy).unwrap().0, 200);
+        let token = json!({ "SecretID": TOKEN, "Policies": [{ "Name": "replicate" }] }).to_string();
+        assert_eq!(server.put("/v1/acl/token", &token).unwrap().0, 200);
+    }
+    let (source, there) = (rig.source(), rig.there());
+    source.put("global/a", "x");
+    there.put("copy/mine", "x");
+    let file = rig.path("token.hcl");
+    fs::write(&file, format!("consul {{\n  token = \"{TOKEN}\"\n}}\n")).unwrap();
+    rig.copies(&["-prefix=global/@dc1:copy/", "-config", file.to_str().unwrap()]);
+    assert_eq!(there.below("copy/"), ["a"]);
+    assert!(there.get(NOTE).is_some());
+    // Without a token the source seems to be empty: nothing is deleted for that.
+    let (code, said) = rig.once(&["-prefix=global/@dc1:copy/", "-consul-retry-attempts=1"]);
+    assert_eq!(code, 14, "{said}");
+    assert_eq!(there.below("copy/"), ["a"]);
+}
+
+#[test]
 fn a_datacenter_is_not_copied_to_itself_and_it_gives_up_without_one() {
     let rig = Rig::new();
     for words in [&["-prefix=global/@dc2:copy/", "-once"][..], &["-prefix=global/@dc2:copy/"]] {
