@@ -110,6 +110,7 @@ async fn copy(url: &str, keys: usize) -> Outcome<f64> {
         dry_run: false,
         service: None,
         // Without a lease: what is measured is the copying.
+        pauses: Replicate::PAUSES,
         notes: Some(Notes { directory: "notes/".to_owned(), keys: vec!["notes/bench".to_owned()] }),
     });
     there.kv().delete("notes/bench").await?;

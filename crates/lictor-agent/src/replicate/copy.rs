@@ -28,9 +28,6 @@ use crate::clock::Clock;
 /// How far apart two listings of the destination are at least: it is listed only to see what others did there.
 const GAP_THERE: Duration = Duration::from_secs(10);
 
-/// Pauses after failures.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
-
 /// What is asked of a copy.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -319,8 +316,9 @@ impl Copying {
 
     /// Notes a failure and when it is tried again.
     pub(super) fn fail(&mut self, why: &str) -> Result<(), Ended> {
-        let Self { at, prefix, .. } = self;
-        let pause = PAUSES.0.saturating_mul(1 << at.failures.min(16)).min(PAUSES.1);
+        let Self { at, prefix, settings, .. } = self;
+        let (first, most) = settings.pauses;
+        let pause = first.saturating_mul(1 << at.failures.min(16)).min(most);
         at.failures = at.failures.saturating_add(1);
         (at.anew, at.due) = (true, true);
         at.not_before = Instant::now() + pause;

@@ -2,7 +2,7 @@
 
 use lictor_consul::{Error, Query};
 use lictor_core::replicate::{Deletes, Hold, Listing};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::copy::{Copying, Ended};
 use super::writer::{Batch, Fate, Job};
@@ -57,7 +57,7 @@ impl Copying {
 
     /// Asks the source for each of them by its name, and deletes what is not there.
     async fn prove(&mut self) -> Result<(), Error> {
-        let suffixes = self.copier.to_prove();
+        let suffixes = self.copier.to_prove(self.clock.boot());
         if self.settings.dry_run {
             for suffix in &suffixes {
                 debug!(key = self.copier.rule().copy_of(suffix), "would be deleted");
@@ -115,7 +115,12 @@ impl Copying {
                 self.look(&delete.suffix).await?;
                 return Ok(false);
             }
-            Fate::Refused(why) => info!(key, why, "a key is not deleted"),
+            Fate::Refused(why) => {
+                if !self.copier.refused().contains_key(&delete.suffix) {
+                    warn!(key, why, "a key is not deleted; it is tried again");
+                }
+                self.copier.refuse_delete(&delete, &why, self.clock.boot());
+            }
             Fate::Fenced => self.at.fenced = true,
         }
         Ok(true)

@@ -38,11 +38,16 @@ pub struct Replicate {
     pub dry_run: bool,
     /// The service of Consul under which it says how it stands.
     pub service: Option<String>,
+    /// How long it waits after a failure, twice as long after each one that follows, and at most.
+    pub pauses: (Duration, Duration),
     /// How the program that was replaced notes what was copied.
     pub notes: Option<Notes>,
 }
 
 impl Replicate {
+    /// The pauses unless something else is said.
+    pub const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
     /// Where its keys go: prefix by prefix, each to one datacenter after the other. `own`: the datacenter that is meant where
     /// none is named.
     pub fn ways(&self, own: &str) -> Vec<Way> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::deletes::{Held, State, hash};
+use super::deletes::{Delete, Held, State, hash};
 use super::rule::Rule;
 use super::table::{Known, LONGEST, Table};
 use crate::time::Boot;
@@ -100,6 +100,8 @@ pub struct Refused {
     content: u64,
     /// Whether the source still has it, by the listing that comes in.
     seen: bool,
+    /// Whether it was to be deleted.
+    pub(super) deletes: bool,
 }
 
 /// What was done so far.
@@ -379,14 +381,33 @@ impl Copier {
             due: now.after(pause),
             content: write.content,
             seen: true,
+            deletes: false,
         };
         self.refused.insert(write.suffix.clone(), refused);
+    }
+
+    /// A key is in nobody's way any more.
+    pub(super) fn forgive(&mut self, suffix: &str) {
+        self.refused.remove(suffix);
+    }
+
+    /// A key was not deleted, and will not be for the time being.
+    pub fn refuse_delete(&mut self, delete: &Delete, why: &str, now: Boot) {
+        let suffix = delete.suffix.clone();
+        self.refuse(&Write { suffix, guard: delete.guard, content: 0, origin: 0 }, why, now);
+        if let Some(refused) = self.refused.get_mut(&delete.suffix) {
+            refused.deletes = true;
+        }
     }
 
     /// After the rows of the source. `complete`: each write that they asked for has been answered. Gives the number of
     /// keys that only the destination has and that would have to be deleted.
     pub fn end_source(&mut self, heading: Heading, complete: bool) -> u64 {
-        self.refused.retain(|_, refused| refused.seen);
+        let table = &mut self.table;
+        self.refused.retain(|suffix, refused| {
+            let absent = |known: Known| known.marks & SEEN == 0;
+            refused.seen || refused.deletes && table.get(suffix).is_some_and(absent)
+        });
         self.uncopied.0 = std::mem::take(&mut self.uncopied.1);
         (self.index, self.passed) = (heading.index, true);
         self.tally.rows = self.rows;

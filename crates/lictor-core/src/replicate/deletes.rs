@@ -258,9 +258,13 @@ impl Copier {
     }
 
     /// Keys for which the source is to be asked once more, each by its name; by what follows the prefix.
-    pub fn to_prove(&self) -> Vec<String> {
-        let due = |marks: u8| marks & ABSENT != 0 && marks & BLOCKED == 0 && is_missing(marks);
-        self.table.iter().filter(|(_, known)| due(known.marks)).map(|(suffix, _)| suffix.to_owned()).collect()
+    pub fn to_prove(&self, now: Boot) -> Vec<String> {
+        let absent = |marks: u8| marks & ABSENT != 0 && marks & BLOCKED == 0 && is_missing(marks);
+        let waits = |suffix: &str| {
+            self.refused().get(suffix).is_some_and(|refused| refused.deletes && now < refused.due)
+        };
+        let due = self.table.iter().filter(|(suffix, known)| absent(known.marks) && !waits(suffix));
+        due.map(|(suffix, _)| suffix.to_owned()).collect()
     }
 
     /// What the source said of one of them: whether it is not there. Gives the delete that rests on it.
@@ -277,6 +281,7 @@ impl Copier {
     /// A key was deleted.
     pub fn deleted(&mut self, delete: &Delete) {
         self.table.remove(&delete.suffix);
+        self.forgive(&delete.suffix);
         self.tally.deleted += 1;
     }
 

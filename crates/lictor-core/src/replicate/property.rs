@@ -320,7 +320,7 @@ impl World {
                 }
                 Deletes::Prove(at) => {
                     self.now = self.now.max(at.as_millis() / 1_000 + 1);
-                    for suffix in self.copier.to_prove() {
+                    for suffix in self.copier.to_prove(Boot::from_millis(self.now * 1_000)) {
                         let absent = !self.source.keys.contains_key(&self.rule.origin_of(&suffix));
                         let Some(delete) = self.copier.proven(&suffix, absent) else { continue };
                         prop_assert!(absent, "{suffix} is deleted, and the source has it");
@@ -443,4 +443,35 @@ fn without_repair_too_what_comes_back_with_a_snapshot_is_copied() {
     }
     let there: Vec<&String> = world.there.keys.keys().collect();
     assert_eq!(there, ["copy/a", "copy/c"], "what somebody deleted stays deleted");
+}
+
+#[test]
+fn a_delete_that_is_refused_is_tried_again_later_and_keeps_none_of_the_others() {
+    let mut world = World::new(rule("g/", "copy/", true, true));
+    world.there.set("copy/a", 0);
+    let pass = || Step::Pass(Vec::new(), Sight::All, Answer::Comes);
+    world.play(Step::Set("g/b".into(), 0)).unwrap();
+    world.copier.begin_destination();
+    for (key, value) in &world.there.keys {
+        world.copier.destination(&row(key, value), value.content);
+    }
+    world.copier.end_destination();
+    world.doubt = false;
+    let heading = Heading { index: world.source.index, anew: false };
+    world.copier.begin_source(heading);
+    assert_eq!(world.copier.end_source(heading, true), 1);
+    world.copier.begin_listing();
+    world.copier.listed("g/b");
+    world.copier.end_listing(&Listing::default(), world.now());
+    assert_eq!(world.copier.to_prove(world.now()), ["a"]);
+    let delete = world.copier.proven("a", true).unwrap();
+    world.copier.refuse_delete(&delete, "it may not be deleted", world.now());
+    world.copier.end_proof(true);
+    assert_eq!(world.copier.to_prove(world.now()), Vec::<String>::new());
+    assert_eq!(world.copier.refused()["a"].attempts, 1);
+    world.now += 60;
+    world.play(pass()).unwrap();
+    world.play(pass()).unwrap();
+    assert!(world.copier.refused().is_empty());
+    assert_eq!(world.there.keys.keys().collect::<Vec<_>>(), ["copy/b"]);
 }

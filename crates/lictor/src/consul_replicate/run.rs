@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lictor_agent::replicate::{Alone, Copies, CopyView, Means, Phase, words};
 use lictor_agent::text::visible;
@@ -26,9 +25,6 @@ const ITSELF: &str = "local datacenter cannot be the source datacenter";
 
 /// A key is shown up to so many characters; Consul takes no longer ones.
 const KEY: usize = 512;
-
-/// The pauses after failures that the old program had unless somebody said otherwise.
-const PAUSES: (Duration, Option<Duration>) = (Duration::from_millis(250), Some(Duration::from_mins(1)));
 
 /// Runs until it is done or told to end.
 pub(super) fn run(told: Told, terminal: &Terminal) -> Ended {
@@ -117,12 +113,8 @@ impl Setup {
     }
 
     fn remark(&self) {
-        let Start { remarks, retry, .. } = &self.told.start;
-        for remark in remarks {
+        for remark in &self.told.start.remarks {
             warn!("{remark}");
-        }
-        if (retry.backoff, retry.max_backoff) != PAUSES {
-            warn!("the pauses after failures are 250 ms at first and 30 s at most, whatever is set");
         }
     }
 }
@@ -188,7 +180,11 @@ fn left(copy: &CopyView) -> Vec<String> {
     let (refused, named) = &copy.state.refused;
     if *refused > 0 {
         let named = named.iter().map(|(key, why)| format!("{}: {why}", visible(key, KEY)));
-        list(format!("{prefix}: keys that are not copied: {refused}"), *refused as u64, named.collect());
+        list(
+            format!("{prefix}: keys that are not copied or deleted: {refused}"),
+            *refused as u64,
+            named.collect(),
+        );
     }
     if let Some(held) = &copy.state.held {
         let what = format!("{prefix}: deletes that are held back: {}: {}", held.keys, words(&held.why));

@@ -40,6 +40,7 @@ pub(crate) fn replicate(start: &Start) -> Replicate {
         parallel: PARALLEL,
         dry_run: false,
         service: None,
+        pauses: (start.retry.backoff, start.retry.max_backoff.unwrap_or(Duration::MAX)),
         notes: Some(Notes { directory: start.status_dir.clone(), keys: start.note_keys() }),
     }
 }

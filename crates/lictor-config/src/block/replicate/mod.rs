@@ -225,6 +225,7 @@ fn one(reader: &Reader<'_>, label: &Text) -> Option<Found> {
         parallel,
         dry_run,
         service,
+        pauses: Replicate::PAUSES,
         notes: None,
     };
     Some(Found { replicate, places })
