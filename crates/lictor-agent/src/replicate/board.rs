@@ -157,10 +157,11 @@ impl Replication {
         let client = consul::client(settings)?;
         let own = Tasks::new();
         let stopping = tasks.stopping();
-        let end = own.stopping();
+        let (end, own_tasks) = (own.stopping(), own.clone());
         tasks.spawn_draining(format!("replicate {}", config.name), OnEnd::Fine, async move {
             tokio::select! {
-                () = stopping.cancelled() => end.cancel(),
+                // The leases are given back.
+                () = stopping.cancelled() => drop(own_tasks.drain(ENDS).await),
                 () = end.cancelled() => {}
             }
         });
@@ -216,8 +217,9 @@ impl Replication {
         };
         let mut why = OrderError::NothingHeld(id.to_owned());
         for slot in slots {
+            let kept = slot.state.borrow().kept as u64;
             let keys = slot.state.borrow().held.as_ref().filter(|held| held.id == id).map(|held| held.keys);
-            if let Some(keys) = keys.filter(|keys| !approve && *keys > KEPT as u64) {
+            if let Some(keys) = keys.filter(|keys| !approve && kept.saturating_add(*keys) > KEPT as u64) {
                 return Err(OrderError::TooMany { keys });
             }
             let sender = slot.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -300,6 +302,7 @@ pub(super) fn seats(
         Seat {
             settings: Arc::clone(config),
             to,
+            home: settings.datacenter.clone(),
             own: settings.prefix.clone(),
             node: means.node.clone(),
             client: client.clone(),

@@ -28,6 +28,15 @@ use crate::clock::Clock;
 /// How far apart two listings of the destination are at least: it is listed only to see what others did there.
 const GAP_THERE: Duration = Duration::from_secs(10);
 
+/// The longest pause after a failure, whatever is set.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// How far apart two questions are at least that bring nothing: who answers may not hold them.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// A list in which nothing is new is passed by when the one before is younger.
+const LATELY: Duration = Duration::from_secs(30);
+
 /// What is asked of a copy.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -88,7 +97,11 @@ pub(super) struct At {
     failures: u32,
     /// Whether another node has taken over.
     pub(super) fenced: bool,
+    /// Whether the source was asked for what it has now, and not for news.
+    asked: bool,
     passed: bool,
+    /// When the source was gone through last.
+    latest: Option<Instant>,
 }
 
 impl At {
@@ -105,7 +118,9 @@ impl At {
             not_before_there: now,
             failures: 0,
             fenced: false,
+            asked: false,
             passed: false,
+            latest: None,
         }
     }
 }
@@ -123,13 +138,20 @@ enum Event {
 impl Copying {
     pub(super) async fn run(mut self) -> Ended {
         let (mut news, mut there): (Asked, Asked) = (None, None);
+        if self.fence.is_some() {
+            // Before anything is copied, so that nodes elsewhere know of this way.
+            self.notes.copied(&self.copier, self.clock.now().wall);
+            self.notes.write().await;
+        }
         loop {
             if self.at.fenced {
                 return Ended::Lost;
             }
             if self.at.load.is_some_and(|load| load <= Instant::now()) {
                 (news, there) = (None, None);
-                self.note(Phase::Loading);
+                if self.at.failures == 0 {
+                    self.note(Phase::Loading);
+                }
                 let rows = self.there.sure_rows().await;
                 if let Err(ended) = self.loaded(rows).await {
                     return ended;
@@ -139,7 +161,7 @@ impl Copying {
             if self.once.is_some() && self.at.passed && self.is_settled() {
                 return Ended::Once;
             }
-            if self.at.load.is_none() && (news.is_none() || self.at.due) {
+            if self.at.load.is_none() && (news.is_none() || self.at.due && !self.at.asked) {
                 news = Some(self.ask());
             }
             if there.is_none() && self.at.load.is_none() && self.watches_there() {
@@ -147,7 +169,7 @@ impl Copying {
             }
             match self.next(&mut news, &mut there).await {
                 Event::Lost => return Ended::Lost,
-                Event::Order(order) => self.obey(order),
+                Event::Order(order) => self.obey(order).await,
                 Event::News(rows) => {
                     news = None;
                     if let Err(ended) = self.came(rows).await {
@@ -156,13 +178,11 @@ impl Copying {
                 }
                 Event::There(rows) => {
                     there = None;
-                    news = None;
                     if let Err(ended) = self.loaded(rows).await {
                         return ended;
                     }
                 }
                 Event::Timer => {
-                    news = None;
                     if let Err(ended) = self.timer().await {
                         return ended;
                     }
@@ -193,10 +213,12 @@ impl Copying {
     /// The question for news of the source.
     fn ask(&mut self) -> BoxFuture<'static, Result<PairRows, Error>> {
         let (place, not_before, known) = (self.source.clone(), self.at.not_before, self.copier.copies());
-        let after = if self.at.due || self.at.anew { 0 } else { self.at.seen };
+        let (now, after) = (self.at.due || self.at.anew, self.at.seen);
+        self.at.asked = now;
         Box::pin(async move {
             sleep_until(not_before).await;
-            place.rows(after, known).await
+            // Something may be amiss: a list that is not sure could be an old one.
+            if now { place.sure_rows().await } else { place.rows(after, known).await }
         })
     }
 
@@ -234,13 +256,16 @@ impl Copying {
         let index = rows.meta().index.map_or(0, |index| index.0);
         if self.at.load.is_none() && index == self.at.seen_there {
             // Nothing has happened.
+            self.at.not_before_there = Instant::now() + QUIET;
             return Ok(());
         }
         self.copier.begin_destination();
         let copier = &mut self.copier;
         while rows.next(|pair| copier.destination(&row(&pair), content(pair.flags, &pair.value))).await? {}
-        self.copier.end_destination();
-        (self.at.load, self.at.due, self.at.seen_there) = (None, true, index);
+        let changed = self.copier.end_destination();
+        // What this node has written is no news.
+        self.at.due |= changed || self.at.load.is_some();
+        (self.at.load, self.at.seen_there) = (None, index);
         self.at.not_before_there = Instant::now() + GAP_THERE;
         Ok(())
     }
@@ -252,13 +277,23 @@ impl Copying {
             Err(error) => return self.fail(&format!("the source: {error}")),
         };
         let index = rows.meta().index.map_or(0, |index| index.0);
-        if !self.at.due && !self.at.anew && index == self.at.seen {
+        // A question that was held in vain brings the whole list, which is looked at: a token may see more than before.
+        let lately = self.at.latest.is_some_and(|latest| latest.elapsed() < LATELY);
+        if !self.at.due && !self.at.anew && index == self.at.seen && lately {
+            self.at.not_before = Instant::now() + QUIET;
             return Ok(());
         }
+        let rows = match index < self.at.seen && !self.at.asked {
+            // Servers that start answer with what they had: whether the index went back is asked of all of them.
+            true => match self.source.sure_rows().await {
+                Ok(rows) => rows,
+                Err(error) => return self.fail(&format!("the source: {error}")),
+            },
+            false => rows,
+        };
         match self.pass(rows).await {
             Ok(None) => {
-                self.at.failures = 0;
-                self.at.passed = true;
+                (self.at.passed, self.at.latest) = (true, Some(Instant::now()));
                 self.note(Phase::Following);
                 if !self.settings.dry_run {
                     self.notes.copied(&self.copier, self.clock.now().wall);
@@ -266,7 +301,11 @@ impl Copying {
                 if self.once.is_some() {
                     self.notes.write().await;
                 }
-                self.delete().await
+                self.delete().await?;
+                if !self.at.due {
+                    self.at.failures = 0;
+                }
+                Ok(())
             }
             Ok(Some(unclear)) => self.fail(&format!("the destination: {unclear}")),
             Err(error) => self.fail(&format!("the list of the source: {error}")),
@@ -288,6 +327,8 @@ impl Copying {
     fn wakes(&self) -> Option<Instant> {
         let instant = |at: Boot| Instant::now() + self.clock.until(at);
         let deletes = match self.copier.deletes(self.settings.confirm) {
+            // First the list that was asked for.
+            _ if self.at.due => None,
             Deletes::Nothing => None,
             Deletes::List(at) | Deletes::Prove(at) => Some(instant(at).max(self.at.not_before)),
         };
@@ -303,13 +344,21 @@ impl Copying {
             && matches!(self.copier.deletes(self.settings.confirm), Deletes::Nothing)
     }
 
-    fn obey(&mut self, order: Order) {
+    async fn obey(&mut self, order: Order) {
         let done = match order.approve {
             true => self.copier.approve(&order.id),
             false => self.copier.discard(&order.id),
         };
-        self.notes.copied(&self.copier, self.clock.now().wall);
         self.publish();
+        if done
+            && !self.settings.dry_run
+            && let Err(error) = self.notes.write_now(&self.copier, self.clock.now().wall).await
+        {
+            // It is done here, and may be forgotten: nobody is told that it is done.
+            warn!(prefix = %self.prefix, %error, "a person's word could not be noted");
+            self.notes.copied(&self.copier, self.clock.now().wall);
+            return;
+        }
         // Who asked may have gone.
         order.done.send(done).unwrap_or_default();
     }
@@ -318,7 +367,7 @@ impl Copying {
     pub(super) fn fail(&mut self, why: &str) -> Result<(), Ended> {
         let Self { at, prefix, settings, .. } = self;
         let (first, most) = settings.pauses;
-        let pause = first.saturating_mul(1 << at.failures.min(16)).min(most);
+        let pause = first.saturating_mul(1 << at.failures.min(16)).min(most).min(LONGEST);
         at.failures = at.failures.saturating_add(1);
         (at.anew, at.due) = (true, true);
         at.not_before = Instant::now() + pause;
@@ -356,7 +405,8 @@ impl Copying {
         let refused = (refused.len(), named.collect());
         self.state.send_modify(|state| {
             (state.tally, state.copies, state.copied) = (copier.tally(), copier.copies(), copier.copied());
-            (state.held, state.refused) = (copier.held().cloned(), refused);
+            (state.held, state.refused, state.kept) =
+                (copier.held().cloned(), refused, copier.kept().count());
         });
     }
 }

@@ -1,15 +1,18 @@
 //! What was copied, noted at the destination: for the next one who copies, for whoever looks for ways that come back, and as the
 //! program did that was replaced.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_consul::{Client, Query};
+use lictor_consul::{Client, Error, Operation, Query};
 use lictor_core::Wall;
 use lictor_core::replicate::{Copier, Prefix, Way};
 use lictor_store::wire::{self, Copied};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::debug;
+
+use super::term::Fence;
 
 /// How far apart two notes are at least.
 const EVERY: Duration = Duration::from_secs(5);
@@ -21,13 +24,16 @@ struct OldNote {
     last_replicated: u64,
     source: String,
     destination: String,
+    /// Of ours: the source's index went back, and deletes wait for a person.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    went_back: bool,
 }
 
 /// How it is noted.
 #[derive(Clone, Debug)]
 pub(super) enum Form {
     /// As ours, by this node.
-    Own { way: Way, node: String },
+    Own { way: Way, node: String, rule: String },
     /// As the program's that was replaced.
     Old { prefix: Prefix },
 }
@@ -37,6 +43,7 @@ pub(super) struct Notes {
     client: Client,
     key: String,
     form: Form,
+    fence: Option<Arc<Fence>>,
     /// What was written last, and what is to be written.
     written: Option<Vec<u8>>,
     wanted: Option<Vec<u8>>,
@@ -52,26 +59,32 @@ pub(super) struct Before {
     pub(super) copied: Option<u64>,
     /// Keys that stay.
     pub(super) kept: Vec<u64>,
+    /// Whether the source's index went back.
+    pub(super) went_back: bool,
 }
 
 impl Notes {
-    pub(super) fn new(client: Client, key: String, form: Form) -> Self {
-        Self { client, key, form, written: None, wanted: None, latest: Instant::now(), says: false }
+    pub(super) fn new(client: Client, key: String, form: Form, fence: Option<Arc<Fence>>) -> Self {
+        Self { client, key, form, fence, written: None, wanted: None, latest: Instant::now(), says: false }
     }
 
     /// Reads what is noted. What cannot be read is as if it was not there: everything is compared then.
     ///
     /// # Errors
     /// If there is no usable answer.
-    pub(super) async fn read(&mut self) -> Result<Before, lictor_consul::Error> {
+    pub(super) async fn read(&mut self) -> Result<Before, Error> {
         let pair = self.client.kv().get(&self.key, &Query::new().consistent()).await?.value;
         let Some(pair) = pair else { return Ok(Before::default()) };
         let before = match &self.form {
-            Form::Own { .. } => wire::decode::<Copied>(&pair.value)
+            Form::Own { rule, .. } => wire::decode::<Copied>(&pair.value)
                 .inspect_err(
                     |error| debug!(key = self.key, %error, "the note of what was copied cannot be read"),
                 )
-                .map(|note| Before { copied: note.copied, kept: note.kept() })
+                .map(|note| Before {
+                    copied: note.copied.filter(|_| note.rule == *rule),
+                    kept: note.kept(),
+                    went_back: note.went_back,
+                })
                 .unwrap_or_default(),
             Form::Old { prefix } => {
                 let note: OldNote = serde_json::from_slice(&pair.value).unwrap_or_default();
@@ -80,6 +93,7 @@ impl Notes {
                 Before {
                     copied: Some(note.last_replicated).filter(|&index| ours && index > 0),
                     kept: Vec::new(),
+                    went_back: ours && note.went_back,
                 }
             }
         };
@@ -99,26 +113,49 @@ impl Notes {
     ///
     /// # Errors
     /// If it is not known to be noted.
-    pub(super) async fn forget(&mut self, copier: &Copier, at: Wall) -> Result<(), lictor_consul::Error> {
-        if self.says
-            && let Some(note) = self.note(copier, at)
-        {
-            self.client.kv().put(&self.key, note.clone()).await?;
-            (self.says, self.wanted, self.written) = (false, None, Some(note));
+    pub(super) async fn forget(&mut self, copier: &Copier, at: Wall) -> Result<(), Error> {
+        // It says how far it was.
+        self.wanted = None;
+        if self.says { self.write_now(copier, at).await } else { Ok(()) }
+    }
+
+    /// Notes at once how far it is, and what stays.
+    ///
+    /// # Errors
+    /// If it is not known to be noted.
+    pub(super) async fn write_now(&mut self, copier: &Copier, at: Wall) -> Result<(), Error> {
+        let Some(note) = self.note(copier, at) else { return Ok(()) };
+        self.put(note).await?;
+        self.says = copier.copied().is_some();
+        Ok(())
+    }
+
+    async fn put(&mut self, note: Vec<u8>) -> Result<(), Error> {
+        self.latest = Instant::now();
+        // Nobody knows what is there when this fails.
+        (self.says, self.written) = (true, Some(Vec::new()));
+        match &self.fence {
+            // A node that was replaced notes nothing.
+            Some(fence) => {
+                let set = Operation::set(self.key.as_str(), note.clone());
+                self.client.txn().run(&[fence.operation(), set]).await.map(drop)?;
+            }
+            None => self.client.kv().put(&self.key, note.clone()).await?,
         }
+        (self.wanted, self.written) = (None, Some(note));
         Ok(())
     }
 
     fn note(&self, copier: &Copier, at: Wall) -> Option<Vec<u8>> {
         match &self.form {
-            Form::Own { way, node } => {
-                let note = Copied::new(way, node, copier.copied(), copier.kept(), at);
-                wire::encode(&note).ok()
+            Form::Own { way, node, rule } => {
+                let (copied, back) = (copier.copied(), copier.is_back());
+                wire::encode(&Copied::new(way, node, copied, copier.kept(), rule, back, at)).ok()
             }
             Form::Old { prefix } => {
                 let Prefix { source, destination, .. } = prefix.clone();
-                let last_replicated = copier.copied().unwrap_or_default();
-                serde_json::to_vec_pretty(&OldNote { last_replicated, source, destination }).ok()
+                let (last_replicated, went_back) = (copier.copied().unwrap_or_default(), copier.is_back());
+                serde_json::to_vec_pretty(&OldNote { last_replicated, source, destination, went_back }).ok()
             }
         }
     }
@@ -137,14 +174,9 @@ impl Notes {
             return;
         }
         let Some(note) = self.wanted.take() else { return };
-        self.latest = Instant::now();
-        match self.client.kv().put(&self.key, note.clone()).await {
-            Ok(()) => (self.written, self.says) = (Some(note), true),
-            Err(error) => {
-                debug!(key = self.key, %error, "what was copied could not be noted");
-                self.wanted = Some(note);
-                self.written = Some(Vec::new());
-            }
+        if let Err(error) = self.put(note.clone()).await {
+            debug!(key = self.key, %error, "what was copied could not be noted");
+            self.wanted = Some(note);
         }
     }
 }

@@ -4,18 +4,26 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use lictor_consul::{Encoded, Error, PairRows, Query};
 use lictor_core::replicate::{Found, Heading, Verdict};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::copy::Copying;
 use super::source::{content, row};
+use super::view::NAMED;
 use super::writer::{Batch, Fate, Job};
 
 /// How far apart two listings of the source are at least, so that changes come together.
 const GAP: Duration = Duration::from_millis(20);
+
+/// The same after a pass that took long.
+const GAP_MOST: Duration = Duration::from_secs(5);
+
+/// Conflicts that are looked at together.
+const TOGETHER: usize = 500;
 
 /// A write that nobody knows of may be done that much later. After that the destination is read once more.
 const SETTLE: Duration = Duration::from_secs(15);
@@ -35,13 +43,13 @@ struct Flight {
 impl Copying {
     /// Goes through a list of the source; why something is not known to be written, if so.
     pub(super) async fn pass(&mut self, rows: PairRows) -> Result<Option<String>, Error> {
-        let begun = Instant::now();
         let now = self.clock.boot();
         self.state.send_modify(|state| state.behind = state.behind.or(Some(now)));
         let mut rows = match self.settings.wait {
             Some(times) => self.quiet(rows, times).await?,
             None => rows,
         };
+        let begun = Instant::now();
         let index = rows.meta().index.map_or(0, |index| index.0);
         let heading = Heading { index, anew: self.at.anew };
         self.copier.begin_source(heading);
@@ -80,6 +88,13 @@ impl Copying {
                     self.land(landed.unwrap_or_default(), &mut flight);
                 }
             }
+            // Those that wait for their answers go on meanwhile.
+            while let Some(Some(landed)) = flying.next().now_or_never() {
+                self.land(landed, &mut flight);
+            }
+            if flight.again.len() >= TOGETHER {
+                self.again(&mut flight).await;
+            }
             match more {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -104,15 +119,16 @@ impl Copying {
             return Err(error);
         }
         let complete = flight.unclear.is_none() && !(self.settings.dry_run && written > 0);
-        self.copier.end_source(heading, complete);
+        let missing = self.copier.end_source(heading, complete, self.clock.boot());
         if flight.unclear.is_none() {
             (self.at.seen, self.at.anew, self.at.due) = (index, false, false);
             // Under constant change a third of the time is spent on it at most.
-            self.at.not_before = Instant::now() + GAP.max(begun.elapsed() * 2);
+            self.at.not_before = Instant::now() + (begun.elapsed() * 2).clamp(GAP, GAP_MOST);
             let (wall, took) = (self.clock.now().wall, begun.elapsed());
             let dry = self.settings.dry_run;
             self.state.send_modify(|state| {
                 state.would.write = if dry { written } else { 0 };
+                state.would.delete = if missing == 0 { 0 } else { state.would.delete };
                 (state.behind, state.pending, state.latest) = (None, 0, Some(wall));
                 state.took_ms = u64::try_from(took.as_millis()).ok();
             });
@@ -123,13 +139,19 @@ impl Copying {
     /// Waits until the source is quiet.
     async fn quiet(&self, mut rows: PairRows, times: (Duration, Duration)) -> Result<PairRows, Error> {
         let last = Instant::now() + times.1;
+        let mut quiet = Instant::now() + times.0;
         loop {
             let index = rows.meta().index.map_or(0, |index| index.0);
             drop(rows);
-            let patience = times.0.min(last.saturating_duration_since(Instant::now()));
-            match timeout(patience, self.source.clone().rows(index, 0)).await {
-                Ok(next) => rows = next?,
-                Err(_quiet) => return self.source.clone().rows(0, 0).await,
+            match timeout_at(quiet.min(last), self.source.clone().rows(index, 0)).await {
+                Ok(next) => {
+                    rows = next?;
+                    // A question that is held no longer brings nothing new.
+                    if rows.meta().index.is_none_or(|next| next.0 != index) {
+                        quiet = Instant::now() + times.0;
+                    }
+                }
+                Err(_quiet) => return self.source.sure_rows().await,
             }
         }
     }
@@ -143,7 +165,8 @@ impl Copying {
                 (Job::Delete { delete, .. }, Fate::Done(_)) => self.copier.deleted(&delete),
                 (job, Fate::Conflict) => flight.again.push(job),
                 (Job::Set { write, key, .. }, Fate::Refused(why)) => {
-                    if !self.copier.refused().contains_key(&write.suffix) {
+                    let known = self.copier.refused();
+                    if known.len() < NAMED && !known.contains_key(&write.suffix) {
                         warn!(key, why, "a key is not copied; it is tried again");
                     }
                     self.copier.refuse(&write, &why, now);
@@ -152,7 +175,10 @@ impl Copying {
                     warn!(key, why, "a key is not deleted");
                 }
                 (_, Fate::Unclear(why)) => flight.unclear = Some(why),
-                (_, Fate::Fenced) => self.at.fenced = true,
+                (_, Fate::Fenced) => {
+                    self.at.fenced = true;
+                    flight.unclear = Some("another node copies now".to_owned());
+                }
             }
         }
     }

@@ -10,6 +10,9 @@ use super::writer::{Batch, Fate, Job};
 /// Keys that one transaction asks for.
 const ASKED: usize = 64;
 
+/// Bytes of their names. In JSON one may take six for each, of 512 KiB in all.
+const BYTES: usize = 64 << 10;
+
 impl Copying {
     /// Does what is due of the deletes.
     pub(super) async fn delete(&mut self) -> Result<(), Ended> {
@@ -68,7 +71,7 @@ impl Copying {
             return Ok(());
         }
         let mut complete = true;
-        for some in suffixes.chunks(ASKED) {
+        for some in groups(&suffixes, self.copier.rule().source.len()) {
             let origins: Vec<String> =
                 some.iter().map(|suffix| self.copier.rule().origin_of(suffix)).collect();
             let names: Vec<&str> = origins.iter().map(String::as_str).collect();
@@ -127,6 +130,24 @@ impl Copying {
     }
 }
 
+/// As many as one transaction asks for; each name is longer by so much.
+fn groups(suffixes: &[String], more: usize) -> Vec<&[String]> {
+    let mut groups = Vec::new();
+    let mut rest = suffixes;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |suffix: &&String| {
+            bytes += suffix.len() + more;
+            bytes <= BYTES
+        };
+        let count = rest.iter().take(ASKED).take_while(fits).count().max(1);
+        let (group, others) = rest.split_at(count);
+        groups.push(group);
+        rest = others;
+    }
+    groups
+}
+
 /// Why deletes are held back, in words.
 pub fn words(hold: &Hold) -> String {
     use lictor_core::replicate::Limit;
@@ -145,5 +166,20 @@ pub fn words(hold: &Hold) -> String {
         Hold::Canary(key) => {
             format!("the key {key}, which the token must be able to read, is not to be seen")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_do_not_fit_together_are_asked_for_apart() {
+        let suffixes: Vec<String> = [10, 60_000, 10_000, 70_000, 1].map(|length| "x".repeat(length)).into();
+        let sizes = |more| groups(&suffixes, more).iter().map(|group| group.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(0), [2, 1, 1, 1]);
+        assert_eq!(sizes(70_000), [1, 1, 1, 1, 1]);
+        let many = vec![String::new(); 130];
+        assert_eq!(groups(&many, 3).iter().map(|group| group.len()).collect::<Vec<_>>(), [64, 64, 2]);
     }
 }

@@ -1,13 +1,15 @@
 //! One block and one datacenter it is copied to: waits until this node is the one that copies, and has it copied.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use lictor_config::Replicate;
 use lictor_consul::{Client, Query};
 use lictor_core::lease::Params;
-use lictor_core::replicate::{Copier, Prefix, Rule, Way};
+use lictor_core::replicate::{Copier, Exclude, Prefix, Rule, Way};
 use lictor_store::kv::Kv;
 use lictor_store::wire::{self, Copied};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,6 +34,9 @@ const REFUSED: Duration = Duration::from_mins(1);
 
 /// How long the copies of a term may take to end.
 const PARTING: Duration = Duration::from_secs(5);
+
+/// A lease that is held is renewed at least once in this time.
+const RENEWED: Duration = Duration::from_millis(2_500);
 
 /// How long another datacenter may take to say what is copied there.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -61,6 +66,8 @@ pub(super) struct Seat {
     pub(super) settings: Arc<Replicate>,
     /// The datacenter it is copied to; `None`: that of the agent.
     pub(super) to: Option<String>,
+    /// The datacenter that is meant where a block names none; `None`: that of the agent.
+    pub(super) home: Option<String>,
     /// What keys of our own begin with.
     pub(super) own: String,
     pub(super) node: String,
@@ -80,7 +87,8 @@ impl Seat {
             Some(name) => self.client.in_datacenter(name),
             None => self.client.clone(),
         };
-        if self.settings.notes.is_some() {
+        // What writes nothing needs no lease, which would be written.
+        if self.settings.notes.is_some() || self.settings.dry_run {
             return self.copy_without_lease(&there, &tasks).await;
         }
         let lease = match there.with_own_connections() {
@@ -93,7 +101,11 @@ impl Seat {
                 self.clock.clone(),
                 &tasks,
             ),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => {
+                let why = error.to_string();
+                self.all(&Phase::Refused(why.clone()));
+                return Err(why);
+            }
         };
         loop {
             let token = self.stand_by(&lease).await;
@@ -102,7 +114,10 @@ impl Seat {
                 Ok(Some(fence)) => match self.term(&there, Some(fence), &tasks).await {
                     Ok(Ended::Once) => return Ok(()),
                     Ok(Ended::GaveUp(why)) => return Err(why),
-                    Ok(Ended::Lost) => info!(replicate = %self.settings.name, "this node copies no more"),
+                    Ok(Ended::Lost) => {
+                        info!(replicate = %self.settings.name, "this node copies no more");
+                        sleep(AGAIN).await;
+                    }
                     Err(why) => self.pause(&why, AGAIN).await,
                 },
                 Ok(None) => self.pause("a node with a higher token copies", AGAIN).await,
@@ -117,7 +132,7 @@ impl Seat {
             match self.term(there, None, tasks).await {
                 Ok(Ended::Once) => return Ok(()),
                 Ok(Ended::GaveUp(why)) => return Err(why),
-                Ok(Ended::Lost) => {}
+                Ok(Ended::Lost) => sleep(AGAIN).await,
                 Err(why) => {
                     failures += 1;
                     if self.once.is_some_and(|most| failures > most) {
@@ -148,7 +163,8 @@ impl Seat {
 
     /// Has all prefixes copied until one of them ends.
     async fn term(&self, there: &Client, fence: Option<Arc<Fence>>, tasks: &Tasks) -> Result<Ended, String> {
-        let to = self.destination(there).await?;
+        let home = self.home().await?;
+        let to = self.to.clone().unwrap_or_else(|| home.clone());
         let mut ways = self.settings.ways(&to);
         ways.retain(|way| way.to == to);
         if let Some(why) = self.refusal(&ways, &to).await {
@@ -171,14 +187,17 @@ impl Seat {
         for (number, (slot, way)) in self.slots.iter().zip(ways).enumerate() {
             let (sender, orders) = mpsc::channel(4);
             *slot.orders.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-            let mut notes = Notes::new(there.clone(), self.note(number, &way), self.form(slot, &way));
-            let before = match self.settings.dry_run {
-                true => super::note::Before::default(),
-                false => notes.read().await.map_err(|error| error.to_string())?,
-            };
-            let rule = self.rule(&slot.prefix, &to);
+            let rule = self.rule(&slot.prefix, &to, &home);
+            let form = self.form(slot, &way, &rule);
+            let mut notes = Notes::new(there.clone(), self.note(number, &way), form, fence.clone());
+            let mut before = notes.read().await.map_err(|error| error.to_string())?;
+            // It is to say all that would be written.
+            before.copied = before.copied.filter(|_| !self.settings.dry_run);
             let mut copier = Copier::new(rule, before.copied);
             copier.keep(before.kept);
+            if before.went_back {
+                copier.went_back();
+            }
             let source = Place {
                 client: self.client.in_datacenter(slot.prefix.datacenter.as_str()),
                 prefix: slot.prefix.source.clone(),
@@ -223,28 +242,30 @@ impl Seat {
         Ok(ended)
     }
 
-    /// The name of the datacenter that is copied to.
-    async fn destination(&self, there: &Client) -> Result<String, String> {
-        match &self.to {
+    /// The datacenter that is meant where none is named.
+    async fn home(&self) -> Result<String, String> {
+        match &self.home {
             Some(name) => Ok(name.clone()),
             None => {
-                let me = there.agent().info().await.map_err(|error| error.to_string())?;
+                let me = self.client.agent().info().await.map_err(|error| error.to_string())?;
                 Ok(me.config.datacenter)
             }
         }
     }
 
-    fn rule(&self, prefix: &Prefix, to: &str) -> Rule {
+    fn rule(&self, prefix: &Prefix, to: &str, home: &str) -> Rule {
         let Replicate { excludes, delete, repair, locks, limit, notes, .. } = (*self.settings).clone();
         // What another prefix copies into a part of this destination is that one's.
-        let ways = self.others.iter().chain([&self.settings]).flat_map(|block| block.ways(to));
+        let ways = self.others.iter().chain([&self.settings]).flat_map(|block| block.ways(home));
         let inner = ways.filter(|way| way.to == to).map(|way| way.destination);
         let inner =
             inner.filter(|other| *other != prefix.destination && other.starts_with(&prefix.destination));
         let own = notes.map_or_else(|| self.own.clone(), |notes| notes.directory);
-        let protected = inner.chain([own]).collect();
+        let protected = inner.chain([own.clone()]).collect();
+        // Nor are records of ours copied anywhere.
+        let excludes = excludes.into_iter().chain([Exclude::Prefix(own)]).collect();
         let Prefix { source, destination, .. } = prefix.clone();
-        Rule { source, destination, excludes, protected, delete, repair, locks, limit }
+        Rule { source, to: to.to_owned(), destination, excludes, protected, delete, repair, locks, limit }
     }
 
     fn note(&self, number: usize, way: &Way) -> String {
@@ -256,7 +277,7 @@ impl Seat {
         })
     }
 
-    fn form(&self, slot: &Slot, way: &Way) -> Form {
+    fn form(&self, slot: &Slot, way: &Way, rule: &Rule) -> Form {
         match self.settings.notes {
             Some(_) => {
                 let mut prefix = slot.prefix.clone();
@@ -266,7 +287,12 @@ impl Seat {
                 }
                 Form::Old { prefix }
             }
-            None => Form::Own { way: way.clone(), node: self.node.clone() },
+            None => {
+                // By another rule other keys are copied: nothing is known of those.
+                let Rule { excludes, protected, locks, .. } = rule;
+                let sum = super::source::content(0, &format!("{excludes:?} {protected:?} {locks:?}"));
+                Form::Own { way: way.clone(), node: self.node.clone(), rule: format!("{sum:016x}") }
+            }
         }
     }
 
@@ -300,35 +326,57 @@ impl Seat {
         None
     }
 
-    /// What is copied anywhere, as far as the datacenters can be asked.
+    /// What is copied anywhere, as far as the datacenters can be asked: what is noted there, and whose lease is renewed.
     async fn known_ways(&self) -> Vec<Way> {
         let names = match timeout(PATIENCE, self.client.catalog().datacenters()).await {
             Ok(Ok(names)) => names,
             Ok(Err(_)) | Err(_) => Vec::new(),
         };
-        let prefix = format!("{}replicate/", self.own);
         let asked = names.into_iter().map(|name| {
-            let (client, prefix) = (self.client.in_datacenter(name.as_str()), prefix.clone());
+            let client = self.client.in_datacenter(name.as_str());
             async move {
-                match timeout(PATIENCE, client.kv().list(&prefix, &Query::new())).await {
-                    Ok(Ok(answer)) => answer.value,
-                    Ok(Err(error)) => {
-                        debug!(datacenter = name, %error, "what is copied there is not known");
-                        Vec::new()
-                    }
-                    Err(_late) => Vec::new(),
+                let notes = self.records(&client, "replicate/", "/copy/").await;
+                if notes.is_empty() {
+                    return Vec::new();
                 }
+                let before = self.records(&client, "lease/replicate/", "").await;
+                sleep(RENEWED).await;
+                let after = self.records(&client, "lease/replicate/", "").await;
+                let works = |name: &str| {
+                    let key = format!("{}lease/replicate/{name}", self.own);
+                    after.get(&key).is_some_and(|lease| before.get(&key) != Some(lease))
+                };
+                let notes = notes.into_values().filter_map(|note| wire::decode::<Copied>(&note).ok());
+                notes.filter(|note| works(&note.name)).map(|note| note.way()).collect()
             }
         });
-        let pairs = join_all(asked).await.into_iter().flatten();
-        let notes = pairs.filter(|pair| pair.key.contains("/copy/"));
-        notes.filter_map(|pair| Some(wire::decode::<Copied>(&pair.value).ok()?.way())).collect()
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Records of ours in a datacenter; none if it cannot be asked.
+    async fn records(&self, client: &Client, below: &str, with: &str) -> BTreeMap<String, Bytes> {
+        let prefix = format!("{}{below}", self.own);
+        match timeout(PATIENCE, client.kv().list(&prefix, &Query::new())).await {
+            Ok(Ok(answer)) => {
+                let pairs = answer.value.into_iter().filter(|pair| pair.key.contains(with));
+                pairs.map(|pair| (pair.key, pair.value)).collect()
+            }
+            Ok(Err(error)) => {
+                debug!(%error, "what is copied to a datacenter is not known");
+                BTreeMap::new()
+            }
+            Err(_late) => BTreeMap::new(),
+        }
     }
 
     fn all(&self, phase: &Phase) {
         for slot in &self.slots {
             slot.state.send_if_modified(|state| {
                 let changed = state.phase != *phase;
+                if matches!(phase, Phase::Standby(_)) {
+                    // What another node does is not known here.
+                    *state = CopyState::default();
+                }
                 state.phase = phase.clone();
                 changed
             });

@@ -37,6 +37,8 @@ pub struct CopyState {
     pub refused: (usize, Vec<(String, String)>),
     /// Deletes that wait for a person.
     pub held: Option<Held>,
+    /// Keys that stay although the source does not have them, because a person said so.
+    pub kept: usize,
     /// When everything was last as it should be.
     pub latest: Option<Wall>,
     /// Since when something is not copied that should be.

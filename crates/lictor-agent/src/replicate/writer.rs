@@ -125,13 +125,13 @@ impl Writer {
                             Some(place) => drop(fates.insert(place, fate(error.kind, error.message))),
                         }
                     }
-                    if fates.is_empty() && !fenced {
-                        // Nothing is named: none of them may be sent for ever.
-                        let why = "the transaction was refused".to_owned();
+                    let mut again = Vec::new();
+                    let named = fates.keys().any(|place| *place < jobs.len());
+                    if !named && !fenced {
+                        let why = "the transaction was refused, and nothing of it is named".to_owned();
                         over.extend(jobs.into_iter().map(|job| (job, Fate::Unclear(why.clone()))));
                         continue;
                     }
-                    let mut again = Vec::new();
                     for (place, job) in jobs.into_iter().enumerate() {
                         match fates.remove(&place) {
                             _ if fenced => over.push((job, Fate::Fenced)),
@@ -151,10 +151,6 @@ impl Writer {
                         let fate = self.alone(&job).await;
                         over.push((job, fate));
                     }
-                }
-                Err(error) if error.is_denied() => {
-                    let why = error.to_string();
-                    over.extend(jobs.into_iter().map(|job| (job, Fate::Refused(why.clone()))));
                 }
                 Err(error) => {
                     let why = error.to_string();

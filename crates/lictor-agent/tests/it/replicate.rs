@@ -210,7 +210,6 @@ async fn many_deletes_wait_for_a_person() {
     assert_eq!(keys(&there, "copy/").await.len(), 22);
     // It is remembered, and holds until the source has them again.
     let mut node = world.node;
-    sleep(Duration::from_secs(6)).await;
     node.stop().await;
     node.again().await;
     let world = World { sites: world.sites, node };
@@ -324,5 +323,54 @@ async fn a_second_node_goes_on_where_the_first_one_ended() {
     one.stop().await;
     source.kv().put("global/b", "x").await.unwrap();
     copied("copy/b").await;
-    assert_eq!(two.agent().replication().all()[0].state.tally.written, 1);
+    let written = || two.agent().replication().all()[0].state.tally.written;
+    while written() == 0 {
+        assert!(Instant::now() < deadline, "nothing was written");
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(written(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_in_consul_how_it_stands() {
+    let world = World::new("  prefixes = [\"global/@dc1:copy/\"]\n  service = \"replication\"").await;
+    world.source().kv().put("global/a", "x").await.unwrap();
+    let checks = |world: &World| {
+        let (_, checks) = world.sites.server(1).get("/v1/health/checks/replication").unwrap();
+        checks
+    };
+    world
+        .until("it is registered", async |world| {
+            let checks = checks(world);
+            checks.contains("passing") && checks.contains("it is copied")
+        })
+        .await;
+    let mut node = world.node;
+    node.stop().await;
+    let (_, checks) = world.sites.server(1).get("/v1/health/checks/replication").unwrap();
+    assert_eq!(checks.trim(), "[]", "it is taken back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_writes_nothing_and_says_what_it_would() {
+    let sites = Datacenters::start(&["dc1", "dc2"]);
+    let (source, there) = (client(sites.server(0)), client(sites.server(1)));
+    for number in 0..5 {
+        source.kv().put(&format!("global/{number}"), "x").await.unwrap();
+    }
+    there.kv().put("copy/own", "mine").await.unwrap();
+    there.kv().put("copy/0", "x").await.unwrap();
+    let attributes =
+        "  prefixes = [\"global/@dc1:copy/\"]\n  delete = true\n  confirm = \"1s\"\n  dry_run = true";
+    let node = Whole::start(&blocks(sites.server(1), attributes)).await;
+    let world = World { sites, node };
+    world
+        .until("it says what it would do", async |world| {
+            let would = world.view().state.would;
+            (would.write, would.delete) == (4, 1)
+        })
+        .await;
+    assert_eq!(keys(&there, "copy/").await.len(), 2);
+    assert!(keys(&there, "lictor/replicate").await.is_empty());
+    assert!(keys(&there, "lictor/lease").await.is_empty());
 }

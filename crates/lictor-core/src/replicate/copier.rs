@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::deletes::{Delete, Held, State, hash};
+use super::deletes::{Delete, Held, State, hash, is_kept};
 use super::rule::Rule;
 use super::table::{Known, LONGEST, Table};
 use crate::time::Boot;
@@ -98,10 +98,13 @@ pub struct Refused {
     /// When it is tried again; sooner when it changes.
     pub due: Boot,
     content: u64,
+    /// The index of the source's key.
+    origin: u64,
     /// Whether the source still has it, by the listing that comes in.
     seen: bool,
-    /// Whether it was to be deleted.
+    /// Whether it was to be deleted, and whether that may be tried.
     pub(super) deletes: bool,
+    pub(super) ready: bool,
 }
 
 /// What was done so far.
@@ -146,6 +149,8 @@ pub struct Copier {
     pub(super) tally: Tally,
     /// Rows of the listing that comes in.
     rows: u64,
+    /// Whether the listing of the destination that comes in has something that was not known.
+    moved: bool,
     /// Whether the source was gone through before.
     passed: bool,
     /// Checksums of the keys that the source had and that are left without a copy, by the latest listing and by the one
@@ -172,9 +177,20 @@ impl Copier {
             listed_any: false,
             tally: Tally::default(),
             rows: 0,
+            moved: false,
             passed: false,
             uncopied: Default::default(),
         }
+    }
+
+    /// Notes that the source's index went back before, and nobody has said that this is the source still.
+    pub const fn went_back(&mut self) {
+        self.back = true;
+    }
+
+    /// Whether the source's index went back, and nobody has said that this is the source still.
+    pub const fn is_back(&self) -> bool {
+        self.back
     }
 
     /// What it copies.
@@ -208,6 +224,7 @@ impl Copier {
             known.marks &= !PRESENT;
             true
         });
+        self.moved = false;
     }
 
     /// A row of the destination.
@@ -218,9 +235,19 @@ impl Copier {
         }
     }
 
-    /// After them: what was not among them is not there.
-    pub fn end_destination(&mut self) {
-        self.table.retain(|_, known| known.marks & PRESENT != 0);
+    /// After them: what was not among them is not there. Whether anything is other than was known.
+    pub fn end_destination(&mut self) -> bool {
+        let before = self.table.len();
+        let (passed, uncopied) = (self.passed, &mut self.uncopied.0);
+        self.table.retain(|suffix, known| {
+            let present = known.marks & PRESENT != 0;
+            if !present && passed && known.marks & SEEN != 0 {
+                // Somebody deleted it.
+                uncopied.insert(hash(suffix));
+            }
+            present
+        });
+        self.moved || self.table.len() != before
     }
 
     /// What one key of the destination is.
@@ -230,6 +257,7 @@ impl Copier {
             return;
         };
         let before = self.table.get(suffix).unwrap_or_default();
+        self.moved |= before.index != found.index;
         if before.index != found.index
             && let Some(refused) = self.refused.get_mut(suffix)
         {
@@ -380,8 +408,10 @@ impl Copier {
             attempts,
             due: now.after(pause),
             content: write.content,
+            origin: write.origin,
             seen: true,
             deletes: false,
+            ready: false,
         };
         self.refused.insert(write.suffix.clone(), refused);
     }
@@ -402,17 +432,26 @@ impl Copier {
 
     /// After the rows of the source. `complete`: each write that they asked for has been answered. Gives the number of
     /// keys that only the destination has and that would have to be deleted.
-    pub fn end_source(&mut self, heading: Heading, complete: bool) -> u64 {
-        let table = &mut self.table;
+    pub fn end_source(&mut self, heading: Heading, complete: bool, now: Boot) -> u64 {
+        let (table, kept, deletes) = (&mut self.table, &self.kept, self.rule.delete);
         self.refused.retain(|suffix, refused| {
-            let absent = |known: Known| known.marks & SEEN == 0;
-            refused.seen || refused.deletes && table.get(suffix).is_some_and(absent)
+            let absent = |known: Known| known.marks & SEEN == 0 && !is_kept(kept, suffix);
+            refused.seen || deletes && refused.deletes && table.get(suffix).is_some_and(absent)
         });
+        for refused in self.refused.values_mut() {
+            // This pass is an attempt; what nobody tries will not be due all the time.
+            if refused.due <= now {
+                (refused.due, refused.ready) = (now.after(PAUSES.0), true);
+            }
+        }
         self.uncopied.0 = std::mem::take(&mut self.uncopied.1);
         (self.index, self.passed) = (heading.index, true);
         self.tally.rows = self.rows;
-        if complete && self.refused.is_empty() {
-            self.since = Some(heading.index);
+        if complete {
+            // What was refused was not copied, nor is it known of what is younger.
+            let refused = self.refused.values().filter(|refused| !refused.deletes);
+            let least = refused.map(|refused| refused.origin.saturating_sub(1)).min();
+            self.since = Some(least.map_or(heading.index, |least| least.min(heading.index)));
         }
         self.settle()
     }

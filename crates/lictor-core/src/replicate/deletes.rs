@@ -190,8 +190,9 @@ impl Copier {
 
     /// Holds back what nobody has approved of.
     fn hold(&mut self, why: Hold, before: Option<Held>, now: Boot) -> Held {
-        let (mut sum, mut keys, mut named) = (hash(""), 0, Vec::new());
         let destination = &self.rule.destination;
+        let (mut sum, mut keys, mut named) =
+            (more(more(hash(&self.rule.to), "\0"), destination), 0, Vec::new());
         self.table.retain(|suffix, known| {
             if known.marks & (ABSENT | APPROVED) == ABSENT {
                 known.marks |= BLOCKED;
@@ -261,7 +262,9 @@ impl Copier {
     pub fn to_prove(&self, now: Boot) -> Vec<String> {
         let absent = |marks: u8| marks & ABSENT != 0 && marks & BLOCKED == 0 && is_missing(marks);
         let waits = |suffix: &str| {
-            self.refused().get(suffix).is_some_and(|refused| refused.deletes && now < refused.due)
+            self.refused()
+                .get(suffix)
+                .is_some_and(|refused| refused.deletes && !refused.ready && now < refused.due)
         };
         let due = self.table.iter().filter(|(suffix, known)| absent(known.marks) && !waits(suffix));
         due.map(|(suffix, _)| suffix.to_owned()).collect()
@@ -299,6 +302,6 @@ impl Copier {
     }
 }
 
-fn is_kept(kept: &BTreeSet<u64>, suffix: &str) -> bool {
+pub(super) fn is_kept(kept: &BTreeSet<u64>, suffix: &str) -> bool {
     !kept.is_empty() && kept.contains(&hash(suffix))
 }

@@ -207,9 +207,12 @@ impl World {
                 keys.iter().for_each(|key| self.source.delete(key));
             }
             Step::Restart => {
-                let kept: Vec<u64> = self.copier.kept().collect();
+                let (kept, back): (Vec<u64>, bool) = (self.copier.kept().collect(), self.copier.is_back());
                 self.copier = Copier::new(self.rule.clone(), self.noted);
                 self.copier.keep(kept);
+                if back {
+                    self.copier.went_back();
+                }
                 self.doubt = true;
             }
             Step::Wait => self.now += 60,
@@ -257,7 +260,7 @@ impl World {
         for write in writes {
             complete &= self.write(write, answer);
         }
-        self.copier.end_source(heading, complete);
+        self.copier.end_source(heading, complete, Boot::from_millis(self.now * 1_000));
         if self.copier.copied() == Some(heading.index) && !matches!(sight, Sight::Few(_)) {
             self.noted = self.copier.copied();
         }
@@ -361,6 +364,7 @@ fn row<'a>(key: &'a str, value: &Value) -> Row<'a> {
 fn rule(source: &str, destination: &str, delete: bool, repair: bool) -> Rule {
     Rule {
         source: source.into(),
+        to: "dc2".into(),
         destination: destination.into(),
         excludes: vec![Exclude::Contains("only".into())],
         protected: Vec::new(),
@@ -459,7 +463,7 @@ fn a_delete_that_is_refused_is_tried_again_later_and_keeps_none_of_the_others() 
     world.doubt = false;
     let heading = Heading { index: world.source.index, anew: false };
     world.copier.begin_source(heading);
-    assert_eq!(world.copier.end_source(heading, true), 1);
+    assert_eq!(world.copier.end_source(heading, true, Boot::from_millis(1)), 1);
     world.copier.begin_listing();
     world.copier.listed("g/b");
     world.copier.end_listing(&Listing::default(), world.now());
@@ -474,4 +478,37 @@ fn a_delete_that_is_refused_is_tried_again_later_and_keeps_none_of_the_others() 
     world.play(pass()).unwrap();
     assert!(world.copier.refused().is_empty());
     assert_eq!(world.there.keys.keys().collect::<Vec<_>>(), ["copy/b"]);
+}
+
+#[test]
+fn without_repair_what_somebody_deleted_stays_deleted_also_when_the_destination_is_read_again() {
+    let mut world = World::new(rule("g/", "copy/", true, false));
+    let pass = || Step::Pass(Vec::new(), Sight::All, Answer::Comes);
+    for step in
+        [Step::Set("g/a".into(), 0), Step::Set("g/b".into(), 0), pass(), Step::OtherDelete("copy/b".into())]
+    {
+        world.play(step).unwrap();
+    }
+    world.doubt = true;
+    for step in [pass(), Step::Set("g/c".into(), 0), pass(), pass()] {
+        world.play(step).unwrap();
+    }
+    assert_eq!(world.there.keys.keys().collect::<Vec<_>>(), ["copy/a", "copy/c"]);
+}
+
+#[test]
+fn a_source_that_went_back_is_remembered_until_a_person_has_said_that_it_is_the_source() {
+    let mut world = World::new(rule("g/", "copy/", true, true));
+    let pass = || Step::Pass(Vec::new(), Sight::All, Answer::Comes);
+    for step in
+        [Step::Set("g/a".into(), 0), Step::Save, Step::Set("g/b".into(), 0), pass(), Step::Restore, pass()]
+    {
+        world.play(step).unwrap();
+    }
+    assert_eq!(world.copier.held().map(|held| &held.why), Some(&Hold::WentBack));
+    for step in [Step::Restart, Step::Set("g/c".into(), 0), pass(), pass()] {
+        world.play(step).unwrap();
+    }
+    assert_eq!(world.copier.held().map(|held| &held.why), Some(&Hold::WentBack));
+    assert!(world.there.keys.contains_key("copy/b"));
 }

@@ -13,6 +13,8 @@ pub(super) const SEMAPHORE: u64 = 0xe0f6_9a2b_aa41_4de0;
 pub struct Rule {
     /// What the keys begin with at the source.
     pub source: String,
+    /// The datacenter of the destination.
+    pub to: String,
     /// What stands there instead at the destination.
     pub destination: String,
     /// Keys of the source that are left alone, and their copies with them.
@@ -141,6 +143,7 @@ mod tests {
     fn rule(source: &str, destination: &str) -> Rule {
         Rule {
             source: source.into(),
+            to: "dc2".into(),
             destination: destination.into(),
             excludes: Vec::new(),
             protected: Vec::new(),

@@ -28,6 +28,12 @@ pub struct Copied {
     /// Up to which index of the source everything was copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<u64>,
+    /// What else decides what is copied, as a checksum: by another rule nothing is known to be copied.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rule: String,
+    /// The source's index went back, and nobody has said that it is the source still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub went_back: bool,
     /// When this was noted, milliseconds since 1970 by the wall clock.
     pub at_unix_ms: i64,
     /// Checksums (FNV-1a, in hexadecimal) of keys that stay although the source does not have them.
@@ -42,12 +48,28 @@ impl Copied {
         node: &str,
         copied: Option<u64>,
         kept: impl Iterator<Item = u64>,
+        rule: &str,
+        went_back: bool,
         at: Wall,
     ) -> Self {
+        let rule = rule.to_owned();
         let Way { name, from, source, to, destination, excludes } = way.clone();
         let kept = kept.take(KEPT).map(|sum| format!("{sum:016x}")).collect();
         let (node, at_unix_ms) = (node.to_owned(), at.as_unix_millis());
-        Self { name, from, source, to, destination, excludes, node, copied, at_unix_ms, kept }
+        Self {
+            name,
+            from,
+            source,
+            to,
+            destination,
+            excludes,
+            node,
+            copied,
+            rule,
+            went_back,
+            at_unix_ms,
+            kept,
+        }
     }
 
     /// From where to where.
@@ -77,7 +99,8 @@ mod tests {
             destination: "copy/".into(),
             excludes: vec!["global/own/".into()],
         };
-        let note = Copied::new(&way, "n1", Some(7), [1, u64::MAX].into_iter(), Wall::from_unix_millis(5));
+        let note =
+            Copied::new(&way, "n1", Some(7), [1, u64::MAX].into_iter(), "r", true, Wall::from_unix_millis(5));
         let bytes = wire::encode(&note).unwrap();
         let read: Copied = wire::decode(&bytes).unwrap();
         assert_eq!((read.way(), read.kept()), (way, vec![1, u64::MAX]));

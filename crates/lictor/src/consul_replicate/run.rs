@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(exit, Exit::Runner);
         insta::assert_snapshot!(says, @r"
         [ERR] (cli) the source: no answer
-        [ERR] (cli) a@dc1:a: keys that are not copied: 1
+        [ERR] (cli) a@dc1:a: keys that are not copied or deleted: 1
           a/big: it is too large
         [ERR] (cli) a@dc1:a: deletes that are held back: 3: the source has no keys at all
           a/1

@@ -244,7 +244,7 @@ fn one_key_that_is_not_taken_is_named_and_the_others_are_copied() {
     let (code, said) = rig.once(&["-prefix=global/@dc1:copy/"]);
     assert_eq!(code, 14, "{said}");
     assert!(
-        said.contains("[ERR] (cli) global/@dc1:copy/: keys that are not copied: 1\n  copy/huge: "),
+        said.contains("[ERR] (cli) global/@dc1:copy/: keys that are not copied or deleted: 1\n  copy/huge: "),
         "{said}"
     );
     assert_eq!(there.below("copy/"), ["small"]);
