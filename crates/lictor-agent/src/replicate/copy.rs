@@ -34,8 +34,8 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// How far apart two questions are at least that bring nothing: who answers may not hold them.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// A list in which nothing is new is passed by when the one before is younger.
-const LATELY: Duration = Duration::from_secs(30);
+/// A question is held at least so long when there is no news.
+const HELD: Duration = Duration::from_secs(55);
 
 /// What is asked of a copy.
 #[derive(Debug)]
@@ -100,8 +100,8 @@ pub(super) struct At {
     /// Whether the source was asked for what it has now, and not for news.
     asked: bool,
     passed: bool,
-    /// When the source was gone through last.
-    latest: Option<Instant>,
+    /// Since when the source is asked.
+    since: Instant,
 }
 
 impl At {
@@ -120,7 +120,7 @@ impl At {
             fenced: false,
             asked: false,
             passed: false,
-            latest: None,
+            since: now,
         }
     }
 }
@@ -214,7 +214,7 @@ impl Copying {
     fn ask(&mut self) -> BoxFuture<'static, Result<PairRows, Error>> {
         let (place, not_before, known) = (self.source.clone(), self.at.not_before, self.copier.copies());
         let (now, after) = (self.at.due || self.at.anew, self.at.seen);
-        self.at.asked = now;
+        (self.at.asked, self.at.since) = (now, Instant::now().max(not_before));
         Box::pin(async move {
             sleep_until(not_before).await;
             // Something may be amiss: a list that is not sure could be an old one.
@@ -277,12 +277,13 @@ impl Copying {
             Err(error) => return self.fail(&format!("the source: {error}")),
         };
         let index = rows.meta().index.map_or(0, |index| index.0);
-        // A question that was held in vain brings the whole list, which is looked at: a token may see more than before.
-        let lately = self.at.latest.is_some_and(|latest| latest.elapsed() < LATELY);
-        if !self.at.due && !self.at.anew && index == self.at.seen && lately {
-            self.at.not_before = Instant::now() + QUIET;
+        if !self.at.due && !self.at.anew && index == self.at.seen && self.at.since.elapsed() < HELD {
+            // It was held too short a time: when a snapshot is restored Consul answers with what there was before, and a
+            // question for something newer would not be answered for long.
+            (self.at.due, self.at.not_before) = (true, Instant::now() + QUIET);
             return Ok(());
         }
+        // One that was held in vain brings the whole list, which is looked at: a token may see more than before.
         let rows = match index < self.at.seen && !self.at.asked {
             // Servers that start answer with what they had: whether the index went back is asked of all of them.
             true => match self.source.sure_rows().await {
@@ -293,7 +294,7 @@ impl Copying {
         };
         match self.pass(rows).await {
             Ok(None) => {
-                (self.at.passed, self.at.latest) = (true, Some(Instant::now()));
+                self.at.passed = true;
                 self.note(Phase::Following);
                 if !self.settings.dry_run {
                     self.notes.copied(&self.copier, self.clock.now().wall);

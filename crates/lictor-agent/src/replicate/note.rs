@@ -46,10 +46,25 @@ pub(super) struct Notes {
     fence: Option<Arc<Fence>>,
     /// What was written last, and what is to be written.
     written: Option<Vec<u8>>,
-    wanted: Option<Vec<u8>>,
+    wanted: Option<(Vec<u8>, Says)>,
     latest: Instant,
-    /// Whether what is there says how far it is.
-    says: bool,
+    /// What is there says; `None`: nobody knows.
+    noted: Option<Says>,
+}
+
+/// What of a note the next one who copies must not have wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Says {
+    /// Something is said to be copied.
+    copied: bool,
+    /// The source's index went back.
+    back: bool,
+}
+
+impl Says {
+    const fn of(copier: &Copier) -> Self {
+        Self { copied: copier.copied().is_some(), back: copier.is_back() }
+    }
 }
 
 /// What the note of before says.
@@ -65,7 +80,7 @@ pub(super) struct Before {
 
 impl Notes {
     pub(super) fn new(client: Client, key: String, form: Form, fence: Option<Arc<Fence>>) -> Self {
-        Self { client, key, form, fence, written: None, wanted: None, latest: Instant::now(), says: false }
+        Self { client, key, form, fence, written: None, wanted: None, latest: Instant::now(), noted: None }
     }
 
     /// Reads what is noted. What cannot be read is as if it was not there: everything is compared then.
@@ -74,6 +89,7 @@ impl Notes {
     /// If there is no usable answer.
     pub(super) async fn read(&mut self) -> Result<Before, Error> {
         let pair = self.client.kv().get(&self.key, &Query::new().consistent()).await?.value;
+        self.noted = Some(Says { copied: false, back: false });
         let Some(pair) = pair else { return Ok(Before::default()) };
         let before = match &self.form {
             Form::Own { rule, .. } => wire::decode::<Copied>(&pair.value)
@@ -97,7 +113,8 @@ impl Notes {
                 }
             }
         };
-        self.says = before.copied.is_some();
+        // It may say of another rule how far that was.
+        self.noted = Some(Says { copied: true, back: before.went_back });
         Ok(before)
     }
 
@@ -105,18 +122,18 @@ impl Notes {
     pub(super) fn copied(&mut self, copier: &Copier, at: Wall) {
         let note = self.note(copier, at);
         if note.is_some() && note != self.written {
-            self.wanted = note;
+            self.wanted = note.map(|note| (note, Says::of(copier)));
         }
     }
 
-    /// Notes at once that nobody knows how far it is, if something else is noted.
+    /// Notes at once that nobody knows how far it is, and whether the source's index went back, if something else is noted.
     ///
     /// # Errors
     /// If it is not known to be noted.
     pub(super) async fn forget(&mut self, copier: &Copier, at: Wall) -> Result<(), Error> {
         // It says how far it was.
         self.wanted = None;
-        if self.says { self.write_now(copier, at).await } else { Ok(()) }
+        if self.noted == Some(Says::of(copier)) { Ok(()) } else { self.write_now(copier, at).await }
     }
 
     /// Notes at once how far it is, and what stays.
@@ -124,16 +141,16 @@ impl Notes {
     /// # Errors
     /// If it is not known to be noted.
     pub(super) async fn write_now(&mut self, copier: &Copier, at: Wall) -> Result<(), Error> {
-        let Some(note) = self.note(copier, at) else { return Ok(()) };
-        self.put(note).await?;
-        self.says = copier.copied().is_some();
-        Ok(())
+        match self.note(copier, at) {
+            Some(note) => self.put(note, Says::of(copier)).await,
+            None => Ok(()),
+        }
     }
 
-    async fn put(&mut self, note: Vec<u8>) -> Result<(), Error> {
+    async fn put(&mut self, note: Vec<u8>, says: Says) -> Result<(), Error> {
         self.latest = Instant::now();
         // Nobody knows what is there when this fails.
-        (self.says, self.written) = (true, Some(Vec::new()));
+        (self.noted, self.written) = (None, Some(Vec::new()));
         match &self.fence {
             // A node that was replaced notes nothing.
             Some(fence) => {
@@ -142,7 +159,7 @@ impl Notes {
             }
             None => self.client.kv().put(&self.key, note.clone()).await?,
         }
-        (self.wanted, self.written) = (None, Some(note));
+        (self.wanted, self.written, self.noted) = (None, Some(note), Some(says));
         Ok(())
     }
 
@@ -173,10 +190,10 @@ impl Notes {
         if self.due().is_none_or(|due| due > Instant::now()) {
             return;
         }
-        let Some(note) = self.wanted.take() else { return };
-        if let Err(error) = self.put(note.clone()).await {
+        let Some((note, says)) = self.wanted.take() else { return };
+        if let Err(error) = self.put(note.clone(), says).await {
             debug!(key = self.key, %error, "what was copied could not be noted");
-            self.wanted = Some(note);
+            self.wanted = Some((note, says));
         }
     }
 }

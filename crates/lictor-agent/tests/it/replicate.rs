@@ -336,13 +336,16 @@ async fn it_says_in_consul_how_it_stands() {
     let world = World::new("  prefixes = [\"global/@dc1:copy/\"]\n  service = \"replication\"").await;
     world.source().kv().put("global/a", "x").await.unwrap();
     let checks = |world: &World| {
-        let (_, checks) = world.sites.server(1).get("/v1/health/checks/replication").unwrap();
+        // What a check says gets into the catalog minutes later.
+        let (_, checks) = world.sites.server(1).get("/v1/agent/checks").unwrap();
         checks
     };
     world
         .until("it is registered", async |world| {
             let checks = checks(world);
-            checks.contains("passing") && checks.contains("it is copied")
+            checks.contains("replication-test")
+                && checks.contains("passing")
+                && checks.contains("it is copied")
         })
         .await;
     let mut node = world.node;

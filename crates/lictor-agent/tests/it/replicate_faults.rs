@@ -104,13 +104,21 @@ async fn what_a_token_may_not_see_any_more_is_not_deleted() {
     let body = serde_json::json!({ "ID": id, "Name": "copy", "Rules": rules }).to_string();
     let (status, said) = world.sites.server(0).put(&format!("/v1/acl/policy/{id}"), &body).unwrap();
     assert_eq!(status, 200, "{said}");
-    world.source().kv().put("global/seen/0", "changed").await.unwrap();
+    // A question that is held already is answered with the rights it came with.
+    let there = world.there();
+    for value in ["changed", "changed again"] {
+        world.source().kv().put("global/seen/0", value).await.unwrap();
+        world
+            .until("it is followed", async |_| {
+                keys(&there, "copy/seen/0").await["copy/seen/0"].0 == value.as_bytes()
+            })
+            .await;
+    }
     world.until("the list is short", async |world| world.view().state.tally.rows == 40).await;
     // Longer than the two answers are apart.
     sleep(Duration::from_secs(4)).await;
     assert_eq!(world.view().state.tally.deleted, 0);
     world.source().kv().delete("global/seen/1").await.unwrap();
-    let there = world.there();
     world.until("what is gone is deleted", async |_| keys(&there, "copy/seen/").await.len() == 39).await;
     assert_eq!(keys(&there, "copy/hidden/").await.len(), 5);
 }
