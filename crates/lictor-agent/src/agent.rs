@@ -370,8 +370,8 @@ impl Agent {
         web::serve(listener, state, &tasks);
         watching.apply(&config).await;
         services.apply(&config).await;
-        replication.tell(alerting.feed());
         replication.apply(&config).await;
+        replication.tell(alerting.feed());
         if let Some(mirror) = mirror {
             let copies = copies::keep(mirror, opened.store.clone(), inbox.clone(), clock.clone(), decided);
             tasks.spawn_draining("copies", OnEnd::Fine, copies);

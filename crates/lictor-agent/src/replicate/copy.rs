@@ -306,6 +306,7 @@ impl Copying {
                 if !self.at.due {
                     self.at.failures = 0;
                 }
+                self.state.send_modify(|state| state.known = true);
                 Ok(())
             }
             Ok(Some(unclear)) => self.fail(&format!("the destination: {unclear}")),

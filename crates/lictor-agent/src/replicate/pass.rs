@@ -60,6 +60,7 @@ impl Copying {
         let (mut batch, mut flight, mut flying) =
             (Batch::default(), Flight::default(), FuturesUnordered::new());
         let (mut written, mut broken) = (0_u64, None);
+        let before = self.copier.tally().written;
         loop {
             let mut jobs = Vec::new();
             let copier = &mut self.copier;
@@ -73,7 +74,7 @@ impl Copying {
             });
             let more = more.await;
             written += jobs.len() as u64;
-            self.progress(written);
+            self.progress(written.saturating_sub(self.copier.tally().written - before));
             for (write, value, flags) in jobs {
                 if self.settings.dry_run {
                     debug!(key = self.copier.rule().copy_of(&write.suffix), "would be written");

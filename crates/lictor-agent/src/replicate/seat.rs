@@ -13,7 +13,7 @@ use lictor_core::replicate::{Copier, Exclude, Prefix, Rule, Way};
 use lictor_store::kv::Kv;
 use lictor_store::wire::{self, Copied};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::copy::{At, Copying, Ended, Order};
@@ -31,6 +31,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// The same when it is refused as it is configured: others may change that.
 const REFUSED: Duration = Duration::from_mins(1);
+
+/// For so long nobody need be known to copy: longer than a lease lasts.
+const WHILE: Duration = Duration::from_secs(10);
 
 /// How long the copies of a term may take to end.
 const PARTING: Duration = Duration::from_secs(5);
@@ -147,17 +150,44 @@ impl Seat {
     /// Until this node holds the lease.
     async fn stand_by(&self, lease: &Lease) -> u64 {
         let mut state = lease.state();
+        let mut nobody: Option<Instant> = None;
         loop {
             if let Some(token) = lease.believes() {
                 return token;
             }
-            let why = match &*state.borrow_and_update() {
-                LeaseState::Other { holder } => format!("{holder} copies"),
-                LeaseState::Held { .. } => "the lease has just ended".to_owned(),
-                LeaseState::Unknown { why } => why.clone(),
-            };
-            self.all(&Phase::Standby(why));
+            let now = state.borrow_and_update().clone();
+            let since = *nobody.get_or_insert_with(Instant::now);
+            match now {
+                LeaseState::Other { holder } => {
+                    nobody = None;
+                    self.others_copy(&holder);
+                }
+                LeaseState::Held { .. } => self.nobody_copies("the lease has just ended", since),
+                LeaseState::Unknown { why } => self.nobody_copies(&why, since),
+            }
             drop(timeout(AGAIN, state.changed()).await);
+        }
+    }
+
+    /// What another node does is not known here.
+    fn others_copy(&self, holder: &str) {
+        let phase = Phase::Standby(format!("{holder} copies"));
+        for slot in &self.slots {
+            slot.state.send_if_modified(|state| {
+                let changed = state.phase != phase;
+                if changed {
+                    *state = CopyState { phase: phase.clone(), known: true, ..CopyState::default() };
+                }
+                changed
+            });
+        }
+    }
+
+    /// Between two that copy there is a while; after that something is wrong.
+    fn nobody_copies(&self, why: &str, since: Instant) {
+        match since.elapsed() < WHILE {
+            true => self.all(&Phase::Standby(why.to_owned())),
+            false => self.all(&Phase::Failing(format!("nobody is known to copy: {why}"))),
         }
     }
 
@@ -370,12 +400,12 @@ impl Seat {
     }
 
     fn all(&self, phase: &Phase) {
+        let now = self.clock.boot();
         for slot in &self.slots {
             slot.state.send_if_modified(|state| {
                 let changed = state.phase != *phase;
-                if matches!(phase, Phase::Standby(_)) {
-                    // What another node does is not known here.
-                    *state = CopyState::default();
+                if matches!(phase, Phase::Failing(_)) {
+                    state.behind = state.behind.or(Some(now));
                 }
                 state.phase = phase.clone();
                 changed

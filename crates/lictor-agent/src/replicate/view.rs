@@ -27,6 +27,8 @@ pub struct CopyView {
 pub struct CopyState {
     /// What is being done.
     pub phase: Phase,
+    /// Whether this node knows how it stands: it has gone through it, or another node is known to copy.
+    pub known: bool,
     /// What was done since this node took it up.
     pub tally: Tally,
     /// Keys at the destination.

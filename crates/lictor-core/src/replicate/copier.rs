@@ -256,7 +256,14 @@ impl Copier {
             self.table.remove(suffix);
             return;
         };
-        let before = self.table.get(suffix).unwrap_or_default();
+        let mut before = self.table.get(suffix).unwrap_or_default();
+        if before == Known::default()
+            && !self.uncopied.0.is_empty()
+            && self.uncopied.0.contains(&hash(suffix))
+        {
+            // Somebody had deleted it, and has made it anew: the source had it all the time.
+            before.marks = SEEN;
+        }
         self.moved |= before.index != found.index;
         if before.index != found.index
             && let Some(refused) = self.refused.get_mut(suffix)

@@ -494,6 +494,13 @@ fn without_repair_what_somebody_deleted_stays_deleted_also_when_the_destination_
         world.play(step).unwrap();
     }
     assert_eq!(world.there.keys.keys().collect::<Vec<_>>(), ["copy/a", "copy/c"]);
+    // What they make in its place stays as well.
+    for step in [Step::Other("copy/b".into(), 7), pass()] {
+        world.doubt = true;
+        world.play(step).unwrap();
+    }
+    world.play(pass()).unwrap();
+    assert_eq!(world.there.keys["copy/b"].content, 7);
 }
 
 #[test]
