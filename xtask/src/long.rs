@@ -168,6 +168,22 @@ const STAGES: &[Stage] = &[
         asks: Dice::long,
     },
     Stage {
+        name: "servers of a source start again",
+        package: "lictor-agent",
+        target: IT,
+        tests: "replicate_faults::while_the_servers",
+        needs: &[CONSUL],
+        asks: |dice| vec![("LICTOR_ROUNDS", 100), ("LICTOR_KEYS", 150_000), ("LICTOR_SEED", dice.seed)],
+    },
+    Stage {
+        name: "replication killed again and again",
+        package: "lictor",
+        target: IT,
+        tests: "replicate_trouble::killed",
+        needs: &[CONSUL],
+        asks: |dice| vec![("LICTOR_ROUNDS", 200), ("LICTOR_SEED", dice.seed)],
+    },
+    Stage {
         name: "faults of a mesh",
         package: "lictor",
         target: IT,

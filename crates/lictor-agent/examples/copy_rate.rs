@@ -4,6 +4,7 @@
 //! copy_rate fill URL KEYS BYTES            writes so many keys under bench/; keys a second
 //! copy_rate raw URL KEYS BYTES             the same under raw/, by transactions of 64 on eight connections; keys a second
 //! copy_rate copy URL KEYS                  copies bench/ of dc1 to copy/ of the server's datacenter, once; keys a second
+//! copy_rate list URL TIMES                 lists bench/ of dc1 so often; p50 and p99 of the milliseconds
 //! copy_rate visible URL1 URL2 CHANGES RATE changes a key at one so often a second; p50 and p99 of the milliseconds until
 //!                                          the other one has it
 //! ```
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
-use lictor_agent::replicate::{Means, once};
+use lictor_agent::replicate::{Alone, Means};
 use lictor_agent::{Clock, Tasks};
 use lictor_config::{Consul, Notes, Replicate, Tls};
 use lictor_consul::{Client, Config, Index, Operation, Query};
@@ -34,6 +35,10 @@ async fn main() -> Outcome<()> {
         }
         ["raw", url, keys, bytes] => println!("{}", write(url, "raw/", keys.parse()?, bytes.parse()?).await?),
         ["copy", url, keys] => println!("{}", copy(url, keys.parse()?).await?),
+        ["list", url, times] => {
+            let (middle, tail) = list(url, times.parse()?).await?;
+            println!("{middle} {tail}");
+        }
         ["visible", one, other, changes, rate] => {
             let (middle, tail) = visible(one, other, changes.parse()?, rate.parse()?).await?;
             println!("{middle} {tail}");
@@ -111,18 +116,41 @@ async fn copy(url: &str, keys: usize) -> Outcome<f64> {
         service: None,
         // Without a lease: what is measured is the copying.
         pauses: Replicate::PAUSES,
+        approved: Vec::new(),
         notes: Some(Notes { directory: "notes/".to_owned(), keys: vec!["notes/bench".to_owned()] }),
     });
     there.kv().delete("notes/bench").await?;
     let means = Means { node: "bench".to_owned(), clock: Clock::fresh(), tasks: Tasks::new() };
     let begun = Instant::now();
-    let copies = once(&config, &settings, &means, 0).await?;
+    let alone = Alone::new(&config, &settings, &there, &means, &[], Some(0));
+    let copies = alone.copies();
+    alone.run().await?;
     let took = begun.elapsed();
-    let written = copies.first().map_or(0, |copy| copy.state.tally.written);
+    let written = copies.all().first().map_or(0, |copy| copy.state.tally.written);
     if written != keys as u64 {
         return Err(format!("{written} keys were copied, not {keys}").into());
     }
     Ok(keys as f64 / took.as_secs_f64())
+}
+
+/// How long the source takes to give all its keys to an agent of the other datacenter, milliseconds.
+async fn list(url: &str, count: usize) -> Outcome<(f64, f64)> {
+    let source = client(url)?.in_datacenter("dc1");
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let begun = Instant::now();
+        let mut rows = source.kv().rows("bench/", &Query::new()).await?;
+        while rows.next(|_pair| ()).await? {}
+        times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+    }
+    Ok(shares(times))
+}
+
+/// The median, and what 99 of 100 are below.
+fn shares(mut times: Vec<f64>) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
+    (at(50), at(99))
 }
 
 async fn visible(one: &str, other: &str, changes: usize, rate: u64) -> Outcome<(f64, f64)> {
@@ -151,7 +179,5 @@ async fn visible(one: &str, other: &str, changes: usize, rate: u64) -> Outcome<(
         }
         times.push(begun.elapsed().as_secs_f64() * 1_000.0);
     }
-    times.sort_by(f64::total_cmp);
-    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
-    Ok((at(50), at(99)))
+    Ok(shares(times))
 }

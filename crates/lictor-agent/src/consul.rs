@@ -27,7 +27,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What is wrong with the settings, in words.
-pub(crate) fn client(settings: &Consul) -> Result<Client, String> {
+pub fn client(settings: &Consul) -> Result<Client, String> {
     let tls = &settings.tls;
     let config = lictor_consul::Config {
         address: settings.address.parse().map_err(|error| format!("{error}"))?,

@@ -190,7 +190,7 @@ impl Driver {
             if let Some(effect) = self.candidate.step(input, now) {
                 asked = Some(self.record.ask(effect));
             }
-            self.publish();
+            self.publish(deadline.is_some());
             if self.candidate.has_left() {
                 debug!(key = self.shared.key, "the lease was given back, or was not held");
                 return;
@@ -211,8 +211,8 @@ impl Driver {
         }
     }
 
-    /// Tells what may be believed now. First who may act, then who wants to know.
-    fn publish(&self) {
+    /// Tells what may be believed now. First who may act, then who wants to know. `leaving`: the lease is given back.
+    fn publish(&self, leaving: bool) {
         let now = self.shared.clock.stamp();
         let belief = self.candidate.belief(now);
         *self.shared.belief.lock().unwrap_or_else(PoisonError::into_inner) = belief;
@@ -229,7 +229,7 @@ impl Driver {
         match &state {
             LeaseState::Held { token } => info!(key, token, "this node holds the lease"),
             LeaseState::Other { holder } => info!(key, holder, "another node holds the lease"),
-            LeaseState::Unknown { why } if matches!(before, LeaseState::Held { .. }) => {
+            LeaseState::Unknown { why } if !leaving && matches!(before, LeaseState::Held { .. }) => {
                 warn!(key, why, "this node holds the lease no more");
             }
             LeaseState::Unknown { why } => info!(key, why, "nobody is known to hold the lease"),

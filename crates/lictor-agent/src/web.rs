@@ -49,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
+pub use replicate::copies;
 pub use source::{
     Alerts, Caller, Clustered, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks,
 };

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use lictor_config::{Env, Loaded, ProcessEnv, Secret, parse_in};
 
+use crate::called::by_name;
 use crate::command::run;
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -41,12 +42,7 @@ const USAGE: &str = "  -help
 
 /// The arguments after the name, if it is called by that: as a program, or as a command of this one.
 pub(crate) fn called(args: &[OsString]) -> Option<&[OsString]> {
-    let is_named = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == NAME);
-    match args {
-        [program, rest @ ..] if is_named(program) => Some(rest),
-        [_, word, rest @ ..] if word == NAME => Some(rest),
-        _ => None,
-    }
+    by_name(args, NAME)
 }
 
 /// What the flags ask for.

@@ -16,7 +16,7 @@ use crate::telemetry::LogFormat;
 pub(crate) use alerts::{Ack, AlertList, AlertsArgs, Choice, Forget, Silence, SilenceAdd, Unack};
 pub(crate) use peers::{Peers, PeersArgs, PeersStatus};
 pub(crate) use probe::Probe;
-pub(crate) use replicate::{Replicate, Word};
+pub(crate) use replicate::{Replicate, ReplicateRun, Word};
 pub(crate) use service::{
     Asked, Check, CheckArgs, Init, Moved, One, Pause, Script, Service, Switchover, Verb, Waiting,
 };
@@ -111,10 +111,10 @@ pub(crate) enum Command {
         after_help = "Examples:\n  lictor service status web\n  lictor service switchover web --to node2\n  lictor service pause web --for 1h --why \"new disks\"\n\n`lictor service NAME VERB` is taken as well, as an init script calls it: docs/services.md."
     )]
     Service(Service),
-    /// Show what is copied between datacenters of Consul, and decide about deletes that are held back
+    /// Copy keys of Consul between datacenters, show how it stands, and decide about deletes that are held back
     #[command(
         subcommand,
-        after_help = "Examples:\n  lictor replicate status\n  lictor replicate approve shop 5f0c93a1\n\nWhat is copied is said by blocks `replicate`: docs/replicate.md."
+        after_help = "Examples:\n  lictor replicate status\n  lictor replicate approve shop 5f0c93a1\n  lictor replicate run config/@dc1 --to dc2 --dry-run\n\nWhat an agent is copied is said by blocks `replicate`: docs/replicate.md."
     )]
     Replicate(Replicate),
     /// Print the configuration of another program as ours

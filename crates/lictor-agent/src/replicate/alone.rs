@@ -11,7 +11,6 @@ use lictor_consul::Client;
 use super::board::{Means, seats};
 use super::seat::{Seat, Slot};
 use super::view::{CopyView, Phase};
-use crate::consul;
 use crate::task::Tasks;
 
 /// A block that is copied by itself, by a client of its own.
@@ -24,15 +23,16 @@ pub struct Alone {
 
 impl Alone {
     /// Nothing is copied before [`Alone::run`]. `settings` say where records of our own lie and which datacenter is meant, and
-    /// `client` reaches Consul. `once`: it ends when everything was copied, and gives up after so many failures in a row.
+    /// `client` reaches Consul; `others` are copied beside it. `once`: it ends when everything was copied, and gives up after so many failures in a row.
     pub fn new(
         config: &Arc<Replicate>,
         settings: &Consul,
         client: &Client,
         means: &Means,
+        others: &[Arc<Replicate>],
         once: Option<u32>,
     ) -> Self {
-        let (seats, slots) = seats(config, settings, client, means, &[], once);
+        let (seats, slots) = seats(config, settings, client, means, others, once);
         let copies = Copies { config: Arc::clone(config), slots };
         Self { seats, copies, tasks: means.tasks.clone(), once: once.is_some() }
     }
@@ -55,24 +55,6 @@ impl Alone {
         let ends = join_all(self.seats.into_iter().map(|seat| seat.run(self.tasks.clone()))).await;
         ends.into_iter().collect()
     }
-}
-
-/// Copies what a block says once, with nothing stored on this machine, and gives up after so many failures in a row; how
-/// it stands then.
-///
-/// # Errors
-/// Why something could not be copied.
-pub async fn once(
-    config: &Arc<Replicate>,
-    settings: &Consul,
-    means: &Means,
-    attempts: u32,
-) -> Result<Vec<CopyView>, String> {
-    let client = consul::client(settings)?;
-    let alone = Alone::new(config, settings, &client, means, Some(attempts));
-    let copies = alone.copies();
-    alone.run().await?;
-    Ok(copies.all())
 }
 
 /// How the copies of a block stand. Cheap to clone.

@@ -102,10 +102,12 @@ pub(super) struct At {
     passed: bool,
     /// Since when the source is asked.
     since: Instant,
+    /// Deletes that a person has approved of already; each of them once.
+    pub(super) approved: Vec<String>,
 }
 
 impl At {
-    pub(super) fn begin(copied: Option<u64>) -> Self {
+    pub(super) fn begin(copied: Option<u64>, approved: Vec<String>) -> Self {
         let now = Instant::now();
         Self {
             seen: copied.unwrap_or_default(),
@@ -121,6 +123,7 @@ impl At {
             asked: false,
             passed: false,
             since: now,
+            approved,
         }
     }
 }

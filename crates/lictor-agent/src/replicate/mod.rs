@@ -22,7 +22,8 @@ mod term;
 mod view;
 mod writer;
 
-pub use alone::{Alone, Copies, once};
+pub use crate::consul::client;
+pub use alone::{Alone, Copies};
 pub use board::{Means, OrderError, Replication};
 pub use prove::words;
 pub use view::{CopyState, CopyView, Phase, Would};

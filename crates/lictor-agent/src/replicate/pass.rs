@@ -89,6 +89,10 @@ impl Copying {
                     self.land(landed.unwrap_or_default(), &mut flight);
                 }
             }
+            // A change need not wait for the rest of the list while nothing else is under way.
+            if flying.is_empty() && !batch.is_empty() {
+                flying.push(self.writer.clone().send(std::mem::take(&mut batch)));
+            }
             // Those that wait for their answers go on meanwhile.
             while let Some(Some(landed)) = flying.next().now_or_never() {
                 self.land(landed, &mut flight);
@@ -161,22 +165,20 @@ impl Copying {
     fn land(&mut self, landed: Vec<(Job, Fate)>, flight: &mut Flight) {
         let now = self.clock.boot();
         for (job, fate) in landed {
-            match (job, fate) {
-                (Job::Set { write, .. }, Fate::Done(index)) => self.copier.written(&write, index),
-                (Job::Delete { delete, .. }, Fate::Done(_)) => self.copier.deleted(&delete),
-                (job, Fate::Conflict) => flight.again.push(job),
-                (Job::Set { write, key, .. }, Fate::Refused(why)) => {
+            // A pass deletes nothing.
+            let Job::Set { write, key, .. } = &job else { continue };
+            match fate {
+                Fate::Done(index) => self.copier.written(write, index),
+                Fate::Conflict => flight.again.push(job),
+                Fate::Refused(why) => {
                     let known = self.copier.refused();
                     if known.len() < NAMED && !known.contains_key(&write.suffix) {
                         warn!(key, why, "a key is not copied; it is tried again");
                     }
-                    self.copier.refuse(&write, &why, now);
+                    self.copier.refuse(write, &why, now);
                 }
-                (Job::Delete { key, .. }, Fate::Refused(why)) => {
-                    warn!(key, why, "a key is not deleted");
-                }
-                (_, Fate::Unclear(why)) => flight.unclear = Some(why),
-                (_, Fate::Fenced) => {
+                Fate::Unclear(why) => flight.unclear = Some(why),
+                Fate::Fenced => {
                     self.at.fenced = true;
                     flight.unclear = Some("another node copies now".to_owned());
                 }

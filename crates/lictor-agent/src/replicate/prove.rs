@@ -51,11 +51,26 @@ impl Copying {
         while keys.next(|key| copier.listed(key)).await? {}
         let before = self.copier.held().map(|held| held.id.clone());
         self.copier.end_listing(&listing, self.clock.boot());
+        self.approve().await;
         if let Some(held) = self.copier.held().filter(|held| before.as_ref() != Some(&held.id)) {
             let why = words(&held.why);
             warn!(prefix = %self.prefix, id = held.id, keys = held.keys, why, "deletes are held back");
         }
         Ok(())
+    }
+
+    /// Takes a word that was given before.
+    async fn approve(&mut self) {
+        let id = self.copier.held().map(|held| held.id.clone());
+        let Some(at) = self.at.approved.iter().position(|approved| Some(approved) == id.as_ref()) else {
+            return;
+        };
+        self.copier.approve(&self.at.approved.swap_remove(at));
+        if !self.settings.dry_run
+            && let Err(error) = self.notes.write_now(&self.copier, self.clock.now().wall).await
+        {
+            warn!(prefix = %self.prefix, %error, "a person's word could not be noted");
+        }
     }
 
     /// Asks the source for each of them by its name, and deletes what is not there.

@@ -90,52 +90,22 @@ impl Seat {
             Some(name) => self.client.in_datacenter(name),
             None => self.client.clone(),
         };
-        // What writes nothing needs no lease, which would be written.
-        if self.settings.notes.is_some() || self.settings.dry_run {
-            return self.copy_without_lease(&there, &tasks).await;
-        }
-        let lease = match there.with_own_connections() {
-            Ok(own) => Lease::start(
-                Kv::consul(own, self.own.clone()),
-                format!("lease/replicate/{}", self.settings.name),
-                self.node.clone(),
-                format!("{:032x}", rand::random::<u128>()),
-                Params::BRISK,
-                self.clock.clone(),
-                &tasks,
-            ),
-            Err(error) => {
-                let why = error.to_string();
+        let lease = match self.lease(&there, &tasks) {
+            Ok(lease) => lease,
+            Err(why) => {
                 self.all(&Phase::Refused(why.clone()));
                 return Err(why);
             }
         };
-        loop {
-            let token = self.stand_by(&lease).await;
-            let key = format!("{}replicate/{}/term", self.own, self.settings.name);
-            match Fence::begin(&there, key, lease.clone(), token, &self.node).await {
-                Ok(Some(fence)) => match self.term(&there, Some(fence), &tasks).await {
-                    Ok(Ended::Once) => return Ok(()),
-                    Ok(Ended::GaveUp(why)) => return Err(why),
-                    Ok(Ended::Lost) => {
-                        info!(replicate = %self.settings.name, "this node copies no more");
-                        sleep(AGAIN).await;
-                    }
-                    Err(why) => self.pause(&why, AGAIN).await,
-                },
-                Ok(None) => self.pause("a node with a higher token copies", AGAIN).await,
-                Err(why) => self.pause(&why, AGAIN).await,
-            }
-        }
-    }
-
-    async fn copy_without_lease(&self, there: &Client, tasks: &Tasks) -> Result<(), String> {
         let mut failures = 0;
         loop {
-            match self.term(there, None, tasks).await {
+            match self.turn(&there, lease.as_ref(), &tasks).await {
                 Ok(Ended::Once) => return Ok(()),
                 Ok(Ended::GaveUp(why)) => return Err(why),
-                Ok(Ended::Lost) => sleep(AGAIN).await,
+                Ok(Ended::Lost) => {
+                    info!(replicate = %self.settings.name, "this node copies no more");
+                    sleep(AGAIN).await;
+                }
                 Err(why) => {
                     failures += 1;
                     if self.once.is_some_and(|most| failures > most) {
@@ -147,31 +117,65 @@ impl Seat {
         }
     }
 
-    /// Until this node holds the lease.
-    async fn stand_by(&self, lease: &Lease) -> u64 {
+    /// The lease under which it is copied. What writes nothing needs none, which would be written.
+    fn lease(&self, there: &Client, tasks: &Tasks) -> Result<Option<Lease>, String> {
+        if self.settings.notes.is_some() || self.settings.dry_run {
+            return Ok(None);
+        }
+        let own = there.with_own_connections().map_err(|error| error.to_string())?;
+        Ok(Some(Lease::start(
+            Kv::consul(own, self.own.clone()),
+            format!("lease/replicate/{}", self.settings.name),
+            self.node.clone(),
+            format!("{:032x}", rand::random::<u128>()),
+            Params::BRISK,
+            self.clock.clone(),
+            tasks,
+        )))
+    }
+
+    /// Copies for as long as this node is the one that does.
+    async fn turn(&self, there: &Client, lease: Option<&Lease>, tasks: &Tasks) -> Result<Ended, String> {
+        let Some(lease) = lease else { return self.term(there, None, tasks).await };
+        let token = match self.stand_by(lease).await {
+            Ok(token) => token,
+            Err(why) => return Ok(Ended::GaveUp(why)),
+        };
+        let key = format!("{}replicate/{}/term", self.own, self.settings.name);
+        let fence = Fence::begin(there, key, lease.clone(), token, &self.node).await?;
+        let fence = fence.ok_or("a node with a higher token copies")?;
+        self.term(there, Some(fence), tasks).await
+    }
+
+    /// Until this node holds the lease; what is to be done once does not wait for long.
+    async fn stand_by(&self, lease: &Lease) -> Result<u64, String> {
         let mut state = lease.state();
+        let begun = Instant::now();
         let mut nobody: Option<Instant> = None;
         loop {
             if let Some(token) = lease.believes() {
-                return token;
+                return Ok(token);
             }
             let now = state.borrow_and_update().clone();
-            let since = *nobody.get_or_insert_with(Instant::now);
-            match now {
+            let why = match now {
                 LeaseState::Other { holder } => {
                     nobody = None;
-                    self.others_copy(&holder);
+                    self.others_copy(&holder)
                 }
-                LeaseState::Held { .. } => self.nobody_copies("the lease has just ended", since),
-                LeaseState::Unknown { why } => self.nobody_copies(&why, since),
+                LeaseState::Held { .. } => self.nobody_copies("the lease has just ended", &mut nobody),
+                LeaseState::Unknown { why } => self.nobody_copies(&why, &mut nobody),
+            };
+            if self.once.is_some() && begun.elapsed() >= WHILE {
+                return Err(why);
             }
             drop(timeout(AGAIN, state.changed()).await);
         }
     }
 
-    /// What another node does is not known here.
-    fn others_copy(&self, holder: &str) {
-        let phase = Phase::Standby(format!("{holder} copies"));
+    /// What another node does is not known here. In words, who copies.
+    fn others_copy(&self, holder: &str) -> String {
+        let why = format!("{holder} copies");
+        let phase = Phase::Standby(why.clone());
         for slot in &self.slots {
             slot.state.send_if_modified(|state| {
                 let changed = state.phase != phase;
@@ -181,14 +185,17 @@ impl Seat {
                 changed
             });
         }
+        why
     }
 
-    /// Between two that copy there is a while; after that something is wrong.
-    fn nobody_copies(&self, why: &str, since: Instant) {
-        match since.elapsed() < WHILE {
+    /// Between two that copy there is a while; after that something is wrong. In words, what.
+    fn nobody_copies(&self, why: &str, since: &mut Option<Instant>) -> String {
+        let wrong = format!("nobody is known to copy: {why}");
+        match since.get_or_insert_with(Instant::now).elapsed() < WHILE {
             true => self.all(&Phase::Standby(why.to_owned())),
-            false => self.all(&Phase::Failing(format!("nobody is known to copy: {why}"))),
+            false => self.all(&Phase::Failing(wrong.clone())),
         }
+        wrong
     }
 
     /// Has all prefixes copied until one of them ends.
@@ -247,7 +254,7 @@ impl Seat {
                 orders,
                 notes,
                 once: self.once,
-                at: At::begin(before.copied),
+                at: At::begin(before.copied, self.settings.approved.clone()),
             };
             let (over, ended) = oneshot::channel();
             term.spawn(format!("copy {}", slot.prefix), OnEnd::Fine, async move {

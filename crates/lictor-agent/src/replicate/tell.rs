@@ -126,6 +126,7 @@ mod tests {
             dry_run: false,
             service: None,
             pauses: Replicate::PAUSES,
+            approved: Vec::new(),
             notes: None,
         });
         CopyView { config, prefix: "g/@dc1:copy/".parse().unwrap(), to: "dc2".into(), state }

@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use lictor_core::Now;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
@@ -35,8 +36,20 @@ pub(super) fn is_probe(path: &str) -> bool {
 
 async fn list(State(site): State<Arc<Site>>) -> Answer<api::Copies> {
     let now = site.source.view().await?.at;
-    let copies = site.replication.all().iter().map(|view| api::Copy::new(view, now)).collect();
-    Ok(Json(api::Copies { node: site.node.clone(), copies }))
+    Ok(Json(all(&site.node, &site.replication.all(), now)))
+}
+
+fn all(node: &str, views: &[CopyView], now: Now) -> api::Copies {
+    let copies = views.iter().map(|view| api::Copy::new(view, now)).collect();
+    api::Copies { node: node.to_owned(), copies }
+}
+
+/// How copies stand, as `GET /v1/replicate` answers it.
+///
+/// # Errors
+/// What of it is no JSON.
+pub fn copies(node: &str, views: &[CopyView], now: Now) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(all(node, views, now))
 }
 
 /// 200 where all of a block is copied or another node copies it, 503 where something is wrong: one word, since

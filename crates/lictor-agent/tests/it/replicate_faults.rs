@@ -25,18 +25,19 @@ async fn fill(world: &World, folder: &str, count: usize) {
     }
 }
 
-/// Rounds of what goes by chance; more of them in the long suite.
-fn rounds() -> usize {
-    std::env::var("LICTOR_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)
+/// How much is done: rounds of what goes by chance, or keys. More in the long suite.
+fn wanted(name: &str, usually: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_servers_of_the_source_start_again_nothing_is_deleted() {
     let sites = [Site::on_disk("dc1", 3), Site::new("dc2")];
     let mut world = World::of(&sites, DELETES).await;
-    fill(&world, "many", 20_000).await;
-    world.until("all is copied", async |world| world.view().state.copies == 20_000).await;
-    for round in 0..rounds() {
+    let count = wanted("LICTOR_KEYS", 20_000);
+    fill(&world, "many", count).await;
+    world.until("all is copied", async |world| world.view().state.copies == count).await;
+    for round in 0..wanted("LICTOR_ROUNDS", 2) {
         for server in world.sites.servers(0) {
             server.kill();
         }
@@ -54,7 +55,7 @@ async fn while_the_servers_of_the_source_start_again_nothing_is_deleted() {
         let there = world.there();
         world.until("it is followed again", async |_| keys(&there, &copy).await.len() == 1).await;
         assert_eq!(world.view().state.tally.deleted, 0, "round {round}");
-        assert_eq!(keys(&there, "copy/many/").await.len(), 20_000, "round {round}");
+        assert_eq!(keys(&there, "copy/many/").await.len(), count, "round {round}");
     }
     // What is deleted in truth is.
     world.source().kv().delete("global/many/7").await.unwrap();
@@ -218,7 +219,7 @@ async fn killed_at_any_moment_the_next_process_ends_with_the_same_keys() {
     let sites = Datacenters::start(&["dc1", "dc2"]);
     let text = blocks(sites.server(1), DELETES);
     let mut world = World { node: Whole::start(&text).await, sites };
-    for round in 0..rounds() {
+    for round in 0..wanted("LICTOR_ROUNDS", 2) {
         fill(&world, &format!("round{round}"), 1_000).await;
         let pause = Duration::from_millis(rand::random_range(0..1_500));
         sleep(pause).await;

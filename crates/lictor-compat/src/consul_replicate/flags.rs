@@ -26,6 +26,8 @@ pub struct Flags {
     pub configs: Vec<String>,
     /// `-once`: copy once and end.
     pub once: bool,
+    /// `-approve`: deletes that are done although they would be held back, by their names.
+    pub approved: Vec<String>,
     /// `-v`, `-version`.
     pub version: bool,
     /// Everything that a file may say too.
@@ -211,6 +213,7 @@ const FLAGS: &[(&str, Sets)] = &[
         "consul-transport-tls-handshake-timeout",
         Sets::Time(|flags, time| flags.given.consul.tls_handshake_timeout = Some(time)),
     ),
+    ("approve", Sets::Text(|flags, id| flags.approved.push(id))),
     ("delete", Sets::Boolean(|flags, yes| flags.given.delete = Some(yes))),
     ("exclude", Sets::Read(|flags, text| excluded(flags, exclude(text)))),
     ("excludematch", Sets::Read(|flags, text| excluded(flags, exclude_match(text)))),

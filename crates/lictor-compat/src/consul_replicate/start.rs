@@ -46,6 +46,8 @@ pub struct Start {
     pub once: bool,
     /// Whether a key that only the destination has is deleted.
     pub delete: bool,
+    /// Deletes that are done although they would be held back, by their names.
+    pub approved: Vec<String>,
     /// Whether a copy that somebody else has changed is put right.
     pub repair: bool,
     /// The signal that ends it, besides SIGTERM.
@@ -248,6 +250,7 @@ impl Start {
             wait: wait(&given.wait),
             once: flags.once,
             delete: given.delete.unwrap_or(true),
+            approved: flags.approved.clone(),
             repair: given.repair.unwrap_or(false),
             kill_signal: given.kill_signal.unwrap_or(Some(Signal::INT)),
             reload_signal: given.reload_signal.unwrap_or(Some(Signal::HUP)),

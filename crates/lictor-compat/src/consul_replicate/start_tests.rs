@@ -20,7 +20,7 @@ fn good(line: &str, files: &[&str], environment: &[(&str, &str)]) -> Start {
 
 #[test]
 fn without_anything_the_defaults_count() {
-    insta::assert_snapshot!(format!("{:?}", good("", &[], &[])), @r#"Start { consul: Connection { address: "http://127.0.0.1:8500", verify: true, token: None, .. }, retry: Retry { attempts: Some(12), backoff: 250ms, max_backoff: Some(60s) }, prefixes: [Prefix { source: "a", datacenter: "dc1", destination: "a" }], excludes: [], status_dir: "service/consul-replicate/statuses/", max_stale: Some(2s), wait: None, once: false, delete: true, repair: false, kill_signal: Some(Signal { name: "SIGINT", number: 2 }), reload_signal: Some(Signal { name: "SIGHUP", number: 1 }), log_level: Warn, pid_file: None, syslog: None, remarks: [] }"#);
+    insta::assert_snapshot!(format!("{:?}", good("", &[], &[])), @r#"Start { consul: Connection { address: "http://127.0.0.1:8500", verify: true, token: None, .. }, retry: Retry { attempts: Some(12), backoff: 250ms, max_backoff: Some(60s) }, prefixes: [Prefix { source: "a", datacenter: "dc1", destination: "a" }], excludes: [], status_dir: "service/consul-replicate/statuses/", max_stale: Some(2s), wait: None, once: false, delete: true, approved: [], repair: false, kill_signal: Some(Signal { name: "SIGINT", number: 2 }), reload_signal: Some(Signal { name: "SIGHUP", number: 1 }), log_level: Warn, pid_file: None, syslog: None, remarks: [] }"#);
     let connection = good("", &[], &[]).consul;
     assert!(
         connection.login.is_none() && connection.ca_file.is_none() && connection.connect_timeout.is_none()

@@ -32,6 +32,7 @@ What is copied:
   -exclude=<source>        Leave keys alone that begin so at the source, and their copies (can be repeated)
   -excludematch=<text>     Leave keys alone that have this in their names at the source (can be repeated)
   -delete                  Delete keys that only the destination has [default: true]
+  -approve=<id>            Do deletes that were held back under this id (can be repeated)
   -repair                  Put right copies that somebody else has changed [default: false]
   -once                    Copy once and end
   -wait=<min[:max]>        Wait until the source is quiet for so long; at most as long as the second time [default: four

@@ -40,6 +40,8 @@ pub struct Replicate {
     pub service: Option<String>,
     /// How long it waits after a failure, twice as long after each one that follows, and at most.
     pub pauses: (Duration, Duration),
+    /// Deletes that a person has approved of before they are held back, by their names.
+    pub approved: Vec<String>,
     /// How the program that was replaced notes what was copied.
     pub notes: Option<Notes>,
 }

@@ -164,7 +164,7 @@ impl Server {
         if self.options.in_memory {
             command.arg("-dev");
         } else {
-            command.arg("-data-dir").arg(self.dir.path().join("data"));
+            command.arg("-data-dir").arg(self.data_dir());
         }
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
             command.env_remove(name);
@@ -313,6 +313,12 @@ impl Server {
     pub fn https_url(&self) -> String {
         assert!(self.certificates.is_some(), "this server has no https");
         format!("https://{}:{}", self.address, self.ports.https)
+    }
+
+    /// Where it keeps its data, unless in memory.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     /// The unix socket on which http is served as well.

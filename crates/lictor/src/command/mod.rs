@@ -25,6 +25,7 @@ use crate::cli::{Cli, Command, Peers};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
+pub(crate) use replicate::progress;
 pub(crate) use service::in_order;
 
 /// Does what the command line asks for.
@@ -49,7 +50,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
             Some(Peers::Status(args)) => waiting(peers::status(&args, terminal)),
             None => crate::watcher::run(terminal),
         },
-        Command::Replicate(command) => waiting(replicate::run(&command, terminal)),
+        Command::Replicate(command) => replicate::run(&command, terminal),
         Command::Service(command) => waiting(service::run(&command, terminal)),
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {
@@ -61,7 +62,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
 }
 
 /// Runs a command that only asks an agent.
-fn waiting(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(crate) fn waiting(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
     runtime.block_on(command)

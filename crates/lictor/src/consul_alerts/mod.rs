@@ -27,13 +27,13 @@ mod tell;
 mod words;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use lictor_compat::consul_alerts::cli::{
     Command, EXIT_FAILED, EXIT_NO_CONSUL, EXIT_NOT_HANDED_OVER, EXIT_OK, USAGE, VERSION, parse,
 };
 
+use crate::called::by_name;
 use crate::exit::Failure;
 use crate::output::Terminal;
 
@@ -41,15 +41,8 @@ const NAME: &str = "consul-alerts";
 
 /// The arguments after the name, if it is called by that: as a program, or as a command of this one.
 pub(crate) fn called(args: &[OsString]) -> Option<&[OsString]> {
-    let is_named = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == NAME);
-    match args {
-        [program, rest @ ..] if is_named(program) => Some(rest),
-        [_, word, rest @ ..] if word == NAME => Some(rest),
-        [_, word, rest @ ..] if word == "alerts" && rest.first().is_some_and(|next| next == "start") => {
-            Some(rest)
-        }
-        _ => None,
-    }
+    let new = |rest: &&[OsString]| rest.first().is_some_and(|next| next == "start");
+    by_name(args, NAME).or_else(|| by_name(args, "alerts").filter(new))
 }
 
 /// Why it ends other than well.

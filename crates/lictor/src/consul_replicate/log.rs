@@ -12,9 +12,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use super::progress::CLEAR;
 use super::syslog::{Syslog, layer};
 use super::{Ended, Told, line};
+use crate::command::progress::CLEAR;
 
 type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 type System = Option<Box<dyn Layer<Filtered> + Send + Sync>>;

@@ -11,13 +11,11 @@
 mod files;
 mod log;
 mod process;
-mod progress;
 mod run;
 mod settings;
 mod syslog;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
@@ -25,18 +23,14 @@ use jiff::tz::TimeZone;
 use lictor_compat::Moment;
 use lictor_compat::consul_replicate::{Exit, Flags, LogLevel, Request, Start, USAGE, flags, text};
 
+use crate::called::by_name;
 use crate::output::Terminal;
 
 const NAME: &str = "consul-replicate";
 
 /// The arguments after the name, if it is called by that: as a program, or as a command of this one.
 pub(crate) fn called(args: &[OsString]) -> Option<&[OsString]> {
-    let is_named = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == NAME);
-    match args {
-        [program, rest @ ..] if is_named(program) => Some(rest),
-        [_, word, rest @ ..] if word == NAME => Some(rest),
-        _ => None,
-    }
+    by_name(args, NAME)
 }
 
 /// The program under its old name.
@@ -141,16 +135,6 @@ mod tests {
     fn ended(words: &[&str]) -> (Exit, String) {
         let Err(Ended { exit, says }) = told(words) else { panic!("{words:?}") };
         (exit, says)
-    }
-
-    #[test]
-    fn it_is_called_by_its_name_or_as_a_command() {
-        let args = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        let rest = |words: &[&str]| called(&args(words)).map(<[_]>::len);
-        assert_eq!(rest(&["/usr/bin/consul-replicate", "-once"]), Some(1));
-        assert_eq!(rest(&["lictor", "consul-replicate"]), Some(0));
-        assert_eq!(rest(&["lictor", "import", "consul-replicate"]), None);
-        assert_eq!(rest(&["lictor"]), None);
     }
 
     #[test]

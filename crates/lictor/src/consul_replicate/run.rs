@@ -16,7 +16,8 @@ use tracing::warn;
 
 use super::log::Log;
 use super::process::{Asked, PidFile, Signals};
-use super::{Ended, NAME, Told, line, progress, settings};
+use super::{Ended, NAME, Told, line, settings};
+use crate::command::progress;
 use crate::command::run::runtime;
 use crate::output::Terminal;
 
@@ -125,13 +126,13 @@ async fn copy(setup: &Setup, warned: &Cell<bool>) -> Ended {
     let means = Means { node: NAME.to_owned(), clock: Clock::fresh(), tasks: Tasks::new() };
     let once = start.once.then(|| start.retry.attempts.unwrap_or(u32::MAX));
     let block = Arc::new(settings::replicate(start));
-    let alone = Alone::new(&block, &settings::consul(start), &setup.client, &means, once);
+    let alone = Alone::new(&block, &settings::consul(start), &setup.client, &means, &[], once);
     let copies = alone.copies();
     tokio::select! {
         biased;
         phase = copies.until(|phase| matches!(phase, Phase::Refused(_))) => refused(&phase),
         done = alone.run() => finished(done, &copies.all()),
-        never = progress::show(&copies) => match never {},
+        never = progress::show(std::slice::from_ref(&copies)) => match never {},
         never = goes_on(start, &copies, warned) => match never {},
     }
 }
@@ -187,7 +188,12 @@ fn left(copy: &CopyView) -> Vec<String> {
         );
     }
     if let Some(held) = &copy.state.held {
-        let what = format!("{prefix}: deletes that are held back: {}: {}", held.keys, words(&held.why));
+        let what = format!(
+            "{prefix}: deletes that are held back: {}: {}; -approve={} has them done",
+            held.keys,
+            words(&held.why),
+            held.id
+        );
         list(what, held.keys, held.named.iter().map(|key| visible(key, KEY)).collect());
     }
     says
@@ -236,7 +242,7 @@ mod tests {
         [ERR] (cli) the source: no answer
         [ERR] (cli) a@dc1:a: keys that are not copied or deleted: 1
           a/big: it is too large
-        [ERR] (cli) a@dc1:a: deletes that are held back: 3: the source has no keys at all
+        [ERR] (cli) a@dc1:a: deletes that are held back: 3: the source has no keys at all; -approve=1 has them done
           a/1
           a/2
           and 1 more

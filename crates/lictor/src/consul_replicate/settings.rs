@@ -40,6 +40,7 @@ pub(crate) fn replicate(start: &Start) -> Replicate {
         parallel: PARALLEL,
         dry_run: false,
         service: None,
+        approved: start.approved.clone(),
         pauses: (start.retry.backoff, start.retry.max_backoff.unwrap_or(Duration::MAX)),
         notes: Some(Notes { directory: start.status_dir.clone(), keys: start.note_keys() }),
     }
@@ -136,6 +137,12 @@ mod tests {
         let wait = (Duration::from_secs(5), Duration::from_secs(10));
         assert_eq!((found.wait, found.max_stale), (Some(wait), None));
         assert_eq!(replicate(&start("-prefix=a@dc1 -wait=5s -once")).wait, None);
+    }
+
+    #[test]
+    fn deletes_are_approved_of_by_their_names() {
+        let found = replicate(&start("-prefix=a@dc1 -approve=5c0de1f7 -approve 0011aabb"));
+        assert_eq!(found.approved, ["5c0de1f7", "0011aabb"]);
     }
 
     #[test]

@@ -14,12 +14,12 @@ mod view;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use lictor_compat::powerconsul::{CheckRequest, Request, UsageError, dumps};
 use serde_json::{Map, Value};
 
+use crate::called::by_name;
 use crate::output::Terminal;
 use log::Log;
 use place::{conf, conf_path};
@@ -38,12 +38,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// The arguments after the name, if it is called by that: as a program, or as a command of this one.
 pub(crate) fn called(args: &[OsString]) -> Option<&[OsString]> {
-    let is_named = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == NAME);
-    match args {
-        [program, rest @ ..] if is_named(program) => Some(rest),
-        [_, word, rest @ ..] if word == NAME => Some(rest),
-        _ => None,
-    }
+    by_name(args, NAME)
 }
 
 /// The program under its old name.

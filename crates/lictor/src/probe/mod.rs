@@ -7,7 +7,7 @@ mod router;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use lictor_compat::sentinella::Probe as Told;
 use lictor_config::{Env as _, ProbeTls, ProcessEnv};
 use tokio::net::TcpListener;
 
+use crate::called::{as_program, by_name};
 use crate::cli::Probe;
 use crate::command::run::runtime;
 use crate::exit::{Exit, Failure};
@@ -48,13 +49,8 @@ pub(crate) enum Called<'a> {
 
 /// Whether it is called by one of the old names; `probe` as a command is ours.
 pub(crate) fn called(args: &[OsString]) -> Option<Called<'_>> {
-    let is_named = |arg: &OsString, name: &str| Path::new(arg).file_name().is_some_and(|is| is == name);
-    match args {
-        [program, rest @ ..] if is_named(program, "probe") => Some(Called::Probe(rest)),
-        [program, rest @ ..] if is_named(program, "router") => Some(Called::Router(rest)),
-        [_, word, rest @ ..] if word == "router" => Some(Called::Router(rest)),
-        _ => None,
-    }
+    let probe = as_program(args, "probe").map(Called::Probe);
+    probe.or_else(|| by_name(args, "router").map(Called::Router))
 }
 
 /// The program under an old name.
@@ -247,7 +243,7 @@ mod tests {
 
         let strange = || OsString::from_vec(b"/etc/\xff".to_vec());
         let found = auth_file(None, Some(strange())).unwrap();
-        assert_eq!(found, Path::new(&strange()));
+        assert_eq!(found, PathBuf::from(strange()));
         assert!(check_users(&found).is_err(), "it does not start");
         assert_eq!(auth_file(Some("/a".into()), Some("/a".into())), Some("/a".into()));
         assert_eq!([None, Some(" ".into())].map(|none| auth_file(None, none)), [None, None]);

@@ -21,6 +21,7 @@ use lictor_config::{
 };
 use tracing::{info, warn};
 
+use crate::called::by_name;
 use crate::command::run::{end, refused, runtime, shim};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -56,12 +57,7 @@ const IN_FILES: [&str; 3] = ["TG_TOKEN", "TG_CHAT_ID", "PEERS_TOKEN"];
 
 /// The arguments after the name, if it is called by that: as a program, or as a command of this one.
 pub(crate) fn called(args: &[OsString]) -> Option<&[OsString]> {
-    let is_named = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == "watcher");
-    match args {
-        [program, rest @ ..] if is_named(program) => Some(rest),
-        [_, word, rest @ ..] if word == "watcher" => Some(rest),
-        _ => None,
-    }
+    by_name(args, "watcher")
 }
 
 /// The program under its old name.

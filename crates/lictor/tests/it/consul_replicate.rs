@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use lictor_testkit::consul::{Datacenters, Server, Site};
+use lictor_testkit::consul::{Datacenters, Site};
 use lictor_testkit::process::Child;
 use lictor_testkit::{ports, wait};
 use rustix::process::Signal;
@@ -16,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use crate::keys::Keys;
 use crate::node::{LONG, program, run};
 
 /// Where the old program noted how far `global/@dc1:copy/` was.
@@ -84,65 +83,6 @@ impl Rig {
 
     fn start(&self, words: &[&str]) -> Child {
         Child::spawn("replicate", self.command(words), self.dir.path()).unwrap()
-    }
-}
-
-/// The keys of a datacenter.
-struct Keys<'a>(&'a Server);
-
-impl Keys<'_> {
-    fn put(&self, key: &str, value: &str) {
-        self.all(&[("set", key, value)]);
-    }
-
-    fn delete(&self, key: &str) {
-        self.all(&[("delete", key, "")]);
-    }
-
-    fn delete_below(&self, prefix: &str) {
-        self.all(&[("delete-tree", prefix, "")]);
-    }
-
-    fn put_many(&self, prefix: &str, count: usize) {
-        let names: Vec<String> = (0..count).map(|number| format!("{prefix}{number:03}")).collect();
-        for some in names.chunks(64) {
-            let some: Vec<_> = some.iter().map(|name| ("set", name.as_str(), "x")).collect();
-            self.all(&some);
-        }
-    }
-
-    fn all(&self, verbs: &[(&str, &str, &str)]) {
-        let operation = |(verb, key, value): &(&str, &str, &str)| json!({ "KV": { "Verb": verb, "Key": key, "Value": STANDARD.encode(value) } });
-        let operations: Vec<Value> = verbs.iter().map(operation).collect();
-        let (status, body) = self.0.put("/v1/txn", &Value::from(operations).to_string()).unwrap();
-        assert_eq!(status, 200, "{body}");
-    }
-
-    fn get(&self, key: &str) -> Option<String> {
-        let (status, body) = self.0.get(&format!("/v1/kv/{key}?raw&consistent")).unwrap();
-        (status == 200).then_some(body)
-    }
-
-    /// The names below a prefix, without it.
-    fn below(&self, prefix: &str) -> Vec<String> {
-        let (status, body) = self.0.get(&format!("/v1/kv/{prefix}?keys&consistent")).unwrap();
-        if status == 404 {
-            return Vec::new();
-        }
-        let names: Vec<String> = serde_json::from_str(&body).unwrap();
-        names.iter().map(|name| name.strip_prefix(prefix).unwrap().to_owned()).collect()
-    }
-
-    fn index(&self, key: &str) -> u64 {
-        let (_, body) = self.0.get(&format!("/v1/kv/{key}?consistent")).unwrap();
-        let rows: Value = serde_json::from_str(&body).unwrap();
-        rows[0]["ModifyIndex"].as_u64().unwrap()
-    }
-
-    #[track_caller]
-    fn until(&self, key: &str, value: Option<&str>, child: &Child) {
-        let found = wait::until(LONG, || (self.get(key).as_deref() == value).then_some(()));
-        assert!(found.is_some(), "{key} is {:?}, not {value:?}\n{}", self.get(key), child.log_tail());
     }
 }
 
@@ -225,11 +165,14 @@ fn what_only_the_destination_has_is_deleted_unless_that_is_off_or_too_much() {
     assert!(said.contains(held), "{said}");
     assert!(said.contains("\n  copy/000\n") && said.contains("\n  copy/011\n"), "{said}");
     assert_eq!(there.below("copy/").len(), 20);
+    let id = said.split_once("-approve=").unwrap().1.split(' ').next().unwrap();
+    rig.copies(&["-prefix=global/@dc1:copy/", "-approve", id]);
+    assert_eq!(there.below("copy/").len(), 8);
 
     source.delete_below("global/");
     let (code, said) = rig.once(&["-prefix=global/@dc1:copy/"]);
     assert!(code == 14 && said.contains("the source has no keys at all"), "{code} {said}");
-    assert_eq!(there.below("copy/").len(), 20);
+    assert_eq!(there.below("copy/").len(), 8);
 }
 
 #[test]

@@ -20,10 +20,10 @@ rule "repair" {
 "#;
 
 /// A small file system of its own.
-struct Mount(PathBuf);
+pub(crate) struct Mount(pub(crate) PathBuf);
 
 impl Mount {
-    fn new(at: PathBuf, size: &str) -> Self {
+    pub(crate) fn new(at: PathBuf, size: &str) -> Self {
         fs::create_dir_all(&at).unwrap();
         let status = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
@@ -41,7 +41,7 @@ impl Drop for Mount {
     }
 }
 
-fn fill(dir: &Path) -> PathBuf {
+pub(crate) fn fill(dir: &Path) -> PathBuf {
     let filler = dir.join("filler");
     // It ends by itself: the disk is full.
     let full =

@@ -24,7 +24,7 @@ use crate::problem::Draft;
 use crate::reader::{Decoder, Reader, as_body};
 use crate::schema::{Attribute, BlockType, Bodies, Kind, Schema};
 use crate::syntax::canonical;
-use crate::syntax::tree::{Block, Body};
+use crate::syntax::tree::{Block, Body, Text};
 
 pub(super) use calendar::{CRON, TIMEZONE, cron, moment, name};
 pub(super) use inhibit::once;
@@ -189,8 +189,13 @@ fn consul(alerts: &Reader<'_>) -> Option<(ConsulChecks, bool)> {
 
 /// Reports names that are used twice among blocks of one type.
 pub(super) fn not_twice(decoder: &Decoder<'_>, blocks: &[&Block], what: &str) {
+    each_once(decoder, blocks.iter().filter_map(|block| block.labels.first()), what);
+}
+
+/// Of what these texts name there is one each.
+pub(super) fn each_once<'t>(decoder: &Decoder<'_>, texts: impl Iterator<Item = &'t Text>, what: &str) {
     let mut firsts = BTreeMap::new();
-    for label in blocks.iter().filter_map(|block| block.labels.first()) {
+    for label in texts {
         if let Some(first) = firsts.get(&label.is) {
             let message = format!("the {what} `{}` is defined twice", label.is);
             let draft = Draft::new(Code::Twice, label.span, message).label("again here");

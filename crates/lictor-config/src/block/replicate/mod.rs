@@ -10,7 +10,7 @@ use std::time::Duration;
 use lictor_core::ReplicateName;
 use lictor_core::replicate::{Exclude, Limit, Locks, Prefix, PrefixError, overlap};
 
-use super::alerts::not_twice;
+use super::alerts::{each_once, not_twice};
 use super::service::listed;
 use crate::code::Code;
 use crate::model::{Consul, Replicate};
@@ -154,6 +154,7 @@ replicate "config" {
 struct Found {
     replicate: Replicate,
     places: Vec<Span>,
+    service: Option<Text>,
 }
 
 /// All that is copied. `consul`: the agent by which it is.
@@ -168,6 +169,7 @@ pub(super) fn decode(
         let [label] = block.labels.as_slice() else { continue };
         all.extend(one(&Reader::new(decoder, block, &SCHEMA), label));
     }
+    each_once(decoder, all.iter().filter_map(|found| found.service.as_ref()), "service of Consul");
     ways::check(decoder, &all, consul);
     all.into_iter().map(|found| (found.replicate.name.clone(), Arc::new(found.replicate))).collect()
 }
@@ -202,7 +204,7 @@ fn one(reader: &Reader<'_>, label: &Text) -> Option<Found> {
     };
     let (wait, max_stale) = (wait(reader), reader.duration_if("max_stale"));
     let parallel = reader.whole("parallel").and_then(|count| usize::try_from(count).ok()).unwrap_or(1);
-    let (dry_run, service) = (reader.flag("dry_run"), reader.text("service"));
+    let (dry_run, service) = (reader.flag("dry_run"), reader.text_at("service"));
     let excludes = excludes(reader);
     let (prefixes, places): (Vec<_>, Vec<_>) = prefixes?.into_iter().unzip();
     check_excludes(reader, &prefixes);
@@ -224,11 +226,12 @@ fn one(reader: &Reader<'_>, label: &Text) -> Option<Found> {
         max_stale,
         parallel,
         dry_run,
-        service,
+        service: service.as_ref().map(|service| service.is.clone()),
         pauses: Replicate::PAUSES,
+        approved: Vec::new(),
         notes: None,
     };
-    Some(Found { replicate, places })
+    Some(Found { replicate, places, service })
 }
 
 fn name(reader: &Reader<'_>, label: &Text) -> Option<ReplicateName> {
@@ -263,6 +266,20 @@ fn prefix(reader: &Reader<'_>, text: &Text, folder: bool) -> Option<Prefix> {
         let message = "the keys of the destination would begin with `/`";
         let draft = Draft::new(Code::Prefix, place(start..start + 1), message);
         reader.decoder.add(draft.help("leave the `/` out"));
+        return None;
+    }
+    let starts = [0, text.is.find(':').map_or(0, |colon| colon + 1)];
+    for (part, start) in [&prefix.source, &prefix.destination].into_iter().zip(starts) {
+        if let Some(range) = without_path(part) {
+            let message =
+                format!("`{part}` has no path in the HTTP interface of Consul, and cannot be listed");
+            let at = place(start + range.start..start + range.end);
+            reader.decoder.add(
+                Draft::new(Code::Prefix, at, message)
+                    .help("copy a shorter one, and leave the rest out by `exclude`"),
+            );
+            return None;
+        }
     }
     if folder {
         for part in [&mut prefix.source, &mut prefix.destination] {
@@ -272,6 +289,19 @@ fn prefix(reader: &Reader<'_>, text: &Text, folder: bool) -> Option<Prefix> {
         }
     }
     Some(prefix)
+}
+
+/// The part of a prefix that Consul takes for another path, because its server tidies paths up: `//`, `/./`, `/../`.
+fn without_path(prefix: &str) -> Option<Range<usize>> {
+    let mut start = 0;
+    for part in prefix.split('/') {
+        let end = start + part.len();
+        if matches!(part, "." | "..") || part.is_empty() && !prefix.is_empty() && end < prefix.len() {
+            return Some(start..end.max(start + 1));
+        }
+        start = end + 1;
+    }
+    None
 }
 
 /// Where a text stops being a prefix, and the way out.

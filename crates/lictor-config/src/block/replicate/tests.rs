@@ -202,8 +202,21 @@ fn a_text_that_is_no_prefix_is_shown_where_it_is_none() {
     assert_snapshot!(prefix("config@DC1:backup"), @"3:21: no datacenter of Consul is called `DC1`: their names have no capitals (write `dc1`) [LIC0310]");
     assert_snapshot!(prefix("@dc1"), @"3:14: this is no prefix (write `/@dc1` for all keys) [LIC0310]");
     assert_snapshot!(prefix("config@dc1:/backup"), @"3:25: the keys of the destination would begin with `/` (leave the `/` out) [LIC0310]");
+    assert_snapshot!(prefix("a//b@dc1"), @"3:16: `a//b` has no path in the HTTP interface of Consul, and cannot be listed (copy a shorter one, and leave the rest out by `exclude`) [LIC0310]");
+    assert_snapshot!(prefix("a@dc1:b/../c"), @"3:22: `b/../c` has no path in the HTTP interface of Consul, and cannot be listed (copy a shorter one, and leave the rest out by `exclude`) [LIC0310]");
     let json = r#"{"consul": {}, "replicate": {"r": {"prefixes": ["a\u0040dc1", "b\u0040d c"]}}}"#;
     assert_snapshot!(json_mistakes(json), @"1:72: this is no prefix (the name of a datacenter has letters, digits, `_`, `-` and `.`, not ' ') [LIC0310]");
+}
+
+#[test]
+fn one_service_of_consul_says_how_one_block_stands() {
+    let block = |name: &str, from: &str| {
+        format!(
+            "replicate \"{name}\" {{\nprefixes = [\"{from}@dc1\"]\nto = [\"dc2\"]\nservice = \"copies\"\n}}\n"
+        )
+    };
+    let text = format!("consul {{}}\n{}{}", block("a", "a/"), block("b", "b/"));
+    assert_snapshot!(mistakes(&text), @"10:11: the service of Consul `copies` is defined twice (first here: x.hcl:5:11) [LIC0204]");
 }
 
 #[test]

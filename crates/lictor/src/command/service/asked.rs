@@ -149,7 +149,7 @@ fn said(agent: &Agent, text: &str, answer: &Value) -> Result<(), Failure> {
 }
 
 /// Who asks, for others to know whom to talk to: the user, and on which machine.
-pub(super) fn who(named: Option<&str>) -> String {
+pub(crate) fn who(named: Option<&str>) -> String {
     if let Some(named) = named.map(str::trim).filter(|named| !named.is_empty()) {
         return named.to_owned();
     }

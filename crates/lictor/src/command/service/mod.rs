@@ -19,6 +19,7 @@ use crate::client::{Client, typed};
 use crate::exit::Failure;
 use crate::output::Terminal;
 
+pub(crate) use asked::who;
 pub(crate) use script::in_order;
 pub(crate) use status::summary;
 

@@ -1,5 +1,8 @@
 //! `lictor replicate`: what an agent copies between datacenters.
 
+pub(crate) mod progress;
+mod run;
+
 use lictor_agent::text::one_line;
 use serde::Deserialize;
 use serde_json::json;
@@ -8,6 +11,7 @@ use super::alerts::{say, without_null};
 use super::events::{LIST, local};
 use super::incidents::encoded;
 use super::status::span;
+use super::waiting;
 use crate::cli::{Agent, Replicate as Command, Word};
 use crate::client::{Client, unless_json};
 use crate::exit::{Exit, Failure};
@@ -58,11 +62,22 @@ struct Would {
     delete: u64,
 }
 
-pub(crate) async fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
+/// The datacenter of the agent of Consul that is asked, where none is named.
+const HERE: &str = "its own";
+
+/// Who copies, which says what a person can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Agent,
+    Hand,
+}
+
+pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        Command::Status { name, agent } => status(name.as_deref(), agent, terminal).await,
-        Command::Approve(word) => tell(word, "approve").await,
-        Command::Discard(word) => tell(word, "discard").await,
+        Command::Run(args) => run::run(args, terminal),
+        Command::Status { name, agent } => waiting(status(name.as_deref(), agent, terminal)),
+        Command::Approve(word) => waiting(tell(word, "approve")),
+        Command::Discard(word) => waiting(tell(word, "discard")),
     }
 }
 
@@ -80,14 +95,17 @@ async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Resul
     match (name, copies.is_empty()) {
         (Some(name), true) => {
             let why = format!("{node} has no block replicate called `{name}`");
-            return Err(Failure::new(Exit::Failed, why).help("`lictor replicate status` lists all of them"));
+            Err(Failure::new(Exit::Failed, why).help("`lictor replicate status` lists all of them"))
         }
         (None, true) => {
             terminal.say("nothing is copied: there is no block replicate");
-            return Ok(());
+            Ok(())
         }
-        (_, false) => {}
+        (_, false) => show(&copies, By::Agent),
     }
+}
+
+fn show(copies: &[Copy], by: By) -> Result<(), Failure> {
     let rows = copies.iter().map(|copy| {
         let lag = copy.behind_ms.map_or_else(|| "0".to_owned(), span);
         let keys = match copy.pending {
@@ -98,7 +116,7 @@ async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Resul
         [
             copy.name.clone(),
             one_line(&copy.prefix, LIST),
-            copy.to.clone(),
+            if copy.to.is_empty() { HERE } else { &copy.to }.to_owned(),
             copy.phase.clone(),
             keys,
             lag,
@@ -109,15 +127,12 @@ async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Resul
         ["REPLICATE", "PREFIX", "TO", "IS", "KEYS", "BEHIND", "LAST AS IT SHOULD BE"],
         rows,
     ))?;
-    for copy in &copies {
-        copy.explain()?;
-    }
-    Ok(())
+    copies.iter().try_for_each(|copy| copy.explain(by))
 }
 
 impl Copy {
     /// What a person should know or do.
-    fn explain(&self) -> Result<(), Failure> {
+    fn explain(&self, by: By) -> Result<(), Failure> {
         let Self { name, prefix, .. } = self;
         if let Some(why) = &self.why {
             Terminal::data(&format!("\n{name}, {prefix}: {why}"))?;
@@ -138,14 +153,18 @@ impl Copy {
             if more > 0 {
                 Terminal::data(&format!("  and {more} more"))?;
             }
-            Terminal::data(&format!(
-                "  lictor replicate approve {name} {id}   has them deleted\n  lictor replicate discard {name} {id}   has them stay"
-            ))?;
+            Terminal::data(&match by {
+                By::Agent => format!(
+                    "  lictor replicate approve {name} {id}   has them deleted\n  lictor replicate discard {name} {id}   has them stay"
+                ),
+                By::Hand => format!("  the same with --approve {id} has them deleted"),
+            })?;
         }
         if self.refused > 0 {
             Terminal::data(&format!(
-                "\n{name}, {prefix}: {} keys are not copied, and tried again:",
-                self.refused
+                "\n{name}, {prefix}: {} keys are not copied{}:",
+                self.refused,
+                if by == By::Agent { ", and tried again" } else { "" }
             ))?;
             for Refused { key, why } in &self.refused_keys {
                 Terminal::data(&format!("  {}: {}", one_line(key, LIST), one_line(why, LIST)))?;

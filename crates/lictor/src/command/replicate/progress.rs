@@ -9,13 +9,13 @@ use lictor_agent::replicate::{Copies, CopyView};
 use tokio::time::{Instant, interval};
 
 /// Goes back to the beginning of a terminal's line, and empties it.
-pub(super) const CLEAR: &str = "\r\u{1b}[K";
+pub(crate) const CLEAR: &str = "\r\u{1b}[K";
 
 /// How often it is shown.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// Shows how far it is until everything was copied once, and then nothing more. When it is dropped, the line is empty.
-pub(super) async fn show(copies: &Copies) -> Infallible {
+pub(crate) async fn show(copies: &[Copies]) -> Infallible {
     if !io::stderr().is_terminal() {
         return pending().await;
     }
@@ -24,7 +24,7 @@ pub(super) async fn show(copies: &Copies) -> Infallible {
     let line = Line;
     loop {
         ticks.tick().await;
-        let all = copies.all();
+        let all: Vec<CopyView> = copies.iter().flat_map(Copies::all).collect();
         if all.iter().all(|copy| copy.state.latest.is_some()) {
             drop(line);
             return pending().await;
@@ -34,7 +34,7 @@ pub(super) async fn show(copies: &Copies) -> Infallible {
 }
 
 /// Makes place for something else; it is shown again soon.
-pub(super) fn clear() {
+pub(crate) fn clear() {
     if io::stderr().is_terminal() {
         drop(Line);
     }

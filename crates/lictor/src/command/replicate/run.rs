@@ -1,0 +1,150 @@
+//! `lictor replicate run`: keys copied by hand, without an agent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{join_all, select_all};
+use lictor_agent::replicate::{Alone, Copies, CopyView, Means, client};
+use lictor_agent::{Clock, Tasks, web};
+use lictor_config::{Consul, Loaded, ProcessEnv, Replicate, load, parse_in};
+use serde_json::{Map, Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{By, progress, show};
+use crate::cli::ReplicateRun;
+use crate::command::run::runtime;
+use crate::command::service::who;
+use crate::exit::{Exit, Failure};
+use crate::output::{Format, Terminal};
+use crate::telemetry::{self, LogFormat};
+
+/// What a block is called that the command line says.
+const BY_HAND: &str = "by-hand";
+
+/// Failures in a row after which nothing more is tried when it was to be done once: about half a minute.
+const ATTEMPTS: u32 = 6;
+
+/// How long the leases may take to be given back.
+const PARTING: Duration = Duration::from_secs(8);
+
+pub(super) fn run(args: &ReplicateRun, terminal: &Terminal) -> Result<(), Failure> {
+    telemetry::start(&args.log_level, LogFormat::Text, terminal.colours_err())?;
+    let (blocks, consul) = blocks(args, terminal)?;
+    let runtime = runtime()?;
+    let done = runtime.block_on(copy(&blocks, &consul, args, terminal));
+    // A name server that does not answer must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// What is copied, and by which agent of Consul.
+fn blocks(args: &ReplicateRun, terminal: &Terminal) -> Result<(Vec<Arc<Replicate>>, Consul), Failure> {
+    let loaded = if args.prefixes.is_empty() {
+        load(&args.config, &ProcessEnv)
+    } else {
+        parse_in("arguments.json", &said(args).to_string(), &ProcessEnv)
+    };
+    let Loaded { config, warnings, .. } = loaded.map_err(|failure| Failure::Config(Box::new(failure)))?;
+    for warning in &warnings {
+        terminal.say(&format!("warning: {}", warning.one_line()));
+    }
+    let all = config.replicates.into_values();
+    let named: Vec<_> = match args.name.as_deref().filter(|_| args.prefixes.is_empty()) {
+        Some(name) => all.filter(|block| block.name.as_str() == name).collect(),
+        None => all.collect(),
+    };
+    let (Some(consul), false) = (config.consul, named.is_empty()) else {
+        let what = args.name.as_deref().map_or_else(String::new, |name| format!(" `{name}`"));
+        let why = format!("the configuration has no block replicate{what}");
+        return Err(Failure::new(Exit::NotFound, why)
+            .help("say what is copied: `lictor replicate run config/@dc1 --to dc2`"));
+    };
+    Ok((named.into_iter().map(|block| Arc::new(as_asked(&block, args))).collect(), consul))
+}
+
+/// The command line as a configuration, so that each mistake is found as in any other.
+fn said(args: &ReplicateRun) -> Value {
+    let mut block = Map::from_iter([
+        ("prefixes".to_owned(), json!(args.prefixes)),
+        ("folder".to_owned(), json!(args.folder)),
+        ("exclude".to_owned(), json!(args.exclude)),
+        ("delete".to_owned(), json!(args.delete)),
+    ]);
+    if !args.to.is_empty() {
+        block.insert("to".to_owned(), json!(args.to));
+    }
+    if let Some(limit) = &args.delete_limit {
+        let limit = limit.parse::<u64>().map_or_else(|_share| json!(limit), |keys| json!(keys));
+        block.insert("delete_limit".to_owned(), limit);
+    }
+    json!({ "consul": {}, "replicate": { args.name.as_deref().unwrap_or(BY_HAND): block } })
+}
+
+/// A block, done as the command line has it.
+fn as_asked(block: &Replicate, args: &ReplicateRun) -> Replicate {
+    let once = args.once || args.dry_run;
+    Replicate {
+        dry_run: block.dry_run || args.dry_run,
+        approved: args.approve.clone(),
+        // Once is now.
+        wait: block.wait.filter(|_| !once),
+        ..block.clone()
+    }
+}
+
+async fn copy(
+    blocks: &[Arc<Replicate>],
+    consul: &Consul,
+    args: &ReplicateRun,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let failed = |why: String| Failure::new(Exit::Failed, why);
+    let client = client(consul).map_err(failed)?;
+    // A name of its own: an agent on this machine has leases, too.
+    let node = format!("{} (by hand, process {})", who(None), std::process::id());
+    let means = Means { node: node.clone(), clock: Clock::fresh(), tasks: Tasks::new() };
+    let once = (args.once || args.dry_run).then_some(ATTEMPTS);
+    let alone: Vec<Alone> = blocks
+        .iter()
+        .map(|block| {
+            let others: Vec<_> =
+                blocks.iter().filter(|other| other.name != block.name).map(Arc::clone).collect();
+            Alone::new(block, consul, &client, &means, &others, once)
+        })
+        .collect();
+    let copies: Vec<Copies> = alone.iter().map(Alone::copies).collect();
+    let ended = tokio::select! {
+        ends = join_all(alone.into_iter().map(Alone::run)) => Some(ends),
+        () = stopped() => None,
+        never = progress::show(&copies) => match never {},
+    };
+    means.tasks.drain(PARTING).await;
+    let views: Vec<CopyView> = copies.iter().flat_map(Copies::all).collect();
+    let unshown = |error: serde_json::Error| failed(format!("cannot show how it stands: {error}"));
+    let answer = web::copies(&node, &views, means.clock.now()).map_err(unshown)?;
+    match args.format {
+        Format::Json => Terminal::json(&answer)?,
+        Format::Text => {
+            let answer: super::Copies = serde_json::from_value(answer).map_err(unshown)?;
+            show(&answer.copies, By::Hand)?;
+        }
+    }
+    let Some(ends) = ended else {
+        terminal.say("stopped");
+        return if once.is_some() { Err(Failure::Said(Exit::Failed)) } else { Ok(()) };
+    };
+    ends.into_iter()
+        .collect::<Result<(), String>>()
+        .map_err(|why| failed(format!("not all was copied: {why}")))?;
+    let left = views.iter().any(|view| view.state.held.is_some() || view.state.refused.0 > 0);
+    if left { Err(Failure::Said(Exit::Failed)) } else { Ok(()) }
+}
+
+/// Until somebody wants it to end.
+async fn stopped() {
+    let signals =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit(), SignalKind::hangup()];
+    let mut streams: Vec<_> = signals.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let waits = streams.iter_mut().map(|stream| Box::pin(stream.recv()));
+    select_all(waits).await;
+}
