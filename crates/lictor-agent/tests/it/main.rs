@@ -32,6 +32,7 @@ mod qbittorrent_watch;
 mod redis_watch;
 mod replicate;
 mod replicate_faults;
+mod replicate_three;
 mod service;
 mod service_board;
 mod service_hooks;
