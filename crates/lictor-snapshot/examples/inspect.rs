@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::decode::{Redact, write_header, write_record};
 use lictor_snapshot::inspect::{Format, KvDetails};
+use lictor_snapshot::source::ReadError;
 use lictor_snapshot::{Source, Verdict, diff, verify, verify_dir};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -74,7 +75,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                     _ => return Err(format!("unknown option: {option}").into()),
                 }
             }
-            let report = verify(&Source::open(file)?, &limits, details)?;
+            let report = Source::open(file).map_err(ReadError::from);
+            let report = report.and_then(|source| verify(&source, &limits, details));
+            let report = report.map_err(|error| match error.consul_text() {
+                // To compare with what the old Consul says.
+                Some(text) if format == Format::Consul18 => format!("Error verifying snapshot: {text}"),
+                _ => error.to_string(),
+            })?;
             let meta = report.whole.meta.unwrap_or_default();
             stdout().write_all(&report.inspection.render(&meta, format))?;
         }

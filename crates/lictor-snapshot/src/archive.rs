@@ -7,6 +7,7 @@
 mod error;
 mod sums;
 
+pub(crate) use error::not_gzip;
 pub use error::{Error, Part};
 pub use sums::SumsError;
 
@@ -108,7 +109,7 @@ fn check_begin(input: &mut impl BufRead) -> Result<(), Error> {
     match begin {
         [] => Err(Error::Empty),
         [0x1f, 0x8b, ..] | [0x1f] => Ok(()),
-        _ => Err(Error::NotGzip),
+        begin => Err(Error::NotGzip { seen: begin.len() }),
     }
 }
 
@@ -198,12 +199,12 @@ impl<R: Read> Archive<'_, R> {
         let meta = self.found.meta.as_ref().map(|(_, sum)| sum);
         let state = self.found.state.as_ref().map(|(_, sum)| sum.as_ref());
         let listed = sums::check(self.found.sums.as_deref(), meta, state);
-        // A missing member is told by its name and not by its sum, which Consul does.
-        let meta = self.found.meta.map(|(meta, _)| meta).ok_or(Error::Missing { part: Part::Meta })?;
-        let decoded = decoded.ok_or(Error::Missing { part: Part::State })?;
         if self.found.sums.is_none() {
             return Err(Error::Missing { part: Part::Sums });
         }
+        // A missing member is told by its name and not by its sum, which Consul does.
+        let meta = self.found.meta.map(|(meta, _)| meta).ok_or(Error::Missing { part: Part::Meta })?;
+        let decoded = decoded.ok_or(Error::Missing { part: Part::State })?;
         listed.map_err(Error::Sums)?;
         // Gzip's own sum comes with the end of its bytes.
         let mut after = self.tar.into_input().take(COUNTED);

@@ -91,6 +91,13 @@ impl Inspection {
         self.kinds.get(usize::from(kind.byte())).copied().unwrap_or_default()
     }
 
+    /// The kinds that an open Consul of this version (major, minor) does not take. One is enough: its server
+    /// dies of the restore (seen with 1.8.7, also with kinds that are [ignorable](Kind::is_ignorable)).
+    #[must_use]
+    pub fn refused_by(&self, version: (u16, u16)) -> Vec<Kind> {
+        self.kinds().into_iter().map(|(kind, _)| kind).filter(|kind| !kind.restored_by(version)).collect()
+    }
+
     /// Groups of keys, largest first.
     #[must_use]
     pub fn groups(&self) -> Vec<(&[u8], Count)> {

@@ -1,5 +1,7 @@
 //! `meta.json`: what a snapshot says of itself.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// What Raft notes beside a state. Fields that are not known are passed over, and those that are missing
@@ -54,7 +56,7 @@ pub struct Server {
 pub(crate) const HIGHEST_VERSION: u8 = 1;
 
 impl Meta {
-    /// Reads it. What follows the first JSON value is passed over, as in Consul.
+    /// Reads it. Text that is not UTF-8 is taken for text with replacement characters, as in Consul.
     ///
     /// # Errors
     /// If there is no JSON of this kind.
@@ -62,8 +64,13 @@ impl Meta {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return Err(serde::de::Error::custom("it is not a JSON object"));
         }
-        let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Self>();
-        values.next().unwrap_or_else(|| Err(serde::de::Error::custom("it is empty")))
+        let meta: Self = serde_json::from_str(&String::from_utf8_lossy(bytes))?;
+        for (name, text) in [("Peers", &meta.peers), ("CRC", &meta.crc)] {
+            if text.as_ref().is_some_and(|text| STANDARD.decode(text).is_err()) {
+                return Err(serde::de::Error::custom(format_args!("`{name}` is not base64")));
+            }
+        }
+        Ok(meta)
     }
 
     /// As Consul writes it.
@@ -124,7 +131,7 @@ impl Crc64 {
 mod tests {
     use super::*;
 
-    const TEXT: &str = r#"{"Version":1,"ID":"2-21-1795219762088","Index":21,"Term":2,"Peers":"ka4","Configuration":{"Servers":[{"Suffrage":0,"ID":"u","Address":"127.0.0.1:8300"}]},"ConfigurationIndex":1,"Size":5109}"#;
+    const TEXT: &str = r#"{"Version":1,"ID":"2-21-1795219762088","Index":21,"Term":2,"Peers":"ka4=","Configuration":{"Servers":[{"Suffrage":0,"ID":"u","Address":"127.0.0.1:8300"}]},"ConfigurationIndex":1,"Size":5109}"#;
 
     #[test]
     fn it_is_written_as_it_was_read() {
@@ -134,9 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_later_versions_and_what_follows_are_passed_over() {
-        let meta = Meta::read(br#"{"Index":3,"New":{},"Configuration":{"Servers":null}} more"#).unwrap();
+    fn fields_of_later_versions_are_passed_over() {
+        let meta = Meta::read(br#"{"Index":3,"New":{},"Configuration":{"Servers":null}}"#).unwrap();
         assert_eq!((meta.index, meta.size), (3, 0));
+        assert!(Meta::read(b"{\"Peers\":\"ka4\"}").is_err());
+        assert_eq!(Meta::read(b"{\"ID\":\"\xff\"}").unwrap().id, "\u{fffd}");
+        assert!(Meta::read(b"{} more").is_err());
         assert!(Meta::read(b"").is_err());
         assert!(Meta::read(b"[1]").is_err());
     }

@@ -118,10 +118,14 @@ impl<'a> Value<'a> {
     }
 
     /// A value whose bytes were looked through before.
-    fn of_whole(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn of_whole(bytes: &'a [u8]) -> Option<Self> {
         let head = Head::read(bytes).ok()??;
-        let content = bytes.get(head.length..)?;
-        Some(match head.form {
+        Self::of_parts(head.form, bytes.get(head.length..)?)
+    }
+
+    #[inline]
+    fn of_parts(form: Form, content: &'a [u8]) -> Option<Self> {
+        Some(match form {
             Form::Nil => Self::Nil,
             Form::Bool(value) => Self::Bool(value),
             Form::Unsigned(value) => Self::Unsigned(value),
@@ -252,19 +256,21 @@ impl<'a> Iterator for Map<'a> {
 }
 
 /// Takes the first value off bytes that were looked through before.
+#[inline]
 fn take<'a>(bytes: &mut &'a [u8]) -> Option<Value<'a>> {
     let head = Head::read(bytes).ok()??;
+    let after = bytes.get(head.length..)?;
     let length = if head.values == 0 {
-        head.length + usize::try_from(head.content).ok()?
+        usize::try_from(head.content).ok()?
     } else {
         match Scan::new().feed(bytes) {
-            Ok(Progress::Done(length)) => length,
+            Ok(Progress::Done(length)) => length.checked_sub(head.length)?,
             Ok(Progress::More(_)) | Err(_) => return None,
         }
     };
-    let (value, rest) = bytes.split_at_checked(length)?;
+    let (content, rest) = after.split_at_checked(length)?;
     *bytes = rest;
-    Value::of_whole(value)
+    Value::of_parts(head.form, content)
 }
 
 impl Head {
@@ -272,68 +278,48 @@ impl Head {
     #[inline]
     fn read(bytes: &[u8]) -> Result<Option<Self>, Flaw> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-        let plain = |form| Ok(Some(Self { form, length: 1, content: 0, values: 0 }));
-        let raw = |length, content| Ok(Some(Self { form: Form::Bytes, length, content, values: 0 }));
-        let list = |length, count: u32| {
-            Ok(Some(Self { form: Form::List(count), length, content: 0, values: count.into() }))
+        // What nearly all of Consul's bytes are comes without a number after the first byte.
+        let (form, content, values) = match first {
+            0x00..=0x7f => (Form::Unsigned(first.into()), 0, 0),
+            0x80..=0x8f => (Form::Map(u32::from(first & 0x0f)), 0, 2 * u64::from(first & 0x0f)),
+            0x90..=0x9f => (Form::List(u32::from(first & 0x0f)), 0, u64::from(first & 0x0f)),
+            0xa0..=0xbf => (Form::Bytes, u64::from(first & 0x1f), 0),
+            0xc0 => (Form::Nil, 0, 0),
+            0xc2 => (Form::Bool(false), 0, 0),
+            0xc3 => (Form::Bool(true), 0, 0),
+            0xca => (Form::Float32, 4, 0),
+            0xcb => (Form::Float64, 8, 0),
+            0xd4..=0xd8 => (Form::Extension, 1 + (1 << (first - 0xd4)), 0),
+            0xe0..=0xff => (Form::Negative(i64::from(first.cast_signed())), 0, 0),
+            0xc1 => return Err(Flaw::Reserved),
+            0xc4..=0xc9 | 0xcc..=0xd3 | 0xd9..=0xdf => return Ok(Self::read_wide(first, rest)),
         };
-        let map = |length, count: u32| {
-            Ok(Some(Self { form: Form::Map(count), length, content: 0, values: 2 * u64::from(count) }))
+        Ok(Some(Self { form, length: 1, content, values }))
+    }
+
+    /// Reads a head whose first byte is followed by a number of 1, 2, 4 or 8 bytes.
+    fn read_wide(first: u8, rest: &[u8]) -> Option<Self> {
+        let size = match first {
+            0xc4 | 0xc7 | 0xcc | 0xd0 | 0xd9 => 1,
+            0xc5 | 0xc8 | 0xcd | 0xd1 | 0xda | 0xdc | 0xde => 2,
+            0xcf | 0xd3 => 8,
+            _ => 4,
         };
-        // A number of `size` bytes after the first.
-        let number = |size: usize| rest.get(..size).map(big_endian);
-        let unsigned = |size| {
-            Ok(number(size).map(|value| Self {
-                form: Form::Unsigned(value),
-                length: 1 + size,
-                content: 0,
-                values: 0,
-            }))
-        };
-        let signed = |size: usize| {
-            Ok(number(size).map(|value| {
+        let number = big_endian(rest.get(..size)?);
+        let (form, content, values) = match first {
+            0xcc..=0xcf => (Form::Unsigned(number), 0, 0),
+            0xd0..=0xd3 => {
                 // Moved up and down again, so that the sign is that of 64 bits.
                 let unused = 64 - 8 * u32::try_from(size).unwrap_or(8);
-                let value = (value << unused).cast_signed() >> unused;
-                let form = u64::try_from(value).map_or(Form::Negative(value), Form::Unsigned);
-                Self { form, length: 1 + size, content: 0, values: 0 }
-            }))
+                let number = (number << unused).cast_signed() >> unused;
+                (u64::try_from(number).map_or(Form::Negative(number), Form::Unsigned), 0, 0)
+            }
+            0xc7..=0xc9 => (Form::Extension, number + 1, 0),
+            0xdc | 0xdd => (Form::List(narrow(number)), 0, number),
+            0xde | 0xdf => (Form::Map(narrow(number)), 0, 2 * number),
+            _ => (Form::Bytes, number, 0),
         };
-        let float = |form, content| Ok(Some(Self { form, length: 1, content, values: 0 }));
-        let extension =
-            |length, content| Ok(Some(Self { form: Form::Extension, length, content, values: 0 }));
-        match first {
-            0x00..=0x7f => plain(Form::Unsigned(first.into())),
-            0x80..=0x8f => map(1, u32::from(first & 0x0f)),
-            0x90..=0x9f => list(1, u32::from(first & 0x0f)),
-            0xa0..=0xbf => raw(1, u64::from(first & 0x1f)),
-            0xc0 => plain(Form::Nil),
-            0xc1 => Err(Flaw::Reserved),
-            0xc2 => plain(Form::Bool(false)),
-            0xc3 => plain(Form::Bool(true)),
-            0xc4 | 0xd9 => number(1).map_or(Ok(None), |content| raw(2, content)),
-            0xc5 | 0xda => number(2).map_or(Ok(None), |content| raw(3, content)),
-            0xc6 | 0xdb => number(4).map_or(Ok(None), |content| raw(5, content)),
-            0xc7 => number(1).map_or(Ok(None), |content| extension(2, content + 1)),
-            0xc8 => number(2).map_or(Ok(None), |content| extension(3, content + 1)),
-            0xc9 => number(4).map_or(Ok(None), |content| extension(5, content + 1)),
-            0xca => float(Form::Float32, 4),
-            0xcb => float(Form::Float64, 8),
-            0xcc => unsigned(1),
-            0xcd => unsigned(2),
-            0xce => unsigned(4),
-            0xcf => unsigned(8),
-            0xd0 => signed(1),
-            0xd1 => signed(2),
-            0xd2 => signed(4),
-            0xd3 => signed(8),
-            0xd4..=0xd8 => extension(1, 1 + (1 << (first - 0xd4))),
-            0xdc => number(2).map_or(Ok(None), |count| list(3, narrow(count))),
-            0xdd => number(4).map_or(Ok(None), |count| list(5, narrow(count))),
-            0xde => number(2).map_or(Ok(None), |count| map(3, narrow(count))),
-            0xdf => number(4).map_or(Ok(None), |count| map(5, narrow(count))),
-            0xe0..=0xff => plain(Form::Negative(i64::from(first.cast_signed()))),
-        }
+        Some(Self { form, length: 1 + size, content, values })
     }
 }
 

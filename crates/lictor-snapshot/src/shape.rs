@@ -1,5 +1,7 @@
 //! Whether a record is what its kind says, as far as a restore would find out.
 //!
+//! Tried on a Consul 1.8.7, whose process ended: a key that is empty, a negative or broken number, a session or a policy
+//! without a UUID, a node, an index, a role or a token without what it is found by, a record of an unknown kind.
 //! Consul decodes each record into the type of its kind and puts it into tables whose keys must be there; if
 //! either fails, the restore fails and the server's process ends. What is looked at here are the types of
 //! the fields on the first level, and the key of its table. Fields that are not known, and fields that are
@@ -45,70 +47,70 @@ enum Shape {
 }
 
 const KEY: Shape = Shape::Fields(&[
-    ("Key", Name),
-    ("Value", Text),
-    ("Flags", Unsigned),
-    ("Session", Text),
-    ("LockIndex", Unsigned),
     ("CreateIndex", Unsigned),
+    ("Flags", Unsigned),
+    ("Key", Name),
+    ("LockIndex", Unsigned),
     ("ModifyIndex", Unsigned),
+    ("Session", Text),
+    ("Value", Text),
 ]);
 
 fn shape(kind: Kind) -> Shape {
     match kind {
         Kind::KVS | Kind::TOMBSTONE => KEY,
         Kind::REGISTER => Shape::Fields(&[
-            ("Node", Name),
             ("Address", Text),
-            ("ID", Text),
-            ("Datacenter", Text),
-            ("Service", Pairs),
             ("Check", Pairs),
             ("Checks", Many),
-            ("NodeMeta", Pairs),
-            ("TaggedAddresses", Pairs),
-            ("SkipNodeUpdate", Bool),
             ("CreateIndex", Unsigned),
+            ("Datacenter", Text),
+            ("ID", Text),
             ("ModifyIndex", Unsigned),
+            ("Node", Name),
+            ("NodeMeta", Pairs),
+            ("Service", Pairs),
+            ("SkipNodeUpdate", Bool),
+            ("TaggedAddresses", Pairs),
         ]),
         Kind::SESSION => Shape::Fields(&[
+            ("Behavior", Text),
+            ("Checks", Many),
+            ("CreateIndex", Unsigned),
             ("ID", Uuid),
+            ("LockDelay", Whole),
+            ("ModifyIndex", Unsigned),
             ("Name", Text),
             ("Node", Text),
-            ("Behavior", Text),
-            ("TTL", Text),
-            ("LockDelay", Whole),
-            ("Checks", Many),
             ("NodeChecks", Many),
             ("ServiceChecks", Many),
-            ("CreateIndex", Unsigned),
-            ("ModifyIndex", Unsigned),
+            ("TTL", Text),
         ]),
+        // The oldest tokens have no accessor.
         Kind::ACL_TOKEN => Shape::Fields(&[
-            // The oldest tokens have no accessor.
             ("AccessorID", Text),
-            ("SecretID", Name),
+            ("CreateIndex", Unsigned),
             ("Description", Text),
+            ("Local", Bool),
+            ("ModifyIndex", Unsigned),
             ("Policies", Many),
             ("Roles", Many),
-            ("Local", Bool),
-            ("CreateIndex", Unsigned),
-            ("ModifyIndex", Unsigned),
+            ("SecretID", Name),
         ]),
         Kind::ACL_POLICY => {
-            Shape::Fields(&[("ID", Uuid), ("Name", Name), ("Rules", Text), ("Datacenters", Many)])
+            Shape::Fields(&[("Datacenters", Many), ("ID", Uuid), ("Name", Name), ("Rules", Text)])
         }
         Kind::ACL_ROLE => Shape::Fields(&[("ID", Uuid), ("Name", Name), ("Policies", Many)]),
-        Kind::ACL_BINDING_RULE => Shape::Fields(&[("ID", Uuid), ("AuthMethod", Name)]),
-        Kind::ACL_AUTH_METHOD => Shape::Fields(&[("Name", Name), ("Type", Text), ("Config", Pairs)]),
+        Kind::ACL_BINDING_RULE => Shape::Fields(&[("AuthMethod", Name), ("ID", Uuid)]),
+        Kind::ACL_AUTH_METHOD => Shape::Fields(&[("Config", Pairs), ("Name", Name), ("Type", Text)]),
         Kind::LEGACY_ACL => Shape::Fields(&[("ID", Name), ("Name", Text), ("Rules", Text)]),
         Kind::PREPARED_QUERY => {
-            Shape::Fields(&[("ID", Uuid), ("Name", Text), ("Service", Pairs), ("DNS", Pairs)])
+            Shape::Fields(&[("DNS", Pairs), ("ID", Uuid), ("Name", Text), ("Service", Pairs)])
         }
-        Kind::INTENTION => Shape::Fields(&[("ID", Uuid), ("SourceName", Text), ("DestinationName", Text)]),
-        Kind::CA_ROOT => Shape::Fields(&[("ID", Name), ("RootCert", Text), ("Active", Bool)]),
+        Kind::INTENTION => Shape::Fields(&[("DestinationName", Text), ("ID", Uuid), ("SourceName", Text)]),
+        Kind::CA_ROOT => Shape::Fields(&[("Active", Bool), ("ID", Name), ("RootCert", Text)]),
         Kind::CA_PROVIDER_STATE => Shape::Fields(&[("ID", Name), ("PrivateKey", Text)]),
-        Kind::CA_CONFIG => Shape::Fields(&[("Provider", Text), ("Config", Pairs)]),
+        Kind::CA_CONFIG => Shape::Fields(&[("Config", Pairs), ("Provider", Text)]),
         Kind::INDEX => Shape::Fields(&[("Key", Name), ("Value", Unsigned)]),
         Kind::FEDERATION_STATE => Shape::Fields(&[("State", Pairs)]),
         Kind::SYSTEM_METADATA => Shape::Fields(&[("Key", Name), ("Value", Text)]),
@@ -127,7 +129,7 @@ pub(crate) fn check(kind: Kind, bytes: &[u8]) -> Result<(), String> {
     if matches!(shape, Shape::Any) {
         return Ok(());
     }
-    let value = Value::read(bytes).map_err(|flaw| flaw.to_string())?;
+    let value = Value::of_whole(bytes).unwrap_or(Value::Nil);
     match (shape, value) {
         (Shape::Any, _) | (Shape::Many, Value::List(_)) | (Shape::Opaque, Value::Bytes(_)) => Ok(()),
         (Shape::Fields(fields), Value::Map(map)) => check_fields(fields, map),
@@ -141,11 +143,20 @@ pub(crate) fn check(kind: Kind, bytes: &[u8]) -> Result<(), String> {
 fn check_fields(fields: &[(&'static str, Field)], map: Map<'_>) -> Result<(), String> {
     // One bit for each field that has to be there and was.
     let mut seen = 0_u32;
+    let mut next = 0;
     for (name, value) in map {
         let Value::Bytes(name) = name else {
             return Err(format!("a field has {} for a name", name.type_name()));
         };
-        let Some(place) = fields.iter().position(|(known, _)| known.as_bytes() == name) else { continue };
+        // Both are in the order of their names: most often it is the next one.
+        let is_it = |(known, _): &(&str, Field)| known.as_bytes() == name;
+        let place = if fields.get(next).is_some_and(is_it) {
+            next
+        } else {
+            let Some(place) = fields.iter().position(is_it) else { continue };
+            place
+        };
+        next = place + 1;
         let Some((name, field)) = fields.get(place) else { continue };
         if !field.takes(value) {
             return Err(format!("`{name}` is {}, not {field}", Shown(value)));

@@ -58,8 +58,13 @@ pub enum OpenError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("it is no snapshot: {0}")]
-    Other(&'static str),
+    #[error("it is no snapshot: {what}")]
+    Other {
+        /// What it seems to be.
+        what: &'static str,
+        /// How many bytes were looked at.
+        seen: usize,
+    },
     /// What lies beside `state.bin` cannot be understood.
     #[error("{path:?}, which belongs to the state, cannot be understood: {source}")]
     Meta {
@@ -93,6 +98,19 @@ pub enum ReadError {
     Stopped,
 }
 
+impl ReadError {
+    /// What `consul snapshot inspect` of 1.8 says, as far as it can be told: see
+    /// [`archive::Error::consul_text`].
+    #[must_use]
+    pub fn consul_text(&self) -> Option<String> {
+        match self {
+            Self::Open(OpenError::Other { seen, .. }) => Some(archive::not_gzip(*seen)),
+            Self::Archive(error) => error.consul_text(),
+            Self::Open(_) | Self::State(_) | Self::Meta(_) | Self::NoState | Self::Stopped => None,
+        }
+    }
+}
+
 /// What was read, when all of it was.
 #[derive(Clone, Debug)]
 pub struct Whole {
@@ -123,8 +141,8 @@ impl Source {
         let shape = match recognise(file) {
             Ok(shape) => shape,
             // Its name says what it is meant to be; what is wrong with it is told when it is read.
-            Err(Unknown::Other(_)) if named_state => Shape::State,
-            Err(Unknown::Other(what)) => return Err(OpenError::Other(what)),
+            Err(Unknown::Other { .. }) if named_state => Shape::State,
+            Err(Unknown::Other { what, seen }) => return Err(OpenError::Other { what, seen }),
             Err(Unknown::Read(source)) => return Err(failed(source)),
         };
         let meta = if shape == Shape::State { meta_beside(path)? } else { None };
@@ -139,7 +157,7 @@ impl Source {
         let bytes = bytes.into();
         match recognise(&bytes[..]) {
             Ok(shape) => Ok(Self { origin: Origin::Bytes(bytes), shape, meta: None }),
-            Err(Unknown::Other(what)) => Err(OpenError::Other(what)),
+            Err(Unknown::Other { what, seen }) => Err(OpenError::Other { what, seen }),
             Err(Unknown::Read(source)) => Err(OpenError::Open { path: PathBuf::new(), source }),
         }
     }
@@ -230,7 +248,7 @@ fn meta_beside(state: &Path) -> Result<Option<Meta>, OpenError> {
 }
 
 enum Unknown {
-    Other(&'static str),
+    Other { what: &'static str, seen: usize },
     Read(io::Error),
 }
 
@@ -239,7 +257,8 @@ fn recognise(input: impl Read) -> Result<Shape, Unknown> {
     let mut begin = Vec::new();
     let mut input = BufReader::new(input);
     (&mut input).take(1024).read_to_end(&mut begin).map_err(Unknown::Read)?;
-    if begin.starts_with(&[0x1f, 0x8b]) {
+    // Even if it was cut off after its first byte.
+    if begin.starts_with(&[0x1f, 0x8b]) || begin == [0x1f] {
         return Ok(in_gzip(Cursor::new(begin).chain(input)));
     }
     if begin.starts_with(ENCRYPTED) {
@@ -250,13 +269,14 @@ fn recognise(input: impl Read) -> Result<Shape, Unknown> {
     {
         return Ok(Shape::State);
     }
-    Err(Unknown::Other(match &begin[..] {
+    let what = match &begin[..] {
         [] => "it is empty",
         [b'{' | b'[', ..] => "it looks like JSON",
         [b'<', ..] => "it looks like a web page",
         bytes if bytes.get(257..262) == Some(b"ustar") => "it is a tar that is not in gzip",
         _ => "it is neither an archive of Consul nor a backup of consul-snapshot",
-    }))
+    };
+    Err(Unknown::Other { what, seen: begin.len() })
 }
 
 /// What gzip holds. What cannot be told, because it is damaged, is taken for an archive: reading that tells
@@ -273,11 +293,10 @@ fn in_gzip(input: impl Read) -> Shape {
     let mut tar = Tar::new(Cursor::new(begin).chain(plain));
     while let Ok(Some(header)) = tar.next() {
         // consul-snapshot packs a folder, in which its files lie.
-        let name = header.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let folder = header.name.contains(&b'/');
+        let mut parts = header.name.rsplit(|byte| *byte == b'/');
+        let (name, folder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         match name {
-            b"meta.json" | b"state.bin" | b"SHA256SUMS" if !folder => return Shape::Archive,
-            b"meta.json" => return Shape::ConsulSnapshot,
+            b"meta.json" if !matches!(folder, b"" | b"." | b"..") => return Shape::ConsulSnapshot,
             name if name.starts_with(b"consul.") && name.ends_with(b".json") => return Shape::ConsulSnapshot,
             _ if header.is_file => return Shape::Archive,
             _ => {}

@@ -33,6 +33,7 @@ pub struct RecordReader<R> {
     header: u64,
     records: u64,
     over: bool,
+    scan: Scan,
 }
 
 /// A record, borrowed from the reader.
@@ -122,6 +123,7 @@ impl<R: Read> RecordReader<R> {
             header: 0,
             records: 0,
             over: false,
+            scan: Scan::new(),
         };
         if !reader.fill(1)? {
             return Err(Error::Empty);
@@ -136,6 +138,9 @@ impl<R: Read> RecordReader<R> {
         let Ok(Value::Map(header)) = Value::read(header) else {
             return Err(Error::Header("it is not a map".to_owned()));
         };
+        if header.into_iter().any(|(name, _)| !matches!(name, Value::Bytes(_))) {
+            return Err(Error::Header("a field of it has no text for a name".to_owned()));
+        }
         reader.last_index = header
             .get("LastIndex")
             .unsigned()
@@ -197,11 +202,11 @@ impl<R: Read> RecordReader<R> {
     /// How many bytes from the first one held go to the end of the value that begins `skip` after it. All of
     /// them are then held.
     fn find_end(&mut self, skip: usize) -> Result<usize, Stop> {
-        let mut scan = Scan::new();
+        self.scan.reset();
         let mut length = skip;
         loop {
             let piece = self.buffer.get(self.from + length..self.to).unwrap_or_default();
-            match scan.feed(piece).map_err(Stop::Flaw)? {
+            match self.scan.feed(piece).map_err(Stop::Flaw)? {
                 Progress::Done(more) if length + more <= self.limit.saturating_add(skip) => {
                     return Ok(length + more);
                 }
@@ -209,7 +214,7 @@ impl<R: Read> RecordReader<R> {
                 Progress::More(more) => length += more,
             }
             // What is announced and too large is not waited for.
-            if length as u64 + scan.announced() > self.limit.saturating_add(skip) as u64 {
+            if length as u64 + self.scan.announced() > self.limit.saturating_add(skip) as u64 {
                 return Err(Stop::TooLarge);
             }
             if !self.fill(self.to - self.from + 1).map_err(Stop::Read)? {
@@ -255,7 +260,7 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn value(&self) -> Value<'a> {
         // It was looked through before it was given.
-        Value::read(self.bytes).unwrap_or(Value::Nil)
+        Value::of_whole(self.bytes).unwrap_or(Value::Nil)
     }
 
     /// The value if it is a map; most are.

@@ -112,7 +112,7 @@ fn list(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
 fn judge(path: &Path, limits: &Limits) -> Verdict {
     let source = match Source::open(path) {
         Ok(source) => source,
-        Err(OpenError::Other(what)) if !is_called_snapshot(path) => return Verdict::Other(what),
+        Err(OpenError::Other { what, .. }) if !is_called_snapshot(path) => return Verdict::Other(what),
         Err(error) => return Verdict::Damaged(error.into()),
     };
     match verify(&source, limits, None) {

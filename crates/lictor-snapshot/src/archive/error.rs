@@ -31,7 +31,10 @@ pub enum Error {
     Empty,
     /// It does not begin as gzip does.
     #[error("it is not gzip, as a snapshot of Consul is")]
-    NotGzip,
+    NotGzip {
+        /// How many bytes were looked at: Consul has other words for less than ten.
+        seen: usize,
+    },
     /// It ends too early.
     #[error("the file is cut off: it ends {}", part.within())]
     Cut {
@@ -147,7 +150,7 @@ impl Error {
     /// Why gzip's first bytes are not whole.
     pub(super) fn begin<R: io::BufRead>(mut decoder: MultiGzDecoder<R>) -> Self {
         match io::Read::read(&mut decoder, &mut [0]) {
-            Ok(_) => Self::NotGzip,
+            Ok(_) => Self::NotGzip { seen: usize::MAX },
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 Self::Cut { part: Part::Header, at_begin: true }
             }
@@ -165,20 +168,22 @@ impl Error {
             Some(format!("failed to read snapshot file: failed checking integrity of snapshot: {text}"))
         };
         match self {
-            Self::Empty => Some("failed to decompress snapshot: EOF".to_owned()),
-            Self::NotGzip => Some("failed to decompress snapshot: gzip: invalid header".to_owned()),
+            Self::Empty => Some(not_gzip(0)),
+            Self::NotGzip { seen } => Some(not_gzip(*seen)),
             Self::Cut { at_begin: true, .. } => {
                 Some("failed to decompress snapshot: unexpected EOF".to_owned())
             }
             Self::Cut { part: Part::End, .. } => Some("unexpected EOF".to_owned()),
             Self::Cut { part, .. } => inside(&format!("{}: unexpected EOF", part.consul_verb())),
             Self::Header => inside("failed reading snapshot: archive/tar: invalid tar header"),
-            Self::Unexpected { name } => inside(&format!("unexpected file {name:?} in snapshot")),
+            Self::Unexpected { name } => inside(&format!("unexpected file {} in snapshot", go_quoted(name))),
             Self::Missing { part: Part::Sums } => integrity("file missing for \"meta.json\"".to_owned()),
             Self::Missing { part } => integrity(format!("hash check failed for \"{part}\"")),
             Self::Sums(SumsError::Wrong { name }) => integrity(format!("hash check failed for {name:?}")),
             Self::Sums(SumsError::Unlisted { name }) => integrity(format!("file missing for {name:?}")),
-            Self::Sums(SumsError::Unknown { name }) => integrity(format!("list missing hash for {name:?}")),
+            Self::Sums(SumsError::Unknown { name }) => {
+                integrity(format!("list missing hash for {}", go_quoted(name)))
+            }
             Self::Unread { bytes, counted: true } => {
                 Some(format!("{bytes} unread uncompressed bytes remain"))
             }
@@ -197,6 +202,36 @@ impl Error {
     }
 }
 
+/// Text in quotation marks as Go writes it.
+fn go_quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{b}' => quoted.push_str("\\v"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\n' | '\r' | '\t' => quoted.extend(letter.escape_default()),
+            '\0'..='\u{1f}' | '\u{7f}' => quoted.extend(format!("\\x{:02x}", u32::from(letter)).chars()),
+            letter if letter.is_control() => quoted.extend(format!("\\u{:04x}", u32::from(letter)).chars()),
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// What Consul says of so many bytes that are no gzip.
+pub(crate) fn not_gzip(bytes: usize) -> String {
+    let what = match bytes {
+        0 => "EOF",
+        1..10 => "unexpected EOF",
+        _ => "gzip: invalid header",
+    };
+    format!("failed to decompress snapshot: {what}")
+}
+
 impl Part {
     /// Where in the file, after a verb.
     fn within(self) -> String {
@@ -211,7 +246,7 @@ impl Part {
     fn consul_verb(self) -> &'static str {
         match self {
             Self::Header | Self::End => "failed reading snapshot",
-            Self::Meta => "failed to decode snapshot metadata",
+            Self::Meta => "failed to read snapshot metadata",
             Self::State => "failed to read or write snapshot data",
             Self::Sums => "failed to read snapshot hashes",
         }
@@ -227,5 +262,15 @@ impl fmt::Display for Part {
             Self::Sums => "SHA256SUMS",
             Self::End => "end",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_quoted_as_go_does() {
+        assert_eq!(go_quoted("a\"b\\\n\0\u{1b}\u{7f}ü\u{85}"), r#""a\"b\\\n\x00\x1b\x7fü\u0085""#);
     }
 }

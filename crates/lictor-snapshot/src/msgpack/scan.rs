@@ -29,6 +29,13 @@ impl Scan {
         Self { open, depth: 0, content: 0 }
     }
 
+    /// Begins with another value.
+    pub(crate) fn reset(&mut self) {
+        self.open[0] = 1;
+        self.depth = 0;
+        self.content = 0;
+    }
+
     /// How many bytes must follow at least, as far as is known.
     pub(crate) fn announced(&self) -> u64 {
         self.content

@@ -97,6 +97,7 @@ fn a_state_that_would_kill_a_server_is_told_although_its_sums_are_right() {
         Vec::new(),
         b"\xc1".to_vec(),
         b"\x01".to_vec(),
+        b"\x81\x05\x05".to_vec(),
         after(b"\x02"),
         after(b"\x02\x81"),
         after(b"\x02\xc1"),
