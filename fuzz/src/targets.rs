@@ -5,6 +5,7 @@ mod compat;
 mod config;
 mod consul;
 mod planted;
+mod snapshot;
 mod wire;
 
 use crate::Error;
@@ -31,6 +32,7 @@ pub(crate) const TARGETS: &[Target] = &[
     compat::TEMPLATE,
     compat::KEYS,
     compat::REPLICATE,
+    snapshot::TARGET,
 ];
 
 /// The target of this name; those with planted faults can be named as well.
