@@ -84,33 +84,22 @@ pub fn compare(
         }
         ControlFlow::Continue(())
     })?;
-    entries.sort_by_key(|entry| entry.identity);
-    entries.dedup_by(|later, earlier| {
-        let same = later.identity == earlier.identity;
-        if same {
-            // What comes last is what a restore leaves.
-            *earlier = *later;
-        }
-        same
-    });
+    let mut things = Things::new(entries);
 
     let mut summary = Summary::default();
     after.read(limits, |record| {
         let Some(item) = Item::of(record) else { return ControlFlow::Continue(()) };
         let totals = summary.of_mut(item.what);
-        let found = entries.binary_search_by_key(&item.identity(&keys), |entry| entry.identity);
-        let how = match found.ok().and_then(|place| entries.get_mut(place)) {
+        let how = match things.see(item.identity(&keys), item.content(&keys)) {
             None => {
                 totals.added += 1;
                 How::Added
             }
-            Some(entry) => {
-                entry.seen = true;
-                let aspects = entry.content.differs(&item.content(&keys));
-                if aspects == Aspects::default() {
-                    totals.same += 1;
-                    return ControlFlow::Continue(());
-                }
+            Some(aspects) if aspects == Aspects::default() => {
+                totals.same += 1;
+                return ControlFlow::Continue(());
+            }
+            Some(aspects) => {
                 totals.changed += 1;
                 How::Changed(aspects)
             }
@@ -118,22 +107,58 @@ pub fn compare(
         visit(&Change { what: item.what, name: item.name(), how })
     })?;
 
-    for entry in entries.iter().filter(|entry| !entry.seen) {
-        summary.of_mut(entry.what).removed += 1;
+    let mut removed = 0;
+    for what in things.unseen() {
+        summary.of_mut(what).removed += 1;
+        removed += 1;
     }
-    if entries.iter().all(|entry| entry.seen) {
+    if removed == 0 {
         return Ok(summary);
     }
     before.read(limits, |record| {
         let Some(item) = Item::of(record) else { return ControlFlow::Continue(()) };
-        let found = entries.binary_search_by_key(&item.identity(&keys), |entry| entry.identity);
-        match found.ok().and_then(|place| entries.get_mut(place)) {
-            Some(entry) if !entry.seen => {
-                entry.seen = true;
-                visit(&Change { what: item.what, name: item.name(), how: How::Removed })
-            }
-            _ => ControlFlow::Continue(()),
+        if !things.see_first(item.identity(&keys)) {
+            return ControlFlow::Continue(());
         }
+        visit(&Change { what: item.what, name: item.name(), how: How::Removed })
     })?;
     Ok(summary)
+}
+
+/// The things of the first snapshot, in the order of their identities. One may be there more than once, which
+/// is not so in what Consul writes.
+struct Things(Vec<Entry>);
+
+impl Things {
+    fn new(mut entries: Vec<Entry>) -> Self {
+        entries.sort_unstable_by_key(|entry| (entry.identity, entry.content));
+        entries.dedup_by_key(|entry| (entry.identity, entry.content));
+        Self(entries)
+    }
+
+    /// The first entry of a thing, which knows whether it was seen.
+    fn first(&mut self, identity: u128) -> Option<&mut Entry> {
+        let place = self.0.partition_point(|entry| entry.identity < identity);
+        self.0.get_mut(place).filter(|entry| entry.identity == identity)
+    }
+
+    /// Notes that a thing is there still, and gives in what it differs; nothing if it was not there.
+    fn see(&mut self, identity: u128, content: Content) -> Option<Aspects> {
+        let search = |entry: &Entry| (entry.identity, entry.content);
+        let is_same = self.0.binary_search_by_key(&(identity, content), search).is_ok();
+        let first = self.first(identity)?;
+        first.seen = true;
+        Some(if is_same { Aspects::default() } else { first.content.differs(&content) })
+    }
+
+    /// Whether a thing is there and was not seen before; now it was.
+    fn see_first(&mut self, identity: u128) -> bool {
+        self.first(identity).is_some_and(|first| !std::mem::replace(&mut first.seen, true))
+    }
+
+    /// What was not seen.
+    fn unseen(&self) -> impl Iterator<Item = What> {
+        let groups = self.0.chunk_by(|one, other| one.identity == other.identity);
+        groups.filter_map(|group| group.first()).filter(|first| !first.seen).map(|first| first.what)
+    }
 }

@@ -1,4 +1,4 @@
-//! Backups of consul-snapshot (by pshima): no snapshots, but keys in JSON.
+//! Backups of consul-snapshot: no snapshots, but keys in JSON.
 //!
 //! A tar in gzip of a folder with `consul.kv.TIME.json`, `consul.pq.TIME.json`, `consul.acl.TIME.json` and
 //! `meta.json`, which holds the sums of the three; that program never checks them, this one does. Its first

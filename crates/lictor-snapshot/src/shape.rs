@@ -1,11 +1,13 @@
 //! Whether a record is what its kind says, as far as a restore would find out.
 //!
-//! Tried on a Consul 1.8.7, whose process ended: a key that is empty, a negative or broken number, a session or a policy
-//! without a UUID, a node, an index, a role or a token without what it is found by, a record of an unknown kind.
 //! Consul decodes each record into the type of its kind and puts it into tables whose keys must be there; if
 //! either fails, the restore fails and the server's process ends. What is looked at here are the types of
-//! the fields on the first level, and the key of its table. Fields that are not known, and fields that are
+//! the fields on the first level (of services and checks also on the second), and the key of its table. Fields that are not known, and fields that are
 //! missing, are fine: both come with other versions.
+//!
+//! Tried on a Consul 1.8.7, whose process ended: a key that is empty, a negative or broken number, a session or a
+//! policy without a UUID, a node, an index, a role or a token without what it is found by, a record of
+//! an unknown kind.
 
 use std::fmt;
 
@@ -28,6 +30,8 @@ enum Field {
     Bool,
     List,
     Map,
+    /// A map with these fields, among others.
+    Fields(&'static [(&'static str, Self)]),
 }
 
 use Field::{Bool, List as Many, Map as Pairs, Name, Text, Unsigned, Uuid, Whole};
@@ -56,12 +60,45 @@ const KEY: Shape = Shape::Fields(&[
     ("Value", Text),
 ]);
 
+const SERVICE: Field = Field::Fields(&[
+    ("Address", Text),
+    ("Connect", Pairs),
+    ("CreateIndex", Unsigned),
+    ("EnableTagOverride", Bool),
+    ("ID", Text),
+    ("Kind", Text),
+    ("Meta", Pairs),
+    ("ModifyIndex", Unsigned),
+    ("Port", Whole),
+    ("Proxy", Pairs),
+    ("Service", Text),
+    ("TaggedAddresses", Pairs),
+    ("Tags", Many),
+    ("Weights", Pairs),
+]);
+
+const CHECK: Field = Field::Fields(&[
+    ("CheckID", Text),
+    ("CreateIndex", Unsigned),
+    ("Definition", Pairs),
+    ("ModifyIndex", Unsigned),
+    ("Name", Text),
+    ("Node", Text),
+    ("Notes", Text),
+    ("Output", Text),
+    ("ServiceID", Text),
+    ("ServiceName", Text),
+    ("ServiceTags", Many),
+    ("Status", Text),
+    ("Type", Text),
+]);
+
 fn shape(kind: Kind) -> Shape {
     match kind {
         Kind::KVS | Kind::TOMBSTONE => KEY,
         Kind::REGISTER => Shape::Fields(&[
             ("Address", Text),
-            ("Check", Pairs),
+            ("Check", CHECK),
             ("Checks", Many),
             ("CreateIndex", Unsigned),
             ("Datacenter", Text),
@@ -69,7 +106,7 @@ fn shape(kind: Kind) -> Shape {
             ("ModifyIndex", Unsigned),
             ("Node", Name),
             ("NodeMeta", Pairs),
-            ("Service", Pairs),
+            ("Service", SERVICE),
             ("SkipNodeUpdate", Bool),
             ("TaggedAddresses", Pairs),
         ]),
@@ -161,6 +198,9 @@ fn check_fields(fields: &[(&'static str, Field)], map: Map<'_>) -> Result<(), St
         if !field.takes(value) {
             return Err(format!("`{name}` is {}, not {field}", Shown(value)));
         }
+        if let (Field::Fields(fields), Value::Map(map)) = (field, value) {
+            check_fields(fields, map).map_err(|what| format!("in `{name}`: {what}"))?;
+        }
         seen |= 1 << place;
     }
     for (place, (name, field)) in fields.iter().enumerate() {
@@ -183,7 +223,7 @@ impl Field {
             | (Whole, Value::Negative(_))
             | (Bool, Value::Bool(_))
             | (Many, Value::List(_))
-            | (Pairs, Value::Map(_)) => true,
+            | (Pairs | Self::Fields(_), Value::Map(_)) => true,
             _ => false,
         }
     }
@@ -208,7 +248,7 @@ impl fmt::Display for Field {
             Whole => "a whole number",
             Bool => "a truth value",
             Many => "a list",
-            Pairs => "a map",
+            Pairs | Self::Fields(_) => "a map",
         })
     }
 }
@@ -278,6 +318,8 @@ mod tests {
             "`Flags` is a negative number, not a number that is not negative"
         );
         assert_eq!(check(Kind::SESSION, b"\x81\xa2ID\xa1x"), "`ID` is text, not a UUID");
+        let check_port = b"\x82\xa4Node\xa1n\xa7Service\x81\xa4Port\xa280";
+        assert_eq!(check(Kind::REGISTER, check_port), "in `Service`: `Port` is text, not a whole number");
         assert_eq!(check(Kind::COORDINATES, b"\x80"), "it is a map, not a list");
         assert_eq!(check(Kind::CONFIG_ENTRY, b"\xa2\xa1x"), "its request: the bytes end within a value");
         assert_eq!(check(Kind::RESOURCE, b"\x80"), "it is a map, not bytes");

@@ -190,11 +190,11 @@ impl<R: Read> RecordReader<R> {
             Stop::Read(error) => Error::Read(error),
         })?;
         let record = self.from + 1..self.from + length;
+        let bytes = self.buffer.get(record).unwrap_or_default();
+        shape::check(kind, bytes).map_err(|what| Error::Shape { number, kind, offset, what })?;
         self.from += length;
         self.records = number;
         let size = length as u64 + std::mem::take(&mut self.header);
-        let bytes = self.buffer.get(record).unwrap_or_default();
-        shape::check(kind, bytes).map_err(|what| Error::Shape { number, kind, offset, what })?;
         self.over = false;
         Ok(Some(Record { kind, size, bytes }))
     }
@@ -348,6 +348,17 @@ mod tests {
         let mut reader = RecordReader::new(&state[..]).unwrap();
         assert!(matches!(reader.next(), Err(Error::TooLarge { number: 1, .. })));
         assert!(reader.buffer.len() <= PIECE);
+    }
+
+    #[test]
+    fn a_record_that_is_refused_is_not_counted_and_is_the_last() {
+        let mut state = StateBuilder::new(7).kv("a", b"1").finish();
+        state.extend_from_slice(&[2, 0xc0, 99, 0xc0]);
+        let mut reader = RecordReader::new(&state[..]).unwrap();
+        assert!(reader.next().unwrap().is_some());
+        assert!(matches!(reader.next(), Err(Error::Shape { number: 2, .. })));
+        assert_eq!((reader.records(), reader.bytes()), (1, state.len() as u64 - 4));
+        assert!(reader.next().unwrap().is_none());
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn file(bytes: &[u8]) {
         Shape::Encrypted if bytes.len() > 46 => {}
         Shape::Encrypted | Shape::ConsulSnapshot | Shape::ConsulSnapshotV1 => {
             let password = Password::new("password");
-            if let Err(error) = pshima::read(&source, Some(&password), &LIMITS, drop) {
+            if let Err(error) = pshima::read(&source, Some(&password), &LIMITS, |pair| drop(pair)) {
                 drop(error.to_string());
             }
         }

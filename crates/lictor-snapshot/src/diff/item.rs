@@ -116,7 +116,7 @@ enum Compared<'a> {
 }
 
 /// Checksums of what is compared.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Content {
     content: u128,
     flags: u64,

@@ -196,3 +196,27 @@ fn a_snapshot_written_again_is_the_same() {
     let report = verify(&source(&again), &limits, None).unwrap();
     assert_eq!(report.whole.meta.unwrap(), found.meta);
 }
+
+#[test]
+fn a_thing_that_is_there_twice_is_compared_as_one() {
+    use lictor_snapshot::build::StateBuilder;
+    let state = |values: &[&[u8]]| {
+        let state = values.iter().fold(StateBuilder::new(1), |state, value| state.kv("a", value));
+        source(&state.finish())
+    };
+    let compare = |before: &[&[u8]], after: &[&[u8]]| {
+        let mut changes = Vec::new();
+        let limits = Limits::default();
+        let summary = diff::compare(&state(before), &state(after), &limits, |change| {
+            changes.push(change.to_string());
+            ControlFlow::Continue(())
+        });
+        let removed = summary.unwrap().of(What::Key).removed;
+        assert_eq!(removed, changes.iter().filter(|change| change.starts_with('-')).count() as u64);
+        changes
+    };
+    assert!(compare(&[b"1", b"2"], &[b"1", b"2"]).is_empty());
+    assert!(compare(&[b"1", b"2"], &[b"2"]).is_empty());
+    assert_eq!(compare(&[b"1", b"2"], &[b"3"]), ["~ key a (value)"]);
+    assert_eq!(compare(&[b"1", b"2"], &[]), ["- key a"]);
+}
