@@ -29,6 +29,9 @@ pub struct AgentInfo {
     /// Everything it is set to, in a form that differs between versions of Consul.
     #[serde(default)]
     pub debug_config: serde_json::Value,
+    /// How it stands, by parts; numbers and words are texts.
+    #[serde(default)]
+    pub stats: serde_json::Value,
 }
 
 /// Who an agent is.

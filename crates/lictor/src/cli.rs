@@ -5,6 +5,7 @@ mod peers;
 mod probe;
 mod replicate;
 mod service;
+mod snapshot;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,11 @@ pub(crate) use probe::Probe;
 pub(crate) use replicate::{Replicate, ReplicateRun, Word};
 pub(crate) use service::{
     Asked, Check, CheckArgs, Init, Moved, One, Pause, Script, Service, Switchover, Verb, Waiting,
+};
+
+pub(crate) use snapshot::{
+    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotGet, SnapshotInspect, SnapshotPart, SnapshotSave,
+    SnapshotSecret, SnapshotVerify,
 };
 
 /// Keeps services alive without a person awake.
@@ -117,6 +123,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  lictor replicate status\n  lictor replicate approve shop 5f0c93a1\n  lictor replicate run config/@dc1 --to dc2 --dry-run\n\nWhat an agent is copied is said by blocks `replicate`: docs/replicate.md."
     )]
     Replicate(Replicate),
+    /// Save snapshots of Consul, check and show what is in them
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot inspect backup.snap\n  lictor snapshot verify /var/backups/consul\n\nMore: docs/snapshot.md."
+    )]
+    Snapshot(Snapshot),
     /// Print the configuration of another program as ours
     #[command(subcommand)]
     Import(Import),

@@ -128,15 +128,7 @@ fn exported(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 }
 
 async fn stored(args: &ImportConsulAlerts) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-    let config = lictor_consul::Config::from_env(|name| std::env::var(name).ok());
-    let mut config = config.map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
-    if let Some(address) = &args.http_addr {
-        config.address =
-            address.parse().map_err(|why| Failure::new(Exit::Usage, format!("--http-addr: {why}")))?;
-    }
-    let shown = config.address.to_string();
-    let client =
-        lictor_consul::Client::new(config).map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
+    let (client, shown) = super::consul(args.http_addr.as_deref(), None)?;
     let listed = client.kv().list(&args.prefix, &lictor_consul::Query::new()).await;
     let listed = listed.map_err(|why| {
         Failure::new(Exit::Unreachable, format!("cannot read Consul at {shown}: {why}"))

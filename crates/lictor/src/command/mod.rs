@@ -14,10 +14,13 @@ mod replicate;
 pub(crate) mod run;
 mod service;
 mod silence;
+mod snapshot;
 mod state;
 mod status;
 mod test;
 mod validate;
+
+use std::path::Path;
 
 use clap::CommandFactory as _;
 
@@ -52,6 +55,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         },
         Command::Replicate(command) => replicate::run(&command, terminal),
         Command::Service(command) => waiting(service::run(&command, terminal)),
+        Command::Snapshot(command) => snapshot::run(&command, terminal),
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -59,6 +63,24 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
             Terminal::data(&String::from_utf8_lossy(&script))
         }
     }
+}
+
+/// A client of Consul as its own program would reach it, and the address for messages.
+pub(crate) fn consul(
+    address: Option<&str>,
+    token_file: Option<&Path>,
+) -> Result<(lictor_consul::Client, String), Failure> {
+    let usage = |why: &dyn std::fmt::Display| Failure::new(Exit::Usage, why.to_string());
+    let variable = |name: &str| match (name, token_file) {
+        ("CONSUL_HTTP_TOKEN_FILE", Some(path)) => Some(path.to_string_lossy().into_owned()),
+        _ => std::env::var(name).ok(),
+    };
+    let mut config = lictor_consul::Config::from_env(variable).map_err(|why| usage(&why))?;
+    if let Some(address) = address {
+        config.address = address.parse().map_err(|why| usage(&format!("--http-addr: {why}")))?;
+    }
+    let shown = config.address.to_string();
+    Ok((lictor_consul::Client::new(config).map_err(|why| usage(&why))?, shown))
 }
 
 /// Runs a command that only asks an agent.

@@ -40,6 +40,7 @@ mod rule_test;
 mod service;
 mod service_host;
 mod site;
+mod snapshot;
 mod together;
 mod together_long;
 mod together_secured;

@@ -27,10 +27,13 @@ fn rounds(usually: u64) -> u64 {
     std::env::var("LICTOR_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usually)
 }
 
-fn dice() -> Dice {
-    let seed = std::env::var("LICTOR_SEED").ok().map_or(1, |seed| seed.parse().unwrap());
-    println!("LICTOR_SEED={seed}");
-    Dice(seed)
+fn seed() -> u64 {
+    std::env::var("LICTOR_SEED").ok().map_or(1, |seed| seed.parse().unwrap())
+}
+
+#[expect(clippy::disallowed_methods, reason = "something is to happen at any moment, and not upon an event")]
+fn moment(pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 fn blocks(server: &Server) -> String {
@@ -63,7 +66,8 @@ fn pairs(all: &Value, prefix: &str, key: &str, value: &str) -> Below {
 fn killed_again_and_again_it_ends_with_the_keys_of_the_source() {
     let sites = Datacenters::start(&["dc1", "dc2"]);
     let (source, there) = (Keys(sites.server(0)), Keys(sites.server(1)));
-    let mut dice = dice();
+    println!("LICTOR_SEED={}", seed());
+    let mut dice = Dice(seed());
     source.put_many("global/stays/", 200);
     there.put("elsewhere", "x");
     let mut node = Node::new(&blocks(sites.server(1)));
@@ -78,7 +82,7 @@ fn killed_again_and_again_it_ends_with_the_keys_of_the_source() {
         if dice.below(10) < 3 {
             there.put(&format!("copy/{}/{:03}", dice.below(7), dice.below(300)), "drift");
         }
-        std::thread::sleep(Duration::from_millis(dice.below(1_500)));
+        moment(Duration::from_millis(dice.below(1_500)));
         node.kill();
         node.start_with(None);
     }
@@ -214,7 +218,7 @@ fn when_the_line_between_the_datacenters_is_cut_it_goes_on_later_and_nothing_is_
     println!("cut after {begun} keys");
     lines.put("later", 100);
     lines.consul(0, &["kv", "delete", "global/many/00007"], "");
-    std::thread::sleep(Duration::from_secs(10));
+    moment(Duration::from_secs(10));
     let meanwhile = lines.copies();
     assert!(meanwhile >= begun, "{begun} keys were there, and then {meanwhile}");
     lines.net.mend_all();

@@ -1,0 +1,148 @@
+//! The command line of Consul's snapshots.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::output::Format;
+
+/// `lictor snapshot`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// Save a snapshot: it gets its name when it was checked and decoded to its end
+    #[command(
+        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot save -stale -datacenter dc2 backup.snap\n  lictor snapshot save - | age -r age1... > backup.snap.age\n\nConsul is reached as by its own program: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others. With `-` the snapshot\ngoes to the standard output as it comes, and the exit code says whether it is sound."
+    )]
+    Save(SnapshotSave),
+    /// Show what a snapshot holds, as `consul snapshot inspect` does
+    #[command(
+        after_help = "Examples:\n  lictor snapshot inspect backup.snap\n  lictor snapshot inspect -kvdetails -kvdepth 1 -kvfilter config/ backup.snap\n  lictor snapshot inspect -format consul-1.8 backup.snap\n\nIt is decoded to its end: one that Consul would take and that would kill its servers is told. Also what Raft keeps\n(state.bin with meta.json beside it) is read, and backups of consul-snapshot."
+    )]
+    Inspect(SnapshotInspect),
+    /// Print each record as a line of JSON
+    #[command(
+        after_help = "Examples:\n  lictor snapshot decode backup.snap | jq 'select(.Type == \"KVS\") | .Data.Key'\n  lictor snapshot decode --hide secrets/ backup.snap\n\nTokens, private keys and whatever is called a secret are hidden. Values of keys are not: --hide names those that are."
+    )]
+    Decode(SnapshotDecode),
+    /// Check files and whole folders of them: sums, structure, each record
+    #[command(
+        after_help = "Examples:\n  lictor snapshot verify backup.snap\n  lictor snapshot verify /var/backups/consul"
+    )]
+    Verify(SnapshotVerify),
+    /// Show what is different between two snapshots
+    #[command(after_help = "Example:\n  lictor snapshot diff monday.snap tuesday.snap")]
+    Diff(SnapshotDiff),
+    /// Print the value of a key in a snapshot, its exact bytes
+    #[command(after_help = "Example:\n  lictor snapshot get backup.snap config/web/port")]
+    Get(SnapshotGet),
+}
+
+/// A snapshot that is to be saved.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotSave {
+    /// The file; `-` for the standard output
+    pub(crate) file: PathBuf,
+    /// Take the answer of any server, also of one without a leader
+    #[arg(long)]
+    pub(crate) stale: bool,
+    /// The datacenter [default: that of the agent]
+    #[arg(long, value_name = "DATACENTER")]
+    pub(crate) datacenter: Option<String>,
+    /// Address of Consul
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http_addr: Option<String>,
+    /// File with the token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Put these into the file's name, before its last dot: version, dc, node, status (with commas between them)
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    pub(crate) append_filename: Vec<SnapshotPart>,
+}
+
+/// A part of a file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SnapshotPart {
+    /// Consul's version.
+    Version,
+    /// The datacenter.
+    Dc,
+    /// The agent's node.
+    Node,
+    /// Whether that server is the leader or a follower.
+    Status,
+}
+
+/// What is shown of a snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotInspect {
+    /// The snapshot
+    pub(crate) file: PathBuf,
+    /// Show keys, too, by the first parts of their names
+    #[arg(long)]
+    pub(crate) kvdetails: bool,
+    /// How many parts
+    #[arg(long, value_name = "PARTS", default_value_t = 2)]
+    pub(crate) kvdepth: usize,
+    /// Only keys that begin so
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub(crate) kvfilter: String,
+    /// `pretty`, `json`, or `consul-1.8` for the five lines of the old Consul
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) secret: SnapshotSecret,
+}
+
+/// What encrypted a backup of consul-snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotSecret {
+    /// File with the password of a backup of consul-snapshot [default: CRYPTO_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// What is printed of a snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotDecode {
+    /// The snapshot
+    pub(crate) file: PathBuf,
+    /// Show secrets
+    #[arg(long)]
+    pub(crate) reveal: bool,
+    /// Hide values of keys that begin so (can be repeated)
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) hide: Vec<String>,
+}
+
+/// What is checked.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotVerify {
+    /// A snapshot, or a folder
+    pub(crate) path: PathBuf,
+    /// How the outcome is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+/// What is compared.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotDiff {
+    /// The older one
+    pub(crate) before: PathBuf,
+    /// The newer one
+    pub(crate) after: PathBuf,
+    /// How the outcome is shown; as JSON each change is a line of its own before it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+/// A key of a snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotGet {
+    /// The snapshot
+    pub(crate) file: PathBuf,
+    /// The key
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) secret: SnapshotSecret,
+}

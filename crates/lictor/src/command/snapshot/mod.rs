@@ -1,0 +1,49 @@
+//! `lictor snapshot`: snapshots of Consul, saved, checked, shown and compared.
+
+mod content;
+mod inspect;
+mod save;
+mod verify;
+
+use std::fs;
+use std::path::Path;
+
+use lictor_config::{Env as _, ProcessEnv};
+use lictor_snapshot::Source;
+use lictor_snapshot::pshima::Password;
+
+use super::waiting;
+use crate::cli::{Snapshot as Command, SnapshotSecret};
+use crate::exit::{Exit, Failure};
+use crate::output::Terminal;
+
+pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
+    match command {
+        Command::Save(args) => waiting(save::run(args, terminal)),
+        Command::Inspect(args) => inspect::run(args, terminal),
+        Command::Decode(args) => content::decode(args),
+        Command::Verify(args) => verify::run(args, terminal),
+        Command::Diff(args) => content::diff(args),
+        Command::Get(args) => content::get(args),
+    }
+}
+
+fn open(path: &Path) -> Result<Source, Failure> {
+    Source::open(path).map_err(|error| unsound(path, &error))
+}
+
+/// That a file cannot be used, and why.
+fn unsound(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, format!("{}: {why}", path.display()))
+}
+
+/// The password of a backup that consul-snapshot encrypted.
+fn password(secret: &SnapshotSecret) -> Result<Option<Password>, Failure> {
+    let Some(path) = &secret.password_file else {
+        return Ok(ProcessEnv.var("CRYPTO_PASSWORD").map(Password::new));
+    };
+    let text = fs::read_to_string(path).map_err(|error| {
+        Failure::new(Exit::Failed, format!("the password cannot be read: {}: {error}", path.display()))
+    })?;
+    Ok(Some(Password::new(text.trim_end_matches(['\n', '\r']))))
+}

@@ -1,0 +1,194 @@
+//! `lictor snapshot` beside Consul's own program, on real servers.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lictor_testkit::consul::{Options, Server, binary};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::keys::Keys;
+use crate::node::{program, run};
+
+/// A server and a folder for its snapshots.
+struct Rig {
+    server: Server,
+    dir: TempDir,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self::of(Options { in_memory: true, ..Options::default() })
+    }
+
+    fn of(options: Options) -> Self {
+        Self { server: Server::with(options), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What `lictor snapshot` makes of this, in the folder: exit code, stdout, stderr.
+    fn snapshot(&self, words: &[&str]) -> (i32, String, String) {
+        self.run(program().arg("snapshot"), words)
+    }
+
+    /// What `consul snapshot` makes of it.
+    fn consul(&self, words: &[&str]) -> (i32, String, String) {
+        self.run(Command::new(binary()).arg("snapshot"), words)
+    }
+
+    fn run(&self, command: &mut Command, words: &[&str]) -> (i32, String, String) {
+        command.args(words).current_dir(self.dir.path());
+        command.env("CONSUL_HTTP_ADDR", self.server.http_address().to_string());
+        if let Some(token) = self.server.token() {
+            command.env("CONSUL_HTTP_TOKEN", token);
+        }
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    #[track_caller]
+    fn saved(&self, name: &str) {
+        let (code, out, said) = self.snapshot(&["save", name]);
+        assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    }
+
+    /// All files of the folder.
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn what_is_saved_is_what_consul_takes_and_the_other_way_round() {
+    let rig = Rig::new();
+    Keys(&rig.server).put_many("config/", 100);
+    let (code, out, said) = rig.snapshot(&["save", "ours.snap"]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(said.starts_with("Saved and verified snapshot to index "), "{said}");
+    assert_eq!(mode(&rig.path("ours.snap")), 0o600);
+    assert_eq!(rig.files(), ["ours.snap"]);
+
+    let (code, theirs, said) = rig.consul(&["inspect", "ours.snap"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(rig.snapshot(&["inspect", "-format", "consul-1.8", "ours.snap"]), (0, theirs, String::new()));
+    assert_eq!(rig.consul(&["save", "theirs.snap"]).0, 0);
+    let (code, out, _) = rig.snapshot(&["inspect", "-kvdetails", "-kvdepth=1", "theirs.snap"]);
+    assert!(code == 0 && out.contains("\n KVS   ") && out.contains("\n config"), "{out}");
+
+    Keys(&rig.server).delete_below("config/");
+    assert_eq!(rig.consul(&["restore", "ours.snap"]).0, 0);
+    assert_eq!(Keys(&rig.server).below("config/").len(), 100);
+}
+
+#[test]
+fn a_snapshot_can_be_looked_into() {
+    let rig = Rig::of(Options { in_memory: true, acl: true, ..Options::default() });
+    let secret = "0d9f5b1e-5a8e-4c4f-9a41-3d7c2b6e8f10";
+    let token = serde_json::json!({ "SecretID": secret, "Description": "for tests" }).to_string();
+    assert_eq!(rig.server.put("/v1/acl/token", &token).unwrap().0, 200);
+    Keys(&rig.server).put("config/port", "80");
+    Keys(&rig.server).put("secrets/key", "hush");
+    rig.saved("a.snap");
+    let keys = Keys(&rig.server);
+    (keys.put("config/port", "8080"), keys.put("config/new", "x"), keys.delete("secrets/key"));
+    rig.saved("b.snap");
+
+    assert_eq!(rig.snapshot(&["get", "a.snap", "config/port"]), (0, "80".into(), String::new()));
+    let (code, out, said) = rig.snapshot(&["get", "b.snap", "secrets/key"]);
+    assert_eq!((code, out.as_str()), (5, ""), "{said}");
+    assert!(said.contains("b.snap has no key `secrets/key`"), "{said}");
+
+    let (code, out, said) = rig.snapshot(&["diff", "a.snap", "b.snap"]);
+    assert_eq!(code, 0, "{said}");
+    for line in ["config/new", "config/port", "secrets/key"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let (_, out, _) = rig.snapshot(&["diff", "a.snap", "b.snap", "--format", "json"]);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() >= 4, "{out}");
+
+    let (code, out, said) = rig.snapshot(&["decode", "--hide", "secrets/", "a.snap"]);
+    assert_eq!(code, 0, "{said}");
+    let records: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| records.iter().filter(|record| record["Type"] == kind).count();
+    assert_eq!((of("SnapshotHeader"), of("KVS")), (1, 2), "{out}");
+    // "hush", as values are shown.
+    assert!(!out.contains(secret) && !out.contains("aHVzaA=="), "{out}");
+    let (_, out, _) = rig.snapshot(&["decode", "--reveal", "a.snap"]);
+    assert!(out.contains(secret) && out.contains("aHVzaA=="), "{out}");
+}
+
+#[test]
+fn a_damaged_file_is_told_in_a_folder_of_sound_ones() {
+    let rig = Rig::new();
+    Keys(&rig.server).put_many("config/", 50);
+    rig.saved("a.snap");
+    rig.saved("b.snap");
+    let (code, out, said) = rig.snapshot(&["verify", "."]);
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let mut bytes = fs::read(rig.path("b.snap")).unwrap();
+    bytes.truncate(bytes.len() - 40);
+    fs::write(rig.path("b.snap"), &bytes).unwrap();
+    let (code, out, said) = rig.snapshot(&["verify", "."]);
+    assert_eq!((code, said.as_str()), (1, "1 file is damaged\n"), "{out}");
+    assert!(out.contains("sound    ./a.snap") && out.contains("damaged  ./b.snap"), "{out}");
+    // In the words of Consul where its form is asked for.
+    let (_, _, theirs) = rig.consul(&["inspect", "b.snap"]);
+    let (code, _, ours) = rig.snapshot(&["inspect", "-format=consul-1.8", "b.snap"]);
+    assert_eq!((code, ours), (1, theirs));
+    for words in [&["decode", "b.snap"][..], &["get", "b.snap", "config/001"], &["diff", "a.snap", "b.snap"]]
+    {
+        let (code, out, said) = rig.snapshot(words);
+        assert_eq!((code, out.as_str()), (1, ""), "{words:?}: {said}");
+    }
+    let (code, _, said) = rig.snapshot(&["inspect", "nofile"]);
+    assert!(code == 1 && said.contains("nofile") && said.contains("No such file"), "{said}");
+    let (code, _, said) = rig.snapshot(&["inspect", "-format", "xml", "a.snap"]);
+    assert!(code == 2 && said.contains("Unknown format: xml"), "{said}");
+}
+
+#[test]
+fn what_fails_leaves_no_file() {
+    let rig = Rig::of(Options { in_memory: true, acl: true, ..Options::default() });
+    let mut command = program();
+    command.args(["snapshot", "save", "x.snap"]).current_dir(rig.dir.path());
+    command.env("CONSUL_HTTP_ADDR", rig.server.http_address().to_string());
+    let (code, _, said) = run(command);
+    assert!(code == 1 && said.contains("Permission denied"), "{said}");
+    let (code, _, said) = rig.snapshot(&["save", "-datacenter", "dc9", "x.snap"]);
+    assert!(code == 1 && said.contains("dc9"), "{said}");
+    let (code, _, said) = rig.snapshot(&["save", "-http-addr=127.0.0.1:1", "x.snap"]);
+    assert_eq!(code, 1, "{said}");
+    let (code, _, said) = rig.snapshot(&["save", "nowhere/x.snap"]);
+    assert!(code == 1 && said.contains("nowhere/x.snap"), "{said}");
+    assert!(rig.files().is_empty(), "{:?}", rig.files());
+}
+
+#[test]
+fn a_name_has_what_is_asked_for_and_the_standard_output_only_what_is_sound() {
+    let rig = Rig::new();
+    Keys(&rig.server).put("a", "x");
+    let (code, _, said) = rig.snapshot(&["save", "-append-filename=version,dc,status", "-stale", "x.snap"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(rig.files(), ["x-1.8.7-dc1-leader.snap"]);
+    let mut command = program();
+    command.args(["snapshot", "save", "-"]).env("CONSUL_HTTP_ADDR", rig.server.http_address().to_string());
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    fs::write(rig.path("piped.snap"), &output.stdout).unwrap();
+    assert_eq!(rig.consul(&["inspect", "piped.snap"]).0, 0);
+}
