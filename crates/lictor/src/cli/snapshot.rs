@@ -14,6 +14,11 @@ pub(crate) enum Snapshot {
         after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot save -stale -datacenter dc2 backup.snap\n  lictor snapshot save - | age -r age1... > backup.snap.age\n\nConsul is reached as by its own program: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others. With `-` the snapshot\ngoes to the standard output as it comes, and the exit code says whether it is sound."
     )]
     Save(SnapshotSave),
+    /// Put what a snapshot holds in the place of everything that Consul knows
+    #[command(
+        after_help = "Examples:\n  lictor snapshot restore --dry-run backup.snap\n  lictor snapshot restore backup.snap\n  lictor snapshot restore --yes --no-backup backup.snap\n\nIt shows what becomes another and asks. What there was is kept beside it first, as before-TIME-backup.snap."
+    )]
+    Restore(SnapshotRestore),
     /// Show what a snapshot holds, as `consul snapshot inspect` does
     #[command(
         after_help = "Examples:\n  lictor snapshot inspect backup.snap\n  lictor snapshot inspect -kvdetails -kvdepth 1 -kvfilter config/ backup.snap\n  lictor snapshot inspect -format consul-1.8 backup.snap\n\nIt is decoded to its end: one that Consul would take and that would kill its servers is told. Also what Raft keeps\n(state.bin with meta.json beside it) is read, and backups of consul-snapshot."
@@ -57,6 +62,31 @@ pub(crate) struct SnapshotSave {
     /// Put these into the file's name, before its last dot: version, dc, node, status (with commas between them)
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub(crate) append_filename: Vec<SnapshotPart>,
+}
+
+/// A snapshot that is to be restored.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotRestore {
+    /// The snapshot
+    pub(crate) file: PathBuf,
+    /// Go on without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Do not keep what there was
+    #[arg(long)]
+    pub(crate) no_backup: bool,
+    /// Only show what would become another
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The datacenter [default: that of the agent]
+    #[arg(long, value_name = "DATACENTER")]
+    pub(crate) datacenter: Option<String>,
+    /// Address of Consul
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http_addr: Option<String>,
+    /// File with the token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// A part of a file's name.

@@ -104,7 +104,9 @@ fn a_snapshot_can_be_looked_into() {
     Keys(&rig.server).put("secrets/key", "hush");
     rig.saved("a.snap");
     let keys = Keys(&rig.server);
-    (keys.put("config/port", "8080"), keys.put("config/new", "x"), keys.delete("secrets/key"));
+    keys.put("config/port", "8080");
+    keys.put("config/new", "x");
+    keys.delete("secrets/key");
     rig.saved("b.snap");
 
     assert_eq!(rig.snapshot(&["get", "a.snap", "config/port"]), (0, "80".into(), String::new()));
@@ -191,4 +193,61 @@ fn a_name_has_what_is_asked_for_and_the_standard_output_only_what_is_sound() {
     assert!(output.status.success());
     fs::write(rig.path("piped.snap"), &output.stdout).unwrap();
     assert_eq!(rig.consul(&["inspect", "piped.snap"]).0, 0);
+}
+
+#[test]
+fn what_is_restored_is_shown_before_and_what_there_was_is_kept() {
+    let rig = Rig::new();
+    let keys = Keys(&rig.server);
+    keys.put_many("config/", 20);
+    rig.saved("a.snap");
+    keys.delete_below("config/");
+    keys.put("new", "x");
+    // Nobody is there to be asked.
+    let (code, out, said) = rig.snapshot(&["restore", "a.snap"]);
+    assert!(code == 2 && said.contains("--yes goes on without asking"), "{said}");
+    assert!(out.contains("replaces everything"), "{out}");
+    let (code, out, said) = rig.snapshot(&["restore", "--dry-run", "a.snap"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    assert!(out.contains("would replace everything") && out.contains("20"), "{out}");
+    assert_eq!((keys.below("config/").len(), rig.files()), (0, vec!["a.snap".to_owned()]));
+
+    let (code, out, said) = rig.snapshot(&["restore", "--yes", "a.snap"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("Restored snapshot: "), "{out}");
+    assert_eq!((keys.below("config/").len(), keys.get("new")), (20, None));
+    let files = rig.files();
+    let before = files.iter().find(|name| name.starts_with("before-") && name.ends_with("-a.snap")).unwrap();
+    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(mode(&rig.path(before)), 0o600);
+    // It leads back.
+    let (code, _, said) = rig.snapshot(&["restore", "--yes", "--no-backup", before]);
+    assert_eq!((code, keys.get("new").as_deref()), (0, Some("x")), "{said}");
+    assert_eq!(rig.files().len(), 2);
+}
+
+#[test]
+fn what_would_end_the_servers_is_never_sent() {
+    let rig = Rig::new();
+    Keys(&rig.server).put("a", "x");
+    let meta = lictor_snapshot::Meta { version: 1, ..lictor_snapshot::Meta::default() };
+    let archive = |state: &[u8]| {
+        let meta = lictor_snapshot::Meta { size: state.len() as u64, ..meta.clone() };
+        lictor_snapshot::write(Vec::new(), &meta, state, 0).unwrap()
+    };
+    let whole = lictor_snapshot::build::StateBuilder::new(7).kv("b", b"y").finish();
+    let (half, _) = whole.split_at(whole.len() - 3);
+    fs::write(rig.path("half.snap"), archive(half)).unwrap();
+    // Consul's own program finds nothing wrong with it.
+    assert_eq!(rig.consul(&["inspect", "half.snap"]).0, 0);
+    let (code, _, said) = rig.snapshot(&["restore", "--yes", "half.snap"]);
+    assert!(code == 1 && said.contains("half.snap: "), "{said}");
+    // One that only a newer Consul knows.
+    let newer = lictor_snapshot::build::StateBuilder::new(7)
+        .record(lictor_snapshot::Kind::new(42), &lictor_snapshot::build::Data::text("of a newer one"));
+    fs::write(rig.path("newer.snap"), archive(&newer.finish())).unwrap();
+    let (code, _, said) = rig.snapshot(&["restore", "--yes", "newer.snap"]);
+    assert!(code == 1 && said.contains("Consul 1.8.7 does not know records of the kind Resource"), "{said}");
+    assert_eq!(Keys(&rig.server).get("a").as_deref(), Some("x"));
+    assert_eq!(rig.files(), ["half.snap", "newer.snap"]);
 }

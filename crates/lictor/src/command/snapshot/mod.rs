@@ -2,6 +2,7 @@
 
 mod content;
 mod inspect;
+mod restore;
 mod save;
 mod verify;
 
@@ -20,6 +21,7 @@ use crate::output::Terminal;
 pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
         Command::Save(args) => waiting(save::run(args, terminal)),
+        Command::Restore(args) => waiting(restore::run(args, terminal)),
         Command::Inspect(args) => inspect::run(args, terminal),
         Command::Decode(args) => content::decode(args),
         Command::Verify(args) => verify::run(args, terminal),

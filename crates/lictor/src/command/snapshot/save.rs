@@ -1,5 +1,6 @@
 //! A snapshot is saved: it gets its name only when it was written, read again and decoded to its end.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -30,22 +31,17 @@ pub(super) async fn run(args: &SnapshotSave, terminal: &Terminal) -> Result<(), 
         None => client,
     };
     let of = args.datacenter.as_ref().map_or_else(String::new, |name| format!("{name} by "));
-    let failed =
-        |why: Error| Failure::new(Exit::Failed, format!("no snapshot of {of}Consul at {shown}: {why}"));
     let to_stdout = args.file.as_os_str() == "-";
     let target = match to_stdout {
         true => std::env::temp_dir().join("lictor.snap"),
-        false => named(&args.file, &client, &args.append_filename).await.map_err(failed)?,
+        false => named(&args.file, &client, &args.append_filename)
+            .await
+            .map_err(|why| FillError::Consul(why).said(&shown, &args.file))?,
     };
     let saved = Unverified::beside(&target).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot write beside {}: {error}", target.display()))
     })?;
-    fill(&saved, &client, args.stale).await.map_err(|why| match why {
-        FillError::Consul(why) => failed(why),
-        FillError::File(why) => {
-            Failure::new(Exit::Failed, format!("cannot write {}: {why}", saved.path.display()))
-        }
-    })?;
+    fill(&saved, &client, args.stale).await.map_err(|why| why.said(&format!("{of}{shown}"), &saved.path))?;
     let report = check(&saved)?;
     if to_stdout {
         let mut file = File::open(&saved.path).map_err(|error| written(&error))?;
@@ -85,12 +81,27 @@ async fn named(file: &Path, client: &Client, parts: &[SnapshotPart]) -> Result<P
     Ok(file.with_file_name(name))
 }
 
-enum FillError {
+/// Why there is no snapshot.
+pub(super) enum FillError {
     Consul(Error),
     File(io::Error),
 }
 
-async fn fill(saved: &Unverified, client: &Client, stale: bool) -> Result<(), FillError> {
+impl FillError {
+    /// `place`: where Consul is; `path`: what was written to.
+    pub(super) fn said(self, place: &str, path: &Path) -> Failure {
+        Failure::new(
+            Exit::Failed,
+            match self {
+                Self::Consul(why) => format!("no snapshot of Consul at {place}: {why}"),
+                Self::File(why) => format!("cannot write {}: {why}", path.display()),
+            },
+        )
+    }
+}
+
+/// Has Consul write all it knows into a file.
+pub(super) async fn fill(saved: &Unverified, client: &Client, stale: bool) -> Result<(), FillError> {
     let query = if stale { Query::new().stale() } else { Query::new() };
     let mut tries = 0;
     let mut archive = loop {
@@ -123,19 +134,35 @@ fn check(saved: &Unverified) -> Result<Report, Failure> {
 }
 
 /// A file that nobody takes for a snapshot yet. It is removed unless it gets its name.
-struct Unverified {
+pub(super) struct Unverified {
     file: File,
     path: PathBuf,
 }
 
 impl Unverified {
     /// In the folder of what it is to become, for its owner only.
-    fn beside(target: &Path) -> io::Result<Self> {
+    pub(super) fn beside(target: &Path) -> io::Result<Self> {
         let mut name = target.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
         name.push(format!(".unverified.{:08x}", rand::random::<u32>()));
         let path = target.with_file_name(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { file, path })
+    }
+
+    /// Where it is now.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it a name that nothing has, in the folder of what it was saved before; which it is.
+    pub(super) fn kept_beside(&self, restored: &Path) -> io::Result<PathBuf> {
+        let mut name = OsString::from(format!("before-{}-", jiff::Timestamp::now().as_second()));
+        name.push(restored.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
+        let target = restored.with_file_name(name);
+        // A link does not go over what is there.
+        fs::hard_link(&self.path, &target)?;
+        self.name(&target)?;
+        Ok(target)
     }
 
     /// Gives it its name, which is on the disk when this has come back.
