@@ -14,9 +14,9 @@ pub(crate) enum Snapshot {
         after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot save -stale -datacenter dc2 backup.snap\n  lictor snapshot save - | age -r age1... > backup.snap.age\n\nConsul is reached as by its own program: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others. With `-` the snapshot\ngoes to the standard output as it comes, and the exit code says whether it is sound."
     )]
     Save(SnapshotSave),
-    /// Put what a snapshot holds in the place of everything that Consul knows
+    /// Put what a snapshot holds in the place of everything that Consul knows, or only put keys back
     #[command(
-        after_help = "Examples:\n  lictor snapshot restore --dry-run backup.snap\n  lictor snapshot restore backup.snap\n  lictor snapshot restore --yes --no-backup backup.snap\n\nIt shows what becomes another and asks. What there was is kept beside it first, as before-TIME-backup.snap."
+        after_help = "Examples:\n  lictor snapshot restore --dry-run backup.snap\n  lictor snapshot restore backup.snap\n  lictor snapshot restore --only config/web/ backup.snap\n  lictor snapshot restore --yes --no-backup backup.snap\n\nIt shows what becomes another and asks. What there was is kept beside it first, as before-TIME-backup.snap, or with\n--only as before-TIME-keys.json for `consul kv import`. With --only each write is bound to what was read: a key that\nsomebody else changes meanwhile is left alone and told. More than 64 keys are not changed at once."
     )]
     Restore(SnapshotRestore),
     /// Show what a snapshot holds, as `consul snapshot inspect` does
@@ -69,6 +69,12 @@ pub(crate) struct SnapshotSave {
 pub(crate) struct SnapshotRestore {
     /// The snapshot
     pub(crate) file: PathBuf,
+    /// Only put keys back that begin so (can be repeated); also from a backup of consul-snapshot
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) only: Vec<String>,
+    /// Delete the keys that begin so and that the file does not have
+    #[arg(long, requires = "only")]
+    pub(crate) delete: bool,
     /// Go on without asking
     #[arg(long)]
     pub(crate) yes: bool,
@@ -87,6 +93,8 @@ pub(crate) struct SnapshotRestore {
     /// File with the token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) secret: SnapshotSecret,
 }
 
 /// A part of a file's name.

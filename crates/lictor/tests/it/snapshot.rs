@@ -251,3 +251,67 @@ fn what_would_end_the_servers_is_never_sent() {
     assert_eq!(Keys(&rig.server).get("a").as_deref(), Some("x"));
     assert_eq!(rig.files(), ["half.snap", "newer.snap"]);
 }
+
+#[test]
+fn a_folder_that_was_deleted_is_put_back_alone() {
+    let rig = Rig::new();
+    let keys = Keys(&rig.server);
+    keys.put_many("config/web/", 150);
+    keys.put("config/db", "as it was");
+    rig.saved("a.snap");
+    keys.delete_below("config/web/");
+    keys.put("config/web/007", "another");
+    keys.put("config/web/mine", "stays");
+    keys.put("config/db", "as it is");
+    let only = ["restore", "--only", "config/web/", "a.snap"];
+    let (code, out, said) = rig.snapshot(&[&only[..], &["--dry-run"]].concat());
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    for part in [
+        "149 keys would be added:",
+        "1 key would be changed:\n  config/web/007",
+        "1 key that the file does not",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert_eq!(keys.below("config/web/").len(), 2);
+    let (code, _, said) = rig.snapshot(&[&only[..], &["--yes"]].concat());
+    assert!(code == 0 && said.contains("what there was is in before-"), "{said}");
+    assert_eq!(keys.below("config/web/").len(), 151);
+    assert_eq!(keys.get("config/web/007").as_deref(), Some("x"));
+    assert_eq!(keys.get("config/db").as_deref(), Some("as it is"));
+    // Consul's own program takes back what there was.
+    let kept = rig.files().into_iter().find(|name| name.ends_with("-keys.json")).unwrap();
+    assert_eq!(mode(&rig.path(&kept)), 0o600);
+    let mut command = Command::new(binary());
+    let (code, _, said) = rig.run(command.args(["kv", "import"]), &[&format!("@{kept}")]);
+    assert_eq!((code, keys.get("config/web/007").as_deref()), (0, Some("another")), "{said}");
+
+    let (code, out, said) = rig.snapshot(&[&only[..], &["--yes", "--delete", "--no-backup"]].concat());
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    assert_eq!((keys.below("config/web/").len(), keys.get("config/web/mine")), (150, None));
+    let (code, out, _) = rig.snapshot(&[&only[..], &["--yes"]].concat());
+    assert!(code == 0 && out.contains("150 keys are the same"), "{out}");
+    let (code, _, said) = rig.snapshot(&["restore", "--only", "nothing/", "a.snap"]);
+    assert!(code == 5 && said.contains("a.snap has no key that begins with nothing/"), "{said}");
+}
+
+#[test]
+fn a_lock_is_not_broken_by_putting_keys_back() {
+    let rig = Rig::new();
+    let keys = Keys(&rig.server);
+    keys.put("config/lock", "free");
+    keys.put("config/a", "x");
+    rig.saved("a.snap");
+    let (_, session) = rig.server.put("/v1/session/create", "{}").unwrap();
+    let session: Value = serde_json::from_str(&session).unwrap();
+    let path = format!("/v1/kv/config/lock?acquire={}", session["ID"].as_str().unwrap());
+    assert_eq!(rig.server.put(&path, "held").unwrap().1.trim(), "true");
+    keys.delete("config/a");
+    let (code, out, said) = rig.snapshot(&["restore", "--only", "config/", "--yes", "a.snap"]);
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    assert!(out.contains("1 key stays as it is: a session holds it:\n  config/lock"), "{out}");
+    assert_eq!(
+        (keys.get("config/a").as_deref(), keys.get("config/lock").as_deref()),
+        (Some("x"), Some("held"))
+    );
+}

@@ -2,11 +2,13 @@
 
 mod content;
 mod inspect;
+mod only;
 mod restore;
 mod save;
 mod verify;
 
 use std::fs;
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 use std::path::Path;
 
 use lictor_config::{Env as _, ProcessEnv};
@@ -27,6 +29,23 @@ pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure>
         Command::Verify(args) => verify::run(args, terminal),
         Command::Diff(args) => content::diff(args),
         Command::Get(args) => content::get(args),
+    }
+}
+
+/// What a person types to go on.
+const WORD: &str = "restore";
+
+/// Somebody must want it. `what`: what would be done.
+fn ask(terminal: &Terminal, what: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        let why = format!("{what}, and nobody can be asked");
+        return Err(Failure::new(Exit::Usage, why).help("--yes goes on without asking, --dry-run only shows"));
+    }
+    terminal.say(&format!("Type `{WORD}` to go on:"));
+    let mut line = String::new();
+    match io::stdin().lock().take(100).read_line(&mut line) {
+        Ok(_) if line.trim() == WORD => Ok(()),
+        Ok(_) | Err(_) => Err(Failure::new(Exit::Failed, "nothing was restored")),
     }
 }
 

@@ -2,7 +2,7 @@
 //! state that cannot be decoded ends the process of Consul's leader.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use lictor_snapshot::diff::{Summary, compare};
 use lictor_snapshot::{Kind, Report, Shape, Source, verify};
 
 use super::save::{Unverified, fill};
-use super::{open, unsound};
+use super::{ask, only, open, unsound};
 use crate::cli::SnapshotRestore;
 use crate::command::consul;
 use crate::command::status::span;
@@ -24,21 +24,21 @@ use crate::output::Terminal;
 /// What is read of a file at a time.
 const PIECE: usize = 64 << 10;
 
-/// What a person types to go on.
-const WORD: &str = "restore";
-
 pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(), Failure> {
     let source = open(&args.file)?;
-    if source.shape() != Shape::Archive {
-        let why = "only an archive of Consul can take the place of what its servers know";
-        return Err(unsound(&args.file, &why));
-    }
-    let report = verify(&source, &Limits::default(), None).map_err(|error| unsound(&args.file, &error))?;
     let (client, shown) = consul(args.http_addr.as_deref(), args.token_file.as_deref())?;
     let client = match &args.datacenter {
         Some(name) => client.in_datacenter(name.as_str()),
         None => client,
     };
+    if !args.only.is_empty() {
+        return only::run(args, &source, &client, &shown, terminal).await;
+    }
+    if source.shape() != Shape::Archive {
+        let why = "only an archive of Consul can take the place of what its servers know";
+        return Err(unsound(&args.file, &why).help("--only PREFIX puts keys back"));
+    }
+    let report = verify(&source, &Limits::default(), None).map_err(|error| unsound(&args.file, &error))?;
     let place = Place { client, shown };
     place.takes(&report, &args.file).await?;
 
@@ -51,7 +51,7 @@ pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(
         return Ok(());
     }
     if !args.yes {
-        ask(terminal)?;
+        ask(terminal, "everything would be replaced")?;
     }
     if !args.no_backup {
         let backup = before.kept_beside(&args.file).map_err(|error| {
@@ -151,21 +151,6 @@ fn explain(report: &Report, summary: &Summary, place: &Place, args: &SnapshotRes
         true => "nothing becomes another".to_owned(),
         false => summary.to_string(),
     })
-}
-
-/// Somebody must want it.
-fn ask(terminal: &Terminal) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
-        let why = "everything would be replaced, and nobody can be asked";
-        return Err(Failure::new(Exit::Usage, why).help("--yes goes on without asking, --dry-run only shows"));
-    }
-    terminal.say(&format!("Type `{WORD}` to go on:"));
-    let mut line = String::new();
-    let read = io::stdin().lock().take(100).read_line(&mut line);
-    match read {
-        Ok(_) if line.trim() == WORD => Ok(()),
-        Ok(_) | Err(_) => Err(Failure::new(Exit::Failed, "nothing was restored")),
-    }
 }
 
 fn pieces(file: File) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {

@@ -22,7 +22,7 @@ pub(super) fn run(args: &SnapshotVerify, terminal: &Terminal) -> Result<(), Fail
     match args.format {
         Format::Json => Terminal::json(&found.iter().map(as_json).collect::<Vec<_>>()),
         Format::Text => {
-            Terminal::data(&table(["IS", "FILE", "INDEX", "RECORDS", "WHY"], found.iter().map(row)))
+            Terminal::data(&table(["IS", "FILE", "INDEX", "RECORDS", "WHY"], found.iter().filter_map(row)))
         }
     }?;
     match (damaged, sound) {
@@ -51,16 +51,17 @@ fn verdicts(path: &Path) -> Result<Vec<(PathBuf, Verdict)>, Failure> {
     Ok(vec![(path.to_owned(), verdict)])
 }
 
-fn row((path, verdict): &(PathBuf, Verdict)) -> [String; 5] {
+/// What is neither sound nor damaged is something else, and not shown.
+fn row((path, verdict): &(PathBuf, Verdict)) -> Option<[String; 5]> {
     let path = path.display().to_string();
     let none = String::new;
     match verdict {
         Verdict::Sound(report) => {
             let Report { whole, .. } = &**report;
-            ["sound".to_owned(), path, whole.last_index.to_string(), whole.records.to_string(), none()]
+            Some(["sound".to_owned(), path, whole.last_index.to_string(), whole.records.to_string(), none()])
         }
-        Verdict::Damaged(why) => ["damaged".to_owned(), path, none(), none(), why.to_string()],
-        Verdict::Other(what) => ["other".to_owned(), path, none(), none(), (*what).to_owned()],
+        Verdict::Damaged(why) => Some(["damaged".to_owned(), path, none(), none(), why.to_string()]),
+        Verdict::Other(_) => None,
     }
 }
 
