@@ -12,6 +12,7 @@ use lictor_consul::{Client, Error};
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::diff::{Summary, compare};
 use lictor_snapshot::{Kind, Report, Shape, Source, verify};
+use sha2::{Digest as _, Sha256};
 
 use super::save::{Unverified, fill};
 use super::{ask, only, open, unsound};
@@ -38,6 +39,7 @@ pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(
         let why = "only an archive of Consul can take the place of what its servers know";
         return Err(unsound(&args.file, &why).help("--only PREFIX puts keys back"));
     }
+    let checked = sum_of(&args.file).map_err(|error| unsound(&args.file, &error))?;
     let report = verify(&source, &Limits::default(), None).map_err(|error| unsound(&args.file, &error))?;
     let place = Place { client, shown };
     place.takes(&report, &args.file).await?;
@@ -62,11 +64,11 @@ pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(
         })?;
         terminal.say(&format!("what there was is in {}", backup.display()));
     }
-    let file = File::open(&args.file).map_err(|error| unsound(&args.file, &error))?;
+    let sending = Sending::new(&args.file, checked).map_err(|error| unsound(&args.file, &error))?;
     place
         .client
         .snapshot()
-        .restore(pieces(file))
+        .restore(sending.pieces())
         .await
         .map_err(|why| place.failed("it is not known to be restored", why))?;
 
@@ -153,11 +155,86 @@ fn explain(report: &Report, summary: &Summary, place: &Place, args: &SnapshotRes
     })
 }
 
-fn pieces(file: File) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {
-    stream::try_unfold(file, async |mut file| {
-        let mut piece = vec![0; PIECE];
-        let read = file.read(&mut piece)?;
-        piece.truncate(read);
-        Ok((read > 0).then(|| (Bytes::from(piece), file)))
-    })
+fn sum_of(path: &Path) -> io::Result<[u8; 32]> {
+    let (mut file, mut sum, mut piece) = (File::open(path)?, Sha256::new(), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(sum.finalize().into()),
+            read => sum.update(piece.get(..read).unwrap_or_default()),
+        }
+    }
+}
+
+/// What is sent of a file. It breaks off before its end if that is not what was checked: Consul then takes nothing.
+struct Sending {
+    file: File,
+    sum: Sha256,
+    /// Until its end was seen.
+    checked: Option<[u8; 32]>,
+    /// Read, and not sent yet.
+    next: Bytes,
+}
+
+impl Sending {
+    fn new(path: &Path, checked: [u8; 32]) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)?, sum: Sha256::new(), checked: Some(checked), next: Bytes::new() })
+    }
+
+    fn pieces(self) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {
+        stream::try_unfold(self, async |mut sending| Ok(sending.piece()?.map(|piece| (piece, sending))))
+    }
+
+    fn piece(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let mut piece = vec![0; PIECE];
+            let read = self.file.read(&mut piece)?;
+            piece.truncate(read);
+            self.sum.update(&piece);
+            if read == 0
+                && let Some(checked) = self.checked.take()
+                && checked != <[u8; 32]>::from(self.sum.finalize_reset())
+            {
+                return Err(io::Error::other("the file has become another one since it was checked"));
+            }
+            let ready = std::mem::replace(&mut self.next, piece.into());
+            if !ready.is_empty() || read == 0 {
+                return Ok(Some(ready).filter(|ready| !ready.is_empty()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(mut sending: Sending) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(piece) = sending.piece()? {
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn what_is_sent_is_what_was_checked_or_has_no_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.snap");
+        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE] {
+            let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            std::fs::write(&path, &bytes).unwrap();
+            let checked = sum_of(&path).unwrap();
+            assert_eq!(sent(Sending::new(&path, checked).unwrap()).unwrap(), bytes);
+            std::fs::write(&path, [&bytes[..], b"more"].concat()).unwrap();
+            let mut sending = Sending::new(&path, checked).unwrap();
+            let mut all = 0;
+            let why = loop {
+                match sending.piece() {
+                    Ok(piece) => all += piece.unwrap().len(),
+                    Err(why) => break why,
+                }
+            };
+            assert!(all < length + 4 && why.to_string().contains("another one"), "{all} of {length}: {why}");
+        }
+    }
 }
