@@ -23,6 +23,8 @@ mod validate;
 use std::path::Path;
 
 use clap::CommandFactory as _;
+use futures::future::select_all;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Peers};
 use crate::exit::{Exit, Failure};
@@ -87,5 +89,17 @@ pub(crate) fn consul(
 pub(crate) fn waiting(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(command)
+    let done = runtime.block_on(command);
+    // Whoever still waits for a name server, or for somebody to type, must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// Until somebody wants it to end.
+pub(crate) async fn stopped() {
+    let signals =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit(), SignalKind::hangup()];
+    let mut streams: Vec<_> = signals.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let waits = streams.iter_mut().map(|stream| Box::pin(stream.recv()));
+    select_all(waits).await;
 }

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lictor_testkit::consul::{Options, Server, binary};
+use lictor_testkit::process::Child;
+use lictor_testkit::wait;
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::keys::Keys;
-use crate::node::{program, run};
+use crate::node::{LONG, program, run};
 
 /// A server and a folder for its snapshots.
 struct Rig {
@@ -314,4 +317,20 @@ fn a_lock_is_not_broken_by_putting_keys_back() {
         (keys.get("config/a").as_deref(), keys.get("config/lock").as_deref()),
         (Some("x"), Some("held"))
     );
+}
+
+#[test]
+fn what_is_broken_off_leaves_no_file() {
+    let mut rig = Rig::new();
+    rig.server.pause();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["snapshot", "save", "x.snap"]).current_dir(rig.dir.path());
+    command.env("CONSUL_HTTP_ADDR", rig.server.http_address().to_string());
+    let mut child = Child::spawn("save", command, scratch.path()).unwrap();
+    assert!(wait::until(LONG, || (rig.files().len() == 1).then_some(())).is_some(), "{}", child.log_tail());
+    child.signal(Signal::INT).unwrap();
+    let ended = child.wait(LONG).unwrap().unwrap();
+    assert_eq!((ended.code(), rig.files()), (Some(1), Vec::new()), "{}", child.log_tail());
+    rig.server.resume();
 }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join_all, select_all};
+use futures::future::join_all;
 use lictor_agent::replicate::{Alone, Copies, CopyView, Means, client};
 use lictor_agent::{Clock, Tasks, web};
 use lictor_config::{Consul, Loaded, ProcessEnv, Replicate, load, parse_in};
 use serde_json::{Map, Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{By, progress, show};
 use crate::cli::ReplicateRun;
 use crate::command::run::runtime;
 use crate::command::service::who;
+use crate::command::stopped;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
 use crate::telemetry::{self, LogFormat};
@@ -138,13 +138,4 @@ async fn copy(
         .map_err(|why| failed(format!("not all was copied: {why}")))?;
     let left = views.iter().any(|view| view.state.held.is_some() || view.state.refused.0 > 0);
     if left { Err(Failure::Said(Exit::Failed)) } else { Ok(()) }
-}
-
-/// Until somebody wants it to end.
-async fn stopped() {
-    let signals =
-        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit(), SignalKind::hangup()];
-    let mut streams: Vec<_> = signals.into_iter().filter_map(|kind| signal(kind).ok()).collect();
-    let waits = streams.iter_mut().map(|stream| Box::pin(stream.recv()));
-    select_all(waits).await;
 }

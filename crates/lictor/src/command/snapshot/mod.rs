@@ -8,22 +8,23 @@ mod save;
 mod verify;
 
 use std::fs;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use lictor_config::{Env as _, ProcessEnv};
 use lictor_snapshot::Source;
 use lictor_snapshot::pshima::Password;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::waiting;
+use super::{stopped, waiting};
 use crate::cli::{Snapshot as Command, SnapshotSecret};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
 pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        Command::Save(args) => waiting(save::run(args, terminal)),
-        Command::Restore(args) => waiting(restore::run(args, terminal)),
+        Command::Save(args) => stoppable(save::run(args, terminal)),
+        Command::Restore(args) => stoppable(restore::run(args, terminal)),
         Command::Inspect(args) => inspect::run(args, terminal),
         Command::Decode(args) => content::decode(args),
         Command::Verify(args) => verify::run(args, terminal),
@@ -36,17 +37,28 @@ pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure>
 const WORD: &str = "restore";
 
 /// Somebody must want it. `what`: what would be done.
-fn ask(terminal: &Terminal, what: &str) -> Result<(), Failure> {
+async fn ask(terminal: &Terminal, what: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         let why = format!("{what}, and nobody can be asked");
         return Err(Failure::new(Exit::Usage, why).help("--yes goes on without asking, --dry-run only shows"));
     }
     terminal.say(&format!("Type `{WORD}` to go on:"));
     let mut line = String::new();
-    match io::stdin().lock().take(100).read_line(&mut line) {
+    let read = BufReader::new(tokio::io::stdin()).take(100).read_line(&mut line).await;
+    match read {
         Ok(_) if line.trim() == WORD => Ok(()),
         Ok(_) | Err(_) => Err(Failure::new(Exit::Failed, "nothing was restored")),
     }
+}
+
+/// Does it, or breaks it off with what is left of it removed.
+fn stoppable(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    waiting(async {
+        tokio::select! {
+            done = work => done,
+            () = stopped() => Err(Failure::new(Exit::Failed, "stopped")),
+        }
+    })
 }
 
 fn open(path: &Path) -> Result<Source, Failure> {

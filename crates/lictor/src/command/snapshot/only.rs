@@ -60,7 +60,7 @@ pub(super) async fn run(
         return Ok(());
     }
     if !args.yes {
-        ask(terminal, "keys would be replaced")?;
+        ask(terminal, "keys would be replaced").await?;
     }
     if !args.no_backup && !plan.replaced.is_empty() {
         let backup = keep(&plan.replaced, &args.file).map_err(|error| {

@@ -53,7 +53,7 @@ pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(
         return Ok(());
     }
     if !args.yes {
-        ask(terminal, "everything would be replaced")?;
+        ask(terminal, "everything would be replaced").await?;
     }
     if !args.no_backup {
         let backup = before.kept_beside(&args.file).map_err(|error| {
