@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The client that a `consul` block asks for. The token is read now; a rotated one is taken up
-/// by [`renew`].
+/// by a reload.
 ///
 /// # Errors
 /// What is wrong with the settings, in words.

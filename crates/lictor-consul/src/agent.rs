@@ -226,6 +226,14 @@ impl<'a> Agent<'a> {
         Ok(self.0.fetch(Request::get("/v1/agent/members")).await?.value)
     }
 
+    /// The servers of all datacenters that gossip with each other, dead ones included; none, if the agent is no server.
+    ///
+    /// # Errors
+    /// If there is no usable answer.
+    pub async fn wan_members(self) -> Result<Vec<Member>, Error> {
+        Ok(self.0.fetch(Request::get("/v1/agent/members").switch("wan")).await?.value)
+    }
+
     /// The agent's own services, by their ids. Of the query, only the filter counts.
     ///
     /// # Errors

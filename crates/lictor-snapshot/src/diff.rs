@@ -15,6 +15,7 @@ pub use report::{Summary, Totals};
 use std::ops::ControlFlow;
 
 use crate::archive::Limits;
+use crate::kind::Kind;
 use crate::source::{ReadError, Source};
 use digest::Keys;
 use item::{Content, Item};
@@ -61,6 +62,26 @@ struct Entry {
     content: Content,
     what: What,
     seen: bool,
+}
+
+/// Whether records of this kind are compared.
+#[must_use]
+pub fn compares(kind: Kind) -> bool {
+    [
+        Kind::KVS,
+        Kind::REGISTER,
+        Kind::SESSION,
+        Kind::ACL_TOKEN,
+        Kind::ACL_POLICY,
+        Kind::ACL_ROLE,
+        Kind::ACL_BINDING_RULE,
+        Kind::ACL_AUTH_METHOD,
+        Kind::CONFIG_ENTRY,
+        Kind::INTENTION,
+        Kind::PREPARED_QUERY,
+        Kind::CA_ROOT,
+    ]
+    .contains(&kind)
 }
 
 /// Compares two snapshots. Each change is given to `visit` as soon as it is known: first what was added

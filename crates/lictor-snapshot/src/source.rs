@@ -32,6 +32,17 @@ pub enum Shape {
     Encrypted,
 }
 
+impl Shape {
+    /// Whether it holds keys in JSON, and no state of Consul: see [`crate::pshima`].
+    #[must_use]
+    pub fn is_backup(self) -> bool {
+        match self {
+            Self::Archive | Self::State => false,
+            Self::ConsulSnapshot | Self::ConsulSnapshotV1 | Self::Encrypted => true,
+        }
+    }
+}
+
 /// A file, or bytes, whose shape is known. It can be read more than once.
 #[derive(Clone, Debug)]
 pub struct Source {

@@ -23,8 +23,8 @@ pub(crate) use service::{
 };
 
 pub(crate) use snapshot::{
-    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotGet, SnapshotInspect, SnapshotPart, SnapshotRestore,
-    SnapshotSave, SnapshotSecret, SnapshotVerify,
+    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotGet, SnapshotInspect, SnapshotPart, SnapshotReach,
+    SnapshotRestore, SnapshotSave, SnapshotSecret, SnapshotVerify,
 };
 
 /// Keeps services alive without a person awake.
@@ -123,10 +123,10 @@ pub(crate) enum Command {
         after_help = "Examples:\n  lictor replicate status\n  lictor replicate approve shop 5f0c93a1\n  lictor replicate run config/@dc1 --to dc2 --dry-run\n\nWhat an agent is copied is said by blocks `replicate`: docs/replicate.md."
     )]
     Replicate(Replicate),
-    /// Save snapshots of Consul, check and show what is in them
+    /// Save, restore, check and compare snapshots of Consul, and show what is in them
     #[command(
         subcommand,
-        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot inspect backup.snap\n  lictor snapshot verify /var/backups/consul\n\nMore: docs/snapshot.md."
+        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot restore --dry-run backup.snap\n  lictor snapshot verify /var/backups/consul\n\nMore: docs/snapshot.md."
     )]
     Snapshot(Snapshot),
     /// Print the configuration of another program as ours

@@ -166,7 +166,7 @@ fn fit(text: &str) -> String {
 }
 
 /// JSON in which what plays tricks on a terminal is written as `\uXXXX`: the same value.
-fn ascii_tricks(json: &str) -> String {
+pub(crate) fn ascii_tricks(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
         if hidden(c) && c != '\n' {

@@ -296,7 +296,8 @@ pub(super) fn seats(
     };
     let mut all = Vec::new();
     let seat = |to: Option<String>| {
-        let slots: Vec<Slot> = config.prefixes.iter().cloned().map(Slot::new).collect();
+        let slots: Vec<Slot> =
+            config.prefixes.iter().cloned().map(|prefix| Slot::new(prefix, &config.approved)).collect();
         let name = to.clone().unwrap_or_default();
         all.extend(slots.iter().cloned().map(|slot| (name.clone(), slot)));
         Seat {

@@ -6,7 +6,7 @@
 //!   what only the destination has ─▶ prove.rs
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -71,6 +71,8 @@ pub(super) struct Copying {
     pub(super) clock: Clock,
     pub(super) state: watch::Sender<CopyState>,
     pub(super) orders: mpsc::Receiver<Order>,
+    /// Deletes that a person has approved of already.
+    pub(super) approved: Arc<Mutex<Vec<String>>>,
     pub(super) notes: Notes,
     /// Whether it ends when everything was copied; it then gives up after so many failures in a row.
     pub(super) once: Option<u32>,
@@ -102,12 +104,10 @@ pub(super) struct At {
     passed: bool,
     /// Since when the source is asked.
     since: Instant,
-    /// Deletes that a person has approved of already; each of them once.
-    pub(super) approved: Vec<String>,
 }
 
 impl At {
-    pub(super) fn begin(copied: Option<u64>, approved: Vec<String>) -> Self {
+    pub(super) fn begin(copied: Option<u64>) -> Self {
         let now = Instant::now();
         Self {
             seen: copied.unwrap_or_default(),
@@ -123,7 +123,6 @@ impl At {
             asked: false,
             passed: false,
             since: now,
-            approved,
         }
     }
 }
@@ -340,6 +339,13 @@ impl Copying {
         // One that is due waits for the list that was asked for.
         let attempt = self.copier.next_attempt().filter(|_| !self.at.due).map(instant);
         [deletes, attempt, self.at.settle, self.at.load, self.notes.due()].into_iter().flatten().min()
+    }
+
+    /// Whether a person has approved of these deletes, which counts once.
+    pub(super) fn takes(&self, id: &str) -> bool {
+        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = approved.iter().position(|approved| approved == id);
+        at.is_some_and(|at| approved.swap_remove(at) == id)
     }
 
     /// Whether nothing is left to be done that does not wait for a person.

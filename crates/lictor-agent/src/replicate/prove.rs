@@ -61,11 +61,11 @@ impl Copying {
 
     /// Takes a word that was given before.
     async fn approve(&mut self) {
-        let id = self.copier.held().map(|held| held.id.clone());
-        let Some(at) = self.at.approved.iter().position(|approved| Some(approved) == id.as_ref()) else {
+        let Some(id) = self.copier.held().map(|held| held.id.clone()) else { return };
+        if !self.takes(&id) {
             return;
-        };
-        self.copier.approve(&self.at.approved.swap_remove(at));
+        }
+        self.copier.approve(&id);
         if !self.settings.dry_run
             && let Err(error) = self.notes.write_now(&self.copier, self.clock.now().wall).await
         {

@@ -51,11 +51,14 @@ pub(super) struct Slot {
     pub(super) state: watch::Sender<CopyState>,
     /// To whoever copies it now on this node.
     pub(super) orders: Arc<Mutex<Option<mpsc::Sender<Order>>>>,
+    /// Deletes that a person has approved of already; each of them once, in whatever term.
+    pub(super) approved: Arc<Mutex<Vec<String>>>,
 }
 
 impl Slot {
-    pub(super) fn new(prefix: Prefix) -> Self {
-        Self { prefix, state: watch::Sender::default(), orders: Arc::default() }
+    pub(super) fn new(prefix: Prefix, approved: &[String]) -> Self {
+        let approved = Arc::new(Mutex::new(approved.to_vec()));
+        Self { prefix, state: watch::Sender::default(), orders: Arc::default(), approved }
     }
 
     pub(super) fn view(&self, config: &Arc<Replicate>, to: &str) -> CopyView {
@@ -252,9 +255,10 @@ impl Seat {
                 clock: self.clock.clone(),
                 state: slot.state.clone(),
                 orders,
+                approved: Arc::clone(&slot.approved),
                 notes,
                 once: self.once,
-                at: At::begin(before.copied, self.settings.approved.clone()),
+                at: At::begin(before.copied),
             };
             let (over, ended) = oneshot::channel();
             term.spawn(format!("copy {}", slot.prefix), OnEnd::Fine, async move {

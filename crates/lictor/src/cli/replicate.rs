@@ -44,8 +44,8 @@ pub(crate) struct ReplicateRun {
     /// SOURCE@DATACENTER or SOURCE@DATACENTER:DESTINATION; without one it is what the configuration says
     #[arg(value_name = "PREFIX")]
     pub(crate) prefixes: Vec<String>,
-    /// File or directory of *.hcl and *.json (can be repeated)
-    #[arg(long, short, env = "LICTOR_CONFIG", default_value = "/etc/lictor.d", value_name = "PATH")]
+    /// File or directory of *.hcl and *.json [default: LICTOR_CONFIG, or /etc/lictor.d] (can be repeated)
+    #[arg(long, short, value_name = "PATH", conflicts_with = "prefixes")]
     pub(crate) config: Vec<PathBuf>,
     /// Only this block of the configuration; with a PREFIX, the name of its lease [default: by-hand]
     #[arg(long, value_name = "NAME")]

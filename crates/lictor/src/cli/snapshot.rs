@@ -11,7 +11,7 @@ use crate::output::Format;
 pub(crate) enum Snapshot {
     /// Save a snapshot: it gets its name when it was checked and decoded to its end
     #[command(
-        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot save -stale -datacenter dc2 backup.snap\n  lictor snapshot save - | age -r age1... > backup.snap.age\n\nConsul is reached as by its own program: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others. With `-` the snapshot\ngoes to the standard output as it comes, and the exit code says whether it is sound."
+        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot save -stale -datacenter dc2 backup.snap\n  lictor snapshot save - | age -r age1... > backup.snap.age\n\nConsul is reached as by its own program: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others. With `-` it\ngoes to the standard output when it was found sound."
     )]
     Save(SnapshotSave),
     /// Put what a snapshot holds in the place of everything that Consul knows, or only put keys back
@@ -42,14 +42,9 @@ pub(crate) enum Snapshot {
     Get(SnapshotGet),
 }
 
-/// A snapshot that is to be saved.
+/// How Consul is reached.
 #[derive(Debug, Args)]
-pub(crate) struct SnapshotSave {
-    /// The file; `-` for the standard output
-    pub(crate) file: PathBuf,
-    /// Take the answer of any server, also of one without a leader
-    #[arg(long)]
-    pub(crate) stale: bool,
+pub(crate) struct SnapshotReach {
     /// The datacenter [default: that of the agent]
     #[arg(long, value_name = "DATACENTER")]
     pub(crate) datacenter: Option<String>,
@@ -59,6 +54,18 @@ pub(crate) struct SnapshotSave {
     /// File with the token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+}
+
+/// A snapshot that is to be saved.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotSave {
+    /// The file; `-` for the standard output
+    pub(crate) file: PathBuf,
+    /// Take the answer of any server, also of one without a leader
+    #[arg(long)]
+    pub(crate) stale: bool,
+    #[command(flatten)]
+    pub(crate) reach: SnapshotReach,
     /// Put these into the file's name, before its last dot: version, dc, node, status (with commas between them)
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub(crate) append_filename: Vec<SnapshotPart>,
@@ -69,12 +76,15 @@ pub(crate) struct SnapshotSave {
 pub(crate) struct SnapshotRestore {
     /// The snapshot
     pub(crate) file: PathBuf,
-    /// Only put keys back that begin so (can be repeated); also from a backup of consul-snapshot
+    /// Only put keys back that begin so, `/` for all (can be repeated); also from a backup of consul-snapshot
     #[arg(long, value_name = "PREFIX")]
     pub(crate) only: Vec<String>,
     /// Delete the keys that begin so and that the file does not have
     #[arg(long, requires = "only")]
     pub(crate) delete: bool,
+    /// With --only, leave keys alone that begin so: Lictor's own records are none to go back (can be repeated)
+    #[arg(long, value_name = "PREFIX", default_value = "lictor/", requires = "only")]
+    pub(crate) leave: Vec<String>,
     /// Go on without asking
     #[arg(long)]
     pub(crate) yes: bool,
@@ -84,15 +94,8 @@ pub(crate) struct SnapshotRestore {
     /// Only show what would become another
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// The datacenter [default: that of the agent]
-    #[arg(long, value_name = "DATACENTER")]
-    pub(crate) datacenter: Option<String>,
-    /// Address of Consul
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) http_addr: Option<String>,
-    /// File with the token
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reach: SnapshotReach,
     #[command(flatten)]
     pub(crate) secret: SnapshotSecret,
 }
@@ -157,6 +160,8 @@ pub(crate) struct SnapshotDecode {
 pub(crate) struct SnapshotVerify {
     /// A snapshot, or a folder
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) secret: SnapshotSecret,
     /// How the outcome is shown
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,

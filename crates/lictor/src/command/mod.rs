@@ -95,10 +95,9 @@ pub(crate) fn waiting(command: impl Future<Output = Result<(), Failure>>) -> Res
     done
 }
 
-/// Until somebody wants it to end.
+/// Until somebody wants it to end. What a hangup means is left to whoever began it: `nohup` has it ignored.
 pub(crate) async fn stopped() {
-    let signals =
-        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit(), SignalKind::hangup()];
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
     let mut streams: Vec<_> = signals.into_iter().filter_map(|kind| signal(kind).ok()).collect();
     let waits = streams.iter_mut().map(|stream| Box::pin(stream.recv()));
     select_all(waits).await;

@@ -1,6 +1,8 @@
 //! `lictor snapshot` beside Consul's own program, on real servers.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -222,6 +224,7 @@ fn what_is_restored_is_shown_before_and_what_there_was_is_kept() {
     let files = rig.files();
     let before = files.iter().find(|name| name.starts_with("before-") && name.ends_with("-a.snap")).unwrap();
     assert_eq!(files.len(), 2, "{files:?}");
+    assert!(out.contains("replaced without being compared: "), "{out}");
     assert_eq!(mode(&rig.path(before)), 0o600);
     // It leads back.
     let (code, _, said) = rig.snapshot(&["restore", "--yes", "--no-backup", before]);
@@ -250,7 +253,11 @@ fn what_would_end_the_servers_is_never_sent() {
         .record(lictor_snapshot::Kind::new(42), &lictor_snapshot::build::Data::text("of a newer one"));
     fs::write(rig.path("newer.snap"), archive(&newer.finish())).unwrap();
     let (code, _, said) = rig.snapshot(&["restore", "--yes", "newer.snap"]);
-    assert!(code == 1 && said.contains("Consul 1.8.7 does not know records of the kind Resource"), "{said}");
+    assert!(
+        code == 1
+            && said.contains("is of version 1.8, does not know records of the kind Resource, and would end"),
+        "{said}"
+    );
     assert_eq!(Keys(&rig.server).get("a").as_deref(), Some("x"));
     assert_eq!(rig.files(), ["half.snap", "newer.snap"]);
 }
@@ -277,9 +284,10 @@ fn a_folder_that_was_deleted_is_put_back_alone() {
         assert!(out.contains(part), "{part}: {out}");
     }
     assert_eq!(keys.below("config/web/").len(), 2);
-    let (code, _, said) = rig.snapshot(&[&only[..], &["--yes"]].concat());
+    let (code, out, said) = rig.snapshot(&[&only[..], &["--yes"]].concat());
     assert!(code == 0 && said.contains("what there was is in before-"), "{said}");
     assert_eq!(keys.below("config/web/").len(), 151);
+    assert!(out.contains("150 of 150 keys restored"), "{out}");
     assert_eq!(keys.get("config/web/007").as_deref(), Some("x"));
     assert_eq!(keys.get("config/db").as_deref(), Some("as it is"));
     // Consul's own program takes back what there was.
@@ -291,6 +299,8 @@ fn a_folder_that_was_deleted_is_put_back_alone() {
 
     let (code, out, said) = rig.snapshot(&[&only[..], &["--yes", "--delete", "--no-backup"]].concat());
     assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let (code, _, said) = rig.snapshot(&["restore", "--only", "", "--delete", "--yes", "a.snap"]);
+    assert!(code == 2 && said.contains("write `/` for all keys"), "{said}");
     assert_eq!((keys.below("config/web/").len(), keys.get("config/web/mine")), (150, None));
     let (code, out, _) = rig.snapshot(&[&only[..], &["--yes"]].concat());
     assert!(code == 0 && out.contains("150 keys are the same"), "{out}");
@@ -311,26 +321,107 @@ fn a_lock_is_not_broken_by_putting_keys_back() {
     assert_eq!(rig.server.put(&path, "held").unwrap().1.trim(), "true");
     keys.delete("config/a");
     let (code, out, said) = rig.snapshot(&["restore", "--only", "config/", "--yes", "a.snap"]);
-    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    assert!(code == 1 && said.contains("not everything was restored"), "{said}");
     assert!(out.contains("1 key stays as it is: a session holds it:\n  config/lock"), "{out}");
+    assert!(out.contains("1 of 1 key restored"), "{out}");
     assert_eq!(
         (keys.get("config/a").as_deref(), keys.get("config/lock").as_deref()),
         (Some("x"), Some("held"))
     );
 }
 
+/// Answers as an agent of Consul that never comes to the end of a snapshot; its address.
+fn endless() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            let body = match request.split(['?', ' ']).nth(1) {
+                Some("/v1/agent/self") => r#"{"Config": {"Datacenter": "dc1"}}"#,
+                Some("/v1/agent/members") => "[]",
+                _ => {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf").unwrap();
+                    held.push(stream);
+                    continue;
+                }
+            };
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
 #[test]
 fn what_is_broken_off_leaves_no_file() {
-    let mut rig = Rig::new();
-    rig.server.pause();
-    let scratch = tempfile::tempdir().unwrap();
+    let (dir, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = || fs::read_dir(dir.path()).unwrap().count();
     let mut command = program();
-    command.args(["snapshot", "save", "x.snap"]).current_dir(rig.dir.path());
-    command.env("CONSUL_HTTP_ADDR", rig.server.http_address().to_string());
+    command.args(["snapshot", "save", "x.snap"]).current_dir(dir.path()).env("CONSUL_HTTP_ADDR", endless());
     let mut child = Child::spawn("save", command, scratch.path()).unwrap();
-    assert!(wait::until(LONG, || (rig.files().len() == 1).then_some(())).is_some(), "{}", child.log_tail());
+    assert!(wait::until(LONG, || (files() == 1).then_some(())).is_some(), "{}", child.log_tail());
     child.signal(Signal::INT).unwrap();
     let ended = child.wait(LONG).unwrap().unwrap();
-    assert_eq!((ended.code(), rig.files()), (Some(1), Vec::new()), "{}", child.log_tail());
-    rig.server.resume();
+    assert_eq!((ended.code(), files()), (Some(1), 0), "{}", child.log_tail());
+    assert!(child.log_tail().contains("stopped: no snapshot was saved"), "{}", child.log_tail());
+}
+
+#[test]
+fn records_of_lictor_do_not_go_back_with_the_others_and_a_large_value_holds_up_itself() {
+    let mut options = Options { in_memory: true, ..Options::default() };
+    options.config = "limits { kv_max_value_size = 1048576 txn_max_req_len = 1048576 }".into();
+    let large = Rig::of(options);
+    Keys(&large.server).put("lictor/lease/web", "of before");
+    Keys(&large.server).put_many("config/", 100);
+    assert_eq!(large.server.put("/v1/kv/config/huge", &"x".repeat(600 << 10)).unwrap().0, 200);
+    large.saved("a.snap");
+    let rig = Rig::new();
+    fs::copy(large.path("a.snap"), rig.path("a.snap")).unwrap();
+    let (code, out, _) = rig.snapshot(&["restore", "--only", "/", "--yes", "a.snap"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("100 of 101 keys restored") && out.contains("refused:\n  config/huge: "), "{out}");
+    let keys = Keys(&rig.server);
+    assert_eq!((keys.below("config/").len(), keys.get("lictor/lease/web")), (100, None));
+    let (_, out, _) = rig.snapshot(&["restore", "--dry-run", "a.snap"]);
+    assert!(out.contains("1 leases of Lictor become older ones: stop its agents first"), "{out}");
+}
+
+#[test]
+fn keys_come_back_from_a_backup_of_consul_snapshot_too() {
+    let rig = Rig::new();
+    let list = r#"[{"Key": "config/a", "Flags": 7, "Value": "b25l"}, {"Key": "other", "Value": "dHdv"}]"#;
+    fs::write(rig.path("list"), list).unwrap();
+    let packed = Command::new("gzip").arg("-c").arg(rig.path("list")).output().unwrap().stdout;
+    fs::write(rig.path("v1.gz"), packed).unwrap();
+    fs::remove_file(rig.path("list")).unwrap();
+    let (code, out, said) = rig.snapshot(&["verify", "v1.gz"]);
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let (code, out, said) = rig.snapshot(&["inspect", "v1.gz"]);
+    assert!(code == 0 && out.contains("2 keys with 6 bytes of values"), "{out} {said}");
+    let (code, _, said) = rig.snapshot(&["restore", "--yes", "v1.gz"]);
+    assert!(code == 1 && said.contains("--only PREFIX puts keys back"), "{said}");
+    let (code, out, said) = rig.snapshot(&["restore", "--only", "config/", "--yes", "v1.gz"]);
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let keys = Keys(&rig.server);
+    assert_eq!((keys.get("config/a").as_deref(), keys.get("other")), (Some("one"), None));
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced_and_a_link_stays_one() {
+    let rig = Rig::new();
+    assert!(Command::new("mkfifo").arg(rig.path("pipe")).status().unwrap().success());
+    let (code, _, said) = rig.snapshot(&["save", "pipe"]);
+    assert!(code == 1 && said.contains("it is there, and no file"), "{said}");
+    let (code, _, said) = rig.snapshot(&["inspect", "pipe"]);
+    assert!(code == 1 && said.contains("it is no file"), "{said}");
+    rig.saved("real.snap");
+    std::os::unix::fs::symlink("real.snap", rig.path("latest.snap")).unwrap();
+    rig.saved("latest.snap");
+    assert!(rig.path("latest.snap").is_symlink());
+    assert_eq!(rig.files(), ["latest.snap", "pipe", "real.snap"]);
 }

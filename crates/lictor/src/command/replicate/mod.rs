@@ -95,7 +95,7 @@ async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Resul
     match (name, copies.is_empty()) {
         (Some(name), true) => {
             let why = format!("{node} has no block replicate called `{name}`");
-            Err(Failure::new(Exit::Failed, why).help("`lictor replicate status` lists all of them"))
+            Err(Failure::new(Exit::NotFound, why).help("`lictor replicate status` lists all of them"))
         }
         (None, true) => {
             terminal.say("nothing is copied: there is no block replicate");

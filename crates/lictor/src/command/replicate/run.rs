@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use lictor_agent::replicate::{Alone, Copies, CopyView, Means, client};
 use lictor_agent::{Clock, Tasks, web};
-use lictor_config::{Consul, Loaded, ProcessEnv, Replicate, load, parse_in};
+use lictor_config::{Consul, Env as _, Loaded, ProcessEnv, Replicate, load, parse_in};
 use serde_json::{Map, Value, json};
 
 use super::{By, progress, show};
@@ -21,6 +21,9 @@ use crate::telemetry::{self, LogFormat};
 /// What a block is called that the command line says.
 const BY_HAND: &str = "by-hand";
 
+/// Where the configuration is unless something is said.
+const CONFIG: &str = "/etc/lictor.d";
+
 /// Failures in a row after which nothing more is tried when it was to be done once: about half a minute.
 const ATTEMPTS: u32 = 6;
 
@@ -29,18 +32,30 @@ const PARTING: Duration = Duration::from_secs(8);
 
 pub(super) fn run(args: &ReplicateRun, terminal: &Terminal) -> Result<(), Failure> {
     telemetry::start(&args.log_level, LogFormat::Text, terminal.colours_err())?;
-    let (blocks, consul) = blocks(args, terminal)?;
+    let asked = asked(args, terminal)?;
     let runtime = runtime()?;
-    let done = runtime.block_on(copy(&blocks, &consul, args, terminal));
+    let done = runtime.block_on(copy(&asked, args, terminal));
     // A name server that does not answer must not hold up the end.
     runtime.shutdown_background();
     done
 }
 
 /// What is copied, and by which agent of Consul.
-fn blocks(args: &ReplicateRun, terminal: &Terminal) -> Result<(Vec<Arc<Replicate>>, Consul), Failure> {
+struct Asked {
+    run: Vec<Arc<Replicate>>,
+    /// Also what others copy: what is theirs is left to them.
+    all: Vec<Arc<Replicate>>,
+    consul: Consul,
+}
+
+fn asked(args: &ReplicateRun, terminal: &Terminal) -> Result<Asked, Failure> {
+    let paths = match (args.config.as_slice(), ProcessEnv.var("LICTOR_CONFIG")) {
+        ([], Some(path)) => vec![path.into()],
+        ([], None) => vec![CONFIG.into()],
+        (paths, _) => paths.to_vec(),
+    };
     let loaded = if args.prefixes.is_empty() {
-        load(&args.config, &ProcessEnv)
+        load(&paths, &ProcessEnv)
     } else {
         parse_in("arguments.json", &said(args).to_string(), &ProcessEnv)
     };
@@ -48,18 +63,19 @@ fn blocks(args: &ReplicateRun, terminal: &Terminal) -> Result<(Vec<Arc<Replicate
     for warning in &warnings {
         terminal.say(&format!("warning: {}", warning.one_line()));
     }
-    let all = config.replicates.into_values();
-    let named: Vec<_> = match args.name.as_deref().filter(|_| args.prefixes.is_empty()) {
-        Some(name) => all.filter(|block| block.name.as_str() == name).collect(),
-        None => all.collect(),
-    };
-    let (Some(consul), false) = (config.consul, named.is_empty()) else {
-        let what = args.name.as_deref().map_or_else(String::new, |name| format!(" `{name}`"));
-        let why = format!("the configuration has no block replicate{what}");
-        return Err(Failure::new(Exit::NotFound, why)
-            .help("say what is copied: `lictor replicate run config/@dc1 --to dc2`"));
-    };
-    Ok((named.into_iter().map(|block| Arc::new(as_asked(&block, args))).collect(), consul))
+    let all: Vec<Arc<Replicate>> = config.replicates.into_values().collect();
+    let wanted = args.name.as_deref().filter(|_| args.prefixes.is_empty());
+    let run = all.iter().filter(|block| wanted.is_none_or(|name| block.name.as_str() == name));
+    let run: Vec<Arc<Replicate>> = run.map(|block| Arc::new(as_asked(block, args))).collect();
+    match config.consul {
+        Some(consul) if !run.is_empty() => Ok(Asked { run, all, consul }),
+        _ => {
+            let what = args.name.as_deref().map_or_else(String::new, |name| format!(" `{name}`"));
+            let why = format!("the configuration has no block replicate{what}");
+            Err(Failure::new(Exit::NotFound, why)
+                .help("say what is copied: `lictor replicate run config/@dc1 --to dc2`"))
+        }
+    }
 }
 
 /// The command line as a configuration, so that each mistake is found as in any other.
@@ -93,8 +109,7 @@ fn as_asked(block: &Replicate, args: &ReplicateRun) -> Replicate {
 }
 
 async fn copy(
-    blocks: &[Arc<Replicate>],
-    consul: &Consul,
+    Asked { run, all, consul }: &Asked,
     args: &ReplicateRun,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
@@ -104,11 +119,11 @@ async fn copy(
     let node = format!("{} (by hand, process {})", who(None), std::process::id());
     let means = Means { node: node.clone(), clock: Clock::fresh(), tasks: Tasks::new() };
     let once = (args.once || args.dry_run).then_some(ATTEMPTS);
-    let alone: Vec<Alone> = blocks
+    let alone: Vec<Alone> = run
         .iter()
         .map(|block| {
             let others: Vec<_> =
-                blocks.iter().filter(|other| other.name != block.name).map(Arc::clone).collect();
+                all.iter().filter(|other| other.name != block.name).map(Arc::clone).collect();
             Alone::new(block, consul, &client, &means, &others, once)
         })
         .collect();

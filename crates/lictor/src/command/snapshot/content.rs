@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::decode::{Redact, write_header, write_record};
 use lictor_snapshot::source::ReadError;
-use lictor_snapshot::{Shape, diff, get as value_of, pshima, verify};
+use lictor_snapshot::{diff, get as value_of, pshima, verify};
 
 use super::inspect::{bytes, written};
 use super::{open, password, unsound};
 use crate::cli::{SnapshotDecode, SnapshotDiff, SnapshotGet};
 use crate::exit::{Exit, Failure};
-use crate::output::{Format, Terminal};
+use crate::output::{Format, Terminal, ascii_tricks};
 
 pub(super) fn decode(args: &SnapshotDecode) -> Result<(), Failure> {
     let source = open(&args.file)?;
@@ -29,7 +29,7 @@ pub(super) fn decode(args: &SnapshotDecode) -> Result<(), Failure> {
     let read = source.read(&Limits::default(), |record| {
         line.clear();
         write_record(&mut line, record, &redact);
-        match out.write_all(&line) {
+        match out.write_all(ascii_tricks(&String::from_utf8_lossy(&line)).as_bytes()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 broken = Some(error);
@@ -47,7 +47,7 @@ pub(super) fn decode(args: &SnapshotDecode) -> Result<(), Failure> {
 pub(super) fn diff(args: &SnapshotDiff) -> Result<(), Failure> {
     let (before, after) = (open(&args.before)?, open(&args.after)?);
     for (path, source) in [(&args.before, &before), (&args.after, &after)] {
-        if !matches!(source.shape(), Shape::Archive | Shape::State) {
+        if source.shape().is_backup() {
             return Err(unsound(path, &ReadError::NoState));
         }
     }
@@ -80,19 +80,18 @@ pub(super) fn diff(args: &SnapshotDiff) -> Result<(), Failure> {
 
 pub(super) fn get(args: &SnapshotGet) -> Result<(), Failure> {
     let source = open(&args.file)?;
-    let found = match source.shape() {
-        Shape::Archive | Shape::State => value_of(&source, &Limits::default(), args.key.as_bytes())
-            .map_err(|error| unsound(&args.file, &error))?,
-        Shape::ConsulSnapshot | Shape::ConsulSnapshotV1 | Shape::Encrypted => {
-            let (password, mut found) = (password(&args.secret)?, None);
-            let read = pshima::read(&source, password.as_ref(), &Limits::default(), |pair| {
-                if pair.key == args.key {
-                    found = Some(pair.value);
-                }
-            });
-            read.map_err(|error| unsound(&args.file, &error))?;
-            found
-        }
+    let found = if source.shape().is_backup() {
+        let (password, mut found) = (password(&args.secret)?, None);
+        let read = pshima::read(&source, password.as_ref(), &Limits::default(), |pair| {
+            if pair.key == args.key {
+                found = Some(pair.value);
+            }
+        });
+        read.map_err(|error| unsound(&args.file, &error))?;
+        found
+    } else {
+        let found = value_of(&source, &Limits::default(), args.key.as_bytes());
+        found.map_err(|error| unsound(&args.file, &error))?
     };
     match found {
         Some(value) => bytes(&value),

@@ -1,13 +1,13 @@
 //! What a snapshot holds, in the words of Consul's own program.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
-use lictor_agent::text::one_line;
+use lictor_agent::text::{escaped, one_line};
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::inspect::{Format, KvDetails};
 use lictor_snapshot::source::ReadError;
-use lictor_snapshot::{Shape, Source, pshima, verify};
+use lictor_snapshot::{Source, pshima, verify};
 use serde_json::json;
 
 use super::{open, password, unsound};
@@ -23,7 +23,7 @@ pub(super) fn run(args: &SnapshotInspect, terminal: &Terminal) -> Result<(), Fai
         Failure::new(Exit::Usage, format!("{error}")).help("there are pretty, json and consul-1.8")
     })?;
     let source = open(&args.file)?;
-    if matches!(source.shape(), Shape::ConsulSnapshot | Shape::ConsulSnapshotV1 | Shape::Encrypted) {
+    if source.shape().is_backup() {
         return backup(args, &source, format);
     }
     let wanted = args.kvdetails || !args.kvfilter.is_empty();
@@ -32,7 +32,7 @@ pub(super) fn run(args: &SnapshotInspect, terminal: &Terminal) -> Result<(), Fai
     let report = verify(&source, &Limits::default(), details)
         .map_err(|error| failed(&args.file, &error, format, terminal))?;
     let meta = report.whole.meta.clone().unwrap_or_default();
-    bytes(&report.inspection.render(&meta, format))
+    shown(&report.inspection.render(&meta, format))
 }
 
 /// In the old form also its errors are as they were.
@@ -82,6 +82,14 @@ fn backup(args: &SnapshotInspect, source: &Source, format: Format) -> Result<(),
         ));
     }
     Terminal::data(&lines.join("\n"))
+}
+
+/// Writes it as it is; on a terminal without what plays tricks on it.
+fn shown(text: &[u8]) -> Result<(), Failure> {
+    match io::stdout().is_terminal() {
+        true => Terminal::data(&escaped(&String::from_utf8_lossy(text))),
+        false => bytes(text),
+    }
 }
 
 /// Writes what need not be text.

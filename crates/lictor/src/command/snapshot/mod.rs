@@ -1,10 +1,13 @@
-//! `lictor snapshot`: snapshots of Consul, saved, checked, shown and compared.
+//! `lictor snapshot`: snapshots of Consul, saved, restored, checked, shown and compared.
 
 mod content;
 mod inspect;
 mod only;
+mod place;
 mod restore;
 mod save;
+mod sending;
+mod unverified;
 mod verify;
 
 use std::fs;
@@ -21,10 +24,13 @@ use crate::cli::{Snapshot as Command, SnapshotSecret};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
+/// What a person types to go on.
+const WORD: &str = "restore";
+
 pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        Command::Save(args) => stoppable(save::run(args, terminal)),
-        Command::Restore(args) => stoppable(restore::run(args, terminal)),
+        Command::Save(args) => waiting(unless_stopped("no snapshot was saved", save::run(args, terminal))),
+        Command::Restore(args) => waiting(restore::run(args, terminal)),
         Command::Inspect(args) => inspect::run(args, terminal),
         Command::Decode(args) => content::decode(args),
         Command::Verify(args) => verify::run(args, terminal),
@@ -33,16 +39,23 @@ pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure>
     }
 }
 
-/// What a person types to go on.
-const WORD: &str = "restore";
+/// Does something, or breaks it off when a signal comes; `what` it then means.
+async fn unless_stopped<T>(what: &str, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        () = stopped() => Err(Failure::new(Exit::Failed, format!("stopped: {what}"))),
+    }
+}
 
-/// Somebody must want it. `what`: what would be done.
-async fn ask(terminal: &Terminal, what: &str) -> Result<(), Failure> {
+/// Somebody must want it. `plan`: what they are shown; `what`: what would be done.
+async fn ask(terminal: &Terminal, plan: &str, what: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
+        Terminal::data(plan)?;
         let why = format!("{what}, and nobody can be asked");
         return Err(Failure::new(Exit::Usage, why).help("--yes goes on without asking, --dry-run only shows"));
     }
-    terminal.say(&format!("Type `{WORD}` to go on:"));
+    // Where the question stands, wherever the standard output goes.
+    terminal.say(&format!("{plan}\n\nType `{WORD}` to go on:"));
     let mut line = String::new();
     let read = BufReader::new(tokio::io::stdin()).take(100).read_line(&mut line).await;
     match read {
@@ -51,17 +64,10 @@ async fn ask(terminal: &Terminal, what: &str) -> Result<(), Failure> {
     }
 }
 
-/// Does it, or breaks it off with what is left of it removed.
-fn stoppable(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    waiting(async {
-        tokio::select! {
-            done = work => done,
-            () = stopped() => Err(Failure::new(Exit::Failed, "stopped")),
-        }
-    })
-}
-
 fn open(path: &Path) -> Result<Source, Failure> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return Err(unsound(path, &"it is no file; a snapshot is read more than once"));
+    }
     Source::open(path).map_err(|error| unsound(path, &error))
 }
 

@@ -1,11 +1,10 @@
 //! Keys below a prefix are put back from a snapshot or a backup, and nothing else: what people need who have deleted a folder.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,10 +13,12 @@ use lictor_agent::text::one_line;
 use lictor_consul::{Client, Error, Guard, Index, Limits as ServerLimits, Operation, Pair, Put, Query};
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::view::Kv;
-use lictor_snapshot::{Shape, Source, pshima};
+use lictor_snapshot::{Source, pshima};
 use serde_json::{Value, json};
 
-use super::{ask, password, unsound};
+use super::place::Place;
+use super::unverified::{Unverified, before};
+use super::{ask, password, unless_stopped, unsound};
 use crate::cli::SnapshotRestore;
 use crate::command::status::count;
 use crate::exit::{Exit, Failure};
@@ -25,6 +26,9 @@ use crate::output::Terminal;
 
 /// The values of a file that are kept in memory, bytes.
 const MOST: usize = 512 << 20;
+
+/// How long the list of what there is may take.
+const LONG: Duration = Duration::from_mins(2);
 
 /// Keys that are named.
 const NAMED: usize = 20;
@@ -38,29 +42,86 @@ type Kept = (Vec<u8>, u64);
 pub(super) async fn run(
     args: &SnapshotRestore,
     source: &Source,
-    client: &Client,
-    shown: &str,
+    place: &Place,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    let failed = |what: &str, why: Error| Failure::new(Exit::Failed, format!("{what} at {shown}: {why}"));
-    let wanted = wanted(args, source)?;
+    let plan = unless_stopped("nothing was restored", plan(args, source, place, terminal)).await?;
+    let Some(plan) = plan else { return Ok(()) };
+    let mut done = Done { all: plan.steps.len(), ..Done::default() };
+    let sending = async {
+        let limits = place.client.find_limits().await;
+        let limits = limits.map_err(|why| place.failed("the limits of Consul are not known", &why))?;
+        let client = place.client.with_limits(limits);
+        for batch in batches(plan.steps, &limits) {
+            batch.send(&client, &mut done).await?;
+        }
+        Ok(())
+    };
+    let sent = unless_stopped("not everything was restored", sending).await;
+    Terminal::data(&format!("{} of {} restored", done.over, count(done.all, "key", "keys")))?;
+    list("changed by somebody else meanwhile, or not readable to this token, and left alone", &done.changed)?;
+    list("refused", &done.refused)?;
+    sent?;
+    let all = done.over == done.all && plan.held.is_empty();
+    if all {
+        Ok(())
+    } else {
+        Err(Failure::new(Exit::Failed, "not everything was restored")
+            .help("the same command again shows what there is now, and goes on"))
+    }
+}
+
+/// What became of it.
+#[derive(Default)]
+struct Done {
+    all: usize,
+    over: usize,
+    changed: Vec<String>,
+    refused: Vec<String>,
+}
+
+/// What is to be done, when somebody wants it; `None`: nothing.
+async fn plan(
+    args: &SnapshotRestore,
+    source: &Source,
+    place: &Place,
+    terminal: &Terminal,
+) -> Result<Option<Plan>, Failure> {
+    if args.only.iter().any(String::is_empty) {
+        let why = "--only is empty, and would mean all keys";
+        return Err(Failure::new(Exit::Usage, why).help("write `/` for all keys"));
+    }
+    // No key begins with it.
+    let only: Vec<&str> = args.only.iter().map(|prefix| prefix.trim_start_matches('/')).collect();
+    let wanted = wanted(args, &only, source)?;
     if wanted.is_empty() {
         let why = format!("{} has no key that begins with {}", args.file.display(), args.only.join(" or "));
         return Err(Failure::new(Exit::NotFound, why));
     }
     let mut present = BTreeMap::new();
-    for prefix in &args.only {
-        let pairs = client.kv().list(prefix, &Query::new().consistent()).await;
-        let pairs = pairs.map_err(|why| failed("the keys cannot be read", why))?.value;
-        present.extend(pairs.into_iter().map(|pair| (pair.key.clone(), pair)));
+    let reading = Client::with_limits(
+        &place.client,
+        ServerLimits { answer_bytes: MOST * 2, answer: LONG, ..*place.client.limits() },
+    );
+    for prefix in only {
+        let pairs = reading.kv().list(prefix, &Query::new().consistent()).await;
+        let pairs = pairs.map_err(|why| place.failed("the keys cannot be read", &why))?;
+        if pairs.meta.filtered_by_acls == Some(true) {
+            terminal.say("warning: Consul leaves out keys that the token may not read");
+        }
+        let pairs = pairs.value.into_iter().filter(|pair| !is_left(args, &pair.key));
+        present.extend(pairs.map(|pair| (pair.key.clone(), pair)));
     }
     let plan = Plan::new(wanted, &present, args.delete);
-    plan.explain(args, shown)?;
-    if args.dry_run || plan.is_done() {
-        return Ok(());
+    let words = plan.words(args, place);
+    if args.dry_run || plan.steps.is_empty() {
+        Terminal::data(&words)?;
+        return Ok(None);
     }
-    if !args.yes {
-        ask(terminal, "keys would be replaced").await?;
+    if args.yes {
+        Terminal::data(&words)?;
+    } else {
+        ask(terminal, &words, "keys would be replaced").await?;
     }
     if !args.no_backup && !plan.replaced.is_empty() {
         let backup = keep(&plan.replaced, &args.file).map_err(|error| {
@@ -71,34 +132,28 @@ pub(super) async fn run(
         })?;
         terminal.say(&format!("what there was is in {}, for `consul kv import @FILE`", backup.display()));
     }
-    let limits =
-        client.find_limits().await.map_err(|why| failed("the limits of Consul are not known", why))?;
-    let client = client.with_limits(limits);
-    let mut changed = BTreeSet::new();
-    for batch in batches(plan.steps, &limits) {
-        changed.extend(batch.send(&client).await.map_err(|why| failed("not all was restored", why))?);
-    }
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let named: Vec<String> =
-        changed.iter().take(NAMED).map(|key| format!("\n  {}", one_line(key, SHOWN))).collect();
-    let keys = count(changed.len(), "key was", "keys were");
-    let why = format!("{keys} changed by somebody else meanwhile, and not restored:{}", named.concat());
-    Err(Failure::new(Exit::Failed, why).help("the same command again shows what there is now, and goes on"))
+    Ok(Some(plan))
+}
+
+/// Whether a key is none to be put back or deleted.
+fn is_left(args: &SnapshotRestore, key: &str) -> bool {
+    args.leave.iter().any(|prefix| key.starts_with(prefix.as_str()))
 }
 
 /// The keys of the file.
-fn wanted(args: &SnapshotRestore, source: &Source) -> Result<BTreeMap<String, Kept>, Failure> {
+fn wanted(args: &SnapshotRestore, only: &[&str], source: &Source) -> Result<BTreeMap<String, Kept>, Failure> {
     let (mut found, mut odd, mut bytes) = (BTreeMap::new(), 0_usize, 0_usize);
     let mut take = |key: &[u8], value: &[u8], flags: u64| {
-        if !args.only.iter().any(|prefix| key.starts_with(prefix.as_bytes())) {
+        if !only.iter().any(|prefix| key.starts_with(prefix.as_bytes())) {
             return ControlFlow::Continue(());
         }
         let Ok(key) = std::str::from_utf8(key) else {
             odd += 1;
             return ControlFlow::Continue(());
         };
+        if is_left(args, key) {
+            return ControlFlow::Continue(());
+        }
         bytes += value.len();
         if bytes > MOST {
             return ControlFlow::Break(());
@@ -107,23 +162,19 @@ fn wanted(args: &SnapshotRestore, source: &Source) -> Result<BTreeMap<String, Ke
         ControlFlow::Continue(())
     };
     let limits = Limits::default();
-    let read = match source.shape() {
-        Shape::Archive | Shape::State => source
-            .read(&limits, |record| match Kv::of(record) {
-                Some(kv) => take(kv.key, kv.value, kv.flags),
-                None => ControlFlow::Continue(()),
-            })
-            .map(drop)
-            .map_err(|error| unsound(&args.file, &error)),
-        Shape::ConsulSnapshot | Shape::ConsulSnapshotV1 | Shape::Encrypted => {
-            let password = password(&args.secret)?;
-            pshima::read(source, password.as_ref(), &limits, |pair| {
-                // It reads to its end; what is too much is told below.
-                take(pair.key.as_bytes(), &pair.value, pair.flags).is_continue();
-            })
-            .map(drop)
-            .map_err(|error| unsound(&args.file, &error))
-        }
+    let read = if source.shape().is_backup() {
+        let password = password(&args.secret)?;
+        let read = pshima::read(source, password.as_ref(), &limits, |pair| {
+            // It reads to its end; what is too much is told below.
+            take(pair.key.as_bytes(), &pair.value, pair.flags).is_continue();
+        });
+        read.map(drop).map_err(|error| unsound(&args.file, &error))
+    } else {
+        let read = source.read(&limits, |record| match Kv::of(record) {
+            Some(kv) => take(kv.key, kv.value, kv.flags),
+            None => ControlFlow::Continue(()),
+        });
+        read.map(drop).map_err(|error| unsound(&args.file, &error))
     };
     if bytes > MOST {
         let why = format!("the values have more than {} MB together: choose a longer prefix", MOST >> 20);
@@ -208,50 +259,48 @@ impl Plan {
         plan
     }
 
-    fn is_done(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    fn explain(&self, args: &SnapshotRestore, shown: &str) -> Result<(), Failure> {
-        let what = if args.dry_run { "would be" } else { "are" };
-        let parts = [("added", &self.added), ("changed", &self.changed), ("deleted", &self.deleted)];
-        Terminal::data(&format!("{} to Consul at {shown}:", args.only.join(", ")))?;
-        for (verb, keys) in parts {
-            list(&format!("{} {what} {verb}", count(keys.len(), "key", "keys")), keys)?;
+    /// What a person is shown.
+    fn words(&self, args: &SnapshotRestore, place: &Place) -> String {
+        let what = if args.dry_run { "would be" } else { "to be" };
+        let mut words = vec![format!("{} in {}:", args.only.join(", "), place.shown)];
+        for (verb, keys) in [("added", &self.added), ("changed", &self.changed), ("deleted", &self.deleted)] {
+            words.extend(listed(&format!("{} {what} {verb}", count(keys.len(), "key", "keys")), keys));
         }
-        Terminal::data(&format!("{} the same", count(self.same, "key is", "keys are")))?;
+        words.push(format!("{} the same", count(self.same, "key is", "keys are")));
         if self.others > 0 {
             let keys = count(
                 self.others,
                 "key that the file does not have stays",
                 "keys that the file does not have stay",
             );
-            Terminal::data(&format!("{keys} (--delete deletes them)"))?;
+            words.push(format!("{keys} (--delete deletes them)"));
         }
-        if !self.held.is_empty() {
-            let keys = count(
-                self.held.len(),
-                "key stays as it is: a session holds it",
-                "keys stay as they are: a session holds them",
-            );
-            list(&keys, &self.held)?;
-        }
-        Ok(())
+        let held = count(
+            self.held.len(),
+            "key stays as it is: a session holds it",
+            "keys stay as they are: a session holds them",
+        );
+        words.extend(listed(&held, &self.held));
+        words.join("\n")
     }
 }
 
 fn list(what: &str, keys: &[String]) -> Result<(), Failure> {
+    listed(what, keys).iter().try_for_each(|line| Terminal::data(line))
+}
+
+/// A line, and the first of the keys below it; nothing if there are none.
+fn listed(what: &str, keys: &[String]) -> Vec<String> {
     if keys.is_empty() {
-        return Ok(());
+        return Vec::new();
     }
-    Terminal::data(&format!("{what}:"))?;
-    for key in keys.iter().take(NAMED) {
-        Terminal::data(&format!("  {}", one_line(key, SHOWN)))?;
+    let mut lines = vec![format!("{what}:")];
+    lines.extend(keys.iter().take(NAMED).map(|key| format!("  {}", one_line(key, SHOWN))));
+    let more = keys.len().saturating_sub(NAMED);
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
     }
-    match keys.len().saturating_sub(NAMED) {
-        0 => Ok(()),
-        more => Terminal::data(&format!("  and {more} more")),
-    }
+    lines
 }
 
 /// What goes in one transaction, or the one step that does not fit into any.
@@ -295,28 +344,48 @@ impl Step {
 }
 
 impl Batch {
-    /// Does it; the keys that somebody else has changed.
-    async fn send(&self, client: &Client) -> Result<Vec<String>, Error> {
-        if let [one] = self.0.as_slice() {
-            let done = one.alone(client).await?;
-            return Ok(if done { Vec::new() } else { vec![one.key.clone()] });
-        }
-        let operations: Vec<Operation> = self.0.iter().map(Step::operation).collect();
-        match client.txn().run(&operations).await {
-            Ok(_) => Ok(Vec::new()),
-            // One that is another one keeps all of them from being done.
-            Err(Error::RolledBack { .. }) => {
-                let mut changed = Vec::new();
-                for step in &self.0 {
-                    if !step.alone(client).await? {
-                        changed.push(step.key.clone());
-                    }
+    /// Does it, as far as it can be done.
+    async fn send(self, client: &Client, done: &mut Done) -> Result<(), Failure> {
+        if self.0.len() > 1 {
+            let operations: Vec<Operation> = self.0.iter().map(Step::operation).collect();
+            match client.txn().run(&operations).await {
+                Ok(_) => {
+                    done.over += self.0.len();
+                    return Ok(());
                 }
-                Ok(changed)
+                // One that cannot be done keeps all of them from being done.
+                Err(Error::RolledBack { .. }) => {}
+                Err(error) => return Err(broken(&error)),
             }
-            Err(error) => Err(error),
         }
+        for step in self.0 {
+            match step.alone(client).await {
+                Ok(true) => done.over += 1,
+                Ok(false) => done.changed.push(step.key),
+                // It is about this key; the others go on.
+                Err(error) if is_refusal(&error) => {
+                    done.refused.push(format!("{}: {error}", step.key));
+                }
+                Err(error) => return Err(broken(&error)),
+            }
+        }
+        Ok(())
     }
+}
+
+/// Whether it is about what was written, and would be said again.
+fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::Invalid { .. } => true,
+        Error::Status { status, .. } => (400..500).contains(status),
+        _ => false,
+    }
+}
+
+fn broken(error: &Error) -> Failure {
+    let unclear = if error.may_have_happened() { "; the last of it may be done" } else { "" };
+    Failure::new(Exit::Failed, format!("not everything was restored: {error}{unclear}"))
+        .help("the same command again shows what there is now, and goes on")
 }
 
 /// Writes what there is now, as `consul kv export` does.
@@ -324,10 +393,9 @@ fn keep(pairs: &[Pair], restored: &Path) -> io::Result<PathBuf> {
     let row =
         |pair: &Pair| json!({ "key": pair.key, "flags": pair.flags, "value": STANDARD.encode(&pair.value) });
     let rows = Value::from(pairs.iter().map(row).collect::<Vec<_>>());
-    let name = format!("before-{}-keys.json", jiff::Timestamp::now().as_millisecond());
-    let path = restored.with_file_name(name);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    file.write_all(rows.to_string().as_bytes())?;
-    file.sync_all()?;
+    let path = before(restored, "keys.json");
+    let kept = Unverified::beside(&path)?;
+    (&kept.file).write_all(rows.to_string().as_bytes())?;
+    kept.name(&path, true)?;
     Ok(path)
 }

@@ -1,240 +1,227 @@
 //! A snapshot takes the place of all there is. It is decoded to its end before anything is sent: one with right sums and a
 //! state that cannot be decoded ends the process of Consul's leader.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
-use bytes::Bytes;
-use futures::stream;
-use lictor_agent::text::one_line;
-use lictor_consul::{Client, Error};
 use lictor_snapshot::archive::Limits;
-use lictor_snapshot::diff::{Summary, compare};
-use lictor_snapshot::{Kind, Report, Shape, Source, verify};
-use sha2::{Digest as _, Sha256};
+use lictor_snapshot::diff::{Summary, What, compare};
+use lictor_snapshot::view::Kv;
+use lictor_snapshot::{Kind, Report, Shape, Source, diff, verify};
 
-use super::save::{Unverified, fill};
-use super::{ask, only, open, unsound};
+use super::place::{Place, called};
+use super::save::fill;
+use super::sending::{Sending, sum_of};
+use super::unverified::{Unverified, before};
+use super::{ask, only, open, unless_stopped, unsound};
 use crate::cli::SnapshotRestore;
-use crate::command::consul;
 use crate::command::status::span;
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
-/// What is read of a file at a time.
-const PIECE: usize = 64 << 10;
+/// Below this agents of Lictor have their leases, unless they are told otherwise.
+const LEASES: &[u8] = b"lictor/lease/";
+
+/// Kinds of which nobody misses that they are not compared: what the servers make themselves.
+const OWN: [Kind; 4] = [Kind::INDEX, Kind::CHUNKING_STATE, Kind::TOMBSTONE, Kind::COORDINATES];
+
+/// What changes by itself all the time, and is no reason to ask again.
+const LIVELY: [What; 4] = [What::Node, What::Service, What::Check, What::Session];
 
 pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(), Failure> {
     let source = open(&args.file)?;
-    let (client, shown) = consul(args.http_addr.as_deref(), args.token_file.as_deref())?;
-    let client = match &args.datacenter {
-        Some(name) => client.in_datacenter(name.as_str()),
-        None => client,
-    };
+    let place = unless_stopped("nothing was restored", Place::reach(&args.reach)).await?;
     if !args.only.is_empty() {
-        return only::run(args, &source, &client, &shown, terminal).await;
+        return only::run(args, &source, &place, terminal).await;
     }
     if source.shape() != Shape::Archive {
         let why = "only an archive of Consul can take the place of what its servers know";
         return Err(unsound(&args.file, &why).help("--only PREFIX puts keys back"));
     }
-    let checked = sum_of(&args.file).map_err(|error| unsound(&args.file, &error))?;
-    let report = verify(&source, &Limits::default(), None).map_err(|error| unsound(&args.file, &error))?;
-    let place = Place { client, shown };
-    place.takes(&report, &args.file).await?;
-
-    // Also what will be replaced is shown by it.
-    let before = place.save(&args.file).await?;
-    let now = Source::open(before.path()).map_err(|error| unsound(before.path(), &error))?;
-    let summary = compared(&now, &source)?;
-    explain(&report, &summary, &place, args)?;
-    if args.dry_run {
-        return Ok(());
-    }
-    if !args.yes {
-        ask(terminal, "everything would be replaced").await?;
-    }
-    if !args.no_backup {
-        let backup = before.kept_beside(&args.file).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("what there is now cannot be kept: {error}; nothing was restored"),
-            )
-        })?;
-        terminal.say(&format!("what there was is in {}", backup.display()));
-    }
-    let sending = Sending::new(&args.file, checked).map_err(|error| unsound(&args.file, &error))?;
-    place
-        .client
-        .snapshot()
-        .restore(sending.pieces())
-        .await
-        .map_err(|why| place.failed("it is not known to be restored", why))?;
-
-    let after = place.save(&args.file).await?;
-    let after = Source::open(after.path()).map_err(|error| unsound(after.path(), &error))?;
-    let left = compared(&source, &after)?;
-    if !left.is_same() {
-        terminal.say(&format!("others have changed something since, or the servers themselves:\n{left}"));
-    }
-    Terminal::data(&format!("Restored snapshot: {} records", report.whole.records))
+    let ready = unless_stopped("nothing was restored", Ready::new(args, &source, &place, terminal)).await?;
+    let Some(Ready { report, sending, kept }) = ready else { return Ok(()) };
+    let there = kept.map_or_else(String::new, |path| format!("; what there was is in {}", path.display()));
+    let put = async {
+        let sent = place.client.snapshot().restore(sending.pieces()).await;
+        sent.map_err(|why| match why.may_have_happened() {
+            true => place.failed(&format!("it is not known whether it was restored{there}"), &why),
+            false => place.failed("nothing was restored", &why),
+        })
+    };
+    unless_stopped(&format!("it is not known whether it was restored{there}"), put).await?;
+    Terminal::data(&format!("Restored snapshot: {} records", report.whole.records))?;
+    look_after(&source, &place, terminal).await;
+    Ok(())
 }
 
-/// Whose state is replaced.
-struct Place {
-    client: Client,
-    shown: String,
-}
-
-impl Place {
-    fn failed(&self, what: &str, why: Error) -> Failure {
-        Failure::new(Exit::Failed, format!("{what} at {}: {why}", self.shown))
-    }
-
-    /// Whether its servers take every record.
-    async fn takes(&self, report: &Report, file: &Path) -> Result<(), Failure> {
-        let info = self.client.agent().info().await;
-        let version =
-            info.map_err(|why| self.failed("the version of Consul is not known", why))?.config.version;
-        let mut numbers = version.split('.').map(|part| part.parse::<u16>().ok());
-        let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
-            let why = format!(
-                "the version of Consul at {} cannot be told: `{}`",
-                self.shown,
-                one_line(&version, 40)
-            );
-            return Err(Failure::new(Exit::Failed, why));
-        };
-        let refused: Vec<String> =
-            report.inspection.refused_by((major, minor)).into_iter().map(called).collect();
-        if refused.is_empty() {
-            return Ok(());
+/// What there is then. That it cannot be told does not undo anything.
+async fn look_after(source: &Source, place: &Place, terminal: &Terminal) {
+    let after = async {
+        let after = now(None, place).await?;
+        compared(source, &Source::open(after.path()).map_err(|error| unsound(after.path(), &error))?)
+    };
+    match unless_stopped("it was not looked at again", after).await {
+        Ok(left) if left.is_same() => {}
+        Ok(left) => {
+            terminal.say(&format!("others have changed something since, or the servers themselves:\n{left}"));
         }
-        let why = format!(
-            "Consul {version} does not know records of the kind {}, and would end",
-            refused.join(", ")
-        );
-        Err(unsound(file, &why).help("restore it to servers that are at least as new as those that wrote it"))
-    }
-
-    /// All there is now.
-    async fn save(&self, beside: &Path) -> Result<Unverified, Failure> {
-        let saved = Unverified::beside(beside).map_err(|error| unsound(beside, &error))?;
-        fill(&saved, &self.client, false).await.map_err(|why| why.said(&self.shown, saved.path()))?;
-        Ok(saved)
+        Err(failure) => {
+            terminal
+                .say("warning: what there is now cannot be looked at; the token may be one that is gone:");
+            failure.show(terminal);
+        }
     }
 }
 
-fn called(kind: Kind) -> String {
-    kind.name().map_or_else(|| kind.byte().to_string(), str::to_owned)
+/// What is about to be restored.
+struct Ready {
+    report: Report,
+    sending: Sending,
+    /// Where what there was is kept.
+    kept: Option<PathBuf>,
+}
+
+impl Ready {
+    /// Checks it, shows what it means, and asks; `None`: it was only to be shown.
+    async fn new(
+        args: &SnapshotRestore,
+        source: &Source,
+        place: &Place,
+        terminal: &Terminal,
+    ) -> Result<Option<Self>, Failure> {
+        let unsound = |error: &dyn std::fmt::Display| unsound(&args.file, error);
+        let checked = sum_of(&args.file).map_err(|error| unsound(&error))?;
+        let report = verify(source, &Limits::default(), None).map_err(|error| unsound(&error))?;
+        place.takes(&report)?;
+        let leases = leases(source).map_err(|error| unsound(&error))?;
+        let keeps = !(args.no_backup || args.dry_run);
+        let beside = keeps.then_some(&args.file);
+        let mut present = now(beside, place).await;
+        let present = loop {
+            let change = match &present {
+                Ok(present) => Some(compared(&self::source(present)?, source)?),
+                // Who wants it in any case need not know what there is.
+                Err(_) if args.yes && args.no_backup => None,
+                Err(_) => break present?,
+            };
+            let words = explain(args, &report, change.as_ref(), leases, place);
+            if args.dry_run || args.yes {
+                Terminal::data(&words)?;
+                match present {
+                    Err(failure) => {
+                        terminal.say("warning: what there is now is not known:");
+                        failure.show(terminal);
+                        let sending = Sending::new(&args.file, checked).map_err(|error| unsound(&error))?;
+                        return Ok(Some(Self { report, sending, kept: None }));
+                    }
+                    Ok(_) if args.dry_run => return Ok(None),
+                    Ok(present) => break present,
+                }
+            }
+            ask(terminal, &words, "everything would be replaced").await?;
+            // Somebody may have read for long.
+            let fresh = now(beside, place).await?;
+            let since = compared(&self::source(&present?)?, &self::source(&fresh)?)?;
+            let matters = |what: &What| {
+                let totals = since.of(*what);
+                totals.added + totals.removed + totals.changed > 0
+            };
+            if !What::ALL.iter().filter(|what| !LIVELY.contains(what)).any(matters) {
+                break fresh;
+            }
+            terminal.say(&format!("meanwhile somebody has changed something:\n{since}\n"));
+            present = Ok(fresh);
+        };
+        let kept = match keeps {
+            true => Some(keep(&present, args)?),
+            false => None,
+        };
+        if let Some(kept) = &kept {
+            terminal.say(&format!("what there was is in {}", kept.display()));
+        }
+        let sending = Sending::new(&args.file, checked).map_err(|error| unsound(&error))?;
+        Ok(Some(Self { report, sending, kept }))
+    }
+}
+
+/// All there is now. `beside`: what will be restored, if it is to be kept there.
+async fn now(beside: Option<&PathBuf>, place: &Place) -> Result<Unverified, Failure> {
+    let saved = beside.map_or_else(Unverified::anywhere, |path| Unverified::beside(path));
+    let saved = saved.map_err(|error| {
+        Failure::new(Exit::Failed, format!("what there is now cannot be written anywhere: {error}"))
+            .help("--no-backup writes it into TMPDIR only, to compare it")
+    })?;
+    fill(&saved, place, false).await?;
+    Ok(saved)
+}
+
+fn keep(present: &Unverified, args: &SnapshotRestore) -> Result<PathBuf, Failure> {
+    let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let path = before(&args.file, &name);
+    present.name(&path, true).map_err(|error| {
+        Failure::new(Exit::Failed, format!("what there is now cannot be kept: {error}; nothing was restored"))
+    })?;
+    Ok(path)
+}
+
+fn source(saved: &Unverified) -> Result<Source, Failure> {
+    Source::open(saved.path()).map_err(|error| unsound(saved.path(), &error))
 }
 
 fn compared(one: &Source, other: &Source) -> Result<Summary, Failure> {
-    let compared = compare(one, other, &Limits::default(), |_change| std::ops::ControlFlow::Continue(()));
+    let compared = compare(one, other, &Limits::default(), |_change| ControlFlow::Continue(()));
     compared.map_err(|error| Failure::new(Exit::Failed, format!("what there is cannot be compared: {error}")))
 }
 
-fn explain(report: &Report, summary: &Summary, place: &Place, args: &SnapshotRestore) -> Result<(), Failure> {
+/// How many leases of Lictor it has.
+fn leases(source: &Source) -> Result<u64, lictor_snapshot::source::ReadError> {
+    let mut count = 0;
+    source.read(&Limits::default(), |record| {
+        count += u64::from(Kv::of(record).is_some_and(|kv| kv.key.starts_with(LEASES)));
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
+}
+
+fn explain(
+    args: &SnapshotRestore,
+    report: &Report,
+    change: Option<&Summary>,
+    leases: u64,
+    place: &Place,
+) -> String {
     let meta = report.whole.meta.clone().unwrap_or_default();
     let now = jiff::Timestamp::now().as_millisecond();
     let age = meta.taken_unix_ms().and_then(|taken| u64::try_from(now).ok()?.checked_sub(taken));
     let age =
         age.map_or_else(|| "at a time that is not known".to_owned(), |age| format!("{} ago", span(age)));
     let what = if args.dry_run { "would replace" } else { "replaces" };
-    Terminal::data(&format!(
-        "{} was saved {age}, at index {}, and has {} records. It {what} everything that Consul at {} knows:",
+    let mut words = vec![format!(
+        "{} was saved {age}, at index {}, and has {} records. It {what} everything that is known to {}:",
         args.file.display(),
         meta.index,
         report.whole.records,
         place.shown
-    ))?;
-    Terminal::data(&match summary.is_same() {
-        true => "nothing becomes another".to_owned(),
-        false => summary.to_string(),
-    })
-}
-
-fn sum_of(path: &Path) -> io::Result<[u8; 32]> {
-    let (mut file, mut sum, mut piece) = (File::open(path)?, Sha256::new(), vec![0; PIECE]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(sum.finalize().into()),
-            read => sum.update(piece.get(..read).unwrap_or_default()),
+    )];
+    match change {
+        Some(change) if change.is_same() => {
+            words.push("nothing of what is compared becomes another".to_owned())
         }
+        Some(change) => words.push(change.to_string().trim_end().to_owned()),
+        None => words.push("what becomes another is not known".to_owned()),
     }
-}
-
-/// What is sent of a file. It breaks off before its end if that is not what was checked: Consul then takes nothing.
-struct Sending {
-    file: File,
-    sum: Sha256,
-    /// Until its end was seen.
-    checked: Option<[u8; 32]>,
-    /// Read, and not sent yet.
-    next: Bytes,
-}
-
-impl Sending {
-    fn new(path: &Path, checked: [u8; 32]) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, sum: Sha256::new(), checked: Some(checked), next: Bytes::new() })
+    let kinds = report.inspection.kinds().into_iter();
+    let more: Vec<String> = kinds
+        .filter(|(kind, _)| !diff::compares(*kind) && !OWN.contains(kind))
+        .map(|(kind, count)| format!("{} {}", count.count, called(kind)))
+        .collect();
+    if !more.is_empty() {
+        words.push(format!("replaced without being compared: {}", more.join(", ")));
     }
-
-    fn pieces(self) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {
-        stream::try_unfold(self, async |mut sending| Ok(sending.piece()?.map(|piece| (piece, sending))))
+    if leases > 0 {
+        words.push(format!(
+            "{leases} leases of Lictor become older ones: stop its agents first, and start them a minute later"
+        ));
     }
-
-    fn piece(&mut self) -> io::Result<Option<Bytes>> {
-        loop {
-            let mut piece = vec![0; PIECE];
-            let read = self.file.read(&mut piece)?;
-            piece.truncate(read);
-            self.sum.update(&piece);
-            if read == 0
-                && let Some(checked) = self.checked.take()
-                && checked != <[u8; 32]>::from(self.sum.finalize_reset())
-            {
-                return Err(io::Error::other("the file has become another one since it was checked"));
-            }
-            let ready = std::mem::replace(&mut self.next, piece.into());
-            if !ready.is_empty() || read == 0 {
-                return Ok(Some(ready).filter(|ready| !ready.is_empty()));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sent(mut sending: Sending) -> io::Result<Vec<u8>> {
-        let mut all = Vec::new();
-        while let Some(piece) = sending.piece()? {
-            all.extend_from_slice(&piece);
-        }
-        Ok(all)
-    }
-
-    #[test]
-    fn what_is_sent_is_what_was_checked_or_has_no_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.snap");
-        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE] {
-            let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
-            std::fs::write(&path, &bytes).unwrap();
-            let checked = sum_of(&path).unwrap();
-            assert_eq!(sent(Sending::new(&path, checked).unwrap()).unwrap(), bytes);
-            std::fs::write(&path, [&bytes[..], b"more"].concat()).unwrap();
-            let mut sending = Sending::new(&path, checked).unwrap();
-            let mut all = 0;
-            let why = loop {
-                match sending.piece() {
-                    Ok(piece) => all += piece.unwrap().len(),
-                    Err(why) => break why,
-                }
-            };
-            assert!(all < length + 4 && why.to_string().contains("another one"), "{all} of {length}: {why}");
-        }
-    }
+    words.join("\n")
 }

@@ -5,24 +5,55 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use lictor_snapshot::archive::Limits;
-use lictor_snapshot::{Report, Source, Verdict, verify, verify_dir};
-use serde_json::{Value, json};
+use lictor_snapshot::pshima::{self, Password};
+use lictor_snapshot::{Source, Verdict, verify, verify_dir};
+use serde::Serialize;
 
-use super::unsound;
+use super::{open, password, unsound};
 use crate::cli::SnapshotVerify;
 use crate::command::status::count;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, table};
 
+/// What is said of a file.
+#[derive(Serialize)]
+struct Found {
+    file: String,
+    is: Is,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Is {
+    Sound,
+    Damaged,
+    Other,
+}
+
 pub(super) fn run(args: &SnapshotVerify, terminal: &Terminal) -> Result<(), Failure> {
-    let found = verdicts(&args.path)?;
-    let damaged = found.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Damaged(_))).count();
-    let sound = found.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Sound(_))).count();
-    let as_json = |(path, verdict): &(PathBuf, Verdict)| as_json(path, verdict);
+    let password = password(&args.secret)?;
+    let found = if args.path.is_dir() {
+        let threads = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let all = verify_dir(&args.path, &Limits::default(), threads)
+            .map_err(|error| unsound(&args.path, &error))?;
+        all.into_iter().map(|(path, verdict)| in_folder(path, verdict, password.as_ref())).collect()
+    } else {
+        vec![one(&args.path, &open(&args.path)?, password.as_ref())]
+    };
+    let so = |is: Is| found.iter().filter(|found: &&Found| found.is == is).count();
+    let (damaged, sound) = (so(Is::Damaged), so(Is::Sound));
     match args.format {
-        Format::Json => Terminal::json(&found.iter().map(as_json).collect::<Vec<_>>()),
+        Format::Json => Terminal::json(&found),
+        // What is something else is not shown.
         Format::Text => {
-            Terminal::data(&table(["IS", "FILE", "INDEX", "RECORDS", "WHY"], found.iter().filter_map(row)))
+            let shown = found.iter().filter(|found| found.is != Is::Other);
+            Terminal::data(&table(["IS", "FILE", "INDEX", "RECORDS", "WHY"], shown.map(Found::row)))
         }
     }?;
     match (damaged, sound) {
@@ -37,45 +68,54 @@ pub(super) fn run(args: &SnapshotVerify, terminal: &Terminal) -> Result<(), Fail
     }
 }
 
-fn verdicts(path: &Path) -> Result<Vec<(PathBuf, Verdict)>, Failure> {
-    let limits = Limits::default();
-    if path.is_dir() {
-        let threads = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        return verify_dir(path, &limits, threads).map_err(|error| unsound(path, &error));
+/// A file by itself; one that is a backup of consul-snapshot is checked as that.
+fn one(path: &Path, source: &Source, password: Option<&Password>) -> Found {
+    if source.shape().is_backup() {
+        let read = pshima::read(source, password, &Limits::default(), |_pair| {});
+        return match read {
+            Ok(backup) => Found::sound(path, None, backup.keys),
+            Err(why) => Found::new(path, Is::Damaged, why.to_string()),
+        };
     }
-    let source = Source::open(path).map_err(|error| unsound(path, &error))?;
-    let verdict = match verify(&source, &limits, None) {
-        Ok(report) => Verdict::Sound(Box::new(report)),
-        Err(error) => Verdict::Damaged(error),
-    };
-    Ok(vec![(path.to_owned(), verdict)])
-}
-
-/// What is neither sound nor damaged is something else, and not shown.
-fn row((path, verdict): &(PathBuf, Verdict)) -> Option<[String; 5]> {
-    let path = path.display().to_string();
-    let none = String::new;
-    match verdict {
-        Verdict::Sound(report) => {
-            let Report { whole, .. } = &**report;
-            Some(["sound".to_owned(), path, whole.last_index.to_string(), whole.records.to_string(), none()])
-        }
-        Verdict::Damaged(why) => Some(["damaged".to_owned(), path, none(), none(), why.to_string()]),
-        Verdict::Other(_) => None,
+    match verify(source, &Limits::default(), None) {
+        Ok(report) => Found::sound(path, Some(report.whole.last_index), report.whole.records),
+        Err(why) => Found::new(path, Is::Damaged, why.to_string()),
     }
 }
 
-fn as_json(path: &Path, verdict: &Verdict) -> Value {
-    let file = path.display().to_string();
+fn in_folder(path: PathBuf, verdict: Verdict, password: Option<&Password>) -> Found {
     match verdict {
-        Verdict::Sound(report) => json!({
-            "file": file,
-            "is": "sound",
-            "index": report.whole.last_index,
-            "records": report.whole.records,
-            "bytes": report.whole.state_bytes,
-        }),
-        Verdict::Damaged(why) => json!({ "file": file, "is": "damaged", "why": why.to_string() }),
-        Verdict::Other(what) => json!({ "file": file, "is": "other", "why": what }),
+        Verdict::Sound(report) => Found::sound(&path, Some(report.whole.last_index), report.whole.records),
+        Verdict::Damaged(why) => Found::new(&path, Is::Damaged, why.to_string()),
+        Verdict::Other(what) => match Source::open(&path) {
+            Ok(source) if source.shape().is_backup() => one(&path, &source, password),
+            Ok(_) | Err(_) => Found::new(&path, Is::Other, what.to_owned()),
+        },
+    }
+}
+
+impl Found {
+    fn sound(path: &Path, index: Option<u64>, records: u64) -> Self {
+        Self { file: path.display().to_string(), is: Is::Sound, index, records: Some(records), why: None }
+    }
+
+    fn new(path: &Path, is: Is, why: String) -> Self {
+        Self { file: path.display().to_string(), is, index: None, records: None, why: Some(why) }
+    }
+
+    fn row(&self) -> [String; 5] {
+        let is = match self.is {
+            Is::Sound => "sound",
+            Is::Damaged => "damaged",
+            Is::Other => "other",
+        };
+        let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+        [
+            is.to_owned(),
+            self.file.clone(),
+            number(self.index),
+            number(self.records),
+            self.why.clone().unwrap_or_default(),
+        ]
     }
 }
