@@ -203,13 +203,11 @@ fn explain(
         report.whole.records,
         place.shown
     )];
-    match change {
-        Some(change) if change.is_same() => {
-            words.push("nothing of what is compared becomes another".to_owned())
-        }
-        Some(change) => words.push(change.to_string().trim_end().to_owned()),
-        None => words.push("what becomes another is not known".to_owned()),
-    }
+    words.push(match change {
+        Some(change) if change.is_same() => "nothing of what is compared becomes another".to_owned(),
+        Some(change) => change.to_string().trim_end().to_owned(),
+        None => "what becomes another is not known".to_owned(),
+    });
     let kinds = report.inspection.kinds().into_iter();
     let more: Vec<String> = kinds
         .filter(|(kind, _)| !diff::compares(*kind) && !OWN.contains(kind))
