@@ -7,6 +7,8 @@ use lictor_testkit::buckets::{Keys, Moto};
 use tempfile::TempDir;
 use url::Url;
 
+use crate::proxy::{Asked, Fate};
+
 pub(crate) const MIB: usize = 1024 * 1024;
 
 /// The bucket of the tests.
@@ -155,4 +157,24 @@ pub(crate) async fn check_race(place: &Place, size: usize) {
         }
         place.remove(&name).await.unwrap();
     }
+}
+
+/// Has somebody else put the same name right before an upload is completed.
+pub(crate) fn overtaken_by(other: Place) -> impl Fn(&Asked) -> Fate + Send + Sync {
+    move |asked| {
+        if asked.completes() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(put(&other, &Files::new(), "big", "theirs", Put::Replace)).unwrap();
+        }
+        Fate::Pass
+    }
+}
+
+/// A large file that was to be new does not replace what somebody else put while it was sent.
+pub(crate) async fn check_overtaken(place: &Place) {
+    let files = Files::new();
+    let (file, _) = files.file("big", 9 * MIB);
+    let error = place.put("big", &file, Put::New, None, &|_| ()).await.unwrap_err();
+    assert!(matches!(error, PlaceError::Exists { .. }), "{error:?}");
+    assert_eq!(fetched(place, "big").await, b"theirs");
 }

@@ -7,7 +7,9 @@ use lictor_testkit::buckets::Azurite;
 use object_store::azure::{AzureAccessKey, AzureAuthorizer, AzureCredential};
 use object_store::client::HttpRequestBody;
 
-use crate::kit::{BUCKET, Files, MIB, check_place, check_race, fetched, names, put, url};
+use crate::kit::{
+    BUCKET, Files, MIB, check_overtaken, check_place, check_race, fetched, names, overtaken_by, put, url,
+};
 use crate::proxy::{Fate, Proxy};
 
 /// An Azurite with a container, and settings of it.
@@ -76,6 +78,13 @@ async fn a_large_file_is_sent_in_blocks_and_is_new_or_replaces() {
     assert!(matches!(error, PlaceError::Exists { .. }), "{error}");
     place.put("big", &other, Put::Replace, None, &|_| ()).await.unwrap();
     assert!(fetched(&place, "big").await == others);
+}
+
+#[tokio::test]
+async fn an_upload_does_not_end_over_what_was_put_meanwhile() {
+    let (azurite, settings) = azurite().await;
+    let proxy = Proxy::new(azurite.address(), overtaken_by(place_of(settings.clone())));
+    check_overtaken(&place_of(through(&proxy, &settings))).await;
 }
 
 #[tokio::test]

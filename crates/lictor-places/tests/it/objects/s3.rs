@@ -3,8 +3,11 @@
 use lictor_places::{Place, PlaceError, Put, S3, S3Credentials, S3Encryption, S3Keys, Settings};
 use lictor_testkit::buckets::{Keys, Moto, S3rver};
 
-use crate::kit::{BUCKET, Files, MIB, check_place, check_race, fetched, moto, names, place_of, put, s3, url};
-use crate::proxy::{Fate, Proxy};
+use crate::kit::{
+    BUCKET, Files, MIB, check_overtaken, check_place, check_race, fetched, moto, names, overtaken_by,
+    place_of, put, s3, url,
+};
+use crate::proxy::{Asked, Fate, Proxy};
 
 #[tokio::test]
 async fn what_is_put_on_moto_is_there() {
@@ -30,7 +33,15 @@ async fn of_two_that_put_a_new_object_one_wins() {
     let (_moto, settings) = moto();
     let place = place_of(settings);
     check_race(&place, 1000).await;
-    check_race(&place, 9 * MIB).await;
+}
+
+#[tokio::test]
+async fn an_upload_does_not_end_over_what_was_put_meanwhile() {
+    let (moto, settings) = moto();
+    let proxy = Proxy::new(moto.address(), overtaken_by(place_of(settings.clone())));
+    check_overtaken(&place_of(S3 { endpoint: Some(proxy.url()), ..settings })).await;
+    let aborted = |asked: &Asked| asked.method == "DELETE" && asked.target.contains("uploadId=");
+    assert!(proxy.asked().iter().any(aborted), "its parts are gone");
 }
 
 #[tokio::test]

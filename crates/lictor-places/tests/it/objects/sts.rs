@@ -31,16 +31,23 @@ async fn a_role_is_taken_with_a_token_that_is_in_no_address() {
     let (moto, settings) = moto();
     let files = Files::new();
     let token_file = files.text("token", "the.web.token\n");
+    // moto has a signature of this, too, where it has one of anything.
+    moto.let_everyone_in();
     let sts = Proxy::new(moto.address(), |_| Fate::Pass);
+    let seen = Proxy::new(moto.address(), |_| Fate::Pass);
     let credentials = S3Credentials::WebIdentity {
         role_arn: moto.role().to_owned(),
         session_name: "lictor".to_owned(),
         token_file,
         sts_endpoint: Some(sts.url()),
     };
-    let place = place_of(S3 { credentials, ..settings });
+    let place = place_of(S3 { credentials, endpoint: Some(seen.url()), ..settings });
     put(&place, &files, "a", "x", Put::New).await.unwrap();
     assert_eq!(fetched(&place, "a").await, b"x");
+    for asked in seen.asked() {
+        let signed = asked.header("authorization").unwrap();
+        assert!(signed.contains("Credential=ASIA") && signed.contains("x-amz-security-token"), "{signed}");
+    }
     let asked = sts.asked();
     assert_eq!(asked.len(), 1);
     assert_eq!((&*asked[0].target, asked[0].header("authorization")), ("/", None));
