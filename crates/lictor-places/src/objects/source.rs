@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use object_store::PutPayload;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
@@ -22,6 +22,7 @@ pub(super) struct Source {
     file: Arc<File>,
     pub(super) path: PathBuf,
     pub(super) identity: Identity,
+    buffers: Buffers,
 }
 
 /// What tells whether a file is the one that it was. A file that is written anew in place differs by its time.
@@ -73,7 +74,7 @@ impl Source {
             Ok((file, identity))
         })
         .await?;
-        Ok(Self { file: Arc::new(file), path: path.to_owned(), identity })
+        Ok(Self { file: Arc::new(file), path: path.to_owned(), identity, buffers: Buffers::default() })
     }
 
     /// Whether it is still what it was when it was opened.
@@ -83,18 +84,57 @@ impl Source {
     }
 
     /// One part of it, in memory.
-    pub(super) async fn read(&self, part: u64) -> io::Result<PutPayload> {
+    pub(super) async fn read(&self, part: u64) -> io::Result<Piece> {
         let file = Arc::clone(&self.file);
         let (start, length) = self.identity.extent(part);
         let length = usize::try_from(length).map_err(io::Error::other)?;
+        let mut buffer = self.buffers.take();
         let bytes = blocking(move || {
-            let mut bytes = vec![0; length];
-            file.read_exact_at(&mut bytes, start)?;
-            Ok(Bytes::from(bytes))
+            buffer.resize(length, 0);
+            file.read_exact_at(&mut buffer, start)?;
+            Ok(buffer.freeze())
         })
         .await?;
-        let pieces = (0..length).step_by(PIECE).map(|start| bytes.slice(start..length.min(start + PIECE)));
-        Ok(PutPayload::from_iter(pieces))
+        Ok(Piece { bytes, buffers: self.buffers.clone() })
+    }
+}
+
+/// Part of a file, in a buffer that is used again when nobody needs it any more.
+#[derive(Debug)]
+pub(super) struct Piece {
+    bytes: Bytes,
+    buffers: Buffers,
+}
+
+impl Piece {
+    pub(super) fn payload(&self) -> PutPayload {
+        let length = self.bytes.len();
+        let pieces = (0..length).step_by(PIECE);
+        PutPayload::from_iter(pieces.map(|start| self.bytes.slice(start..length.min(start + PIECE))))
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // A connection that was given up may still hold a part of it: then it goes when that does.
+        if let Ok(buffer) = std::mem::take(&mut self.bytes).try_into_mut() {
+            self.buffers.give_back(buffer);
+        }
+    }
+}
+
+/// Buffers that were used. An allocator keeps large ones for each of its threads, which is much more than the few that
+/// are needed at a time.
+#[derive(Clone, Debug, Default)]
+struct Buffers(Arc<Mutex<Vec<BytesMut>>>);
+
+impl Buffers {
+    fn take(&self) -> BytesMut {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, buffer: BytesMut) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
 }
 

@@ -123,11 +123,11 @@ impl Upload<'_> {
         let mode = if self.how == Put::New { PutMode::Create } else { PutMode::Overwrite };
         let mut pauses = Pauses::default();
         loop {
-            let payload = self.source.read(0).await.map_err(|error| self.unreadable(error))?;
+            let part = self.source.read(0).await.map_err(|error| self.unreadable(error))?;
             self.unchanged().await?;
             let attributes = self.objects.marked(&self.note.token);
             let options = PutOptions { mode: mode.clone(), attributes, ..PutOptions::default() };
-            let error = match self.objects.store.put_opts(&self.key, payload, options).await {
+            let error = match self.objects.store.put_opts(&self.key, part.payload(), options).await {
                 Ok(stored) => {
                     (self.progress)(self.source.identity.size);
                     return self.settled(stored).await;

@@ -153,8 +153,8 @@ impl Sender {
         let index = usize::try_from(part).map_err(std::io::Error::other).map_err(Failure::Source)?;
         let mut standstills = 0;
         loop {
-            let payload = self.source.read(part).await.map_err(Failure::Source)?;
-            match self.store.put_part(&self.key, &self.upload, index, payload).await {
+            let piece = self.source.read(part).await.map_err(Failure::Source)?;
+            match self.store.put_part(&self.key, &self.upload, index, piece.payload()).await {
                 Ok(sent) => return Ok((part, sent.content_id)),
                 Err(error) if timed_out(&error) && standstills < STANDSTILLS => standstills += 1,
                 Err(error) => return Err(Failure::Store(error)),
