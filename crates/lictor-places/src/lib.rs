@@ -21,7 +21,8 @@
 //! - A name is there when the whole file is, and not before: a process that is killed, a connection that breaks and a
 //!   future that is dropped leave nothing under it.
 //! - What is put as [`Put::New`] replaces nothing.
-//! - Nothing is read from the environment: no `AWS_…`, no proxy. The metadata service of a cloud's machine is asked
+//! - No settings are read from the environment: no `AWS_…`, no proxy; only where the certificates of authorities are may
+//!   be said there, by `SSL_CERT_FILE`. The metadata service of a cloud's machine is asked
 //!   only where the settings say so.
 //! - Nothing is sent without TLS but to an endpoint whose address begins with `http://`.
 //! - Every request has limits: see [`limits`]. None is tried again and again for longer than they say.

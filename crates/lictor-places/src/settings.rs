@@ -141,7 +141,8 @@ pub enum S3Encryption {
     Kms(Option<String>),
 }
 
-/// A container of Azure Blob Storage.
+/// A container of Azure Blob Storage. Parts of an upload that was given up are removed by Azure itself, after a week:
+/// nobody else can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Azure {
     /// The storage account.

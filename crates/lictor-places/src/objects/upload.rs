@@ -148,12 +148,16 @@ impl Upload<'_> {
     /// After a failure: what is there under the name may be this upload all the same, or somebody else's. `None` if
     /// the failure stands.
     async fn whose(&self, error: &object_store::Error) -> Option<Result<Stored, PlaceError>> {
-        let Ok(Look::Found(found)) = self.objects.look(self.name, &self.tried).await else { return None };
-        if found.token.as_ref() == Some(&self.note.token) {
-            (self.progress)(found.stored.size);
-            return Some(Ok(found.stored));
+        let taken = self.how == Put::New && refused(error, &[409, 412]);
+        match self.objects.look(self.name, &self.tried).await {
+            Ok(Look::Found(found)) if found.token.as_ref() == Some(&self.note.token) => {
+                (self.progress)(found.stored.size);
+                Some(Ok(found.stored))
+            }
+            // Where we may not look it may be ours: that it is not new is what is known.
+            Ok(Look::Found(_) | Look::Hidden) if taken => Some(Err(self.exists())),
+            Ok(Look::Found(_) | Look::Hidden | Look::Nothing) | Err(_) => None,
         }
-        (self.how == Put::New && refused(error, &[409, 412])).then(|| Err(self.exists()))
     }
 
     /// Looks whether what was put is there, and whole.
