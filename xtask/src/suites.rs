@@ -58,6 +58,13 @@ const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "tests on files of the real age",
+        tier: 1,
+        needs: &[Need::Tool("LICTOR_AGE_BIN")],
+        tests: "test(/real_age/)",
+        words: Words { unit: &["real_age"], integration: &["real_age"], packages: &[] },
+    },
+    Suite {
         name: "tests as root",
         tier: 1,
         needs: &[Need::Root],

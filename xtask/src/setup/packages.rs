@@ -115,6 +115,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         reason: "a real InfluxDB for the notifier that writes points",
     },
     Package {
+        name: "age",
+        program: "age",
+        variable: "LICTOR_AGE_BIN",
+        reason: "the program whose files snapshots are sealed as, to open ours and to make some",
+    },
+    Package {
         name: "ripgrep",
         program: "rg",
         variable: "LICTOR_RIPGREP_BIN",
