@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lictor_core::SnapshotName;
 use lictor_core::snapshot::Keep;
+pub use lictor_core::snapshot::Names;
 use url::Url;
 
 use super::Calendar;
@@ -62,18 +63,6 @@ impl When {
             Self::At(calendar) => calendar.next(last),
         }
     }
-}
-
-/// How snapshots are called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Names {
-    /// `NAME.DATACENTER.20261122T193000Z.snap`.
-    #[default]
-    Dated,
-    /// `consul-NANOSECONDS.snap`, as the agent of Consul Enterprise calls them.
-    Enterprise,
-    /// `2026/11/22/HOST.consul.snapshot.SECONDS.tar.gz`, as consul-snapshot calls them.
-    Pshima,
 }
 
 /// What snapshots are encrypted with, in the format of age.

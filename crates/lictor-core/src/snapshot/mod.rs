@@ -1,6 +1,10 @@
-//! Which snapshots are kept, and whether one is oddly large or small.
+//! How snapshots are called, which are kept, and whether one is oddly large or small.
+
+mod names;
 
 use std::collections::BTreeSet;
+
+pub use names::{Names, Series};
 
 use crate::time::Wall;
 
