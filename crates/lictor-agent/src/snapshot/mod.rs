@@ -1,0 +1,3 @@
+//! Snapshots of Consul on the running node.
+
+pub mod drill;
