@@ -23,8 +23,8 @@ pub(crate) use service::{
 };
 
 pub(crate) use snapshot::{
-    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotGet, SnapshotInspect, SnapshotPart, SnapshotReach,
-    SnapshotRestore, SnapshotSave, SnapshotSecret, SnapshotVerify,
+    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotDrill, SnapshotGet, SnapshotInspect, SnapshotPart,
+    SnapshotReach, SnapshotRestore, SnapshotSave, SnapshotSecret, SnapshotVerify,
 };
 
 /// Keeps services alive without a person awake.

@@ -1,9 +1,11 @@
 //! The command line of Consul's snapshots.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::service::duration;
 use crate::output::Format;
 
 /// `lictor snapshot`.
@@ -40,6 +42,11 @@ pub(crate) enum Snapshot {
     /// Print the value of a key in a snapshot, its exact bytes
     #[command(after_help = "Example:\n  lictor snapshot get backup.snap config/web/port")]
     Get(SnapshotGet),
+    /// Restore a snapshot into a throw-away Consul server, save it again and compare: the proof that it can be restored
+    #[command(
+        after_help = "Examples:\n  lictor snapshot drill backup.snap\n  lictor snapshot drill --consul /opt/consul/consul backup.snap\n  lictor snapshot drill --format json backup.snap | jq .restore_ms\n\nThe server runs for some seconds on this machine, on loopback only, in a folder that only you can look into and that\nis removed at the end. It knows nobody and takes nobody. The exit code is 1 when something is not as it is in the\nsnapshot."
+    )]
+    Drill(SnapshotDrill),
 }
 
 /// How Consul is reached.
@@ -188,4 +195,23 @@ pub(crate) struct SnapshotGet {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) secret: SnapshotSecret,
+}
+
+/// A snapshot that is to be tried.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotDrill {
+    /// The snapshot
+    pub(crate) file: PathBuf,
+    /// The program `consul`, at least as new as the servers that wrote the snapshot [default: the one in PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) consul: Option<PathBuf>,
+    /// Where the server has its folder [default: in memory (/dev/shm, /run) if there is room, else in TMPDIR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+    /// How long it may take [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) limit: Option<Duration>,
+    /// How the outcome is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
 }

@@ -12,6 +12,7 @@ mod consul_alerts_limits;
 mod consul_alerts_move;
 mod consul_replicate;
 mod crash;
+mod drill;
 mod flaky;
 mod fleet;
 mod full_disk;

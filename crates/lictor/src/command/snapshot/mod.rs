@@ -1,6 +1,7 @@
 //! `lictor snapshot`: snapshots of Consul, saved, restored, checked, shown and compared.
 
 mod content;
+mod drill;
 mod inspect;
 mod only;
 mod place;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure>
         Command::Verify(args) => verify::run(args, terminal),
         Command::Diff(args) => content::diff(args),
         Command::Get(args) => content::get(args),
+        Command::Drill(args) => waiting(unless_stopped("nothing is left of the drill", drill::run(args))),
     }
 }
 
