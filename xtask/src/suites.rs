@@ -58,6 +58,24 @@ const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "tests on files of the real age",
+        tier: 1,
+        needs: &[Need::Tool("LICTOR_AGE_BIN")],
+        tests: "test(/real_age/)",
+        words: Words { unit: &["real_age"], integration: &["real_age"], packages: &[] },
+    },
+    Suite {
+        name: "tests on servers of objects",
+        tier: 1,
+        needs: &[
+            Need::Tool("LICTOR_MOTO_BIN"),
+            Need::Tool("LICTOR_S3RVER_BIN"),
+            Need::Tool("LICTOR_AZURITE_BIN"),
+        ],
+        tests: "kind(test) & test(/objects::/)",
+        words: Words { unit: &[], integration: &["objects::"], packages: &[] },
+    },
+    Suite {
         name: "tests as root",
         tier: 1,
         needs: &[Need::Root],

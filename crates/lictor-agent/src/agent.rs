@@ -35,6 +35,7 @@ use crate::probe;
 use crate::qbittorrent::Sessions;
 use crate::replicate::{self, Replication};
 use crate::service::{self, Services};
+use crate::snapshot::{SnapshotMeans, Snapshots};
 use crate::task::{OnEnd, Tasks};
 use crate::watch::{Positions, Watchers};
 use crate::web;
@@ -343,6 +344,12 @@ impl Agent {
             clock: clock.clone(),
             tasks: tasks.clone(),
         });
+        let snapshots = Snapshots::new(SnapshotMeans {
+            node: config.node.name.clone(),
+            clock: clock.clone(),
+            scratch: config.node.state_dir.join("snapshots"),
+            tasks: tasks.clone(),
+        });
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -364,6 +371,7 @@ impl Agent {
             posts: alerting.posts(),
             services: Arc::new(services.clone()),
             replication: replication.clone(),
+            snapshots: snapshots.clone(),
             mesh: mesh.clone(),
             limits: web::Limits::default(),
         };
@@ -372,6 +380,8 @@ impl Agent {
         services.apply(&config).await;
         replication.apply(&config).await;
         replication.tell(alerting.feed());
+        snapshots.apply(&config).await;
+        snapshots.tell(alerting.feed());
         if let Some(mirror) = mirror {
             let copies = copies::keep(mirror, opened.store.clone(), inbox.clone(), clock.clone(), decided);
             tasks.spawn_draining("copies", OnEnd::Fine, copies);
@@ -396,6 +406,7 @@ impl Agent {
             watching: Some(watching),
             services: Some(services.clone()),
             replication: Some(replication.clone()),
+            snapshots: Some(snapshots),
             tell,
             consul: shared,
             manager: Arc::clone(&manager),

@@ -26,6 +26,7 @@ mod redis;
 mod remote;
 pub mod replicate;
 pub mod service;
+pub mod snapshot;
 mod systemd;
 mod task;
 pub mod text;

@@ -24,6 +24,7 @@ mod page;
 mod replicate;
 mod route;
 mod services;
+mod snapshots;
 mod source;
 mod stream;
 mod text;
@@ -50,6 +51,7 @@ pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
 pub use replicate::copies;
+pub use snapshots::snapshots;
 pub use source::{
     Alerts, Caller, Clustered, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks,
 };
@@ -58,6 +60,7 @@ pub(crate) use text::rfc3339;
 
 use crate::alert::prometheus::Posts;
 use crate::replicate::Replication;
+use crate::snapshot::Snapshots;
 use crate::{OnEnd, Tasks};
 use connection::Load;
 use guard::Rules;
@@ -104,6 +107,8 @@ pub struct State {
     pub services: Arc<dyn Clustered>,
     /// What is copied between datacenters.
     pub replication: Replication,
+    /// The snapshots that are taken of Consul.
+    pub snapshots: Snapshots,
     /// How the mesh of peers stands, after each round.
     pub mesh: watch::Receiver<Arc<MeshView>>,
     /// Whether start-up is over.

@@ -1,5 +1,7 @@
 //! Writing configuration.
 
+use std::time::Duration;
+
 use crate::push;
 
 /// A configuration that is being written.
@@ -141,4 +143,36 @@ pub(crate) fn selector(text: &str) -> String {
 pub(crate) fn pattern(expression: &str) -> String {
     let inner = if expression.is_empty() { "(?:)" } else { expression };
     quoted(&format!("/{inner}/"))
+}
+
+/// A duration, in the largest unit of which it has a whole number.
+pub(crate) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (time.subsec_millis(), seconds) {
+        (0, 0) => "0s".to_owned(),
+        (0, _) if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
+        (0, _) if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        (0, _) => format!("{seconds}s"),
+        (_, _) => format!("{}ms", time.as_millis()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_one_unit() {
+        for (millis, shown) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (1_500, "1500ms"),
+            (45_000, "45s"),
+            (90_000, "90s"),
+            (1_800_000, "30m"),
+            (259_200_000, "72h"),
+        ] {
+            assert_eq!(span(Duration::from_millis(millis)), shown);
+        }
+    }
 }

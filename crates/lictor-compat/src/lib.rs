@@ -6,18 +6,27 @@
 
 pub mod consul_alerts;
 pub mod consul_replicate;
+pub mod consul_snapshot;
 pub mod gotemplate;
 pub mod powerconsul;
 pub mod sentinella;
+pub mod snapshot_agent;
+pub mod stores;
 
 mod goduration;
+mod goflags;
 mod gojson;
 mod gotime;
 mod hcl;
 mod hcl1;
+mod log;
+mod reach;
 mod secret;
 
+pub use goflags::FlagError;
 pub use gotime::{Moment, MomentError};
+pub use log::LogLevel;
+pub use reach::Reach;
 pub use secret::Secret;
 
 /// Appends what is formatted.

@@ -131,6 +131,10 @@ codes! {
     Prefix = "0310", "a text is not a prefix",
         "What is copied is written `SOURCE@DATACENTER` or `SOURCE@DATACENTER:DESTINATION`, such as `config/@dc1:backup/config/`; \
          `/@dc1` are all keys. A datacenter has small letters, digits, `_`, `-` and `.`.";
+    /// It is not said, or not well, for whom something is encrypted.
+    Encryption = "0311", "a text is no public key",
+        "Snapshots are encrypted to public keys of age, `age1` and 58 letters and digits: `age-keygen -o key.txt` prints one, \
+         and keeps the secret key in the file.";
     /// A reference leads nowhere.
     UnknownReference = "0401", "a reference leads nowhere",
         "What it names is not defined in any of the files.";
@@ -173,7 +177,7 @@ codes! {
         "Use an address that begins with `https://`, or one on this machine.";
     /// Warning: nothing is watched.
     NothingWatched = "0904", "nothing is watched",
-        "Without a block `watch`, `peers`, `probe`, `service` or `replicate`, or `consul` in `alerts`, the agent has nothing to do.";
+        "Without a block `watch`, `peers`, `probe`, `service`, `replicate` or `snapshot`, or `consul` in `alerts`, the agent has nothing to do.";
     /// Warning: a file that is named does not exist now.
     FileMissing = "0905", "a file that is named does not exist",
         "It is read when it is needed; until then what needs it fails.";
@@ -212,6 +216,10 @@ codes! {
     DeletesAll = "0914", "all keys that the source does not have are deleted",
         "The copies of all keys have no folder of their own, and `delete` also means what was written at the destination by \
          somebody else. Keep it only if the datacenter is nothing but a copy.";
+    /// Warning: snapshots leave the machine in clear text.
+    PlainSnapshot = "0915", "snapshots leave the machine as they are",
+        "A snapshot holds every secret of a cluster: tokens, private keys, values of keys. Whoever can read the place has them. \
+         Encrypt them to a public key by `encrypt`.";
 }
 
 impl fmt::Display for Code {

@@ -31,6 +31,7 @@ pub fn difference(old: &Config, new: &Config) -> String {
         ("maintenance", "maintenance window", "maintenance windows"),
         ("service", "service", "services"),
         ("replicate", "replication", "replications"),
+        ("snapshot", "block of snapshots", "blocks of snapshots"),
     ] {
         let (before, after) = (named(old, kind), named(new, kind));
         let added = after.keys().copied().filter(|name| !before.contains_key(name)).collect();

@@ -49,6 +49,10 @@ pub use model::{
     WatchKind, Webhook, WebhookFormat,
 };
 pub use model::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
+pub use model::{
+    Azure, AzureCredentials, Drill, Encrypt, Google, GoogleCredentials, Names, Place, PlaceKind, S3,
+    S3Credentials, S3Encryption, S3Keys, Snapshot, When,
+};
 pub use model::{Cluster, ClusterService, ServiceCommand};
 pub use model::{
     Email, Endpoint, LogFile, MailSecurity, Notifier, NotifierKind, NotifyProgram, OwnBody, OwnRequest,

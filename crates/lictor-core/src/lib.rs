@@ -22,6 +22,7 @@ pub mod replicate;
 mod role;
 mod run;
 pub mod service;
+pub mod snapshot;
 mod step;
 mod time;
 mod timers;
@@ -35,7 +36,7 @@ pub use holding::Holding;
 pub use incident::Incident;
 pub use name::{
     ActionName, CheckName, DeliveryId, IncidentId, LeaseName, NameError, NotifierName, PatternName,
-    RemedyName, ReplicateName, RouteName, RunId, ServiceName, StepName, Target, ValueName,
+    RemedyName, ReplicateName, RouteName, RunId, ServiceName, SnapshotName, StepName, Target, ValueName,
 };
 pub use plan::{
     Budget, CheckPlan, CheckSource, Flap, Limits, Mode, OnFailure, Plan, Rate, Remedy, Repeatability, Step,

@@ -103,6 +103,8 @@ names! {
     ServiceName;
     /// What is copied from one datacenter of Consul to others.
     ReplicateName;
+    /// The name of what snapshots are taken of, the same on all nodes.
+    SnapshotName;
     /// A notifier.
     NotifierName;
     /// A route of alerts.

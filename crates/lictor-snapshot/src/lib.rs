@@ -45,6 +45,7 @@ mod kind;
 mod meta;
 pub mod msgpack;
 pub mod pshima;
+pub mod seal;
 mod shape;
 pub mod source;
 pub mod state;

@@ -6,6 +6,7 @@ mod probe;
 mod replicate;
 mod service;
 mod snapshot;
+mod snapshot_agent;
 
 use std::path::PathBuf;
 
@@ -23,8 +24,11 @@ pub(crate) use service::{
 };
 
 pub(crate) use snapshot::{
-    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotGet, SnapshotInspect, SnapshotPart, SnapshotReach,
-    SnapshotRestore, SnapshotSave, SnapshotSecret, SnapshotVerify,
+    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotDrill, SnapshotGet, SnapshotInspect, SnapshotPart,
+    SnapshotReach, SnapshotRestore, SnapshotSave, SnapshotSecret, SnapshotVerify,
+};
+pub(crate) use snapshot_agent::{
+    SnapshotAgent, SnapshotConfig, SnapshotFetch, SnapshotList, SnapshotStatus, SnapshotTake,
 };
 
 /// Keeps services alive without a person awake.

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use lictor_agent::service::guard::{self, GuardError};
+use lictor_agent::snapshot::drill::launch;
 
 use cli::Cli;
 use exit::Exit;
@@ -36,6 +37,12 @@ fn main() -> ExitCode {
     // So must the guard of a service, which only PID 1 starts.
     if args.get(1).is_some_and(|word| word == "guard") {
         return guard(args.split_off(2));
+    }
+    // What becomes the server of a drill must do so before there is a thread.
+    if args.get(1).is_some_and(|word| word == launch::WORD) {
+        let why = launch::main(args.split_off(2).into_iter());
+        Terminal::new(true).say(&format!("error: {why}"));
+        return Exit::Failed.into();
     }
     if args.get(1).is_some_and(|word| word == "demo-service") {
         return command::dev::service::main(&args.split_off(2));

@@ -1,11 +1,12 @@
 //! `cargo xtask setup`: what the tests need of the machine.
 //!
-//! Packages come from Debian, Consul is unpacked beside the build output.
+//! Packages come from Debian; Consul and servers of objects are unpacked beside the build output.
 //! Nothing is asked, no service is started, and what is there already is left
 //! as it is, so a second run does nothing and takes no time.
 
 pub(crate) mod consul;
 mod host;
+mod objects;
 mod packages;
 mod sources;
 
@@ -68,6 +69,16 @@ pub(crate) fn setup(workspace: &Workspace, host: &Host) -> Result<Tools, Error> 
         Ok(path) => tools.found.push((CONSUL_VARIABLE, path)),
         Err(error) => {
             tools.missing.push(Missing { what: "consul", variable: CONSUL_VARIABLE, why: error.to_string() });
+        }
+    }
+    for server in objects::SERVERS {
+        match server.ensure(workspace) {
+            Ok(path) => tools.found.push((server.variable, path)),
+            Err(error) => tools.missing.push(Missing {
+                what: server.program,
+                variable: server.variable,
+                why: error.to_string(),
+            }),
         }
     }
     Ok(tools)

@@ -115,6 +115,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         reason: "a real InfluxDB for the notifier that writes points",
     },
     Package {
+        name: "age",
+        program: "age",
+        variable: "LICTOR_AGE_BIN",
+        reason: "the program whose files snapshots are sealed as, to open ours and to make some",
+    },
+    Package {
         name: "ripgrep",
         program: "rg",
         variable: "LICTOR_RIPGREP_BIN",
@@ -138,6 +144,19 @@ pub(crate) const PACKAGES: &[Package] = &[
         variable: "LICTOR_NIX_BIN",
         reason: "evaluates the NixOS module (no daemon is started and nothing is fetched)",
     },
+    Package {
+        name: "virtualenv",
+        program: "virtualenv",
+        variable: "LICTOR_VIRTUALENV_BIN",
+        reason: "keeps moto, a real server of objects, to itself",
+    },
+    Package {
+        name: "nodejs",
+        program: "node",
+        variable: "LICTOR_NODE_BIN",
+        reason: "runs s3rver and Azurite, real servers of objects",
+    },
+    Package { name: "npm", program: "npm", variable: "LICTOR_NPM_BIN", reason: "fetches s3rver and Azurite" },
 ];
 
 /// Time to install everything on a slow line, waiting for another apt included.

@@ -18,6 +18,7 @@ use crate::notify::ServiceManager;
 use crate::peers::Watching;
 use crate::replicate::Replication;
 use crate::service::Services;
+use crate::snapshot::Snapshots;
 use crate::watch::Watchers;
 use crate::{consul, probe, web};
 
@@ -39,6 +40,7 @@ pub(super) struct Reloader {
     pub(super) services: Option<Services>,
     /// None where only the rest is tried out.
     pub(super) replication: Option<Replication>,
+    pub(super) snapshots: Option<Snapshots>,
     pub(super) tell: TellMaker,
     /// The client that everything shares.
     pub(super) consul: Option<Client>,
@@ -105,6 +107,9 @@ impl Reloader {
         }
         if let Some(replication) = &self.replication {
             told.extend(replication.apply(&config).await);
+        }
+        if let Some(snapshots) = &self.snapshots {
+            told.extend(snapshots.apply(&config).await);
         }
         if let Err(why) = self.probe.apply(config.probe.as_ref()).await {
             warn!(error = why, "the probe stays the one of before");
@@ -261,6 +266,7 @@ mod tests {
             watching: None,
             services: None,
             replication: None,
+            snapshots: None,
             tell,
             consul,
             manager,

@@ -10,6 +10,7 @@ mod remedy;
 mod replicate;
 mod run;
 mod service;
+mod snapshots;
 mod status;
 
 pub(super) use alert::{
@@ -23,4 +24,5 @@ pub(super) use remedy::{Remedies, Remedy, follows, state as remedy_state};
 pub(super) use replicate::{Copies, Copy};
 pub(super) use run::{Run, RunWithTimeline, Runs, describe as describe_run, state as run_state};
 pub(super) use service::{Here, Lease, Operation, Service, Services, active, runs_here};
+pub(super) use snapshots::{Snapshot, Snapshots};
 pub(super) use status::{Counts, Status, Withheld};

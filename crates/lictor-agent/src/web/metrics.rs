@@ -5,6 +5,7 @@ mod peers;
 mod process;
 mod replicate;
 mod services;
+mod snapshots;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -311,6 +312,7 @@ pub(super) fn render(state: &State, view: Option<&View>, desk: Option<&AlertView
     peers::render(&mut gauges, &Arc::clone(&state.mesh.borrow()));
     replicate::render(&mut gauges, &state.replication.all(), view.map(|view| view.at));
     services::render(&mut gauges, &state.services.all(), view.map(|view| view.at.wall));
+    snapshots::render(&mut gauges, &state.snapshots.all());
     process::render(&mut gauges);
     if text::encode(&mut page, &state.registry).is_err() {
         tracing::error!("the metrics cannot be written as text");

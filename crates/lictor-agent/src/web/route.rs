@@ -21,7 +21,7 @@ use super::history::{End, EventQuery};
 use super::text::visible;
 use super::{
     Forgotten, KeptState, Site, alerts, api, asset, beat, explain, hook, metrics, page, replicate, services,
-    stream,
+    snapshots, stream,
 };
 use crate::NoAnswer;
 
@@ -61,6 +61,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .merge(alerts::routes())
         .merge(replicate::routes())
         .merge(services::routes())
+        .merge(snapshots::routes())
         .fallback(any(nothing))
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))

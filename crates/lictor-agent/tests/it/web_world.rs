@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use lictor_agent::alert::prometheus::Posts;
 use lictor_agent::replicate::Replication;
+use lictor_agent::snapshot::Snapshots;
 use lictor_agent::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use lictor_agent::web::{
     self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
@@ -103,6 +104,7 @@ impl World {
             posts: Posts::start(Arc::<DeskStandin>::clone(&self.desk), Clock::fresh(), &Tasks::new()),
             services: Arc::<ServicesStandin>::clone(&self.services),
             replication: Replication::idle(),
+            snapshots: Snapshots::idle(),
             mesh: self.mesh.subscribe(),
             ready: Arc::clone(&self.ready),
             limits,

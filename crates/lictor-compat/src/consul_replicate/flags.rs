@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use lictor_core::replicate::Exclude;
-use thiserror::Error;
 
 use super::given::{Auth, Given, Wait};
 use super::prefix::{exclude, exclude_match, prefix};
 use super::signal::Signal;
+use crate::goflags::{FlagError, Words, boolean};
 use crate::{Secret, goduration};
 
 /// What is asked for.
@@ -34,63 +34,14 @@ pub struct Flags {
     pub given: Given,
 }
 
-/// Flags that make no sense. Exit status 13.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FlagError {
-    /// Only dashes, or no name.
-    #[error("bad flag syntax: {0}")]
-    Syntax(String),
-    /// There is no such flag.
-    #[error("flag provided but not defined: -{0}")]
-    Unknown(String),
-    /// It needs a value, and nothing follows.
-    #[error("flag needs an argument: -{0}")]
-    NoValue(String),
-    /// It cannot have this value.
-    #[error("invalid value {value:?} for flag -{flag}: {why}")]
-    Value {
-        /// The flag.
-        flag: String,
-        /// What it was given.
-        value: String,
-        /// What is wrong with that.
-        why: String,
-    },
-    /// It is neither true nor false.
-    #[error("invalid boolean value {value:?} for -{flag}: it is neither true nor false")]
-    Boolean {
-        /// The flag.
-        flag: String,
-        /// What it was given.
-        value: String,
-    },
-    /// Words that belong to no flag.
-    #[error("cli: extra argument(s): {0:?}")]
-    Extra(Vec<String>),
-}
-
 /// Reads the arguments behind the name of the program.
 ///
 /// # Errors
 /// The first mistake.
 pub fn parse<A: AsRef<str>>(arguments: &[A]) -> Result<Request, FlagError> {
     let mut flags = Box::<Flags>::default();
-    let mut rest = arguments.iter().map(AsRef::as_ref);
-    while let Some(argument) = rest.next() {
-        let Some(flag) = argument.strip_prefix('-').filter(|flag| !flag.is_empty()) else {
-            return Err(extra(std::iter::once(argument).chain(rest)));
-        };
-        if flag == "-" {
-            break;
-        }
-        let flag = flag.strip_prefix('-').unwrap_or(flag);
-        if flag.is_empty() || flag.starts_with(['-', '=']) {
-            return Err(FlagError::Syntax(argument.to_owned()));
-        }
-        let (given, value) = match flag.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (flag, None),
-        };
+    let mut words = Words::new(arguments.iter().map(AsRef::as_ref));
+    while let Some((given, value)) = words.flag()? {
         let (name, sets) = match find(given) {
             Some(found) => found,
             None if given == "h" || given == "help" => return Ok(Request::Help),
@@ -103,25 +54,11 @@ pub fn parse<A: AsRef<str>>(arguments: &[A]) -> Result<Request, FlagError> {
             set(&mut flags, boolean(given, value)?);
             continue;
         }
-        let value = value.or_else(|| rest.next()).ok_or_else(|| FlagError::NoValue(given.to_owned()))?;
+        let value = words.value(given, value)?;
         let wrong = |why: String| FlagError::Value { flag: given.to_owned(), value: value.to_owned(), why };
         sets.set(&mut flags, value).map_err(wrong)?;
     }
-    let rest: Vec<_> = rest.collect();
-    if rest.is_empty() { Ok(Request::Run(flags)) } else { Err(extra(rest)) }
-}
-
-fn extra<'a>(words: impl IntoIterator<Item = &'a str>) -> FlagError {
-    FlagError::Extra(words.into_iter().map(str::to_owned).collect())
-}
-
-/// Yes without a value, or any of the words that Go reads.
-fn boolean(flag: &str, value: Option<&str>) -> Result<bool, FlagError> {
-    match value {
-        None | Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok(true),
-        Some("0" | "f" | "F" | "FALSE" | "false" | "False") => Ok(false),
-        Some(other) => Err(FlagError::Boolean { flag: flag.to_owned(), value: other.to_owned() }),
-    }
+    Ok(Request::Run(flags))
 }
 
 /// What the value of a flag is, and where it goes.

@@ -16,9 +16,12 @@ pub mod text;
 
 pub use exit::Exit;
 pub use file::FileError;
-pub use flags::{FlagError, Flags, Request};
+pub use flags::{Flags, Request};
 pub use given::Given;
 pub use note::{Note, NoteError};
 pub use signal::{Signal, SignalError};
-pub use start::{Connection, LogLevel, Retry, STATUS_DIR, Start, StartError, Syslog};
+pub use start::{Connection, Retry, STATUS_DIR, Start, StartError, Syslog};
 pub use text::USAGE;
+
+pub use crate::goflags::FlagError;
+pub use crate::log::LogLevel;

@@ -12,6 +12,8 @@ use super::given::{self, Given, TIMES};
 use super::note;
 use super::signal::Signal;
 use crate::Secret;
+use crate::log::{self, LogLevel};
+use crate::reach::{flag, with_scheme};
 
 /// Where notes lie unless `-status-dir` says otherwise.
 pub const STATUS_DIR: &str = "service/consul-replicate/statuses";
@@ -121,46 +123,6 @@ pub struct Syslog {
     pub facility: u8,
     /// The name under which it logs.
     pub name: String,
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// What cannot be gone on with.
-    Err,
-    /// What should not be.
-    Warn,
-    /// What happens.
-    Info,
-    /// Everything.
-    Debug,
-    /// More than that.
-    Trace,
-}
-
-impl LogLevel {
-    /// The level of this name, in any case.
-    pub fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_uppercase().as_str() {
-            "ERR" => Some(Self::Err),
-            "WARN" => Some(Self::Warn),
-            "INFO" => Some(Self::Info),
-            "DEBUG" => Some(Self::Debug),
-            "TRACE" => Some(Self::Trace),
-            _ => None,
-        }
-    }
-
-    /// Its name in a line of the log.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Err => "ERR",
-            Self::Warn => "WARN",
-            Self::Info => "INFO",
-            Self::Debug => "DEBUG",
-            Self::Trace => "TRACE",
-        }
-    }
 }
 
 /// Settings that cannot be used. Exit status 15.
@@ -281,36 +243,10 @@ fn syslog(given: given::Syslog) -> Result<Option<Syslog>, StartError> {
     if !given.enabled.unwrap_or(facility.is_some() || name.is_some()) {
         return Ok(None);
     }
-    let wanted = facility.as_deref().unwrap_or("LOCAL0").to_ascii_uppercase();
-    let found = FACILITIES.iter().find(|(name, _)| *name == wanted);
-    let (_, facility) = *found.ok_or_else(|| StartError::Facility(facility.unwrap_or_default()))?;
+    let found = log::facility(facility.as_deref().unwrap_or("LOCAL0"));
+    let facility = found.ok_or_else(|| StartError::Facility(facility.unwrap_or_default()))?;
     Ok(Some(Syslog { facility, name: name.unwrap_or_else(|| NAME.to_owned()) }))
 }
-
-/// Facilities by their names; an old manual calls the usual one `LOCAL`.
-const FACILITIES: &[(&str, u8)] = &[
-    ("KERN", 0),
-    ("USER", 1),
-    ("MAIL", 2),
-    ("DAEMON", 3),
-    ("AUTH", 4),
-    ("SYSLOG", 5),
-    ("LPR", 6),
-    ("NEWS", 7),
-    ("UUCP", 8),
-    ("CRON", 9),
-    ("AUTHPRIV", 10),
-    ("FTP", 11),
-    ("LOCAL", 16),
-    ("LOCAL0", 16),
-    ("LOCAL1", 17),
-    ("LOCAL2", 18),
-    ("LOCAL3", 19),
-    ("LOCAL4", 20),
-    ("LOCAL5", 21),
-    ("LOCAL6", 22),
-    ("LOCAL7", 23),
-];
 
 /// With a slash at its end, and none at its beginning: no key of Consul's can be asked for with one.
 fn status_dir(given: &str) -> Result<String, StartError> {
@@ -396,29 +332,6 @@ fn login(given: given::Auth, variable: Option<String>) -> Option<(String, Option
         _ => {
             let auth = given::Auth::parse(&variable?).ok()?;
             Some((auth.username?, auth.password))
-        }
-    }
-}
-
-/// The address with its scheme; TLS that is asked for elsewhere goes before it.
-fn with_scheme(given: &str, https: bool) -> String {
-    match given.split_once("://") {
-        Some(("http", rest)) if https => format!("https://{rest}"),
-        Some(_) => given.to_owned(),
-        None if given.starts_with('/') => format!("unix://{given}"),
-        None => format!("{}://{given}", if https { "https" } else { "http" }),
-    }
-}
-
-fn flag(name: &str, variable: impl Fn(&str) -> Option<String>, remarks: &mut Vec<String>) -> Option<bool> {
-    match variable(name)?.as_str() {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        other => {
-            remarks.push(format!(
-                "the variable {name} is {other:?}, which is neither true nor false; it is left out"
-            ));
-            None
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What it says, on the standard error as before.
 
-use super::start::LogLevel;
 use crate::Moment;
+use crate::log::LogLevel;
 
 /// What is said when the reload signal comes.
 pub const RELOADING: &str = "Reloading configuration...";

@@ -32,6 +32,7 @@ mod route;
 mod rule;
 mod secret;
 mod service;
+mod snapshot;
 mod starting;
 mod step;
 mod systemd;
@@ -88,6 +89,7 @@ pub(crate) static TOP: Schema = Schema {
         &cluster::BLOCK,
         &service::BLOCK,
         &replicate::BLOCK,
+        &snapshot::BLOCK,
     ],
     values: &[],
     example: "",

@@ -7,7 +7,7 @@ use lictor_core::{CheckName, CheckSource, Plan, Rate, RemedyName};
 
 use super::{
     TOP, agent, alerts, check, cluster, connection_monitor, consul, listen, node, notify, peers, probe,
-    remedy, replicate, rule, service, watch,
+    remedy, replicate, rule, service, snapshot, watch,
 };
 use crate::code::Code;
 use crate::condition::rate_name;
@@ -46,6 +46,7 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
         cluster: None,
         services: BTreeMap::new(),
         replicates: BTreeMap::new(),
+        snapshots: snapshot::decode(decoder, &top.blocks("snapshot")),
         blocks: digests(body),
     };
     let mut plan = Plan { mode, limits, ..Plan::default() };
@@ -106,7 +107,7 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     config.peers = if others.written { peers::decode(&others.reader(decoder)).map(Arc::new) } else { None };
     let idle = top.blocks("watch").is_empty() && config.alerts.consul.is_none();
     let idle = idle && !others.written && !shown.written;
-    let idle = idle && top.blocks("service").is_empty() && top.blocks("replicate").is_empty();
+    let idle = idle && ["service", "replicate", "snapshot"].iter().all(|kind| top.blocks(kind).is_empty());
     if idle && !decoder.report.is_partial() {
         let draft = Draft::warning(Code::NothingWatched, start, "nothing is watched");
         decoder.add(draft.help("add a block such as watch \"http\" \"NAME\" { url = \"…\" }"));

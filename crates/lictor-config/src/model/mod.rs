@@ -11,6 +11,7 @@ mod notify;
 mod peers;
 mod replicate;
 mod service;
+mod snapshot;
 mod systemd;
 mod torrent;
 
@@ -20,7 +21,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::{ActionName, CheckName, NotifierName, PatternName, Plan, ReplicateName, ServiceName};
+use lictor_core::{
+    ActionName, CheckName, NotifierName, PatternName, Plan, ReplicateName, ServiceName, SnapshotName,
+};
 use regex::Regex;
 use url::Url;
 
@@ -42,6 +45,10 @@ pub use notify::{
 pub use peers::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
 pub use replicate::{Notes, Replicate};
 pub use service::{Cluster, ClusterService, ServiceCommand};
+pub use snapshot::{
+    Azure, AzureCredentials, Drill, Encrypt, Google, GoogleCredentials, Names, Place, PlaceKind, S3,
+    S3Credentials, S3Encryption, S3Keys, Snapshot, When,
+};
 pub use systemd::{
     Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
     UnitNameError, UnitVerb,
@@ -85,6 +92,8 @@ pub struct Config {
     pub services: BTreeMap<ServiceName, Arc<ClusterService>>,
     /// What is copied from one datacenter of Consul to others, by name.
     pub replicates: BTreeMap<ReplicateName, Arc<Replicate>>,
+    /// What snapshots are taken, by name.
+    pub snapshots: BTreeMap<SnapshotName, Arc<Snapshot>>,
     /// The digest of each block by what it defines, such as `watch shop` or `node`: the
     /// same as long as what is written there is, comments and layout aside. A reload
     /// compares them.

@@ -67,8 +67,8 @@ fn every_example_is_good_and_warns_of_nothing() {
             let loaded = good(&path.display().to_string(), &fs::read_to_string(&path).unwrap());
             let warnings: Vec<_> = loaded.warnings.iter().map(lictor_config::Problem::one_line).collect();
             assert!(warnings.is_empty(), "{warnings:?}");
-            let copies = !loaded.config.replicates.is_empty();
-            assert!(copies || !loaded.config.plan.remedies.is_empty(), "{} shows a cure", path.display());
+            let works = !loaded.config.replicates.is_empty() || !loaded.config.snapshots.is_empty();
+            assert!(works || !loaded.config.plan.remedies.is_empty(), "{} shows a cure", path.display());
             seen += 1;
         }
     }

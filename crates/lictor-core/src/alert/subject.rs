@@ -213,6 +213,11 @@ impl Source {
         Self::new("replicate")
     }
 
+    /// The snapshots of Consul.
+    pub fn snapshot() -> Self {
+        Self::new("snapshot")
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,4 +6,6 @@ mod fixture;
 mod folder;
 mod pack;
 mod property;
+mod real_age;
 mod refused;
+mod seal;

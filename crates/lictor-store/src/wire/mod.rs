@@ -18,6 +18,7 @@ mod replicate;
 mod role;
 mod row;
 mod service;
+mod snapshot;
 
 pub use alert::AlertRow;
 pub use copy::{Canary, Copy, Owner};
@@ -32,6 +33,7 @@ pub use replicate::{Copied, KEPT};
 pub use role::{Change, Role, Roles};
 pub use row::{Check, Flood, Incident, Measured, Note, Row, Run, RunState, Seen, Status, Tally};
 pub use service::{Joined, Pause, Place};
+pub use snapshot::{LatestDrill, LatestSnapshot};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

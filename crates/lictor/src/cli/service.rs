@@ -220,7 +220,7 @@ pub(crate) enum Verb {
     Demote,
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     lictor_config::duration(text).filter(|span| !span.is_zero()).ok_or("no duration such as 30s, 90m or 1h")
 }
 

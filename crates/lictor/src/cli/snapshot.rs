@@ -1,9 +1,12 @@
 //! The command line of Consul's snapshots.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::service::duration;
+use super::snapshot_agent::{SnapshotAgent, SnapshotFetch, SnapshotList, SnapshotStatus, SnapshotTake};
 use crate::output::Format;
 
 /// `lictor snapshot`.
@@ -40,6 +43,34 @@ pub(crate) enum Snapshot {
     /// Print the value of a key in a snapshot, its exact bytes
     #[command(after_help = "Example:\n  lictor snapshot get backup.snap config/web/port")]
     Get(SnapshotGet),
+    /// Take snapshots regularly and send them to the places that a configuration names, without an agent of Lictor
+    #[command(
+        after_help = "Examples:\n  lictor snapshot agent --config /etc/lictor.d\n  lictor snapshot agent --once consul\n\nOf the configuration only the blocks `snapshot`, `consul` and `node` count. Of several such programs and agents one works.\nWith --once it takes one now, whoever else does, sends it everywhere, and ends."
+    )]
+    Agent(SnapshotAgent),
+    /// Show how the snapshots of an agent stand: how old, where, when the next one is due
+    #[command(
+        after_help = "Examples:\n  lictor snapshot status\n  lictor snapshot status consul --format json"
+    )]
+    Status(SnapshotStatus),
+    /// Have an agent take a snapshot now, or try the newest one
+    #[command(after_help = "Examples:\n  lictor snapshot take consul\n  lictor snapshot take --drill consul")]
+    Take(SnapshotTake),
+    /// List what is in the places that a configuration names
+    #[command(
+        after_help = "Examples:\n  lictor snapshot list\n  lictor snapshot list --place elsewhere --format json\n\nNo agent need run, and Consul need not be there."
+    )]
+    List(SnapshotList),
+    /// Fetch a snapshot from a place that a configuration names
+    #[command(
+        after_help = "Examples:\n  lictor snapshot fetch latest\n  lictor snapshot fetch latest /tmp/now.snap --place elsewhere\n  lictor snapshot fetch consul.dc1.20261122T193000Z.snap\n\nNo agent need run, and Consul need not be there."
+    )]
+    Fetch(SnapshotFetch),
+    /// Restore a snapshot into a throw-away Consul server, save it again and compare: the proof that it can be restored
+    #[command(
+        after_help = "Examples:\n  lictor snapshot drill backup.snap\n  lictor snapshot drill --consul /opt/consul/consul backup.snap\n  lictor snapshot drill --format json backup.snap | jq .restore_ms\n\nThe server runs for some seconds on this machine, on loopback, in a folder that only you can look\ninto and that is removed at the end. It knows nobody, and nobody else reaches it. The exit code is 1\nwhen something is not as it is in the snapshot, or the drill did not come about."
+    )]
+    Drill(SnapshotDrill),
 }
 
 /// How Consul is reached.
@@ -188,4 +219,23 @@ pub(crate) struct SnapshotGet {
     pub(crate) key: String,
     #[command(flatten)]
     pub(crate) secret: SnapshotSecret,
+}
+
+/// A snapshot that is to be tried.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotDrill {
+    /// The snapshot
+    pub(crate) file: PathBuf,
+    /// The program `consul`, at least as new as the servers that wrote the snapshot [default: the one in PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) consul: Option<PathBuf>,
+    /// Where the server has its folder [default: in memory (/dev/shm, /run) if there is room, else in TMPDIR]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+    /// How long it may take [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) limit: Option<Duration>,
+    /// How the outcome is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
 }

@@ -113,7 +113,7 @@ impl Rig {
 }
 
 /// What the agent shows there.
-fn read(node: &Node, path: &str) -> String {
+pub(crate) fn read(node: &Node, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", node.port)).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
     let mut page = String::new();

@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 58] = [
+    let commands: [&[&str]; 59] = [
         &[],
         &["dev"],
         &["run"],
@@ -59,6 +59,7 @@ fn every_command_explains_itself() {
         &["service", "check", "servicegroup"],
         &["service", "check", "crontab"],
         &["service", "check", "process"],
+        &["snapshot", "drill"],
         &["state"],
         &["state", "list"],
         &["state", "forget"],

@@ -12,11 +12,11 @@ const LARGEST: u64 = 1 << 20;
 
 /// What requests are signed with.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Credentials {
-    pub(super) access_key: String,
-    pub(super) secret_key: String,
+pub(crate) struct Credentials {
+    pub(crate) access_key: String,
+    pub(crate) secret_key: String,
     /// Of credentials that are valid for a while.
-    pub(super) session_token: Option<String>,
+    pub(crate) session_token: Option<String>,
 }
 
 impl Credentials {
@@ -24,7 +24,7 @@ impl Credentials {
     ///
     /// # Errors
     /// Where they were looked for, and what is missing there.
-    pub(super) fn find(
+    pub(crate) fn find(
         settings: &Map<String, Value>,
         var: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {

@@ -40,6 +40,7 @@ use lictor_core::alert::{Message, Verdict};
 use serde::Serialize;
 
 use crate::clock::Clock;
+pub(crate) use credentials::Credentials;
 pub use made::{Made, Post, Ran, run};
 use request::{Revealed, requests};
 use service::Clients;

@@ -35,7 +35,8 @@ static SELECTION: Schema =
     Schema { doc: "Which alerts.", groups: &[ATTRIBUTES], blocks: &[], values: &[], example: "" };
 
 /// The texts a source may be.
-const SOURCES: [&str; 7] = ["own", "consul", "service", "peers", "replicate", "alertmanager", "lictor"];
+const SOURCES: [&str; 8] =
+    ["own", "consul", "service", "peers", "replicate", "snapshot", "alertmanager", "lictor"];
 
 /// What a block with the attributes of a selection selects.
 pub(in crate::block) fn matchers(reader: &Reader<'_>) -> Matchers {

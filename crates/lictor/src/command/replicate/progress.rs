@@ -51,10 +51,10 @@ fn words(keys: u64, took: Duration) -> String {
 }
 
 /// The last line of the terminal.
-struct Line;
+pub(crate) struct Line;
 
 impl Line {
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         // Nobody reads it: then nobody misses it.
         drop(write!(io::stderr().lock(), "{CLEAR}{text}"));
     }

@@ -1,12 +1,16 @@
 //! `lictor snapshot`: snapshots of Consul, saved, restored, checked, shown and compared.
 
+mod agent;
 mod content;
+mod drill;
 mod inspect;
 mod only;
 mod place;
 mod restore;
 mod save;
 mod sending;
+mod status;
+mod stored;
 mod unverified;
 mod verify;
 
@@ -36,6 +40,14 @@ pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure>
         Command::Verify(args) => verify::run(args, terminal),
         Command::Diff(args) => content::diff(args),
         Command::Get(args) => content::get(args),
+        Command::Agent(args) => agent::run(args, terminal),
+        Command::Status(args) => waiting(status::status(args, terminal)),
+        Command::Take(args) => waiting(status::take(args)),
+        Command::List(args) => {
+            waiting(unless_stopped("not all places were looked into", stored::list(args, terminal)))
+        }
+        Command::Fetch(args) => waiting(unless_stopped("nothing was fetched", stored::fetch(args, terminal))),
+        Command::Drill(args) => waiting(unless_stopped("nothing is left of the drill", drill::run(args))),
     }
 }
 

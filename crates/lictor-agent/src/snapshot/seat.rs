@@ -1,0 +1,271 @@
+//! One block: waits until this node is the one that works, and has snapshots taken, sent and tried when they are due.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::pending;
+use lictor_config::Snapshot;
+use lictor_consul::Client;
+use lictor_core::lease::Params;
+use lictor_store::kv::Kv;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::lock::{Lock, Refused};
+use super::view::{Phase, SnapshotState};
+use super::work::{Ended, Work};
+use crate::clock::Clock;
+use crate::lease::{Lease, LeaseState};
+use crate::task::Tasks;
+
+/// Pause before it is tried again to begin.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The same when it is refused as it is configured, or after too many failures: another node may try.
+const STEPS_BACK: Duration = Duration::from_mins(1);
+
+/// For so long nobody need be known to work: longer than a lease lasts.
+const WHILE: Duration = Duration::from_secs(10);
+
+/// How long the lease may take to be given back.
+const PARTING: Duration = Duration::from_secs(3);
+
+/// How long the lock of another program is left alone before it is looked at again.
+const LOCKED: Duration = Duration::from_secs(5);
+
+/// What a person asks for.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) what: Wanted,
+    /// What came of it.
+    pub(super) done: oneshot::Sender<Result<String, String>>,
+}
+
+/// See [`Order`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A snapshot, now.
+    Take,
+    /// A drill, now.
+    Drill,
+}
+
+/// The block as others see it.
+#[derive(Clone, Default)]
+pub(super) struct Slot {
+    pub(super) state: watch::Sender<SnapshotState>,
+    /// To whoever works now on this node.
+    pub(super) orders: Arc<Mutex<Option<mpsc::Sender<Order>>>>,
+}
+
+impl Slot {
+    pub(super) fn phase(&self, phase: &Phase) {
+        self.state.send_if_modified(|state| {
+            let changed = state.phase != *phase;
+            state.phase.clone_from(phase);
+            changed
+        });
+    }
+}
+
+/// See the module.
+pub(super) struct Seat {
+    pub(super) settings: Arc<Snapshot>,
+    /// The datacenter that is meant; `None`: that of the agent.
+    pub(super) home: Option<String>,
+    /// What keys of our own begin with.
+    pub(super) own: String,
+    pub(super) node: String,
+    pub(super) client: Client,
+    pub(super) clock: Clock,
+    pub(super) slot: Slot,
+    /// The folder of this block.
+    pub(super) scratch: PathBuf,
+    pub(super) tasks: Tasks,
+}
+
+impl Seat {
+    /// For as long as the agent runs.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        loop {
+            let own = Tasks::new();
+            let ended = self.candidacy(&own, &stop).await;
+            *self.orders() = None;
+            if !own.drain(PARTING).await {
+                debug!(snapshot = %self.settings.name, "the lease was not given back in time");
+            }
+            let pause = match ended {
+                Ended::Lost => AGAIN,
+                Ended::Refused(why) => {
+                    warn!(snapshot = %self.settings.name, why, "no snapshots are taken");
+                    self.failing(&Phase::Refused(why));
+                    STEPS_BACK
+                }
+                Ended::GaveUp(why) => {
+                    warn!(snapshot = %self.settings.name, why, "another node may try to take snapshots");
+                    self.failing(&Phase::Failing(why));
+                    STEPS_BACK
+                }
+            };
+            self::pause(pause, &stop).await;
+            if stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    fn orders(&self) -> std::sync::MutexGuard<'_, Option<mpsc::Sender<Order>>> {
+        self.slot.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the lease, and works under it until it is lost, nothing comes of it, or everything stops.
+    async fn candidacy(&self, own: &Tasks, stop: &CancellationToken) -> Ended {
+        let connections = match self.client.with_own_connections() {
+            Ok(connections) => connections,
+            Err(why) => return Ended::Refused(why.to_string()),
+        };
+        let lease = Lease::start(
+            Kv::consul(connections, self.own.clone()),
+            format!("lease/snapshot/{}", self.settings.name),
+            self.node.clone(),
+            format!("{:032x}", rand::random::<u128>()),
+            Params::BRISK,
+            self.clock.clone(),
+            own,
+        );
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.stand_by(&lease) => {}
+                () = stop.cancelled() => break,
+            }
+            let lock = match &self.settings.lock {
+                None => None,
+                Some(key) => match Lock::take(&self.client, key, "lictor snapshots").await {
+                    Ok(lock) => Some(lock),
+                    Err(Refused::Held(why)) => {
+                        self.stands_by(&why, true);
+                        pause(LOCKED, stop).await;
+                        continue;
+                    }
+                    Err(Refused::Wrong(why)) => {
+                        self.failing(&Phase::Failing(why));
+                        pause(LOCKED, stop).await;
+                        continue;
+                    }
+                },
+            };
+            let ended = tokio::select! {
+                ended = self.term(&lease, lock.as_ref()) => ended,
+                () = stop.cancelled() => Ended::Lost,
+            };
+            if let Some(lock) = lock {
+                lock.end().await;
+            }
+            match ended {
+                Ended::Lost => info!(snapshot = %self.settings.name, "this node takes no more snapshots"),
+                ended => return ended,
+            }
+        }
+        Ended::Lost
+    }
+
+    /// Works until lease or lock is lost.
+    async fn term(&self, lease: &Lease, lock: Option<&Lock>) -> Ended {
+        let (sender, orders) = mpsc::channel(4);
+        *self.orders() = Some(sender);
+        let work = Work {
+            settings: Arc::clone(&self.settings),
+            home: self.home.clone(),
+            own: self.own.clone(),
+            node: self.node.clone(),
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            slot: self.slot.clone(),
+            scratch: self.scratch.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let ended = tokio::select! {
+            ended = work.run(orders) => ended,
+            () = lost(lease) => Ended::Lost,
+            why = kept(lock) => {
+                warn!(snapshot = %self.settings.name, why, "the lock is lost");
+                Ended::Lost
+            }
+        };
+        *self.orders() = None;
+        ended
+    }
+
+    /// Until this node holds the lease.
+    async fn stand_by(&self, lease: &Lease) {
+        let mut state = lease.state();
+        let mut nobody: Option<Instant> = None;
+        while lease.believes().is_none() {
+            let now = state.borrow_and_update().clone();
+            match now {
+                LeaseState::Other { holder } => {
+                    nobody = None;
+                    self.stands_by(&format!("{holder} takes them"), true);
+                }
+                LeaseState::Held { .. } => self.nobody("the lease has just ended", &mut nobody),
+                LeaseState::Unknown { why } => self.nobody(&why, &mut nobody),
+            }
+            // That nothing changes is no news.
+            drop(timeout(AGAIN, state.changed()).await);
+        }
+    }
+
+    /// What another node does is not known here.
+    fn stands_by(&self, why: &str, known: bool) {
+        let phase = Phase::Standby(why.to_owned());
+        self.slot.state.send_if_modified(|state| {
+            let changed = state.phase != phase;
+            if changed {
+                let tally = state.tally;
+                *state = SnapshotState { phase: phase.clone(), known, tally, ..SnapshotState::default() };
+            }
+            changed
+        });
+    }
+
+    /// Between two that work there is a while; after that something is wrong.
+    fn nobody(&self, why: &str, since: &mut Option<Instant>) {
+        match since.get_or_insert_with(Instant::now).elapsed() < WHILE {
+            true => self.stands_by(why, false),
+            false => self.failing(&Phase::Failing(format!("nobody is known to take snapshots: {why}"))),
+        }
+    }
+
+    fn failing(&self, phase: &Phase) {
+        let now = self.clock.boot();
+        self.slot.state.send_modify(|state| state.failing = state.failing.or(Some(now)));
+        self.slot.phase(phase);
+    }
+}
+
+/// A pause that ends when everything does.
+async fn pause(length: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = sleep(length) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Until the lease is lost.
+async fn lost(lease: &Lease) {
+    let mut state = lease.state();
+    while lease.believes().is_some() {
+        // The belief ends without a word when nothing answers.
+        drop(timeout(Duration::from_millis(500), state.changed()).await);
+    }
+}
+
+async fn kept(lock: Option<&Lock>) -> String {
+    match lock {
+        Some(lock) => lock.keep().await,
+        None => pending().await,
+    }
+}

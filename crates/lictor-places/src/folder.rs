@@ -1,0 +1,179 @@
+//! A folder of this machine.
+//!
+//! A file is written under a hidden name, `.NAME.unverified.RANDOM`, made durable, and only then gets its own. Folders
+//! on the way to a name are opened one by one and no link is followed, so nothing leads out.
+
+mod disk;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, spawn_blocking};
+
+use crate::error::PlaceError;
+use crate::limits;
+use crate::place::{Kept, Put, Stored};
+use crate::settings;
+use disk::{Disk, Trouble};
+
+/// Pieces that are read and written at a time, in bytes.
+const PIECE: usize = 256 * 1024;
+
+/// How many reports of progress wait to be heard. When there is no room the copying waits.
+const REPORTS: usize = 4;
+
+/// See [`settings::Folder`].
+pub(crate) struct Folder {
+    disk: Arc<Disk>,
+    shown: String,
+}
+
+impl Folder {
+    pub(crate) fn new(settings: &settings::Folder) -> Result<Self, PlaceError> {
+        let shown = settings.path.display().to_string();
+        if !settings.path.is_absolute() {
+            let why = "must be absolute: what it is relative to may change".to_owned();
+            return Err(PlaceError::Settings { place: shown, setting: "the path", why });
+        }
+        Ok(Self { disk: Arc::new(Disk::new(settings.path.clone())), shown })
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    pub(crate) async fn put(
+        &self,
+        name: &str,
+        file: &Path,
+        how: Put,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Stored, PlaceError> {
+        let tried = format!("put `{name}`");
+        let (reports, mut heard) = mpsc::channel(REPORTS);
+        let work = {
+            let (disk, name, file) = (Arc::clone(&self.disk), name.to_owned(), file.to_owned());
+            // When the caller has gone nobody hears a report, and the thread stops.
+            spawn_blocking(move || disk.put(&name, &file, how, &|sent| reports.blocking_send(sent).is_ok()))
+        };
+        while let Some(sent) = heard.recv().await {
+            progress(sent);
+        }
+        let size = self.ended(work.await, name, &tried)?;
+        Ok(Stored { size, etag: None, version: None })
+    }
+
+    pub(crate) async fn list(&self) -> Result<Vec<Kept>, PlaceError> {
+        let disk = Arc::clone(&self.disk);
+        self.ended(spawn_blocking(move || disk.list()).await, "", "list what is there")
+    }
+
+    pub(crate) async fn fetch(
+        &self,
+        name: &str,
+        to: &mut (impl AsyncWrite + Unpin + Send),
+    ) -> Result<u64, PlaceError> {
+        let tried = format!("fetch `{name}`");
+        let (file, size) = {
+            let (disk, asked) = (Arc::clone(&self.disk), name.to_owned());
+            self.ended(spawn_blocking(move || disk.open(&asked)).await, name, &tried)?
+        };
+        let mut file = tokio::fs::File::from_std(file);
+        let mut piece = vec![0; PIECE];
+        let mut read = 0;
+        loop {
+            let path = || self.disk.path(name);
+            let count = file.read(&mut piece).await;
+            let count = count
+                .map_err(|source| self.trouble(Trouble::Place { path: path(), source }, name, &tried))?;
+            let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+            to.write_all(bytes).await.map_err(|source| self.written(&tried, source))?;
+            read += bytes.len() as u64;
+        }
+        to.flush().await.map_err(|source| self.written(&tried, source))?;
+        if read != size {
+            return Err(PlaceError::Changed { place: self.shown.clone(), tried, what: format!("`{name}`") });
+        }
+        Ok(read)
+    }
+
+    pub(crate) async fn size(&self, name: &str) -> Result<Option<u64>, PlaceError> {
+        let tried = format!("look at `{name}`");
+        let (disk, asked) = (Arc::clone(&self.disk), name.to_owned());
+        match self.ended(spawn_blocking(move || disk.open(&asked)).await, name, &tried) {
+            Ok((_, size)) => Ok(Some(size)),
+            Err(PlaceError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), PlaceError> {
+        let tried = format!("remove `{name}`");
+        let (disk, asked) = (Arc::clone(&self.disk), name.to_owned());
+        match self.ended(spawn_blocking(move || disk.remove(&asked)).await, name, &tried) {
+            Err(PlaceError::NotFound { .. }) => Ok(()),
+            done => done,
+        }
+    }
+    /// What came of it, or of the thread that did it.
+    fn ended<T>(
+        &self,
+        work: Result<Result<T, Trouble>, JoinError>,
+        name: &str,
+        tried: &str,
+    ) -> Result<T, PlaceError> {
+        match work {
+            Ok(done) => done.map_err(|trouble| self.trouble(trouble, name, tried)),
+            Err(error) => Err(PlaceError::Other {
+                place: self.shown.clone(),
+                tried: tried.to_owned(),
+                why: format!("its thread did not end well: {error}"),
+            }),
+        }
+    }
+
+    fn trouble(&self, trouble: Trouble, name: &str, tried: &str) -> PlaceError {
+        let (place, tried) = (self.shown.clone(), tried.to_owned());
+        let (path, source) = match trouble {
+            Trouble::Exists => return PlaceError::Exists { place, name: name.to_owned() },
+            Trouble::Changed => {
+                return PlaceError::Changed { place, tried, what: "the file that is put".to_owned() };
+            }
+            Trouble::TooMany => return PlaceError::TooMany { place, limit: limits::NAMES },
+            Trouble::Stopped => {
+                return PlaceError::Other { place, tried, why: "nobody waits for it any more".to_owned() };
+            }
+            Trouble::Source { path, source } => return PlaceError::File { place, tried, path, source },
+            Trouble::Place { path, source } => (path, source),
+        };
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                PlaceError::NoSpace { place, tried, why: source.to_string() }
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                let why = format!("{}: {source}", path.display());
+                PlaceError::Denied { place, tried, why }
+            }
+            // A link on the way, or something else where a folder should be: nothing was put there.
+            _ if is_elsewhere(&source) => {
+                let what = path.display().to_string();
+                PlaceError::NotFound { place, tried, what, why: String::new() }
+            }
+            _ => PlaceError::File { place, tried, path, source },
+        }
+    }
+
+    /// Whatever a fetch is written to does not take it.
+    fn written(&self, tried: &str, source: io::Error) -> PlaceError {
+        PlaceError::unwritten(&self.shown, tried, &source)
+    }
+}
+
+fn is_elsewhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
