@@ -186,7 +186,10 @@ impl Course<'_> {
         if !kinds.is_empty() {
             return Err(DrillError::TooOld { program, version, kinds });
         }
-        let (scratch, needs) = (means.scratch.clone(), Needs::of(original.state_bytes, held.size));
+        let (scratch, needs) = (
+            means.scratch.clone(),
+            Needs::of(original.state_bytes, original.inspection.total().count, held.size),
+        );
         let folder = off(move || Folder::make(scratch.as_deref(), needs)).await??;
 
         self.at(Step::Starting);
