@@ -2,6 +2,7 @@
 
 mod apply;
 mod batch;
+mod copy;
 mod disk;
 mod error;
 mod ledger;
@@ -17,6 +18,7 @@ mod tables;
 mod writer;
 
 pub use batch::{Anchor, Batch, Committed, NotRecorded};
+pub use copy::{Copied, CopyError, Restored, Restoring, check_copy, copy_of};
 pub use error::{OpenError, StoreError};
 pub use ledger::{Entry, LedgerOrder, LedgerPage, LedgerQuery};
 pub use prune::LedgerLimits;

@@ -74,7 +74,7 @@ pub(super) fn state(place: &Place, node: &str) -> Result<(StateFile, Present, Op
 }
 
 /// Opens the file that is there and reads its present.
-fn existing(place: &Place) -> Result<(StateFile, Present), StoreError> {
+pub(super) fn existing(place: &Place) -> Result<(StateFile, Present), StoreError> {
     let mut file = database(place)?;
     let size = fs::metadata(&place.path).map_or(0, |meta| meta.len());
     if size > SMALL
@@ -195,24 +195,26 @@ fn fresh(place: &Place, node: &str) -> Result<StateFile, OpenError> {
 }
 
 /// 128 random bits in hexadecimal.
-fn lineage() -> String {
+pub(super) fn lineage() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
 /// Moves a file to the first free name beside it: `state.redb.unreadable-1`, -2 and so on.
 fn move_aside(path: &Path) -> io::Result<PathBuf> {
-    for number in 1_u32.. {
-        let to = path.with_extension(format!("redb.unreadable-{number}"));
-        if fs::symlink_metadata(&to).is_err() {
-            fs::rename(path, &to)?;
-            sync_directory(path)?;
-            return Ok(to);
-        }
-    }
-    Err(io::Error::other("no free name"))
+    let to = free_name(path, "unreadable")?;
+    fs::rename(path, &to)?;
+    sync_directory(path)?;
+    Ok(to)
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+/// The first free name beside a file that says what became of it.
+pub(super) fn free_name(path: &Path, what: &str) -> io::Result<PathBuf> {
+    let names = (1_u32..).map(|number| path.with_extension(format!("redb.{what}-{number}")));
+    let mut free = names.filter(|to| fs::symlink_metadata(to).is_err());
+    free.next().ok_or_else(|| io::Error::other("no free name"))
+}
+
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 

@@ -7,6 +7,8 @@ mod consul;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod damage;
