@@ -354,7 +354,7 @@ impl Agent {
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
             source: Arc::new(inbox.clone()),
-            history: Arc::new(crate::ledger::Ledger::new(opened.store.clone())),
+            history: Arc::new(crate::ledger::Ledger::new(opened.store.clone(), &config.node.state_dir)),
             events: live.clone(),
             listen: config.http.clone(),
             node: config.node.name.clone(),

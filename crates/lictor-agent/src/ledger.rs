@@ -1,4 +1,8 @@
-//! The store's ledger as the web reads it.
+//! The store as the web reads it: its ledger, and copies of all of it.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use lictor_core::Event;
 use lictor_store::{LedgerOrder, LedgerQuery, NodeStore};
@@ -12,11 +16,14 @@ const PAGES: usize = 50;
 /// Answers the web's questions from the store.
 pub(crate) struct Ledger {
     store: NodeStore,
+    /// Where a copy lies while it is made.
+    copy: PathBuf,
 }
 
 impl Ledger {
-    pub(crate) fn new(store: NodeStore) -> Self {
-        Self { store }
+    /// `dir` is the state directory.
+    pub(crate) fn new(store: NodeStore, dir: impl Into<PathBuf>) -> Self {
+        Self { store, copy: dir.into().join("state.redb.copy") }
     }
 }
 
@@ -51,5 +58,19 @@ impl History for Ledger {
             events.reverse();
         }
         Ok(events)
+    }
+
+    fn copy(&self) -> Result<File, String> {
+        let failed = |what: &str, error: io::Error| format!("cannot {what} {}: {error}", self.copy.display());
+        // One that was being made when an agent was killed.
+        match fs::remove_file(&self.copy) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("remove", error)),
+            _ => {}
+        }
+        self.store.copy_to(&self.copy).map_err(|error| error.to_string())?;
+        let file = File::open(&self.copy).map_err(|error| failed("open", error));
+        // It is there as long as somebody reads it.
+        fs::remove_file(&self.copy).map_err(|error| failed("remove", error))?;
+        file
     }
 }

@@ -91,6 +91,10 @@ mod tests {
             found.truncate(query.limit);
             Ok(found)
         }
+
+        fn copy(&self) -> Result<std::fs::File, String> {
+            Err("it is a list".to_owned())
+        }
     }
 
     struct Ledger {

@@ -1,8 +1,10 @@
 //! The past: questions to the ledger.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use lictor_core::{CheckName, Event, IncidentId, RunId};
 use tokio::sync::Semaphore;
 
@@ -16,6 +18,13 @@ pub trait History: Send + Sync {
     /// # Errors
     /// Why the ledger cannot be read, in words.
     fn events(&self, query: &EventQuery) -> Result<Vec<(u64, Event)>, String>;
+
+    /// All that is remembered at one moment, the present too, as a state file that has no name. Called on a thread that
+    /// may block.
+    ///
+    /// # Errors
+    /// Why there is no copy, in words.
+    fn copy(&self) -> Result<File, String>;
 }
 
 /// Which entries of the ledger are wanted; a condition that is `None` (or an empty
@@ -78,16 +87,43 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Questions under way at once: the disk is one, and a thread waits for each.
 const AT_ONCE: usize = 4;
 
+/// How long a copy of everything may take: an answer must begin within 40 s.
+const COPY_PATIENCE: Duration = Duration::from_secs(35);
+
 /// Asks the history from asynchronous code. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Archive {
     history: Arc<dyn History>,
     turns: Arc<Semaphore>,
+    /// One copy at a time: each takes as much room on the disk as the state.
+    copying: Arc<Semaphore>,
 }
 
 impl Archive {
     pub(super) fn new(history: Arc<dyn History>) -> Self {
-        Self { history, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { history, turns: Arc::new(Semaphore::new(AT_ONCE)), copying: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// All that is remembered, in a file without a name.
+    pub(super) async fn copy(&self) -> Result<File, Failure> {
+        let Ok(turn) = Arc::clone(&self.copying).try_acquire_owned() else {
+            let message = "somebody else has the state copied at present";
+            return Err(
+                Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).help("ask again later")
+            );
+        };
+        let history = Arc::clone(&self.history);
+        let copied = tokio::task::spawn_blocking(move || {
+            let copied = history.copy();
+            drop(turn);
+            copied
+        });
+        match tokio::time::timeout(COPY_PATIENCE, copied).await {
+            Ok(Ok(Ok(file))) => Ok(file),
+            Ok(Ok(Err(why))) => Err(Failure::unavailable(format!("the state cannot be copied: {why}"))),
+            Ok(Err(_panicked)) => Err(Failure::unavailable("the state cannot be copied: that panicked")),
+            Err(_late) => Err(Failure::unavailable("the state was not copied within 35s")),
+        }
     }
 
     /// The entries that match, oldest first.
@@ -152,6 +188,10 @@ mod tests {
         fn events(&self, _query: &EventQuery) -> Result<Vec<(u64, Event)>, String> {
             panic!("planted")
         }
+
+        fn copy(&self) -> Result<File, String> {
+            panic!("planted")
+        }
     }
 
     #[tokio::test]
@@ -159,6 +199,7 @@ mod tests {
         let archive = Archive::new(Arc::new(Broken));
         for _ in 0..2 * AT_ONCE {
             assert!(archive.newest().await.is_err());
+            assert_eq!(archive.copy().await.unwrap_err().code, "unavailable");
         }
     }
 }

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, delete, get, post};
 use axum::{Json, Router, middleware};
+use bytes::BytesMut;
 use http::{HeaderValue, Method, StatusCode, header};
 use lictor_core::{CheckName, Command, IncidentId, RemedyName, RunId, Status, What};
 use serde::Deserialize;
 use serde::Serialize;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::oneshot;
 
 use super::error::Failure;
@@ -57,6 +60,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/peers", get(peers))
         .route("/v1/state", get(kept))
         .route("/v1/state/{name}", delete(forget))
+        .route("/v1/backup", post(backup))
         .route("/v1/explain/{*subject}", get(explain_subject))
         .merge(alerts::routes())
         .merge(replicate::routes())
@@ -107,6 +111,27 @@ async fn forget(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Answ
         Forgotten::InUse(why) => Err(Failure::new(StatusCode::CONFLICT, "conflict", why)),
         Forgotten::Failed(why) => Err(Failure::unavailable(why)),
     }
+}
+
+/// What is read of a copy at once.
+const PIECE: usize = 64 << 10;
+
+/// All that this node remembers: a state file. By POST, since it takes as much room on the disk for a while, and is nothing
+/// for a browser.
+async fn backup(State(site): State<Arc<Site>>) -> Result<Response, Failure> {
+    let file = site.archive.copy().await?;
+    let failed = |error| Failure::unavailable(format!("the copy of the state cannot be read: {error}"));
+    let length = file.metadata().map_err(failed)?.len();
+    let pieces = futures::stream::try_unfold(tokio::fs::File::from_std(file), async |mut file| {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let read = file.read_buf(&mut piece).await?;
+        Ok::<_, std::io::Error>((read > 0).then(|| (piece.freeze(), file)))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+    let mut answer = (kind, Body::from_stream(pieces)).into_response();
+    // Who gets less knows that it is not all.
+    answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(answer)
 }
 
 #[derive(Deserialize)]

@@ -26,6 +26,19 @@ async fn the_status_counts_everything() {
 }
 
 #[tokio::test]
+async fn all_that_is_remembered_is_given_away_as_one_file() {
+    let server = serve().await;
+    let all = server.post("/v1/backup", "").await;
+    assert_eq!((all.status, all.header("content-length")), (200, Some("200000")));
+    assert_eq!(all.header("content-type"), Some("application/octet-stream"));
+    assert!(all.body.len() == 200_000 && all.body.bytes().all(|byte| byte == 7));
+    assert_eq!(server.get("/v1/backup").await.status, 405);
+    server.world.unreadable.store(true, Ordering::Relaxed);
+    let failed = server.post("/v1/backup", "").await;
+    assert_eq!((failed.status, failed.error().as_str()), (503, "unavailable"));
+}
+
+#[tokio::test]
 async fn a_node_that_cannot_record_says_so() {
     let mut view = empty(noon());
     view.cannot_record = Some(("no space left on device".into(), before(noon(), 60)));
