@@ -153,7 +153,7 @@ impl Writer<'_> {
             }
             Value::Bytes(bytes) => match time::rfc3339(bytes) {
                 Some(text) => write_text(self.out, text.as_bytes()),
-                None => self.bytes(bytes),
+                None => self.bytes(&self.redact.without_passwords(bytes)),
             },
             Value::List(list) => {
                 self.out.push(b'[');

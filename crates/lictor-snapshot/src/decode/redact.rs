@@ -1,5 +1,7 @@
 //! What is not shown unless somebody asks for it: a snapshot holds every secret of its cluster.
 
+use std::borrow::Cow;
+
 use crate::kind::Kind;
 use crate::msgpack::Value;
 
@@ -10,8 +12,8 @@ pub const HIDDEN: &str = "(hidden)";
 ///
 /// By default: the secrets of tokens, and tokens wherever a record has one; private keys, and what the
 /// certificate authority keeps; whatever is called a secret, a password or a key for encryption, in
-/// anybody's metadata or configuration too; headers and bodies that checks send; parts of large
-/// commands; and records that cannot be looked into, because they are of an unknown kind or protobuf inside.
+/// anybody's metadata or configuration too; headers and bodies that checks send; passwords in
+/// URLs, as checks have them and print them; parts of large commands; and records that cannot be looked into, because they are of an unknown kind or protobuf inside.
 ///
 /// Values of keys are shown, unless their prefix is given here: which of them are secrets only their
 /// owners know.
@@ -77,6 +79,19 @@ impl Redact {
         !self.reveal && key.bytes().is_none_or(is_secret_name)
     }
 
+    /// A text without what stands between `scheme://user:` and `@host`, however many there are.
+    pub(super) fn without_passwords<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut shown = Cow::Borrowed(text);
+        let mut from = 0;
+        while !self.reveal
+            && let Some((begin, end)) = password_after(&shown, from)
+        {
+            shown.to_mut().splice(begin..end, HIDDEN.bytes());
+            from = begin + HIDDEN.len();
+        }
+        shown
+    }
+
     /// Whether a field is hidden. What says nothing is not: that there is no token is worth knowing.
     pub(super) fn hides(
         &self,
@@ -112,6 +127,27 @@ fn is_secret_name(name: &[u8]) -> bool {
     let name: Vec<u8> =
         name.iter().filter(|byte| !matches!(byte, b'-' | b'_' | b'.')).map(u8::to_ascii_lowercase).collect();
     SECRET_NAMES.iter().any(|end| name.ends_with(end.as_bytes()))
+}
+
+/// Where the next password of a URL begins and ends, from a place on.
+fn password_after(text: &[u8], from: usize) -> Option<(usize, usize)> {
+    const MARK: &[u8] = b"://";
+    let mut from = from;
+    loop {
+        let rest = text.get(from..)?;
+        let authority = from + rest.windows(MARK.len()).position(|part| part == MARK)? + MARK.len();
+        let ends =
+            |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'"' | b'<' | b'>') || byte.is_ascii_whitespace();
+        let name: &[u8] = text.get(authority..)?.split(ends).next()?;
+        // A password may have an `@`; a host has none.
+        let user = name.iter().rposition(|byte| *byte == b'@').and_then(|at| name.get(..at));
+        let colon =
+            user.and_then(|user| user.iter().position(|byte| *byte == b':').map(|colon| (colon, user.len())));
+        match colon {
+            Some((colon, end)) if colon + 1 < end => return Some((authority + colon + 1, authority + end)),
+            _ => from = authority,
+        }
+    }
 }
 
 /// Whether a text is a private key, wherever it stands.
@@ -218,5 +254,36 @@ mod tests {
         assert!(
             line(Kind::KVS, &kv("secret/x", b"hunter2", 0, ""), &Redact::default()).contains("aHVudGVyMg==")
         );
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_hidden_and_the_rest_of_it_is_shown() {
+        let check = |url: &str| {
+            let definition = Data::map([("HTTP", Data::text(url))]);
+            let check =
+                Data::map([("Output", Data::text(format!("GET {url}: 200 OK"))), ("Definition", definition)]);
+            Data::map([("Node", Data::text("n")), ("Check", check)])
+        };
+        let shown = |url: &str, redact: &Redact| line(Kind::REGISTER, &check(url), redact);
+        let hidden = |url: &str| shown(url, &Redact::default());
+        for url in [
+            "http://user:hunter2@db.example/health",
+            "https://user:hunter2@[::1]:80",
+            "postgres://u:a@hunter2:b@db?x=1",
+            "http://a.example/ http://:hunter2@b.example",
+        ] {
+            let line = hidden(url);
+            assert!(!line.contains("hunter2") && line.matches(HIDDEN).count() == 2, "{line}");
+            let reveal = Redact { reveal: true, ..Redact::default() };
+            assert!(shown(url, &reveal).contains(url));
+        }
+        assert!(
+            hidden("http://user:hunter2@db.example/health")
+                .contains("http://user:(hidden)@db.example/health")
+        );
+        for fine in ["http://user@db.example/a:b@c", "http://db:80/", "://", "http://user:@db", "a:b@c"] {
+            let line = hidden(fine);
+            assert!(line.contains(fine) && !line.contains(HIDDEN), "{line}");
+        }
     }
 }
