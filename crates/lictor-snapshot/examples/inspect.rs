@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::decode::{Redact, write_header, write_record};
 use lictor_snapshot::inspect::{Format, KvDetails};
+use lictor_snapshot::seal::Keys;
 use lictor_snapshot::source::ReadError;
 use lictor_snapshot::{Source, Verdict, diff, verify, verify_dir};
 
@@ -51,11 +52,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["verify", dir] => {
             let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-            for (path, verdict) in verify_dir(dir, &limits, threads)? {
+            for (path, verdict) in verify_dir(dir, &Keys::default(), &limits, threads)?.files {
                 let path = path.display();
                 match verdict {
                     Verdict::Sound(report) => println!("sound    {path}: {} records", report.whole.records),
                     Verdict::Damaged(error) => println!("damaged  {path}: {error}"),
+                    Verdict::Sealed(why) => println!("sealed   {path}: {why}"),
                     Verdict::Other(what) => println!("other    {path}: {what}"),
                 }
             }

@@ -57,5 +57,5 @@ mod writer;
 pub use kind::Kind;
 pub use meta::{Configuration, Meta, Server};
 pub use source::{Shape, Source, get};
-pub use verify::{Report, Verdict, verify, verify_dir};
+pub use verify::{DEPTH, Folder, LeftOut, Report, Verdict, verify, verify_dir};
 pub use writer::{WriteError, write};

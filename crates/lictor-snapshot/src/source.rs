@@ -14,6 +14,7 @@ use flate2::read::MultiGzDecoder;
 use crate::archive::{self, Limits};
 use crate::meta::{Crc64, Meta};
 use crate::pshima::ENCRYPTED;
+use crate::seal::{self, Keys};
 use crate::state::{self, Record, RecordReader};
 use crate::tar::Tar;
 
@@ -49,6 +50,8 @@ pub struct Source {
     origin: Origin,
     shape: Shape,
     meta: Option<Meta>,
+    /// What opens it, if it is sealed and there is something that does.
+    keys: Option<Keys>,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +87,9 @@ pub enum OpenError {
         /// Why.
         source: serde_json::Error,
     },
+    /// It is sealed, and cannot be opened.
+    #[error(transparent)]
+    Sealed(#[from] seal::OpenError),
 }
 
 /// Why records could not all be read.
@@ -136,12 +142,20 @@ pub struct Whole {
 }
 
 impl Source {
-    /// Looks at the beginning of a file. A file that is called `state.bin` is a state; if `meta.json` lies
-    /// beside it, it is read too.
+    /// As [`open_with`](Self::open_with), without keys.
     ///
     /// # Errors
     /// If it is none of the [`Shape`]s.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_with(path, &Keys::default())
+    }
+
+    /// Looks at the beginning of a file. A file that is called `state.bin` is a state; if `meta.json` lies
+    /// beside it, it is read too. One that is sealed is opened with the keys, and is what is in it.
+    ///
+    /// # Errors
+    /// If it is none of the [`Shape`]s, or if it is sealed and none of the keys opens it.
+    pub fn open_with(path: impl AsRef<Path>, keys: &Keys) -> Result<Self, OpenError> {
         let path = path.as_ref();
         let failed = |source| OpenError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
@@ -149,15 +163,16 @@ impl Source {
             return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
         }
         let named_state = path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("state.bin"));
-        let shape = match recognise(file) {
-            Ok(shape) => shape,
+        let found = match Self::find(Origin::File(path.to_owned()), keys) {
             // Its name says what it is meant to be; what is wrong with it is told when it is read.
-            Err(Unknown::Other { .. }) if named_state => Shape::State,
-            Err(Unknown::Other { what, seen }) => return Err(OpenError::Other { what, seen }),
-            Err(Unknown::Read(source)) => return Err(failed(source)),
+            Err(OpenError::Other { .. }) if named_state => {
+                Self { origin: Origin::File(path.to_owned()), shape: Shape::State, meta: None, keys: None }
+            }
+            found => found?,
         };
-        let meta = if shape == Shape::State { meta_beside(path)? } else { None };
-        Ok(Self { origin: Origin::File(path.to_owned()), shape, meta })
+        // What is sealed may have come from anywhere.
+        let beside = found.shape == Shape::State && found.keys.is_none();
+        Ok(Self { meta: if beside { meta_beside(path)? } else { None }, ..found })
     }
 
     /// As [`open`](Self::open), of bytes.
@@ -165,12 +180,25 @@ impl Source {
     /// # Errors
     /// If they are none of the [`Shape`]s.
     pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self, OpenError> {
-        let bytes = bytes.into();
-        match recognise(&bytes[..]) {
-            Ok(shape) => Ok(Self { origin: Origin::Bytes(bytes), shape, meta: None }),
-            Err(Unknown::Other { what, seen }) => Err(OpenError::Other { what, seen }),
-            Err(Unknown::Read(source)) => Err(OpenError::Open { path: PathBuf::new(), source }),
-        }
+        Self::find(Origin::Bytes(bytes.into()), &Keys::default())
+    }
+
+    fn find(origin: Origin, keys: &Keys) -> Result<Self, OpenError> {
+        let told = |unknown| match unknown {
+            Unknown::Sealed => {
+                OpenError::Other { what: "it is sealed twice: open it first", seen: usize::MAX }
+            }
+            Unknown::Other { what, seen } => OpenError::Other { what, seen },
+            Unknown::Read(source) => OpenError::Open { path: origin.path(), source },
+        };
+        let (shape, keys) = match recognise(origin.open()?) {
+            Err(Unknown::Sealed) => {
+                let plain = seal::open(keys, origin.open()?)?;
+                (recognise(plain).map_err(told)?, Some(keys.clone()))
+            }
+            found => (found.map_err(told)?, None),
+        };
+        Ok(Self { origin, shape, meta: None, keys })
     }
 
     /// What it is.
@@ -179,18 +207,22 @@ impl Source {
         self.shape
     }
 
-    /// Its bytes, from the first one.
+    /// Whether it was sealed, and is opened while it is read.
+    #[must_use]
+    pub fn was_sealed(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Its bytes, from the first one; of what was sealed those that are in it.
     ///
     /// # Errors
     /// If the file cannot be opened any more.
     pub fn bytes(&self) -> Result<Box<dyn Read + Send>, OpenError> {
-        match &self.origin {
-            Origin::File(path) => match File::open(path) {
-                Ok(file) => Ok(Box::new(file)),
-                Err(source) => Err(OpenError::Open { path: path.clone(), source }),
-            },
-            Origin::Bytes(bytes) => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
-        }
+        let bytes = self.origin.open()?;
+        Ok(match &self.keys {
+            Some(keys) => Box::new(seal::open(keys, bytes)?),
+            None => bytes,
+        })
     }
 
     /// Gives each record to `visit`, and checks all there is to check. What `visit` does counts only when
@@ -247,6 +279,26 @@ impl Source {
     }
 }
 
+impl Origin {
+    fn open(&self) -> Result<Box<dyn Read + Send>, OpenError> {
+        match self {
+            Self::File(path) => match File::open(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(source) => Err(OpenError::Open { path: path.clone(), source }),
+            },
+            Self::Bytes(bytes) => Ok(Box::new(Cursor::new(Arc::clone(bytes)))),
+        }
+    }
+
+    /// Its name; none of bytes.
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::Bytes(_) => PathBuf::new(),
+        }
+    }
+}
+
 /// `meta.json` beside a state, if there is one.
 fn meta_beside(state: &Path) -> Result<Option<Meta>, OpenError> {
     let path = state.with_file_name("meta.json");
@@ -259,7 +311,12 @@ fn meta_beside(state: &Path) -> Result<Option<Meta>, OpenError> {
 }
 
 enum Unknown {
-    Other { what: &'static str, seen: usize },
+    /// It is known when it is opened.
+    Sealed,
+    Other {
+        what: &'static str,
+        seen: usize,
+    },
     Read(io::Error),
 }
 
@@ -274,6 +331,9 @@ fn recognise(input: impl Read) -> Result<Shape, Unknown> {
     }
     if begin.starts_with(ENCRYPTED) {
         return Ok(Shape::Encrypted);
+    }
+    if seal::is_sealed(&begin) {
+        return Err(Unknown::Sealed);
     }
     if let Some((0x80..=0x8f | 0xde | 0xdf, rest)) = begin.split_first()
         && rest.windows(9).take(16).any(|bytes| bytes == b"LastIndex")

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use crate::archive::Limits;
 use crate::inspect::{Inspection, KvDetails};
+use crate::seal::{self, Keys};
 use crate::source::{OpenError, ReadError, Shape, Source, Whole};
 
-/// Folders within folders are looked into no deeper than that.
-const DEPTH: usize = 16;
+/// [`verify_dir`] looks into folders within folders no deeper than that.
+pub const DEPTH: usize = 16;
 
 /// A file that is sound.
 #[derive(Clone, Debug)]
@@ -38,8 +39,28 @@ pub enum Verdict {
     Sound(Box<Report>),
     /// A snapshot that is not, or something that is called as one.
     Damaged(ReadError),
+    /// It is sealed, none of the keys opens it, and so nobody looked into it: it may be anything.
+    Sealed(seal::OpenError),
     /// Something else.
     Other(&'static str),
+}
+
+/// What there is in a folder.
+#[derive(Debug)]
+pub struct Folder {
+    /// What each file is, in the order of their names.
+    pub files: Vec<(PathBuf, Verdict)>,
+    /// What was left out.
+    pub left_out: LeftOut,
+}
+
+/// What nobody looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Links, which are not followed.
+    pub links: u64,
+    /// Folders that lie too deep.
+    pub too_deep: u64,
 }
 
 /// Checks a file. With `details` keys are counted too.
@@ -57,27 +78,28 @@ pub fn verify(source: &Source, limits: &Limits, details: Option<KvDetails>) -> R
     Ok(Report { shape: source.shape(), whole, inspection, took: begin.elapsed() })
 }
 
-/// Checks all files of a folder and the folders in it, as many at once as `threads` says, in the order of
-/// their names. What begins with a dot is left out, and links are not followed.
+/// Checks all files of a folder and the folders in it, 16 deep, as many at once as `threads` says. What begins with a dot is left
+/// out, and links are not followed. What is sealed is opened with the keys.
 ///
 /// A file that is no snapshot by its content is [`Verdict::Other`], unless its name says that it should be one
-/// (`.snap`, `.gz`, `.tgz`, `state.bin`): then it is damaged.
+/// (`.snap`, `.gz`, `.tgz`, also with `.age` behind it, and `state.bin`): then it is damaged.
 ///
 /// # Errors
 /// If a folder cannot be listed.
 pub fn verify_dir(
     dir: impl AsRef<Path>,
+    keys: &Keys,
     limits: &Limits,
     threads: NonZero<usize>,
-) -> io::Result<Vec<(PathBuf, Verdict)>> {
-    let mut files = Vec::new();
-    list(dir.as_ref(), 0, &mut files)?;
+) -> io::Result<Folder> {
+    let (mut files, mut left_out) = (Vec::new(), LeftOut::default());
+    list(dir.as_ref(), 0, &mut files, &mut left_out)?;
     files.sort();
     let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(Vec::with_capacity(files.len()));
     let work = || {
         while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = judge(path, limits);
+            let verdict = judge(path, keys, limits);
             verdicts.lock().unwrap_or_else(PoisonError::into_inner).push((path.clone(), verdict));
         }
     };
@@ -88,12 +110,12 @@ pub fn verify_dir(
         }
         work();
     });
-    let mut verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    verdicts.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(verdicts)
+    let mut files = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(Folder { files, left_out })
 }
 
-fn list(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
+fn list(dir: &Path, depth: usize, files: &mut Vec<PathBuf>, left_out: &mut LeftOut) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
@@ -101,7 +123,11 @@ fn list(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
         }
         let kind = entry.file_type()?;
         if kind.is_dir() && depth < DEPTH {
-            list(&entry.path(), depth + 1, files)?;
+            list(&entry.path(), depth + 1, files, left_out)?;
+        } else if kind.is_dir() {
+            left_out.too_deep += 1;
+        } else if kind.is_symlink() {
+            left_out.links += 1;
         } else if kind.is_file() {
             files.push(entry.path());
         }
@@ -109,10 +135,11 @@ fn list(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn judge(path: &Path, limits: &Limits) -> Verdict {
-    let source = match Source::open(path) {
+fn judge(path: &Path, keys: &Keys, limits: &Limits) -> Verdict {
+    let source = match Source::open_with(path, keys) {
         Ok(source) => source,
         Err(OpenError::Other { what, .. }) if !is_called_snapshot(path) => return Verdict::Other(what),
+        Err(OpenError::Sealed(error)) if error.wants_key() => return Verdict::Sealed(error),
         Err(error) => return Verdict::Damaged(error.into()),
     };
     match verify(&source, limits, None) {
@@ -123,6 +150,11 @@ fn judge(path: &Path, limits: &Limits) -> Verdict {
 }
 
 fn is_called_snapshot(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default();
-    ["snap", "gz", "tgz"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    let called = |path: &Path, names: &[&str]| {
+        let extension = path.extension().unwrap_or_default();
+        names.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    };
+    // `a.snap.age` is one that is sealed.
+    let path = if called(path, &["age"]) { path.with_extension("") } else { path.to_owned() };
+    called(&path, &["snap", "gz", "tgz"])
 }

@@ -24,8 +24,9 @@ pub(crate) use service::{
 };
 
 pub(crate) use snapshot::{
-    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotDrill, SnapshotGet, SnapshotInspect, SnapshotPart,
-    SnapshotReach, SnapshotRestore, SnapshotSave, SnapshotSecret, SnapshotVerify,
+    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotDrill, SnapshotGet, SnapshotInspect, SnapshotKeys, SnapshotPart,
+    SnapshotReach, SnapshotRestore, SnapshotSave, SnapshotSeal, SnapshotSecret, SnapshotState, SnapshotStateRestore,
+    SnapshotStateSave, SnapshotVerify,
 };
 pub(crate) use snapshot_agent::{
     SnapshotAgent, SnapshotConfig, SnapshotFetch, SnapshotList, SnapshotStatus, SnapshotTake,

@@ -6,6 +6,7 @@ use lictor_agent::text::escaped;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::cli::Agent;
 use crate::exit::{Exit, Failure};
@@ -89,6 +90,24 @@ impl Client {
         };
         let answer = tokio::time::timeout(PATIENCE, self.send(path, request)).await;
         answer.unwrap_or_else(|_late| Err(self.gone("no answer in time")))
+    }
+
+    /// Reads bytes, of any number; each piece may take as long as an answer.
+    pub(crate) async fn fetch(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let late = |_late| self.gone("no answer in time");
+        let request = self.http.post(format!("{}{path}", self.base));
+        let mut response = timeout(self.patience, self.send(path, request)).await.map_err(late)??;
+        loop {
+            let piece = timeout(self.patience, response.chunk()).await.map_err(late)?;
+            match piece.map_err(|error| self.unreachable(&error))? {
+                Some(piece) => take(&piece)?,
+                None => return Ok(()),
+            }
+        }
     }
 
     async fn ask(&self, method: Method, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {

@@ -1,15 +1,18 @@
 //! Files in folders: a store of snapshots, and Raft's own.
 
 use std::fs;
+use std::io::Read as _;
 use std::num::NonZero;
 use std::path::Path;
 
 use lictor_snapshot::archive::{self, Limits};
+use lictor_snapshot::seal::{Keys, Passphrase, Recipients};
 use lictor_snapshot::source::{OpenError, ReadError};
-use lictor_snapshot::{Shape, Source, Verdict, verify, verify_dir};
+use lictor_snapshot::{LeftOut, Shape, Source, Verdict, verify, verify_dir};
 
 use crate::fixture::{FULL, LATER};
 use crate::pack::{gzip, sound, state};
+use crate::seal::{IDENTITY, RECIPIENT, keys, sealed, words};
 
 /// Raft's folder of the snapshot, whose state is the same.
 fn raft(dir: &Path) {
@@ -74,34 +77,147 @@ fn a_whole_store_is_checked_and_each_file_has_its_verdict() {
     put("old.tar.gz", &gzip(b"[]"));
     put("notes.txt", b"{}");
     put(".hidden.snap", b"");
+    put("sealed.snap.age", &sealed_to_one(FULL));
+    put("sealed-damaged.snap.age", &sealed_to_one(&FULL[..4000]));
+    put("sealed-cut.snap.age", &sealed_to_one(FULL)[..4000]);
+    put("sealed-empty.snap.age", b"");
+    put("notes.age", &sealed_to_one(b"{}"));
+    let deep = "deep/".repeat(17);
+    put(&format!("{deep}f.snap"), FULL);
     std::os::unix::fs::symlink("/dev/zero", dir.path().join("link.snap")).unwrap();
     for threads in [1, 2, 64] {
-        let verdicts = verify_dir(dir.path(), &Limits::default(), NonZero::new(threads).unwrap()).unwrap();
-        let found: Vec<_> = verdicts
-            .iter()
-            .map(|(path, verdict)| {
-                let verdict = match verdict {
-                    Verdict::Sound(_) => "sound",
-                    Verdict::Damaged(_) => "damaged",
-                    Verdict::Other(_) => "other",
-                };
-                (path.strip_prefix(dir.path()).unwrap().to_str().unwrap(), verdict)
-            })
-            .collect();
-        assert_eq!(
-            found,
+        let threads = NonZero::new(threads).unwrap();
+        let found = |keys: &Keys| {
+            let folder = verify_dir(dir.path(), keys, &Limits::default(), threads).unwrap();
+            assert_eq!(folder.left_out, LeftOut { links: 1, too_deep: 1 });
+            let name = |path: &Path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned();
+            Vec::from_iter(folder.files.iter().map(|(path, verdict)| (name(path), called(verdict))))
+        };
+        let with_sealed = |sealed: [&'static str; 5]| {
+            let [notes, cut, damaged, empty, sound] = sealed;
             [
                 ("a.snap", "sound"),
                 ("b.snap", "damaged"),
                 ("c.snap", "damaged"),
                 ("d.snap", "damaged"),
+                ("notes.age", notes),
                 ("notes.txt", "other"),
                 ("old.tar.gz", "other"),
                 ("older/broken/state.bin", "damaged"),
                 ("older/e.snap", "sound"),
                 ("older/raw/state.bin", "sound"),
+                ("sealed-cut.snap.age", cut),
+                ("sealed-damaged.snap.age", damaged),
+                ("sealed-empty.snap.age", empty),
+                ("sealed.snap.age", sound),
             ]
-        );
+            .map(|(name, verdict)| (name.to_owned(), verdict))
+        };
+        assert_eq!(found(&keys(IDENTITY)), with_sealed(["other", "damaged", "damaged", "damaged", "sound"]));
+        let unseen = with_sealed(["sealed", "sealed", "sealed", "damaged", "sealed"]);
+        assert_eq!(found(&Keys::default()), unseen);
+        assert_eq!(found(&words("a passphrase")), unseen);
+    }
+}
+
+fn called(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Sound(_) => "sound",
+        Verdict::Damaged(_) => "damaged",
+        Verdict::Sealed(_) => "sealed",
+        Verdict::Other(_) => "other",
+    }
+}
+
+fn sealed_to_one(bytes: &[u8]) -> Vec<u8> {
+    sealed(&Recipients::parse([RECIPIENT]).unwrap(), bytes)
+}
+
+#[test]
+fn a_sealed_file_is_what_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.age");
+    for (bytes, shape) in [
+        (FULL, Shape::Archive),
+        (&state(), Shape::State),
+        (&gzip(b"[]"), Shape::ConsulSnapshotV1),
+        (b"v0:and more", Shape::Encrypted),
+    ] {
+        fs::write(&path, sealed_to_one(bytes)).unwrap();
+        let source = Source::open_with(&path, &keys(IDENTITY)).unwrap();
+        assert_eq!((source.shape(), source.was_sealed()), (shape, true));
+        let mut plain = Vec::new();
+        source.bytes().unwrap().read_to_end(&mut plain).unwrap();
+        assert!(plain == bytes);
+        assert!(matches!(Source::open(&path), Err(OpenError::Sealed(_))));
+    }
+    // Keys do nothing to what is not sealed.
+    fs::write(&path, FULL).unwrap();
+    let source = Source::open_with(&path, &keys(IDENTITY)).unwrap();
+    assert_eq!((source.shape(), source.was_sealed()), (Shape::Archive, false));
+}
+
+#[test]
+fn a_sealed_snapshot_is_read_as_often_as_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.snap.age");
+    for (file, keys) in [
+        (sealed_to_one(FULL), keys(IDENTITY)),
+        (sealed(&Recipients::passphrase(Passphrase::new("p").unwrap()), FULL), words("p")),
+    ] {
+        fs::write(&path, file).unwrap();
+        let source = Source::open_with(&path, &keys).unwrap();
+        let plain = verify(&Source::from_bytes(FULL).unwrap(), &Limits::default(), None).unwrap();
+        for _ in 0..2 {
+            let report = verify(&source, &Limits::default(), None).unwrap();
+            assert_eq!(report.shape, Shape::Archive);
+            assert_eq!(report.whole.records, plain.whole.records);
+        }
+    }
+}
+
+#[test]
+fn a_sealed_file_that_cannot_be_opened_says_what_it_wants() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.age");
+    fs::write(&path, sealed_to_one(FULL)).unwrap();
+    let error = check(&path).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "it is sealed to recipients: an identity file of one of them opens it, and none was given"
+    );
+    let error = Source::open_with(&path, &words("p")).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "it is sealed to recipients: an identity file of one of them opens it, and none was given"
+    );
+    let sealed = fs::read(&path).unwrap();
+    assert!(matches!(Source::from_bytes(sealed), Err(OpenError::Sealed(_))));
+
+    fs::write(&path, sealed_to_one(&sealed_to_one(FULL))).unwrap();
+    let error = Source::open_with(&path, &keys(IDENTITY)).unwrap_err().to_string();
+    assert_eq!(error, "it is no snapshot: it is sealed twice: open it first");
+    fs::write(&path, sealed_to_one(b"<html>")).unwrap();
+    let error = Source::open_with(&path, &keys(IDENTITY)).unwrap_err().to_string();
+    assert_eq!(error, "it is no snapshot: it looks like a web page");
+}
+
+#[test]
+fn damage_that_the_seal_sees_is_told_where_the_archive_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.snap.age");
+    let whole = sealed_to_one(LATER);
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let source = Source::open_with(&path, &keys(IDENTITY))?;
+        verify(&source, &Limits::default(), None).map(|report| report.whole.records)
+    };
+    assert!(read(&whole).is_ok());
+    for length in (0..whole.len()).step_by(101).chain([whole.len() - 1]) {
+        assert!(read(&whole[..length]).is_err(), "{length} of {}", whole.len());
+        let mut damaged = whole.clone();
+        damaged[length] ^= 0x10;
+        assert!(read(&damaged).is_err(), "byte {length} of {}", whole.len());
     }
 }
 

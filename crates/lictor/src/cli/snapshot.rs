@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::Agent;
 use super::service::duration;
 use super::snapshot_agent::{SnapshotAgent, SnapshotFetch, SnapshotList, SnapshotStatus, SnapshotTake};
 use crate::output::Format;
@@ -14,7 +15,7 @@ use crate::output::Format;
 pub(crate) enum Snapshot {
     /// Save a snapshot: it gets its name when it was checked and decoded to its end
     #[command(
-        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot save -stale -datacenter dc2 backup.snap\n  lictor snapshot save - | age -r age1... > backup.snap.age\n\nConsul is reached as by its own program: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others. With `-` it\ngoes to the standard output when it was found sound."
+        after_help = "Examples:\n  lictor snapshot save backup.snap\n  lictor snapshot save -stale -datacenter dc2 backup.snap\n  lictor snapshot save --encrypt-to age1... backup.snap.age\n\nConsul is reached as by its own program: CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and the others. With `-` it\ngoes to the standard output when it was found sound."
     )]
     Save(SnapshotSave),
     /// Put what a snapshot holds in the place of everything that Consul knows, or only put keys back
@@ -71,6 +72,56 @@ pub(crate) enum Snapshot {
         after_help = "Examples:\n  lictor snapshot drill backup.snap\n  lictor snapshot drill --consul /opt/consul/consul backup.snap\n  lictor snapshot drill --format json backup.snap | jq .restore_ms\n\nThe server runs for some seconds on this machine, on loopback, in a folder that only you can look\ninto and that is removed at the end. It knows nobody, and nobody else reaches it. The exit code is 1\nwhen something is not as it is in the snapshot, or the drill did not come about."
     )]
     Drill(SnapshotDrill),
+    /// Save and restore what Lictor itself remembers on this node
+    #[command(subcommand)]
+    State(SnapshotState),
+}
+
+/// `lictor snapshot state`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotState {
+    /// Save all that the agent remembers, while it runs: it gets its name when it was read to its end
+    #[command(
+        after_help = "Examples:\n  lictor snapshot state save node1.state\n  lictor snapshot state save --encrypt-to age1... node1.state.age\n  lictor snapshot state save --state-dir /var/lib/lictor node1.state\n\nThe running agent is asked for it; of one that does not run, --state-dir names the directory."
+    )]
+    Save(SnapshotStateSave),
+    /// Put a saved state in the place of that in a state directory, of an agent that does not run
+    #[command(
+        after_help = "Examples:\n  lictor snapshot state restore --dry-run node1.state\n  lictor snapshot state restore node1.state\n\nWhat there was is kept beside it. What was done since the state was saved is not in it: runs that were under way\nwait for a person (`lictor remedy list`), and lines are read from now on."
+    )]
+    Restore(SnapshotStateRestore),
+}
+
+/// Lictor's state that is to be saved.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotStateSave {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// State directory of an agent that does not run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) seal: SnapshotSeal,
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+}
+
+/// Lictor's state that is to be restored.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotStateRestore {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// State directory of the agent
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/lictor")]
+    pub(crate) state_dir: PathBuf,
+    /// Go on without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Only show what would be restored
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) keys: SnapshotKeys,
 }
 
 /// How Consul is reached.
@@ -85,6 +136,9 @@ pub(crate) struct SnapshotReach {
     /// File with the token
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// How long a snapshot may be on its way
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
+    pub(crate) timeout: Duration,
 }
 
 /// A snapshot that is to be saved.
@@ -100,6 +154,8 @@ pub(crate) struct SnapshotSave {
     /// Put these into the file's name, before its last dot: version, dc, node, status (with commas between them)
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     pub(crate) append_filename: Vec<SnapshotPart>,
+    #[command(flatten)]
+    pub(crate) seal: SnapshotSeal,
 }
 
 /// A snapshot that is to be restored.
@@ -127,6 +183,8 @@ pub(crate) struct SnapshotRestore {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) reach: SnapshotReach,
+    #[command(flatten)]
+    pub(crate) keys: SnapshotKeys,
     #[command(flatten)]
     pub(crate) secret: SnapshotSecret,
 }
@@ -162,7 +220,32 @@ pub(crate) struct SnapshotInspect {
     #[arg(long, value_name = "FORMAT", default_value = "pretty")]
     pub(crate) format: String,
     #[command(flatten)]
+    pub(crate) keys: SnapshotKeys,
+    #[command(flatten)]
     pub(crate) secret: SnapshotSecret,
+}
+
+/// What opens a file that is sealed.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotKeys {
+    /// File with identities of age, to open what is sealed to them (can be repeated) [default:
+    /// LICTOR_SNAPSHOT_IDENTITY_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Vec<PathBuf>,
+    /// File with the passphrase that a file is sealed with [default: LICTOR_SNAPSHOT_PASSPHRASE_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// To whom a file is sealed.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotSeal {
+    /// Seal it to this recipient of age (can be repeated): only whoever has the identity of one of them opens it
+    #[arg(long, value_name = "RECIPIENT")]
+    pub(crate) encrypt_to: Vec<String>,
+    /// Seal it with the passphrase in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "encrypt_to")]
+    pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 /// What encrypted a backup of consul-snapshot.
@@ -184,6 +267,8 @@ pub(crate) struct SnapshotDecode {
     /// Hide values of keys that begin so (can be repeated)
     #[arg(long, value_name = "PREFIX")]
     pub(crate) hide: Vec<String>,
+    #[command(flatten)]
+    pub(crate) keys: SnapshotKeys,
 }
 
 /// What is checked.
@@ -191,6 +276,8 @@ pub(crate) struct SnapshotDecode {
 pub(crate) struct SnapshotVerify {
     /// A snapshot, or a folder
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: SnapshotKeys,
     #[command(flatten)]
     pub(crate) secret: SnapshotSecret,
     /// How the outcome is shown
@@ -205,6 +292,8 @@ pub(crate) struct SnapshotDiff {
     pub(crate) before: PathBuf,
     /// The newer one
     pub(crate) after: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: SnapshotKeys,
     /// How the outcome is shown; as JSON each change is a line of its own before it
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
@@ -217,6 +306,8 @@ pub(crate) struct SnapshotGet {
     pub(crate) file: PathBuf,
     /// The key
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) keys: SnapshotKeys,
     #[command(flatten)]
     pub(crate) secret: SnapshotSecret,
 }

@@ -9,6 +9,14 @@ use serde_json::{Value, json};
 
 use crate::node::LONG;
 
+/// An identity of age that nobody uses for anything else, and its recipient.
+pub(crate) fn pair() -> (&'static str, &'static str) {
+    (
+        "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33",
+        "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa",
+    )
+}
+
 /// The keys of a datacenter.
 pub(crate) struct Keys<'a>(pub(crate) &'a Server);
 

@@ -43,6 +43,8 @@ mod service_host;
 mod site;
 mod snapshot;
 mod snapshot_agent;
+mod snapshot_seal;
+mod snapshot_state;
 mod together;
 mod together_long;
 mod together_secured;

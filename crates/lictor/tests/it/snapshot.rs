@@ -5,8 +5,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use lictor_snapshot::build::{StateBuilder, kv};
+use lictor_snapshot::{Kind, Meta};
 use lictor_testkit::consul::{Options, Server, binary};
 use lictor_testkit::process::Child;
 use lictor_testkit::wait;
@@ -18,26 +20,26 @@ use crate::keys::Keys;
 use crate::node::{LONG, program, run};
 
 /// A server and a folder for its snapshots.
-struct Rig {
-    server: Server,
+pub(crate) struct Rig {
+    pub(crate) server: Server,
     dir: TempDir,
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Options { in_memory: true, ..Options::default() })
     }
 
-    fn of(options: Options) -> Self {
+    pub(crate) fn of(options: Options) -> Self {
         Self { server: Server::with(options), dir: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// What `lictor snapshot` makes of this, in the folder: exit code, stdout, stderr.
-    fn snapshot(&self, words: &[&str]) -> (i32, String, String) {
+    pub(crate) fn snapshot(&self, words: &[&str]) -> (i32, String, String) {
         self.run(program().arg("snapshot"), words)
     }
 
@@ -58,13 +60,13 @@ impl Rig {
     }
 
     #[track_caller]
-    fn saved(&self, name: &str) {
+    pub(crate) fn saved(&self, name: &str) {
         let (code, out, said) = self.snapshot(&["save", name]);
         assert_eq!((code, out.as_str()), (0, ""), "{said}");
     }
 
     /// All files of the folder.
-    fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir.path()).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -144,7 +146,8 @@ fn a_damaged_file_is_told_in_a_folder_of_sound_ones() {
     let rig = Rig::new();
     Keys(&rig.server).put_many("config/", 50);
     rig.saved("a.snap");
-    rig.saved("b.snap");
+    // Of the same moment: servers change something by themselves.
+    fs::copy(rig.path("a.snap"), rig.path("b.snap")).unwrap();
     let (code, out, said) = rig.snapshot(&["verify", "."]);
     assert_eq!((code, said.as_str()), (0, ""), "{out}");
     let mut bytes = fs::read(rig.path("b.snap")).unwrap();
@@ -424,4 +427,147 @@ fn what_is_no_file_is_not_replaced_and_a_link_stays_one() {
     rig.saved("latest.snap");
     assert!(rig.path("latest.snap").is_symlink());
     assert_eq!(rig.files(), ["latest.snap", "pipe", "real.snap"]);
+}
+
+/// Types answers at a terminal.
+fn at_terminal(rig: &Rig, words: &str, answers: &str) -> (i32, String) {
+    let mut command = Command::new("script");
+    let line = format!("{} snapshot {words}", env!("CARGO_BIN_EXE_lictor"));
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(rig.path(""));
+    command.env("CONSUL_HTTP_ADDR", rig.server.http_address().to_string());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut typing = child.stdin.take().unwrap();
+    typing.write_all(answers.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    // The end of what is typed would end the terminal before.
+    drop(typing);
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn somebody_at_a_terminal_is_asked_and_only_the_word_restores() {
+    let rig = Rig::new();
+    Keys(&rig.server).put("config/a", "old");
+    rig.saved("a.snap");
+    Keys(&rig.server).put("config/a", "new");
+    for answer in ["no\n", "\n", "restored\n", "\u{4}"] {
+        let (code, shown) = at_terminal(&rig, "restore a.snap", answer);
+        assert!(code == 1 && shown.contains("Type `restore` to go on:"), "{answer:?}: {shown}");
+        assert!(shown.contains("nothing was restored"), "{shown}");
+        assert_eq!(Keys(&rig.server).get("config/a").as_deref(), Some("new"));
+    }
+    assert_eq!(rig.files(), ["a.snap"]);
+    let (code, shown) = at_terminal(&rig, "restore a.snap", "restore\n");
+    assert!(code == 0 && shown.contains("Restored snapshot: "), "{shown}");
+    assert_eq!(Keys(&rig.server).get("config/a").as_deref(), Some("old"));
+}
+
+/// What says it is Consul, and sends this.
+fn sends(archive: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = String::new();
+            BufReader::new(&stream).read_line(&mut request).unwrap();
+            let body = match request.split(['?', ' ']).nth(1) {
+                Some("/v1/agent/self") => &br#"{"Config": {"Datacenter": "dc1"}}"#[..],
+                Some("/v1/agent/members") => b"[]",
+                _ => &archive,
+            };
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn what_cannot_be_decoded_is_kept_under_a_name_that_says_so_and_what_is_damaged_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || {
+        let entries = fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let save = |archive: &[u8], more: &[&str]| {
+        let mut command = program();
+        command.args(["snapshot", "save", "a.snap"]).args(more).current_dir(dir.path());
+        run({
+            command.env("CONSUL_HTTP_ADDR", sends(archive.to_vec()));
+            command
+        })
+    };
+    // A number where the format has a map: the sums are right.
+    let state = [&b"\x81\xa9LastIndex\x05"[..], &[2, 0x2a]].concat();
+    let meta =
+        Meta { version: 1, id: "1-5-1".to_owned(), index: 5, size: state.len() as u64, ..Meta::default() };
+    let archive = lictor_snapshot::write(Vec::new(), &meta, &state[..], 0).unwrap();
+    let (code, out, said) = save(&archive, &[]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(said.contains("NOT A VERIFIED SNAPSHOT") && said.contains("a.snap.undecodable"), "{said}");
+    assert_eq!(files(), ["a.snap.undecodable"]);
+    assert!(fs::read(dir.path().join("a.snap.undecodable")).unwrap() == archive);
+    assert_eq!(mode(&dir.path().join("a.snap.undecodable")), 0o600);
+
+    // Whoever wants it sealed has it sealed.
+    let (code, _, said) = save(&archive, &["--encrypt-to", crate::keys::pair().1]);
+    assert_eq!(code, 1, "{said}");
+    assert!(fs::read(dir.path().join("a.snap.undecodable")).unwrap().starts_with(b"age-encryption.org/v1\n"));
+    fs::remove_file(dir.path().join("a.snap.undecodable")).unwrap();
+
+    let mut damaged = archive.clone();
+    let place = damaged.len() / 2;
+    damaged[place] ^= 1;
+    for bad in [&archive[..archive.len() - 20], &damaged] {
+        let (code, _, said) = save(bad, &[]);
+        assert!(code == 1 && said.contains("and was not kept"), "{said}");
+        assert_eq!(files(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_transfer_may_take_as_long_as_somebody_says() {
+    let (dir, server) = (tempfile::tempdir().unwrap(), endless());
+    let mut command = program();
+    command.args(["snapshot", "save", "--timeout", "1s", "x.snap"]).current_dir(dir.path());
+    command.env("CONSUL_HTTP_ADDR", server);
+    let (code, _, said) = run(command);
+    assert!(code == 1 && said.contains("1s"), "{said}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_signal_ends_the_check_at_once() {
+    let (dir, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut builder = StateBuilder::new(5);
+    for number in 0..1_500_000 {
+        builder.push(Kind::KVS, &kv(format!("config/{number}"), b"value", 0, ""));
+    }
+    let state = builder.finish();
+    let meta =
+        Meta { version: 1, id: "1-5-1".to_owned(), index: 5, size: state.len() as u64, ..Meta::default() };
+    let archive = lictor_snapshot::write(Vec::new(), &meta, &state[..], 0).unwrap();
+    let length = archive.len() as u64;
+    let mut command = program();
+    command
+        .args(["snapshot", "save", "x.snap"])
+        .current_dir(dir.path())
+        .env("CONSUL_HTTP_ADDR", sends(archive));
+    let mut child = Child::spawn("save", command, scratch.path()).unwrap();
+    let whole = || {
+        let entry = fs::read_dir(dir.path()).unwrap().next()?.unwrap();
+        (entry.metadata().ok()?.len() == length && entry.file_name() != "x.snap").then_some(())
+    };
+    assert!(wait::until(LONG, whole).is_some(), "{}", child.log_tail());
+    child.signal(Signal::INT).unwrap();
+    let ended = child.wait(LONG).unwrap().unwrap();
+    assert_eq!(ended.code(), Some(1), "{}", child.log_tail());
+    assert!(child.log_tail().contains("stopped: no snapshot was saved"), "{}", child.log_tail());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

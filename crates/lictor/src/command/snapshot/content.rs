@@ -9,13 +9,14 @@ use lictor_snapshot::source::ReadError;
 use lictor_snapshot::{diff, get as value_of, pshima, verify};
 
 use super::inspect::{bytes, written};
-use super::{open, password, unsound};
+use super::keys::{keys, open};
+use super::{password, unsound};
 use crate::cli::{SnapshotDecode, SnapshotDiff, SnapshotGet};
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, ascii_tricks};
 
 pub(super) fn decode(args: &SnapshotDecode) -> Result<(), Failure> {
-    let source = open(&args.file)?;
+    let source = open(&args.file, &keys(&args.keys)?)?;
     let key_prefixes = args.hide.iter().map(|prefix| prefix.clone().into_bytes()).collect();
     let redact = Redact { reveal: args.reveal, key_prefixes };
     // Nothing of a file that is damaged is shown as if it were sound.
@@ -45,7 +46,8 @@ pub(super) fn decode(args: &SnapshotDecode) -> Result<(), Failure> {
 }
 
 pub(super) fn diff(args: &SnapshotDiff) -> Result<(), Failure> {
-    let (before, after) = (open(&args.before)?, open(&args.after)?);
+    let keys = keys(&args.keys)?;
+    let (before, after) = (open(&args.before, &keys)?, open(&args.after, &keys)?);
     for (path, source) in [(&args.before, &before), (&args.after, &after)] {
         if source.shape().is_backup() {
             return Err(unsound(path, &ReadError::NoState));
@@ -79,7 +81,7 @@ pub(super) fn diff(args: &SnapshotDiff) -> Result<(), Failure> {
 }
 
 pub(super) fn get(args: &SnapshotGet) -> Result<(), Failure> {
-    let source = open(&args.file)?;
+    let source = open(&args.file, &keys(&args.keys)?)?;
     let found = if source.shape().is_backup() {
         let (password, mut found) = (password(&args.secret)?, None);
         let read = pshima::read(&source, password.as_ref(), &Limits::default(), |pair| {

@@ -10,7 +10,8 @@ use lictor_snapshot::source::ReadError;
 use lictor_snapshot::{Source, pshima, verify};
 use serde_json::json;
 
-use super::{open, password, unsound};
+use super::keys::{keys, open};
+use super::{password, unsound};
 use crate::cli::SnapshotInspect;
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -22,7 +23,7 @@ pub(super) fn run(args: &SnapshotInspect, terminal: &Terminal) -> Result<(), Fai
     let format: Format = args.format.parse().map_err(|error| {
         Failure::new(Exit::Usage, format!("{error}")).help("there are pretty, json and consul-1.8")
     })?;
-    let source = open(&args.file)?;
+    let source = open(&args.file, &keys(&args.keys)?)?;
     if source.shape().is_backup() {
         return backup(args, &source, format);
     }

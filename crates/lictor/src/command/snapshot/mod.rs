@@ -4,11 +4,13 @@ mod agent;
 mod content;
 mod drill;
 mod inspect;
+mod keys;
 mod only;
 mod place;
 mod restore;
 mod save;
 mod sending;
+mod state;
 mod status;
 mod stored;
 mod unverified;
@@ -19,12 +21,14 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use lictor_config::{Env as _, ProcessEnv};
-use lictor_snapshot::Source;
+use lictor_snapshot::archive::Limits;
 use lictor_snapshot::pshima::Password;
+use lictor_snapshot::source::ReadError;
+use lictor_snapshot::{Report, Source, verify};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use super::{stopped, waiting};
-use crate::cli::{Snapshot as Command, SnapshotSecret};
+use crate::cli::{Snapshot as Command, SnapshotSecret, SnapshotState};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
@@ -48,6 +52,12 @@ pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure>
         }
         Command::Fetch(args) => waiting(unless_stopped("nothing was fetched", stored::fetch(args, terminal))),
         Command::Drill(args) => waiting(unless_stopped("nothing is left of the drill", drill::run(args))),
+        Command::State(SnapshotState::Save(args)) => {
+            waiting(unless_stopped("no state was saved", state::save(args, terminal)))
+        }
+        Command::State(SnapshotState::Restore(args)) => {
+            waiting(unless_stopped("nothing was restored", state::restore(args, terminal)))
+        }
     }
 }
 
@@ -57,6 +67,19 @@ async fn unless_stopped<T>(what: &str, work: impl Future<Output = Result<T, Fail
         done = work => done,
         () = stopped() => Err(Failure::new(Exit::Failed, format!("stopped: {what}"))),
     }
+}
+
+/// Does what takes the processor or the disk for long beside those who wait for a signal. Who gives up waiting leaves it to the
+/// end of the process.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::new(Exit::Failed, format!("cannot go on: {error}")))
+}
+
+/// Checks a file to its end.
+async fn checked(source: &Source) -> Result<Result<Report, ReadError>, Failure> {
+    let source = source.clone();
+    beside(move || verify(&source, &Limits::default(), None)).await
 }
 
 /// Somebody must want it. `plan`: what they are shown; `what`: what would be done.
@@ -74,13 +97,6 @@ async fn ask(terminal: &Terminal, plan: &str, what: &str) -> Result<(), Failure>
         Ok(_) if line.trim() == WORD => Ok(()),
         Ok(_) | Err(_) => Err(Failure::new(Exit::Failed, "nothing was restored")),
     }
-}
-
-fn open(path: &Path) -> Result<Source, Failure> {
-    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        return Err(unsound(path, &"it is no file; a snapshot is read more than once"));
-    }
-    Source::open(path).map_err(|error| unsound(path, &error))
 }
 
 /// That a file cannot be used, and why.

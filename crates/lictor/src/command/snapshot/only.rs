@@ -12,13 +12,15 @@ use bytes::Bytes;
 use lictor_agent::text::one_line;
 use lictor_consul::{Client, Error, Guard, Index, Limits as ServerLimits, Operation, Pair, Put, Query};
 use lictor_snapshot::archive::Limits;
+use lictor_snapshot::pshima::Password;
+use lictor_snapshot::seal::{Keys, Recipients, seal};
 use lictor_snapshot::view::Kv;
 use lictor_snapshot::{Source, pshima};
 use serde_json::{Value, json};
 
 use super::place::Place;
 use super::unverified::{Unverified, before};
-use super::{ask, password, unless_stopped, unsound};
+use super::{ask, beside, password, unless_stopped, unsound};
 use crate::cli::SnapshotRestore;
 use crate::command::status::count;
 use crate::exit::{Exit, Failure};
@@ -42,10 +44,11 @@ type Kept = (Vec<u8>, u64);
 pub(super) async fn run(
     args: &SnapshotRestore,
     source: &Source,
+    keys: &Keys,
     place: &Place,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    let plan = unless_stopped("nothing was restored", plan(args, source, place, terminal)).await?;
+    let plan = unless_stopped("nothing was restored", plan(args, source, keys, place, terminal)).await?;
     let Some(plan) = plan else { return Ok(()) };
     let mut done = Done { all: plan.steps.len(), ..Done::default() };
     let sending = async {
@@ -84,6 +87,7 @@ struct Done {
 async fn plan(
     args: &SnapshotRestore,
     source: &Source,
+    keys: &Keys,
     place: &Place,
     terminal: &Terminal,
 ) -> Result<Option<Plan>, Failure> {
@@ -93,7 +97,12 @@ async fn plan(
     }
     // No key begins with it.
     let only: Vec<&str> = args.only.iter().map(|prefix| prefix.trim_start_matches('/')).collect();
-    let wanted = wanted(args, &only, source)?;
+    let wanted = {
+        let (file, source, leave) = (args.file.clone(), source.clone(), args.leave.clone());
+        let only: Vec<String> = only.iter().map(ToString::to_string).collect();
+        let password = if source.shape().is_backup() { password(&args.secret)? } else { None };
+        beside(move || wanted(&file, &only, &leave, &source, password.as_ref())).await??
+    };
     if wanted.is_empty() {
         let why = format!("{} has no key that begins with {}", args.file.display(), args.only.join(" or "));
         return Err(Failure::new(Exit::NotFound, why));
@@ -109,7 +118,7 @@ async fn plan(
         if pairs.meta.filtered_by_acls == Some(true) {
             terminal.say("warning: Consul leaves out keys that the token may not read");
         }
-        let pairs = pairs.value.into_iter().filter(|pair| !is_left(args, &pair.key));
+        let pairs = pairs.value.into_iter().filter(|pair| !is_left(&args.leave, &pair.key));
         present.extend(pairs.map(|pair| (pair.key.clone(), pair)));
     }
     let plan = Plan::new(wanted, &present, args.delete);
@@ -124,24 +133,35 @@ async fn plan(
         ask(terminal, &words, "keys would be replaced").await?;
     }
     if !args.no_backup && !plan.replaced.is_empty() {
-        let backup = keep(&plan.replaced, &args.file).map_err(|error| {
+        let to = keys.recipients().filter(|_| source.was_sealed());
+        let (backup, open) = match &to {
+            Some(_) => ("keys.json.age", "for `age -d` and `consul kv import`"),
+            None => ("keys.json", "for `consul kv import @FILE`"),
+        };
+        let backup = keep(&plan.replaced, &before(&args.file, backup), to.as_ref()).map_err(|error| {
             Failure::new(
                 Exit::Failed,
                 format!("what there is now cannot be kept: {error}; nothing was restored"),
             )
         })?;
-        terminal.say(&format!("what there was is in {}, for `consul kv import @FILE`", backup.display()));
+        terminal.say(&format!("what there was is in {}, {open}", backup.display()));
     }
     Ok(Some(plan))
 }
 
 /// Whether a key is none to be put back or deleted.
-fn is_left(args: &SnapshotRestore, key: &str) -> bool {
-    args.leave.iter().any(|prefix| key.starts_with(prefix.as_str()))
+fn is_left(leave: &[String], key: &str) -> bool {
+    leave.iter().any(|prefix| key.starts_with(prefix.as_str()))
 }
 
 /// The keys of the file.
-fn wanted(args: &SnapshotRestore, only: &[&str], source: &Source) -> Result<BTreeMap<String, Kept>, Failure> {
+fn wanted(
+    file: &Path,
+    only: &[String],
+    leave: &[String],
+    source: &Source,
+    password: Option<&Password>,
+) -> Result<BTreeMap<String, Kept>, Failure> {
     let (mut found, mut odd, mut bytes) = (BTreeMap::new(), 0_usize, 0_usize);
     let mut take = |key: &[u8], value: &[u8], flags: u64| {
         if !only.iter().any(|prefix| key.starts_with(prefix.as_bytes())) {
@@ -151,7 +171,7 @@ fn wanted(args: &SnapshotRestore, only: &[&str], source: &Source) -> Result<BTre
             odd += 1;
             return ControlFlow::Continue(());
         };
-        if is_left(args, key) {
+        if is_left(leave, key) {
             return ControlFlow::Continue(());
         }
         bytes += value.len();
@@ -163,27 +183,26 @@ fn wanted(args: &SnapshotRestore, only: &[&str], source: &Source) -> Result<BTre
     };
     let limits = Limits::default();
     let read = if source.shape().is_backup() {
-        let password = password(&args.secret)?;
-        let read = pshima::read(source, password.as_ref(), &limits, |pair| {
+        let read = pshima::read(source, password, &limits, |pair| {
             // It reads to its end; what is too much is told below.
             take(pair.key.as_bytes(), &pair.value, pair.flags).is_continue();
         });
-        read.map(drop).map_err(|error| unsound(&args.file, &error))
+        read.map(drop).map_err(|error| unsound(file, &error))
     } else {
         let read = source.read(&limits, |record| match Kv::of(record) {
             Some(kv) => take(kv.key, kv.value, kv.flags),
             None => ControlFlow::Continue(()),
         });
-        read.map(drop).map_err(|error| unsound(&args.file, &error))
+        read.map(drop).map_err(|error| unsound(file, &error))
     };
     if bytes > MOST {
         let why = format!("the values have more than {} MB together: choose a longer prefix", MOST >> 20);
-        return Err(unsound(&args.file, &why));
+        return Err(unsound(file, &why));
     }
     read?;
     if odd > 0 {
         let why = format!("{} not UTF-8, and cannot be written over HTTP", count(odd, "key is", "keys are"));
-        return Err(unsound(&args.file, &why));
+        return Err(unsound(file, &why));
     }
     Ok(found)
 }
@@ -388,14 +407,16 @@ fn broken(error: &Error) -> Failure {
         .help("the same command again shows what there is now, and goes on")
 }
 
-/// Writes what there is now, as `consul kv export` does.
-fn keep(pairs: &[Pair], restored: &Path) -> io::Result<PathBuf> {
+/// Writes what there is now, as `consul kv export` does; sealed, if it is to be.
+fn keep(pairs: &[Pair], path: &Path, to: Option<&Recipients>) -> io::Result<PathBuf> {
     let row =
         |pair: &Pair| json!({ "key": pair.key, "flags": pair.flags, "value": STANDARD.encode(&pair.value) });
-    let rows = Value::from(pairs.iter().map(row).collect::<Vec<_>>());
-    let path = before(restored, "keys.json");
-    let kept = Unverified::beside(&path)?;
-    (&kept.file).write_all(rows.to_string().as_bytes())?;
-    kept.name(&path, true)?;
-    Ok(path)
+    let rows = Value::from(pairs.iter().map(row).collect::<Vec<_>>()).to_string();
+    let kept = Unverified::beside(path)?;
+    match to {
+        Some(to) => seal(to, rows.as_bytes(), &kept.file).map(drop).map_err(io::Error::other)?,
+        None => (&kept.file).write_all(rows.as_bytes())?,
+    }
+    kept.name(path, true)?;
+    Ok(path.to_owned())
 }

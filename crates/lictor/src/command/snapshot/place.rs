@@ -1,6 +1,6 @@
 //! The servers that are asked: which datacenter's, how they are reached, and what they are.
 
-use lictor_consul::{Client, Error};
+use lictor_consul::{Client, Error, Limits};
 use lictor_snapshot::{Kind, Report};
 
 use crate::cli::SnapshotReach;
@@ -27,6 +27,7 @@ impl Place {
     /// Finds out what it is, as far as the token may know.
     pub(super) async fn reach(reach: &SnapshotReach) -> Result<Self, Failure> {
         let (agent, address) = consul(reach.http_addr.as_deref(), reach.token_file.as_deref())?;
+        let agent = agent.with_limits(Limits { transfer: reach.timeout, ..*agent.limits() });
         let own = match agent.agent().info().await {
             Ok(info) => Some(info.config),
             Err(why) if why.is_denied() => None,

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::diff::{Summary, What, compare};
+use lictor_snapshot::seal::Keys;
+use lictor_snapshot::source::ReadError;
 use lictor_snapshot::view::Kv;
-use lictor_snapshot::{Kind, Report, Shape, Source, diff, verify};
+use lictor_snapshot::{Kind, Report, Shape, Source, diff};
 
+use super::keys::{keys, open};
 use super::place::{Place, called};
 use super::save::fill;
 use super::sending::{Sending, sum_of};
 use super::unverified::{Unverified, before};
-use super::{ask, only, open, unless_stopped, unsound};
+use super::{ask, beside, checked, only, unless_stopped, unsound};
 use crate::cli::SnapshotRestore;
 use crate::command::status::span;
 use crate::exit::{Exit, Failure};
@@ -29,16 +32,18 @@ const OWN: [Kind; 4] = [Kind::INDEX, Kind::CHUNKING_STATE, Kind::TOMBSTONE, Kind
 const LIVELY: [What; 4] = [What::Node, What::Service, What::Check, What::Session];
 
 pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(), Failure> {
-    let source = open(&args.file)?;
+    let keys = keys(&args.keys)?;
+    let source = open(&args.file, &keys)?;
     let place = unless_stopped("nothing was restored", Place::reach(&args.reach)).await?;
     if !args.only.is_empty() {
-        return only::run(args, &source, &place, terminal).await;
+        return only::run(args, &source, &keys, &place, terminal).await;
     }
     if source.shape() != Shape::Archive {
         let why = "only an archive of Consul can take the place of what its servers know";
         return Err(unsound(&args.file, &why).help("--only PREFIX puts keys back"));
     }
-    let ready = unless_stopped("nothing was restored", Ready::new(args, &source, &place, terminal)).await?;
+    let ready =
+        unless_stopped("nothing was restored", Ready::new(args, &source, &keys, &place, terminal)).await?;
     let Some(Ready { report, sending, kept }) = ready else { return Ok(()) };
     let there = kept.map_or_else(String::new, |path| format!("; what there was is in {}", path.display()));
     let put = async {
@@ -58,7 +63,7 @@ pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(
 async fn look_after(source: &Source, place: &Place, terminal: &Terminal) {
     let after = async {
         let after = now(None, place).await?;
-        compared(source, &Source::open(after.path()).map_err(|error| unsound(after.path(), &error))?)
+        compared(source, &self::source(&after)?).await
     };
     match unless_stopped("it was not looked at again", after).await {
         Ok(left) if left.is_same() => {}
@@ -86,20 +91,23 @@ impl Ready {
     async fn new(
         args: &SnapshotRestore,
         source: &Source,
+        keys: &Keys,
         place: &Place,
         terminal: &Terminal,
     ) -> Result<Option<Self>, Failure> {
         let unsound = |error: &dyn std::fmt::Display| unsound(&args.file, error);
-        let checked = sum_of(&args.file).map_err(|error| unsound(&error))?;
-        let report = verify(source, &Limits::default(), None).map_err(|error| unsound(&error))?;
+        let bytes = || source.bytes().map_err(|error| unsound(&error));
+        let plain = bytes()?;
+        let sum = beside(move || sum_of(plain)).await?.map_err(|error| unsound(&error))?;
+        let report = checked(source).await?.map_err(|error| unsound(&error))?;
         place.takes(&report)?;
-        let leases = leases(source).map_err(|error| unsound(&error))?;
+        let leases = leases(source).await?.map_err(|error| unsound(&error))?;
         let keeps = !(args.no_backup || args.dry_run);
-        let beside = keeps.then_some(&args.file);
-        let mut present = now(beside, place).await;
+        let kept_beside = keeps.then_some(&args.file);
+        let mut present = now(kept_beside, place).await;
         let present = loop {
             let change = match &present {
-                Ok(present) => Some(compared(&self::source(present)?, source)?),
+                Ok(present) => Some(compared(&self::source(present)?, source).await?),
                 // Who wants it in any case need not know what there is.
                 Err(_) if args.yes && args.no_backup => None,
                 Err(_) => break present?,
@@ -111,7 +119,7 @@ impl Ready {
                     Err(failure) => {
                         terminal.say("warning: what there is now is not known:");
                         failure.show(terminal);
-                        let sending = Sending::new(&args.file, checked).map_err(|error| unsound(&error))?;
+                        let sending = Sending::new(bytes()?, sum);
                         return Ok(Some(Self { report, sending, kept: None }));
                     }
                     Ok(_) if args.dry_run => return Ok(None),
@@ -120,8 +128,8 @@ impl Ready {
             }
             ask(terminal, &words, "everything would be replaced").await?;
             // Somebody may have read for long.
-            let fresh = now(beside, place).await?;
-            let since = compared(&self::source(&present?)?, &self::source(&fresh)?)?;
+            let fresh = now(kept_beside, place).await?;
+            let since = compared(&self::source(&present?)?, &self::source(&fresh)?).await?;
             let matters = |what: &What| {
                 let totals = since.of(*what);
                 totals.added + totals.removed + totals.changed > 0
@@ -133,13 +141,13 @@ impl Ready {
             present = Ok(fresh);
         };
         let kept = match keeps {
-            true => Some(keep(&present, args)?),
+            true => Some(keep(present, args, source, keys).await?),
             false => None,
         };
         if let Some(kept) = &kept {
             terminal.say(&format!("what there was is in {}", kept.display()));
         }
-        let sending = Sending::new(&args.file, checked).map_err(|error| unsound(&error))?;
+        let sending = Sending::new(bytes()?, sum);
         Ok(Some(Self { report, sending, kept }))
     }
 }
@@ -155,12 +163,24 @@ async fn now(beside: Option<&PathBuf>, place: &Place) -> Result<Unverified, Fail
     Ok(saved)
 }
 
-fn keep(present: &Unverified, args: &SnapshotRestore) -> Result<PathBuf, Failure> {
+/// Keeps what there is beside the file; sealed, if that is.
+async fn keep(
+    present: Unverified,
+    args: &SnapshotRestore,
+    source: &Source,
+    keys: &Keys,
+) -> Result<PathBuf, Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        let why = format!("what there is now cannot be kept: {why}; nothing was restored");
+        Failure::new(Exit::Failed, why)
+    };
     let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let path = before(&args.file, &name);
-    present.name(&path, true).map_err(|error| {
-        Failure::new(Exit::Failed, format!("what there is now cannot be kept: {error}; nothing was restored"))
-    })?;
+    let present = match keys.recipients().filter(|_| source.was_sealed()) {
+        Some(recipients) => present.sealed(&recipients, &path).await?,
+        None => present,
+    };
+    present.name(&path, true).map_err(|error| failed(&error))?;
     Ok(path)
 }
 
@@ -168,19 +188,26 @@ fn source(saved: &Unverified) -> Result<Source, Failure> {
     Source::open(saved.path()).map_err(|error| unsound(saved.path(), &error))
 }
 
-fn compared(one: &Source, other: &Source) -> Result<Summary, Failure> {
-    let compared = compare(one, other, &Limits::default(), |_change| ControlFlow::Continue(()));
-    compared.map_err(|error| Failure::new(Exit::Failed, format!("what there is cannot be compared: {error}")))
+async fn compared(one: &Source, other: &Source) -> Result<Summary, Failure> {
+    let (one, other) = (one.clone(), other.clone());
+    let compare = move || compare(&one, &other, &Limits::default(), |_change| ControlFlow::Continue(()));
+    beside(compare)
+        .await?
+        .map_err(|error| Failure::new(Exit::Failed, format!("what there is cannot be compared: {error}")))
 }
 
 /// How many leases of Lictor it has.
-fn leases(source: &Source) -> Result<u64, lictor_snapshot::source::ReadError> {
-    let mut count = 0;
-    source.read(&Limits::default(), |record| {
-        count += u64::from(Kv::of(record).is_some_and(|kv| kv.key.starts_with(LEASES)));
-        ControlFlow::Continue(())
-    })?;
-    Ok(count)
+async fn leases(source: &Source) -> Result<Result<u64, ReadError>, Failure> {
+    let source = source.clone();
+    beside(move || {
+        let mut count = 0;
+        source.read(&Limits::default(), |record| {
+            count += u64::from(Kv::of(record).is_some_and(|kv| kv.key.starts_with(LEASES)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(count)
+    })
+    .await
 }
 
 fn explain(

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lictor_consul::{Client, Error, Query};
-use lictor_snapshot::archive::Limits;
-use lictor_snapshot::{Report, Source, verify};
+use lictor_snapshot::source::ReadError;
+use lictor_snapshot::{Report, Source, archive};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::sleep;
 
+use super::checked;
 use super::inspect::written;
+use super::keys::recipients;
 use super::place::Place;
 use super::unverified::{Unverified, target};
 use crate::cli::{SnapshotPart, SnapshotSave};
@@ -32,6 +34,8 @@ pub(super) async fn run(args: &SnapshotSave, terminal: &Terminal) -> Result<(), 
     if to_stdout && !args.append_filename.is_empty() {
         return Err(Failure::new(Exit::Usage, "the standard output has no name for --append-filename"));
     }
+    // Who cannot be sealed to is told before anything is asked for.
+    let to = recipients(&args.seal)?;
     let place = Place::reach(&args.reach).await?;
     let shown = args.file.display();
     let (saved, named) = match to_stdout {
@@ -46,7 +50,28 @@ pub(super) async fn run(args: &SnapshotSave, terminal: &Terminal) -> Result<(), 
     let saved =
         saved.map_err(|error| Failure::new(Exit::Failed, format!("cannot write beside {shown}: {error}")))?;
     fill(&saved, &place, args.stale).await?;
-    let report = check(&saved)?;
+    let checked = check(&saved).await?;
+    let sealed = to.is_some();
+    let target = named.clone().unwrap_or_else(|| saved.path().to_owned());
+    let seal = async |saved: Unverified| match &to {
+        Some(to) => saved.sealed(to, &target).await,
+        None => Ok(saved),
+    };
+    let report = match checked {
+        Ok(report) => report,
+        Err(why)
+            if may_be_of_use(&why)
+                && let Some(named) = &named =>
+        {
+            let saved = seal(saved).await?;
+            return Err(undecodable(&saved, named, &why));
+        }
+        Err(why) => {
+            let why = format!("what Consul sent is no sound snapshot, and was not kept: {why}");
+            return Err(Failure::new(Exit::Failed, why));
+        }
+    };
+    let saved = seal(saved).await?;
     match named {
         Some(named) => saved.name(&named, false).map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot name it {}: {error}", named.display()))
@@ -54,7 +79,8 @@ pub(super) async fn run(args: &SnapshotSave, terminal: &Terminal) -> Result<(), 
         None => pour(saved.path()).await?,
     }
     let index = report.whole.meta.map_or(report.whole.last_index, |meta| meta.index);
-    terminal.say(&format!("Saved and verified snapshot to index {index}: {} records", report.whole.records));
+    let verified = if sealed { "Saved, verified and sealed" } else { "Saved and verified" };
+    terminal.say(&format!("{verified} snapshot to index {index}: {} records", report.whole.records));
     Ok(())
 }
 
@@ -130,14 +156,32 @@ async fn begin(client: &Client, stale: bool) -> Result<lictor_consul::Archive, E
 }
 
 /// What was written is read again: an answer that was cut off is known by nothing else.
-fn check(saved: &Unverified) -> Result<Report, Failure> {
-    let sound = Source::open(saved.path())
-        .map_err(Into::into)
-        .and_then(|source| verify(&source, &Limits::default(), None));
-    sound.map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("what Consul sent is no sound snapshot, and was not kept: {error}"),
-        )
-    })
+async fn check(saved: &Unverified) -> Result<Result<Report, ReadError>, Failure> {
+    match Source::open(saved.path()) {
+        Ok(source) => checked(&source).await,
+        Err(error) => Ok(Err(error.into())),
+    }
+}
+
+/// Whether all of it came as Consul sent it, and only this program cannot decode it: it may be newer than this is.
+fn may_be_of_use(why: &ReadError) -> bool {
+    matches!(why, ReadError::Archive(archive::Error::State { sums_known: true, .. }))
+}
+
+/// Keeps what nobody should take for a sound snapshot, and somebody may be glad of.
+fn undecodable(saved: &Unverified, named: &Path, why: &ReadError) -> Failure {
+    let mut name = named.as_os_str().to_owned();
+    name.push(".undecodable");
+    let path = PathBuf::from(name);
+    match saved.name(&path, false) {
+        Ok(()) => {
+            let what = format!("NOT A VERIFIED SNAPSHOT: {why}. It is kept as {}", path.display());
+            Failure::new(Exit::Failed, what)
+                .help("try it on a server that nobody needs before you rely on it; this program may be older than Consul")
+        }
+        Err(error) => {
+            let what = format!("what Consul sent is no sound snapshot ({why}), and cannot be kept: {error}");
+            Failure::new(Exit::Failed, what)
+        }
+    }
 }

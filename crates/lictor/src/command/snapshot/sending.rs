@@ -1,8 +1,6 @@
 //! A file that is sent as it was checked, or not to its end.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::io::{self, Read};
 
 use bytes::Bytes;
 use futures::stream;
@@ -11,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 /// What is read of a file at a time.
 const PIECE: usize = 64 << 10;
 
-/// The checksum of a file.
-pub(super) fn sum_of(path: &Path) -> io::Result<[u8; 32]> {
-    let (mut file, mut sum, mut piece) = (File::open(path)?, Sha256::new(), vec![0; PIECE]);
+/// The checksum of what comes.
+pub(super) fn sum_of(mut bytes: impl Read) -> io::Result<[u8; 32]> {
+    let (mut sum, mut piece) = (Sha256::new(), vec![0; PIECE]);
     loop {
-        match file.read(&mut piece)? {
+        match bytes.read(&mut piece)? {
             0 => return Ok(sum.finalize().into()),
             read => sum.update(piece.get(..read).unwrap_or_default()),
         }
@@ -24,7 +22,7 @@ pub(super) fn sum_of(path: &Path) -> io::Result<[u8; 32]> {
 
 /// What is sent of a file. It breaks off before its end if that is not what was checked: Consul then takes nothing.
 pub(super) struct Sending {
-    file: File,
+    bytes: Box<dyn Read + Send>,
     sum: Sha256,
     /// Until its end was seen.
     checked: Option<[u8; 32]>,
@@ -33,8 +31,8 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(path: &Path, checked: [u8; 32]) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, sum: Sha256::new(), checked: Some(checked), next: Bytes::new() })
+    pub(super) fn new(bytes: Box<dyn Read + Send>, checked: [u8; 32]) -> Self {
+        Self { bytes, sum: Sha256::new(), checked: Some(checked), next: Bytes::new() }
     }
 
     pub(super) fn pieces(self) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {
@@ -44,7 +42,7 @@ impl Sending {
     fn piece(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let mut piece = vec![0; PIECE];
-            let read = self.file.read(&mut piece)?;
+            let read = self.bytes.read(&mut piece)?;
             piece.truncate(read);
             self.sum.update(&piece);
             if read == 0
@@ -63,6 +61,8 @@ impl Sending {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     fn sent(mut sending: Sending) -> io::Result<Vec<u8>> {
@@ -77,16 +77,17 @@ mod tests {
     fn what_is_sent_is_what_was_checked_or_has_no_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.snap");
+        let sending = |checked| Sending::new(Box::new(File::open(&path).unwrap()), checked);
         for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE] {
             let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
             std::fs::write(&path, &bytes).unwrap();
-            let checked = sum_of(&path).unwrap();
-            assert_eq!(sent(Sending::new(&path, checked).unwrap()).unwrap(), bytes);
+            let checked = sum_of(File::open(&path).unwrap()).unwrap();
+            assert_eq!(sent(sending(checked)).unwrap(), bytes);
             std::fs::write(&path, [&bytes[..], b"more"].concat()).unwrap();
-            let mut sending = Sending::new(&path, checked).unwrap();
+            let mut changed = sending(checked);
             let mut all = 0;
             let why = loop {
-                match sending.piece() {
+                match changed.piece() {
                     Ok(piece) => all += piece.unwrap().len(),
                     Err(why) => break why,
                 }

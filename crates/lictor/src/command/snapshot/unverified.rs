@@ -5,6 +5,9 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::beside;
+use crate::exit::{Exit, Failure};
+use lictor_snapshot::seal::{Recipients, SealError, seal};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// A file that nobody takes for a snapshot yet: its name begins with a dot, and only its owner reads it. It is removed
@@ -33,6 +36,17 @@ impl Unverified {
     /// Where it is now.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same, sealed, in the folder of what it is to become; it is removed itself.
+    pub(super) async fn sealed(self, to: &Recipients, target: &Path) -> Result<Self, Failure> {
+        let failed = |why: SealError| Failure::new(Exit::Failed, format!("{}: {why}", target.display()));
+        let sealed = Self::beside(target).map_err(|why| failed(SealError::Write(why)))?;
+        let plain = File::open(&self.path).map_err(|why| failed(SealError::Read(why)))?;
+        let file = sealed.file.try_clone().map_err(|why| failed(SealError::Write(why)))?;
+        let to = to.clone();
+        beside(move || seal(&to, plain, file)).await?.map_err(failed)?;
+        Ok(sealed)
     }
 
     /// Gives it a name, which is on the disk when this has come back. `anew`: nothing may have it.

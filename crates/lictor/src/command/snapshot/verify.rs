@@ -6,10 +6,13 @@ use std::thread::available_parallelism;
 
 use lictor_snapshot::archive::Limits;
 use lictor_snapshot::pshima::{self, Password};
-use lictor_snapshot::{Source, Verdict, verify, verify_dir};
+use lictor_snapshot::seal::{self, Keys};
+use lictor_snapshot::source::OpenError;
+use lictor_snapshot::{DEPTH, LeftOut, Source, Verdict, verify, verify_dir};
 use serde::Serialize;
 
-use super::{open, password, unsound};
+use super::keys::{WAY_OUT, keys, look};
+use super::{password, unsound};
 use crate::cli::SnapshotVerify;
 use crate::command::status::count;
 use crate::exit::{Exit, Failure};
@@ -33,21 +36,28 @@ struct Found {
 enum Is {
     Sound,
     Damaged,
+    /// Nobody looked into it, for want of a key.
+    Sealed,
     Other,
 }
 
 pub(super) fn run(args: &SnapshotVerify, terminal: &Terminal) -> Result<(), Failure> {
     let password = password(&args.secret)?;
+    let keys = keys(&args.keys)?;
     let found = if args.path.is_dir() {
         let threads = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        let all = verify_dir(&args.path, &Limits::default(), threads)
+        let all = verify_dir(&args.path, &keys, &Limits::default(), threads)
             .map_err(|error| unsound(&args.path, &error))?;
-        all.into_iter().map(|(path, verdict)| in_folder(path, verdict, password.as_ref())).collect()
+        left_out(all.left_out, terminal);
+        let files = all.files.into_iter();
+        files.map(|(path, verdict)| in_folder(path, verdict, &keys, password.as_ref())).collect()
     } else {
-        vec![one(&args.path, &open(&args.path)?, password.as_ref())]
+        vec![match look(&args.path, &keys) {
+            Ok(source) => one(&args.path, &source, password.as_ref()),
+            Err(OpenError::Sealed(why)) if why.wants_key() => Found::sealed(&args.path, &why),
+            Err(error) => return Err(unsound(&args.path, &error)),
+        }]
     };
-    let so = |is: Is| found.iter().filter(|found: &&Found| found.is == is).count();
-    let (damaged, sound) = (so(Is::Damaged), so(Is::Sound));
     match args.format {
         Format::Json => Terminal::json(&found),
         // What is something else is not shown.
@@ -56,16 +66,35 @@ pub(super) fn run(args: &SnapshotVerify, terminal: &Terminal) -> Result<(), Fail
             Terminal::data(&table(["IS", "FILE", "INDEX", "RECORDS", "WHY"], shown.map(Found::row)))
         }
     }?;
-    match (damaged, sound) {
-        (0, 0) => {
-            Err(Failure::new(Exit::NotFound, format!("there is no snapshot in {}", args.path.display())))
-        }
-        (0, _) => Ok(()),
-        (damaged, _) => {
-            terminal.say(&format!("{} damaged", count(damaged, "file is", "files are")));
-            Err(Failure::Said(Exit::Failed))
-        }
+    let so = |is: Is| found.iter().filter(|found: &&Found| found.is == is).count();
+    let (damaged, sealed, sound) = (so(Is::Damaged), so(Is::Sealed), so(Is::Sound));
+    if damaged + sealed + sound == 0 {
+        return Err(Failure::new(Exit::NotFound, format!("there is no snapshot in {}", args.path.display())));
     }
+    if damaged > 0 {
+        terminal.say(&format!("{} damaged", count(damaged, "file is", "files are")));
+    }
+    if sealed > 0 {
+        let files = count(sealed, "file is sealed and was", "files are sealed and were");
+        let unknown = format!("{files} not looked into: whether that is sound is not known");
+        return Err(Failure::new(Exit::Failed, unknown).help(WAY_OUT));
+    }
+    if damaged > 0 { Err(Failure::Said(Exit::Failed)) } else { Ok(()) }
+}
+
+/// Says what nobody looked at.
+fn left_out(what: LeftOut, terminal: &Terminal) {
+    if what.links > 0 {
+        terminal.say(&format!("{} not followed", many(what.links, "link was", "links were")));
+    }
+    if what.too_deep > 0 {
+        let folders = many(what.too_deep, "folder that lies", "folders that lie");
+        terminal.say(&format!("warning: {folders} too deep, more than {DEPTH} below, left out"));
+    }
+}
+
+fn many(number: u64, one: &str, more: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), one, more)
 }
 
 /// A file by itself; one that is a backup of consul-snapshot is checked as that.
@@ -83,11 +112,12 @@ fn one(path: &Path, source: &Source, password: Option<&Password>) -> Found {
     }
 }
 
-fn in_folder(path: PathBuf, verdict: Verdict, password: Option<&Password>) -> Found {
+fn in_folder(path: PathBuf, verdict: Verdict, keys: &Keys, password: Option<&Password>) -> Found {
     match verdict {
         Verdict::Sound(report) => Found::sound(&path, Some(report.whole.last_index), report.whole.records),
         Verdict::Damaged(why) => Found::new(&path, Is::Damaged, why.to_string()),
-        Verdict::Other(what) => match Source::open(&path) {
+        Verdict::Sealed(why) => Found::sealed(&path, &why),
+        Verdict::Other(what) => match Source::open_with(&path, keys) {
             Ok(source) if source.shape().is_backup() => one(&path, &source, password),
             Ok(_) | Err(_) => Found::new(&path, Is::Other, what.to_owned()),
         },
@@ -103,10 +133,15 @@ impl Found {
         Self { file: path.display().to_string(), is, index: None, records: None, why: Some(why) }
     }
 
+    fn sealed(path: &Path, why: &seal::OpenError) -> Self {
+        Self::new(path, Is::Sealed, format!("not looked into: {why}"))
+    }
+
     fn row(&self) -> [String; 5] {
         let is = match self.is {
             Is::Sound => "sound",
             Is::Damaged => "damaged",
+            Is::Sealed => "sealed",
             Is::Other => "other",
         };
         let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
