@@ -78,7 +78,7 @@ fn journal(path: &Path, entries: u32) -> Result<(), Error> {
 }
 
 /// How long a command takes, seconds, and its largest resident memory, MB.
-fn timed(command: &mut Command) -> Result<(f64, f64), Error> {
+pub(super) fn timed(command: &mut Command) -> Result<(f64, f64), Error> {
     let shown = format!("{command:?}");
     let begun = Instant::now();
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

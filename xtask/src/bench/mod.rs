@@ -17,6 +17,7 @@ mod measure;
 mod peers;
 mod probes;
 mod replicate;
+mod snapshot;
 mod store;
 
 use crate::error::Error;
@@ -51,6 +52,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "peers", run: peers::run },
     Bench { name: "failover", run: failover::run },
     Bench { name: "replicate", run: replicate::run },
+    Bench { name: "snapshot", run: snapshot::run },
 ];
 
 /// What a benchmark finds ready.
