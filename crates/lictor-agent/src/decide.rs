@@ -38,7 +38,7 @@ const VIEW_AGE: Duration = Duration::from_millis(250);
 /// A view is shared by the readers of this long in any case.
 const VIEW_BURST: Duration = Duration::from_millis(20);
 
-/// How long an action may take whose definition is gone.
+/// How long an action may take whose step is gone.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Longest text of one line of the log, characters.
@@ -380,11 +380,17 @@ impl<H: Hands> Loop<H> {
     }
 
     fn limit(&self, effect: &Effect) -> Duration {
-        let (Effect::Prepare(Order { remedy, step, .. })
-        | Effect::Act(Order { remedy, step, .. })
-        | Effect::Inspect(Order { remedy, step, .. })
-        | Effect::Abort(Order { remedy, step, .. })) = effect;
+        let (Effect::Prepare(Order { remedy, step, definition, .. })
+        | Effect::Act(Order { remedy, step, definition, .. })
+        | Effect::Inspect(Order { remedy, step, definition, .. })
+        | Effect::Abort(Order { remedy, step, definition, .. })) = effect;
         let remedy = self.engine.plan().remedies.get(remedy);
+        let changed = remedy.is_none_or(|remedy| remedy.definition != *definition);
+        if changed && matches!(effect, Effect::Inspect(_)) {
+            // Its shim holds a program to the limit it was begun under, which nobody else knows any
+            // more: it is waited for until it has ended, or the deadline of its run aborts it.
+            return Duration::MAX;
+        }
         let step = remedy.and_then(|remedy| remedy.steps.iter().find(|one| one.name == *step));
         match step.map(|step| &step.kind) {
             Some(StepKind::Act { limit, .. }) => *limit,

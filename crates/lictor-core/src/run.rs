@@ -174,8 +174,9 @@ pub struct Order {
     pub step: StepName,
     /// The attempt, from 1.
     pub attempt: u32,
-    /// What to do.
-    pub action: ActionName,
+    /// What to do. `None` when the definition that said it is not in force any more: such an
+    /// order is only looked at or stopped, by its identity.
+    pub action: Option<ActionName>,
     /// What it is done to.
     pub target: Target,
     /// The remedy it belongs to.

@@ -31,7 +31,7 @@ impl Actions {
     }
 
     fn find(&self, order: &Order) -> Option<&Action> {
-        let (definition, action) = self.0.get(&order.action)?;
+        let (definition, action) = self.0.get(order.action.as_ref()?)?;
         (*definition == order.definition).then_some(action)
     }
 }

@@ -279,7 +279,7 @@ mod tests {
             run: RunId(17),
             step: StepName::new(step).unwrap(),
             attempt: 2,
-            action: ActionName::new("a").unwrap(),
+            action: Some(ActionName::new("a").unwrap()),
             target: Target::new("t").unwrap(),
             remedy: RemedyName::new("r").unwrap(),
             definition: "d".to_owned(),

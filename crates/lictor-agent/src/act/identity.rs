@@ -58,7 +58,7 @@ mod tests {
             run: RunId(run),
             step: StepName::new(step).unwrap(),
             attempt: 1,
-            action: ActionName::new("a").unwrap(),
+            action: Some(ActionName::new("a").unwrap()),
             target: Target::new("t").unwrap(),
             remedy: RemedyName::new("r").unwrap(),
             definition: "d".to_owned(),

@@ -158,7 +158,7 @@ mod tests {
             run: RunId(1),
             step: StepName::new("s").unwrap(),
             attempt: 1,
-            action: ActionName::new("a").unwrap(),
+            action: Some(ActionName::new("a").unwrap()),
             target: Target::new("t").unwrap(),
             remedy: RemedyName::new("r").unwrap(),
             definition: "d".to_owned(),

@@ -357,11 +357,9 @@ impl Actors {
     /// Finds out what an order would change; `None` when the agent stops before that is known.
     async fn prepare(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Prepared> {
         let Some(action) = self.action(&order) else {
-            let name = &order.action;
-            let why = format!("the configuration has no action `{name}` as it was when ordered");
-            return Some(Prepared::Over(never(why)));
+            return Some(Prepared::Over(never(not_configured(&order))));
         };
-        debug!(step = %order, action = %order.action, "looking at what it would change");
+        debug!(step = %order, remedy = %order.remedy, "looking at what it would change");
         let work = async {
             match &action {
                 Action::Qbittorrent(action) => {
@@ -393,8 +391,7 @@ impl Actors {
     /// Carries out an order; `None` when the agent stops before it is over.
     async fn act(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Outcome> {
         let Some(action) = self.action(&order) else {
-            let name = &order.action;
-            return Some(never(format!("the configuration has no action `{name}` as it was when ordered")));
+            return Some(never(not_configured(&order)));
         };
         if abort.is_cancelled() {
             return Some(never(CALLED_OFF.to_owned()));
@@ -415,7 +412,7 @@ impl Actors {
                 return Some(never(why));
             }
         }
-        debug!(step = %order, action = %order.action, "acting");
+        debug!(step = %order, remedy = %order.remedy, "acting");
         match action {
             Action::Exec(command) => {
                 let attempt = self.attempt(order, limit, abort);
@@ -634,6 +631,10 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     unknown(format!("a fault of this program broke the action off: {text}"))
+}
+
+fn not_configured(order: &Order) -> String {
+    format!("the configuration has no action `{}/{}` as it was when ordered", order.remedy, order.step)
 }
 
 fn failed(detail: String) -> Outcome {

@@ -26,7 +26,7 @@ pub struct Acting {
 impl Acting {
     fn fails(&self, order: &Order) -> bool {
         let named = |name: &str| self.fail.contains(name);
-        named(order.remedy.as_str()) || named(order.action.as_str())
+        named(order.remedy.as_str()) || order.action.as_ref().is_some_and(|action| named(action.as_str()))
     }
 }
 

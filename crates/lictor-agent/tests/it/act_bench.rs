@@ -154,7 +154,7 @@ pub(crate) fn order() -> Order {
         run: RunId(1),
         step: StepName::new("step").unwrap(),
         attempt: 1,
-        action: name("act"),
+        action: Some(name("act")),
         target: Target::new("target").unwrap(),
         remedy: RemedyName::new("remedy").unwrap(),
         definition: "definition".to_owned(),

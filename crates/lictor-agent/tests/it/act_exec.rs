@@ -333,7 +333,7 @@ async fn an_order_does_what_was_configured_when_it_was_made_or_nothing() {
     bench.actors.announce(actions("newer", program(&["echo", "the newer"])));
     bench.actors.take_up();
     let outcome = bench.act(&old(5), LONG).await;
-    assert!(not_started(&outcome).contains("has no action `act` as it was"), "{outcome:?}");
+    assert!(not_started(&outcome).contains("has no action `remedy/step` as it was"), "{outcome:?}");
 }
 
 #[tokio::test]

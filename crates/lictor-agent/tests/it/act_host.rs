@@ -52,7 +52,7 @@ fn agent(mut args: impl Iterator<Item = OsString>) -> Option<()> {
         run: RunId(1),
         step: StepName::new("step").ok()?,
         attempt: 1,
-        action: name.clone(),
+        action: Some(name.clone()),
         target: Target::new("target").ok()?,
         remedy: RemedyName::new("remedy").ok()?,
         definition: "definition".to_owned(),

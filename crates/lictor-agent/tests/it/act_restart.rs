@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lictor_config::{Action, KvAction};
-use lictor_core::{Effect, Outcome};
+use lictor_core::{Effect, Order, Outcome};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -106,6 +106,23 @@ async fn an_abort_reaches_a_program_that_another_agent_began() {
     let outcome = bench.inspect(&order(), LONG).await;
     assert!(unknown(&outcome).starts_with("stopped on request after "), "{outcome:?}");
     assert!(bench.is_quiet());
+}
+
+#[tokio::test]
+async fn a_program_whose_definition_changed_meanwhile_is_waited_for_by_its_trace_and_can_be_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = killable(&dir, LONG, SLOW);
+    file(&dir.path().join("shim")).await;
+    kill_agent(agent);
+    let mut bench = Bench::on(dir, Action::Kv(KvAction { key: "k".into(), value: None }));
+    let order = Order { action: None, ..order() };
+    bench.actors.run(Effect::Inspect(order.clone()), Duration::MAX);
+    let early = tokio::time::timeout(Duration::from_millis(200), bench.outcome(&order)).await;
+    assert!(early.is_err(), "reported while it still runs: {early:?}");
+    bench.actors.run(Effect::Abort(order.clone()), LONG);
+    let outcome = bench.outcome(&order).await;
+    assert!(unknown(&outcome).starts_with("stopped on request after "), "{outcome:?}");
+    assert_eq!(bench.deletions(), 0, "what the configuration says now was done");
 }
 
 #[tokio::test]

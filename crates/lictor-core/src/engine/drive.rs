@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::orders::order_of;
+use super::orders::{OVERDUE, order_of};
 use super::{Engine, Timer, Turn};
 use crate::event::What;
 use crate::name::{RunId, StepName};
@@ -89,15 +89,14 @@ impl Engine {
         let now = turn.now.boot;
         let Some((step, remedy)) = self.definition(&plan, id, None) else {
             if run.in_flight() && now >= run.deadline {
-                self.park(id, format!("its deadline came, and {}", self.changed_how(run)), turn);
-            } else {
-                self.arm_run(id);
+                self.expire(id, None, turn);
             }
+            self.arm_run(id);
             return;
         };
         if !run.ended() && !matches!(run.state, RunState::Parked { .. }) {
             if now >= run.deadline {
-                self.expire(id, (step, remedy), turn);
+                self.expire(id, Some((step, remedy)), turn);
                 self.arm_run(id);
                 return;
             }
@@ -381,10 +380,9 @@ impl Engine {
         for (id, attempt, since, stopping) in under_way {
             self.inspect(id, attempt, since, "the agent was restarted", turn);
             let plan = Arc::clone(&self.plan);
-            if let (true, Some((step, remedy)), Some(run)) =
-                (stopping, self.definition(&plan, id, None), self.runs.get(&id))
-            {
-                turn.effects.extend(order_of(run, (step, remedy), attempt, since).map(Effect::Abort));
+            if let Some(run) = self.runs.get(&id).filter(|_| stopping) {
+                let order = order_of(run, self.definition(&plan, id, None), attempt, since);
+                turn.effects.push(Effect::Abort(order));
             }
         }
         // Nothing was done yet: it is looked at anew.
@@ -395,7 +393,7 @@ impl Engine {
         });
         for (id, attempt, since) in preparing.collect::<Vec<_>>() {
             if let (Some(at), Some(run)) = (self.definition(&plan, id, None), self.runs.get(&id)) {
-                turn.effects.extend(order_of(run, at, attempt, since).map(Effect::Prepare));
+                turn.effects.push(Effect::Prepare(order_of(run, Some(at), attempt, since)));
                 self.orders.entry(id).or_default();
             }
         }
@@ -415,21 +413,20 @@ impl Engine {
     }
 
     /// Parks the runs whose definition is another now. One with an action under way is
-    /// parked when that has ended, unless nobody awaits the outcome any more.
-    pub(super) fn park_changed(&mut self, orphaned: bool, turn: &mut Turn) {
+    /// parked when that has ended, over a restart too: until then nothing is done beside it.
+    pub(super) fn park_changed(&mut self, restarted: bool, turn: &mut Turn) {
+        // Who looked what an action would change has died with the agent, and changed nothing.
+        let forgotten = |run: &Run| restarted && matches!(run.state, RunState::Preparing { .. });
         let changed: Vec<_> = self
             .live()
             .filter(|run| !matches!(run.state, RunState::Parked { .. }))
-            .filter(|run| orphaned || !run.in_flight())
+            .filter(|run| !run.in_flight() || forgotten(run))
             .filter(|run| {
                 self.plan.remedies.get(&run.remedy).is_none_or(|now| now.definition != run.definition)
             })
-            .map(|run| (run.id, run.step.clone(), run.in_flight(), self.changed_how(run)))
+            .map(|run| (run.id, self.changed_how(run)))
             .collect();
-        for (id, step, in_flight, how) in changed {
-            if let Some(run) = self.runs.get_mut(&id).filter(|_| in_flight) {
-                run.tally.entry(step).or_default().unclear = true;
-            }
+        for (id, how) in changed {
             self.park(id, how, turn);
         }
     }
@@ -468,7 +465,9 @@ impl Engine {
         let at = self.runs.get(&id).and_then(|run| {
             let plan = &self.plan;
             let Some((step, _)) = self.definition(plan, id, None) else {
-                return run.in_flight().then_some(run.deadline);
+                let stopped = self.orders.get(&id).and_then(|order| order.stopped);
+                let at = stopped.map_or(run.deadline, |at| at.after(OVERDUE));
+                return run.in_flight().then_some(at);
             };
             let next = match &run.state {
                 RunState::Ended(..) | RunState::Parked { .. } => return None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::drive::attempt_of;
+use super::orders::order_of;
 use super::{Engine, Turn};
 use crate::event::What;
 use crate::holding::Holding;
@@ -58,10 +59,9 @@ impl Engine {
     fn hand_on(&mut self, id: RunId, why: &str, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
         let now = turn.now.boot;
-        if let (Some(at), Some(run)) = (self.definition(&plan, id, None), self.runs.get(&id))
-            && run.in_flight()
-        {
-            turn.effects.extend(super::orders::order_of(run, at, attempt_of(run), now).map(Effect::Abort));
+        if let Some(run) = self.runs.get(&id).filter(|run| run.in_flight()) {
+            let order = order_of(run, self.definition(&plan, id, None), attempt_of(run), now);
+            turn.effects.push(Effect::Abort(order));
         }
         self.end(id, Ending::Cancelled { why: why.to_owned() }, turn);
     }

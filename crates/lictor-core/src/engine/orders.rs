@@ -54,7 +54,7 @@ impl Engine {
         turn.dirty.insert(RowKey::Run(id));
         if prepares {
             run.state = RunState::Preparing { attempt, since };
-            turn.effects.extend(order_of(run, (step, remedy), attempt, since).map(Effect::Prepare));
+            turn.effects.push(Effect::Prepare(order_of(run, Some((step, remedy)), attempt, since)));
         } else {
             self.act(id, (step, remedy), attempt, turn);
         }
@@ -67,14 +67,14 @@ impl Engine {
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Acting { attempt, since };
         self.orders.insert(id, Ordered::default());
-        let (incident, order) = (run.incident, order_of(run, (step, remedy), attempt, since));
+        let (incident, order) = (run.incident, order_of(run, Some((step, remedy)), attempt, since));
         turn.dirty.insert(RowKey::Run(id));
         turn.note(
             incident,
             Some(id),
             What::Intent { step: step.name.clone(), attempt, action: action.clone() },
         );
-        turn.effects.extend(order.map(Effect::Act));
+        turn.effects.push(Effect::Act(order));
     }
 
     /// Takes in what an action will change: from now on it is the run's to remember.
@@ -116,21 +116,23 @@ impl Engine {
         }
     }
 
+    /// Asks what became of an attempt, also of one whose definition is another now: a program
+    /// outlives the agent, and nothing may be done beside it.
     pub(super) fn inspect(&mut self, id: RunId, attempt: u32, since: Boot, why: &str, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
-        let Some((step, remedy)) = self.definition(&plan, id, None) else { return };
+        let definition = self.definition(&plan, id, None);
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.state = RunState::Inspecting { attempt, since, asked: turn.now.boot };
         let ordered = self.orders.entry(id).or_default();
         ordered.handed_over = None;
-        let (incident, order) = (run.incident, order_of(run, (step, remedy), attempt, since));
+        let order = order_of(run, definition, attempt, since);
         turn.dirty.insert(RowKey::Run(id));
         turn.note(
-            incident,
+            run.incident,
             Some(id),
-            What::Inspecting { step: step.name.clone(), attempt, why: why.to_owned() },
+            What::Inspecting { step: run.step.clone(), attempt, why: why.to_owned() },
         );
-        turn.effects.extend(order.map(Effect::Inspect));
+        turn.effects.push(Effect::Inspect(order));
     }
 
     pub(super) fn handed_over(&mut self, id: RunId, turn: &mut Turn) {
@@ -256,27 +258,27 @@ impl Engine {
     }
 }
 
-pub(super) fn order_of(
-    run: &Run,
-    (step, remedy): (&Step, &Remedy),
-    attempt: u32,
-    since: Boot,
-) -> Option<Order> {
-    let StepKind::Act { action, .. } = &step.kind else { return None };
-    Some(Order {
+/// The order of an attempt at the step a run is at; `definition` is what the run was started
+/// under, while that is in force.
+pub(super) fn order_of(run: &Run, definition: Option<(&Step, &Remedy)>, attempt: u32, since: Boot) -> Order {
+    let action = definition.and_then(|(step, _)| match &step.kind {
+        StepKind::Act { action, .. } => Some(action.clone()),
+        StepKind::Wait { .. } => None,
+    });
+    Order {
         run: run.id,
-        step: step.name.clone(),
+        step: run.step.clone(),
         attempt,
-        action: action.clone(),
+        action,
         target: run.target.clone(),
         remedy: run.remedy.clone(),
         definition: run.definition.clone(),
-        lease: remedy.lease.clone(),
+        lease: definition.and_then(|(_, remedy)| remedy.lease.clone()),
         notes: Arc::clone(&run.notes),
         captures: Arc::clone(&run.captures),
         change: run.change.clone(),
         since,
-    })
+    }
 }
 
 /// How long after it was ordered an outcome is overdue.

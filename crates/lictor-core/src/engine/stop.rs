@@ -9,18 +9,21 @@ use super::{Engine, Timer, Turn};
 use crate::event::What;
 use crate::name::RunId;
 use crate::plan::{Remedy, Step};
-use crate::run::{Ending, Run, RunState};
+use crate::run::{Ending, Outcome, Run, RunState};
 use crate::step::{Effect, Refusal, RowKey};
 
 impl Engine {
-    pub(super) fn expire(&mut self, id: RunId, (step, remedy): (&Step, &Remedy), turn: &mut Turn) {
+    /// The deadline of a run has come; `definition` is what it was started under, while that is
+    /// in force.
+    pub(super) fn expire(&mut self, id: RunId, definition: Option<(&Step, &Remedy)>, turn: &mut Turn) {
         let Some(run) = self.runs.get(&id) else { return };
         // Nothing is done yet by one that only looks.
         let looking = matches!(run.state, RunState::Preparing { .. });
         let under_way = run.in_flight() && !looking;
         let now = turn.now.boot;
+        let (name, attempt) = (run.step.clone(), attempt_of(run));
         if looking {
-            turn.effects.extend(order_of(run, (step, remedy), attempt_of(run), now).map(Effect::Abort));
+            turn.effects.push(Effect::Abort(order_of(run, definition, attempt, now)));
         }
         if under_way {
             let ordered = self.orders.entry(id).or_default();
@@ -29,8 +32,7 @@ impl Engine {
                 // Its target is not free before the action has ended.
                 None if begun => {
                     ordered.stopped = Some(now);
-                    turn.effects
-                        .extend(order_of(run, (step, remedy), attempt_of(run), now).map(Effect::Abort));
+                    turn.effects.push(Effect::Abort(order_of(run, definition, attempt, now)));
                     return;
                 }
                 Some(at) if now < at.after(OVERDUE) => return,
@@ -39,6 +41,17 @@ impl Engine {
         }
         let known = under_way && self.orders.remove(&id).is_some_and(|order| order.stopped.is_none());
         let open = (under_way && !known) || matches!(run.state, RunState::Verifying { done: false, .. });
+        let Some((step, _)) = definition else {
+            let outcome = if open {
+                Outcome::Unknown {
+                    detail: "its deadline came, and nobody could say what became of it".into(),
+                }
+            } else {
+                Outcome::NotStarted { detail: "its deadline came before it was begun".into() }
+            };
+            self.outcome(id, &name, attempt, outcome, turn);
+            return;
+        };
         let unclear = open && !repeatable(step);
         let why = match &run.cancelled {
             Some(why) => format!("{why}; its deadline came at step `{}`", step.name),
@@ -100,8 +113,8 @@ impl Engine {
         run.cancelled = Some(why.to_owned());
         turn.dirty.insert(RowKey::Run(id));
         let looking = matches!(run.state, RunState::Preparing { .. });
-        if let (true, Some(at)) = (run.in_flight(), definition) {
-            turn.effects.extend(order_of(run, at, attempt_of(run), now).map(Effect::Abort));
+        if run.in_flight() {
+            turn.effects.push(Effect::Abort(order_of(run, definition, attempt_of(run), now)));
         }
         if run.in_flight() && !looking {
             return;

@@ -191,8 +191,14 @@ impl Play {
     /// Kill -9 and a new start from what was recorded.
     fn killed(&mut self, seconds: u64) -> &mut Self {
         self.now.boot = self.now.boot.after(secs(seconds));
-        let plan = Arc::clone(self.engine.plan());
-        let (engine, output) = Engine::restore(plan, self.rows.values().cloned().collect(), self.now);
+        let plan = Plan::clone(self.engine.plan());
+        self.restarts(plan)
+    }
+
+    /// Kill -9 and a new start with another configuration.
+    fn restarts(&mut self, plan: Plan) -> &mut Self {
+        let rows = self.rows.values().cloned().collect();
+        let (engine, output) = Engine::restore(Arc::new(plan), rows, self.now);
         self.engine = engine;
         self.take(output);
         self
@@ -229,6 +235,10 @@ impl Play {
 
     fn run(&self) -> &Run {
         self.engine.runs().last_key_value().unwrap().1
+    }
+
+    fn parked(&self) -> bool {
+        matches!(self.run().state, RunState::Parked { .. })
     }
 }
 

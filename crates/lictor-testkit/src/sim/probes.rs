@@ -149,8 +149,9 @@ pub(super) fn restores(engine: &Engine, rows: Vec<Row>, now: Now) -> Result<(), 
     let same = |run: &lictor_core::Run| {
         plan.remedies.get(&run.remedy).is_some_and(|is| is.definition == run.definition)
     };
-    if engine.runs().values().any(|run| run.in_flight() && !same(run)) {
-        // A restart parks what a reload lets come to its end.
+    let looks = |run: &lictor_core::Run| matches!(run.state, RunState::Preparing { .. });
+    if engine.runs().values().any(|run| looks(run) && !same(run)) {
+        // A restart parks what was only looked at; a reload lets it say what it found.
         return Ok(());
     }
     let (twin, output) = Engine::restore(Arc::clone(plan), rows, now);

@@ -80,6 +80,8 @@ struct Child {
     late: Option<u64>,
     life: u64,
     asked: Option<u64>,
+    /// When it ends by itself.
+    until: Boot,
     ended: bool,
     /// How it ended is not known to anybody.
     lost: bool,
@@ -195,6 +197,11 @@ impl World {
         if self.children.contains_key(&identity) {
             return Err(format!("{identity} is carried out twice"));
         }
+        // Whoever asked for it, and whatever became of the agent meanwhile: never two at once.
+        let mut others = self.children.values().filter(|one| one.order.target == order.target);
+        if let Some(other) = others.find(|one| !one.ended && one.until > now) {
+            return Err(format!("{identity} is begun beside {}, which is under way", other.order));
+        }
         let mut dice = Dice::of(self.seed, &identity);
         let exec = is_exec(&mut dice);
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
@@ -215,6 +222,7 @@ impl World {
         let status = dice.pick(&[Status::Passing, Status::Passing, Status::Passing, Status::Critical]);
         let late = matches!(outcome, Outcome::Unknown { .. }).then(|| dice.pick(&[0, 1, 3_000, LATE]));
         let acts = matches!(outcome, Outcome::Done { .. } | Outcome::Unknown { .. }) && dice.chance(60);
+        let until = now.after(Duration::from_millis(takes));
         let child = Child {
             order: order.clone(),
             exec,
@@ -224,11 +232,12 @@ impl World {
             late,
             life: self.life,
             asked: None,
+            until,
             ended: false,
             lost: false,
         };
         self.children.insert(identity.clone(), child);
-        self.queue.add(now.after(Duration::from_millis(takes)), Due::Ends(identity));
+        self.queue.add(until, Due::Ends(identity));
         Ok(())
     }
 

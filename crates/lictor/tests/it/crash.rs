@@ -39,6 +39,27 @@ remedy "repair" {
 }
 "#;
 
+/// A program that may be done again and goes on until it is let go.
+const LONG_STEP: &str = r#"
+watch "exec" "works" {
+  command = ["/bin/false"]
+  every   = "1s"
+  timeout = "1s"
+}
+
+remedy "sync" {
+  on       = check.works != "passing"
+  cooldown = "1h"
+
+  step "copy" {
+    act "exec" {
+      command = ["/bin/sh", "-c", "echo WORD >> @DIR@/ran; until test -e @DIR@/go; do sleep 0.1; done"]
+    }
+    repeat = "idempotent"
+  }
+}
+"#;
+
 /// Where the agent is killed, and what it has besides its disk.
 struct Walk {
     point: &'static str,
@@ -141,6 +162,29 @@ fn killed_after_each_commit_before_its_effects_nothing_is_lost_or_done_twice() {
 #[test]
 fn killed_after_the_effects_of_each_commit_nothing_is_lost_or_done_twice() {
     Walk::new("let-out").walk();
+}
+
+#[test]
+fn a_program_that_outlives_the_agent_and_its_own_definition_is_not_begun_a_second_time_beside_it() {
+    let blocks = |word: &str| LONG_STEP.replace("WORD", word);
+    let mut node = Node::new(&blocks("old"));
+    node.start();
+    node.until("it has begun", |node| (node.read("ran") == "old\n").then_some(()));
+    node.kill();
+    node.configure(&blocks("new"));
+    node.start();
+    let state = |node: &Node| node.runs().last().and_then(|run| run["state"].as_str().map(str::to_owned));
+    node.until("it is looked at", |node| (state(node)? == "inspecting").then_some(()));
+    let (code, _, err) = node.says(&["remedy", "retry", "r1"]);
+    assert_ne!(code, 0, "it was begun beside the one that runs: {}", node.events());
+    assert!(err.contains("is not parked"), "{err}");
+    assert_eq!(node.read("ran"), "old\n");
+
+    fs::write(node.path("go"), "").unwrap();
+    node.until("a person is asked", |node| (state(node)? == "parked").then_some(()));
+    assert_eq!(node.says(&["remedy", "retry", "r1"]).0, 0);
+    node.until("it was done anew", |node| (state(node)? == "done").then_some(()));
+    assert_eq!(node.read("ran"), "old\nnew\n", "{}", node.events());
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn order(notes: &[(&str, &str)], since: Boot) -> Order {
         run: RunId(1),
         step: StepName::new("restart").unwrap(),
         attempt: 1,
-        action: ActionName::new("act").unwrap(),
+        action: Some(ActionName::new("act").unwrap()),
         target: Target::new("target").unwrap(),
         remedy: RemedyName::new("remedy").unwrap(),
         definition: "definition".to_owned(),

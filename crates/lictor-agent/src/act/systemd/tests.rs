@@ -152,7 +152,7 @@ fn order() -> Order {
         run: RunId(1),
         step: StepName::new("step").unwrap(),
         attempt: 2,
-        action: lictor_core::ActionName::new("act").unwrap(),
+        action: Some(lictor_core::ActionName::new("act").unwrap()),
         target: lictor_core::Target::new("target").unwrap(),
         remedy: lictor_core::RemedyName::new("remedy").unwrap(),
         definition: "d".to_owned(),

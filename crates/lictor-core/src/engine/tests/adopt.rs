@@ -16,10 +16,6 @@ impl Play {
         self.effects.clear();
         self.step(Input::Adopt(Adoption { runs, highest_run: 1, ..Adoption::default() }))
     }
-
-    fn parked(&self) -> bool {
-        matches!(self.run().state, RunState::Parked { .. })
-    }
 }
 
 fn again(mut step: Step) -> Step {

@@ -6,6 +6,19 @@ fn wants(play: &Play) -> Plan {
     Plan::clone(play.engine.plan())
 }
 
+fn step(name: &str) -> Option<StepName> {
+    Some(StepName::new(name).unwrap())
+}
+
+/// A remedy of one step that may be done again, and what it still does when it is cancelled.
+fn again(name: &str, on_cancel: Option<&str>) -> Remedy {
+    let mut act = act(name);
+    if let StepKind::Act { repeat, .. } = &mut act.kind {
+        *repeat = Repeatability::Idempotent;
+    }
+    Remedy { on_cancel: on_cancel.and_then(step), ..cure(vec![act]) }
+}
+
 #[test]
 fn nothing_more_is_done_once_the_agent_only_observes() {
     let mut play = Play::new(vec![("cure", cure(vec![act("stop"), act("start")]))]);
@@ -53,10 +66,72 @@ fn a_run_whose_action_is_under_way_is_parked_when_it_has_ended() {
 }
 
 #[test]
-fn a_run_whose_remedy_is_gone_is_parked_by_its_deadline() {
+fn a_run_whose_remedy_is_gone_is_parked_when_its_action_was_stopped_by_its_deadline() {
     let mut play = Play::new(vec![("cure", cure(vec![act("restart")]))]);
-    play.fails().reloads(plan(Vec::new())).later(3_700);
-    assert!(matches!(play.run().state, RunState::Parked { .. }), "{:?}", play.run());
+    play.fails().reloads(plan(Vec::new())).later(3_610);
+    assert_eq!(play.acts(), ["act r1/restart/1", "abort r1/restart/1"]);
+    assert!(play.run().in_flight(), "it has a moment to end: {:?}", play.run());
+    play.later(30);
+    assert!(play.parked(), "{:?}", play.run());
+    assert_eq!(play.tells("nobody could say what became of it"), 1, "{:#?}", play.told);
+}
+
+#[test]
+fn what_outlived_the_agent_is_looked_at_also_when_its_definition_changed() {
+    let mut play = Play::new(vec![("cure", again("restart", None))]);
+    play.fails().restarts(plan(vec![("cure", cure(vec![act("reboot")]))]));
+    assert_eq!(play.acts(), ["act r1/restart/1", "inspect r1/restart/1"]);
+    assert_eq!(play.order().action, None, "another may have its name now");
+    assert!(play.asks(Command::Retry(RunId(1))).is_err(), "it may run still: {:?}", play.run());
+    play.done();
+    assert!(play.parked(), "{:?}", play.run());
+    assert_eq!(play.acts().len(), 2);
+}
+
+#[test]
+fn what_outlived_the_agent_has_ended_before_the_run_tidies_up_under_its_old_definition() {
+    let old = plan(vec![("cure", again("restart", Some("restart")))]);
+    let mut play = Play::with(old.clone());
+    play.fails().restarts(plan(Vec::new())).reloads(old);
+    play.asks(Command::Cancel(RunId(1))).unwrap();
+    assert_eq!(play.acts(), ["act r1/restart/1", "inspect r1/restart/1", "abort r1/restart/1"]);
+    play.unclear();
+    assert_eq!(play.acts().last().unwrap(), "act r1/restart/2");
+}
+
+#[test]
+fn what_outlived_the_agent_keeps_its_target_until_it_has_ended() {
+    let other = Remedy { on: Vec::new(), ..cure(vec![act("reboot")]) };
+    let mut play = Play::new(vec![("cure", again("restart", None)), ("other", other.clone())]);
+    play.fails().restarts(plan(vec![("other", other)]));
+    play.asks(Command::Cancel(RunId(1))).unwrap();
+    assert_eq!(play.acts().last().unwrap(), "abort r1/restart/1");
+    assert!(play.asks(Command::Start(remedy("other"))).is_err());
+    play.unclear();
+    assert!(play.run().ended(), "{:?}", play.run());
+    assert!(play.asks(Command::Start(remedy("other"))).is_ok());
+}
+
+#[test]
+fn what_nobody_knows_is_not_repeated_when_its_definition_changed_meanwhile() {
+    let old = plan(vec![("cure", Remedy { on_cancel: step("restart"), ..cure(vec![act("restart")]) })]);
+    let mut play = Play::with(old.clone());
+    play.fails().reloads(plan(Vec::new())).later(3_700).reloads(old);
+    play.asks(Command::Cancel(RunId(1))).unwrap();
+    assert!(play.parked(), "{:?}", play.run());
+    assert_eq!(play.acts(), ["act r1/restart/1", "abort r1/restart/1"]);
+}
+
+#[test]
+fn what_was_only_being_prepared_is_parked_at_once_when_the_next_start_has_another_definition() {
+    let mut prepared = act("restart");
+    if let StepKind::Act { prepare, .. } = &mut prepared.kind {
+        *prepare = true;
+    }
+    let mut play = Play::new(vec![("cure", cure(vec![prepared]))]);
+    play.fails().restarts(plan(Vec::new()));
+    assert!(play.parked(), "{:?}", play.run());
+    assert_eq!(play.acts(), ["prepare r1/restart/1"]);
 }
 
 #[test]
@@ -88,10 +163,6 @@ fn another_trigger_begins_anew_also_by_a_restart() {
     let mut play = Play::new(vec![("cure", Remedy { mode: Mode::Observe, ..cure(vec![act("restart")]) })]);
     play.fails().later(100);
     assert!(play.acts().is_empty());
-    let rows = play.rows.values().cloned().collect();
-    let acting = plan(vec![("cure", cure(vec![act("restart")]))]);
-    let (engine, output) = Engine::restore(Arc::new(acting), rows, play.now);
-    play.engine = engine;
-    play.take(output);
+    play.restarts(plan(vec![("cure", cure(vec![act("restart")]))]));
     assert_eq!(play.acts(), ["act r1/restart/1"], "it acts where it only observed");
 }
