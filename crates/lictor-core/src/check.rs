@@ -206,9 +206,10 @@ impl Check {
             return None;
         }
         if found == self.status && self.judged() {
-            // No data leaves the faults that were seen before it.
-            self.streak = self.streak.filter(|streak| found == Status::Unknown && streak.bad.0 > 0);
-            return None;
+            // No data leaves the faults that were seen before it; a composite sees all it is made of.
+            let blind = found == Status::Unknown && plan.source == CheckSource::Watcher;
+            self.streak = self.streak.filter(|streak| blind && streak.bad.0 > 0);
+            return self.mature(plan, now);
         }
         let passes = found == Status::Passing;
         let new = Streak { to: found, count: 0, bad: (0, found), since: now.boot };

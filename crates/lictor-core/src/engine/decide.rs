@@ -40,6 +40,10 @@ impl Engine {
         match holds {
             Some(true) if !flood.held => {
                 flood.held = true;
+                if flood.starts.back() == Some(&turn.now.boot) {
+                    // Another trigger of the same result was first: that start has to help as well.
+                    flood.unhelpful = flood.unhelpful.saturating_add(1);
+                }
                 // It has become true since: what there is to know is known.
                 flood.fresh_from = Boot::default();
                 turn.dirty.insert(RowKey::Flood(name.clone()));

@@ -43,14 +43,15 @@ impl Engine {
 
     pub(super) fn wake_check(&mut self, name: &CheckName, turn: &mut Turn) {
         let plan = Arc::clone(&self.plan);
-        let (Some(check_plan), Some(check)) = (plan.checks.get(name), self.checks.get_mut(name)) else {
-            return;
-        };
-        let transition = Arc::make_mut(check).wake(check_plan, turn.now);
-        self.arm_check(name);
-        if let Some(transition) = transition {
+        let Some(check_plan) = plan.checks.get(name) else { return };
+        // Silence may be the last thing that a fault seen before it has lacked: nothing is decided
+        // by what the check is in between.
+        while let Some(check) = self.checks.get_mut(name)
+            && let Some(transition) = Arc::make_mut(check).wake(check_plan, turn.now)
+        {
             self.changed(name, transition, turn);
         }
+        self.arm_check(name);
         // Silence that goes on is news to those who wait for fresh results.
         self.tell_readers(name, turn);
     }

@@ -205,7 +205,11 @@ impl Engine {
         let mut turn = Turn::new(now);
         let mut answer = None;
         self.wake_up(&mut turn);
-        self.wake_checks(&input, &mut turn);
+        let heard = match &input {
+            Input::Observed { check, .. } => Some(check),
+            _ => None,
+        };
+        self.wake_checks(heard, &mut turn);
         match input {
             Input::Observed { check, sample } => self.observed(&check, sample, &mut turn),
             Input::Read { source, matches, position } => self.read(&source, matches, position, &mut turn),
@@ -236,10 +240,12 @@ impl Engine {
     /// loses it; a run whose definition changed is parked, when the action that is under
     /// way has ended.
     pub fn reload(&mut self, plan: Arc<Plan>, now: Now) -> Output {
-        let old = std::mem::replace(&mut self.plan, plan);
         let mut turn = Turn::new(now);
+        self.wake_up(&mut turn);
+        let old = std::mem::replace(&mut self.plan, plan);
         self.take_up(&mut turn);
         self.renew(&old, &mut turn);
+        self.wake_checks(None, &mut turn);
         self.park_changed(false, &mut turn);
         self.finish(turn)
     }
@@ -338,9 +344,9 @@ impl Engine {
         answer
     }
 
-    /// Brings the checks up to now before anything is decided by them; the one that the
-    /// input is about is not silent.
-    fn wake_checks(&mut self, input: &Input, turn: &mut Turn) {
+    /// Brings the checks up to now before anything is decided by them; the one that was just
+    /// heard is not silent.
+    fn wake_checks(&mut self, heard: Option<&CheckName>, turn: &mut Turn) {
         let due: Vec<_> = self
             .timers
             .due(turn.now.boot)
@@ -348,7 +354,7 @@ impl Engine {
                 Timer::Check(name) => Some(name.clone()),
                 Timer::Remedy(_) | Timer::Run(_) | Timer::Reading(_) => None,
             })
-            .filter(|name| !matches!(input, Input::Observed { check, .. } if check == name))
+            .filter(|name| heard != Some(name))
             .collect();
         for name in due {
             self.wake_check(&name, turn);

@@ -285,3 +285,67 @@ fn what_was_seen_before_a_restart_starts_nothing_that_waited() {
     play.fails();
     assert_eq!(play.acts().len(), 2);
 }
+
+#[test]
+fn what_another_trigger_of_the_same_result_started_has_to_help_as_well() {
+    let change = Trigger::Changed { check: check("db"), value: value("used"), from: None, to: None };
+    let on = vec![change, Trigger::When(used())];
+    let definition = Remedy { on, give_up_after: Some(n(1)), ..cure(vec![act("clean")]) };
+    let mut play = Play::new(vec![("free", definition)]);
+    play.measures(Status::Passing, 10.0).measures(Status::Passing, 95.0).done();
+    play.later(100).measures(Status::Passing, 95.0);
+    assert_eq!(play.acts(), ["act r1/clean/1"], "{:#?}", play.told);
+    assert_eq!(play.tells("needs a person: 1 run did not help"), 1, "{:#?}", play.told);
+}
+
+/// Started by not knowing how `web` is, which counts as a fault after it has lasted for 30 s.
+fn unknown_web(cooldown: u64) -> Plan {
+    let on = vec![Trigger::When(is("web", Status::Unknown))];
+    let definition = Remedy { on, cooldown: secs(cooldown), ..cure(vec![act("restart")]) };
+    let mut strict = with(stale("web", 30), "cure", definition);
+    strict.checks.get_mut(&check("web")).unwrap().bad_for = secs(30);
+    strict
+}
+
+#[test]
+fn nothing_is_decided_by_silence_that_is_a_fault_at_the_same_instant() {
+    let mut play = Play::with(unknown_web(60));
+    play.passes().later(1).fails().later(30);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Critical);
+    assert!(play.acts().is_empty(), "{:#?}", play.told);
+}
+
+#[test]
+fn nothing_is_decided_by_a_result_without_data_that_comes_when_a_fault_has_lasted_long_enough() {
+    let mut play = Play::with(unknown_web(10));
+    let unknown = |play: &mut Play| {
+        play.sees("web", Status::Unknown);
+    };
+    unknown(&mut play);
+    play.later(15);
+    unknown(&mut play);
+    play.later(15);
+    unknown(&mut play);
+    assert_eq!(play.acts(), ["act r1/restart/1"]);
+    play.done().later(1).fails().later(29).done();
+    let before = play.acts().len();
+    play.now.boot = play.now.boot.after(secs(1));
+    unknown(&mut play);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Critical);
+    assert_eq!(play.acts().len(), before, "{:#?}", play.told);
+}
+
+#[test]
+fn a_composite_forgets_what_it_is_not_any_more() {
+    let source = |at_least| CheckSource::Checks { at_least, of: vec![check("web"), check("db")] };
+    let composed = |at_least| {
+        let mut plan = plan(Vec::new());
+        let composite = CheckPlan { source: source(at_least), bad_for: secs(60), ..CheckPlan::observed() };
+        plan.checks.insert(check("both"), composite);
+        plan
+    };
+    let mut play = Play::with(composed(1));
+    play.sees("web", Status::Unknown).sees("db", Status::Unknown).later(61);
+    play.sees("web", Status::Warning).later(30).reloads(composed(2)).later(100);
+    assert_eq!(play.engine.checks()[&check("both")].status, Status::Unknown, "{:#?}", play.told);
+}

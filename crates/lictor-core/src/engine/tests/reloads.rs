@@ -166,3 +166,29 @@ fn another_trigger_begins_anew_also_by_a_restart() {
     play.restarts(plan(vec![("cure", cure(vec![act("restart")]))]));
     assert_eq!(play.acts(), ["act r1/restart/1"], "it acts where it only observed");
 }
+
+#[test]
+fn what_is_due_is_known_before_a_new_plan_decides_by_it() {
+    let mut strict = plan(Vec::new());
+    strict.checks.get_mut(&check("web")).unwrap().bad_for = secs(60);
+    let mut play = Play::with(strict.clone());
+    play.passes().sees("db", Status::Critical).later(1).fails();
+    play.now.boot = play.now.boot.after(secs(60));
+    let on = vec![Trigger::When(is("db", Status::Critical))];
+    let guarded = Remedy { on, guard: Some(is("web", Status::Passing)), ..cure(vec![act("restart")]) };
+    strict.remedies.insert(remedy("cure"), guarded);
+    play.reloads(strict);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Critical);
+    assert!(play.acts().is_empty(), "{:#?}", play.told);
+}
+
+#[test]
+fn a_machine_that_was_asleep_does_not_take_that_for_silence_at_a_reload() {
+    let mut strict = plan(Vec::new());
+    strict.checks.get_mut(&check("web")).unwrap().stale_after = Some(secs(30));
+    let mut play = Play::with(strict.clone());
+    play.passes();
+    play.now.boot = play.now.boot.after(secs(3_600));
+    play.reloads(strict);
+    assert_eq!(play.engine.checks()[&check("web")].status, Status::Passing, "{:#?}", play.told);
+}
