@@ -76,8 +76,8 @@ pub struct Tally {
     /// Attempts since the run came to the step, without those that were never begun or
     /// that the agent did not live to see.
     pub tries: u32,
-    /// Nobody knows whether the latest attempt was made, and making it twice may harm:
-    /// only a person can ask for another.
+    /// Nobody knows whether the latest attempt was made. Where making it twice may harm, only a
+    /// person can ask for another.
     pub unclear: bool,
 }
 

@@ -68,6 +68,8 @@ impl Engine {
         let incident = run.incident;
         turn.dirty.insert(RowKey::Run(id));
         turn.advance.insert(id);
+        // It may have been in flight until now.
+        self.let_queued_go(turn);
         if !unclear && self.is_skipped(definition) {
             self.skip(id, definition, turn);
         } else if unclear {
@@ -441,6 +443,12 @@ impl Engine {
     pub(super) fn observes(&self, id: RunId) -> bool {
         let remedy = self.runs.get(&id).and_then(|run| self.plan.remedies.get(&run.remedy));
         remedy.is_none_or(|remedy| self.plan.mode.max(remedy.mode) == Mode::Observe)
+    }
+
+    /// Lets those go on that wait because as many as allowed are in flight: one fewer is.
+    pub(super) fn let_queued_go(&self, turn: &mut Turn) {
+        let queued = self.live().filter(|run| matches!(run.state, RunState::Queued { .. }));
+        turn.advance.extend(queued.map(|run| run.id));
     }
 
     pub(super) fn live(&self) -> impl Iterator<Item = &Run> {

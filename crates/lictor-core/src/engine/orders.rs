@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::drive::repeatable;
 use super::{Engine, Ordered, Turn};
 use crate::event::What;
 use crate::name::{RunId, StepName};
@@ -196,20 +195,24 @@ impl Engine {
             _ => None,
         };
         let expected = asked.filter(|_| run.step == *name);
+        let looked = matches!(run.state, RunState::Preparing { .. });
         let what = What::Outcome { step: name.clone(), attempt, outcome: outcome.clone() };
         turn.note(incident, Some(id), what);
         // A late answer to something already given up is only recorded.
         let Some((inspected, _)) = expected else { return };
         self.orders.remove(&id);
         turn.dirty.insert(RowKey::Run(id));
-        turn.advance
-            .extend(self.live().filter(|run| matches!(run.state, RunState::Queued { .. })).map(|run| run.id));
+        self.let_queued_go(turn);
         let plan = Arc::clone(&self.plan);
         let definition = self.definition(&plan, id, None);
-        let again = definition.is_some_and(|(step, _)| repeatable(step));
         let Some(run) = self.runs.get_mut(&id) else { return };
-        if matches!(outcome, Outcome::Unknown { .. }) && !again {
-            run.tally.entry(name.clone()).or_default().unclear = true;
+        let tally = run.tally.entry(name.clone()).or_default();
+        match &outcome {
+            // Also when it may be done again: the definition that says so may be another by then.
+            Outcome::Unknown { .. } => tally.unclear = true,
+            Outcome::Done { .. } | Outcome::Failed { .. } if !looked => tally.unclear = false,
+            // Nothing was begun: what is known of an earlier attempt stays.
+            Outcome::Done { .. } | Outcome::Failed { .. } | Outcome::NotStarted { .. } => {}
         }
         let cancelled = run.cancelled.clone().filter(|_| !run.cleaning);
         let Some((step, _)) = definition else {

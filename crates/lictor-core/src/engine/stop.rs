@@ -192,8 +192,7 @@ impl Engine {
         let (name, incident) = (run.remedy.clone(), run.incident);
         turn.dirty.insert(RowKey::Run(id));
         turn.note(incident, Some(id), What::Parked { remedy: name.clone(), why: why.clone() });
-        turn.advance
-            .extend(self.live().filter(|run| matches!(run.state, RunState::Queued { .. })).map(|run| run.id));
+        self.let_queued_go(turn);
         self.arm_run(id);
         if let Some(remedy) = plan.remedies.get(&name) {
             self.escalate(&name, remedy, incident, why, turn);
@@ -213,8 +212,7 @@ impl Engine {
         self.index.live.remove(&id);
         self.index.busy.remove(&target);
         self.timers.set(Timer::Run(id), None);
-        turn.advance
-            .extend(self.live().filter(|run| matches!(run.state, RunState::Queued { .. })).map(|run| run.id));
+        self.let_queued_go(turn);
         if let (Some(remedy), Some(flood)) = (plan.remedies.get(&name), self.floods.get_mut(&name)) {
             flood.fresh_from = turn.now.boot.after(Duration::from_millis(1));
             if flood.held && remedy.defer && !flood.gave_up && flood.deferred.is_none() {

@@ -207,3 +207,31 @@ fn a_hold_begins_anew_after_a_restart() {
     play.later(95);
     assert!(play.run().ended());
 }
+
+#[test]
+fn what_nobody_knows_is_not_repeated_under_a_later_definition_that_forbids_it() {
+    let second = goes_to(repeats(act("second"), Repeatability::Idempotent), "first", 1);
+    let mut play = Play::new(vec![("cure", cure(vec![act("first"), second]))]);
+    play.fails().done().unclear().later(2);
+    assert_eq!(play.acts(), ["act r1/first/1", "act r1/second/1", "act r1/first/2"]);
+    play.reloads(plan(vec![("cure", cure(vec![act("first"), act("second")]))])).done();
+    // A person asks for the first step, and says nothing of the second one.
+    play.asks(Command::Retry(RunId(1))).unwrap();
+    play.done();
+    assert_eq!(play.acts().last().unwrap(), "act r1/first/3");
+    assert!(play.parked(), "{:?}", play.run());
+}
+
+#[test]
+fn what_is_known_of_a_later_attempt_counts_under_a_later_definition() {
+    let first = tries(repeats(act("first"), Repeatability::Idempotent), 2);
+    let second = goes_to(act("second"), "first", 1);
+    let mut play = Play::new(vec![("cure", cure(vec![first, second]))]);
+    play.fails().unclear().later(2).done();
+    assert_eq!(play.acts(), ["act r1/first/1", "act r1/first/2", "act r1/second/1"]);
+    let second = goes_to(act("second"), "first", 1);
+    play.reloads(plan(vec![("cure", cure(vec![act("first"), second]))])).failed();
+    play.asks(Command::Retry(RunId(1))).unwrap();
+    play.failed().later(2);
+    assert_eq!(play.acts().last().unwrap(), "act r1/first/3", "{:#?}", play.told);
+}
