@@ -48,6 +48,11 @@ impl Witness {
                 What::Retrying { step, .. } | What::StepFailed { step, .. } => {
                     self.refuted(engine, run, step_of(engine, run, step))?;
                 }
+                // A run that was cancelled has left what it verified for other steps. If one of them
+                // leads back, whether that may be done again is told by what is known of it.
+                What::Waiting { .. } | What::Intent { .. } => {
+                    self.verifies.remove(&run.id);
+                }
                 _ => {}
             }
         }
@@ -171,7 +176,8 @@ fn judged(engine: &Engine, event: &Event) -> Result<(), String> {
     if plan.source != CheckSource::Watcher {
         return Ok(());
     }
-    if summary.starts_with("no data for") {
+    // A fault that was seen before the silence counts when it has lasted, as any other.
+    if summary.starts_with("no data for") && *to == Status::Unknown {
         let heard = evidence.iter().rev().nth(1).map(|(at, _, _)| at.boot);
         let silent = heard.is_none_or(|at| Some(now.since(at)) >= plan.stale_after);
         demand!(silent, "{name} counts as silent, but was heard at {heard:?}");

@@ -8,7 +8,7 @@ mod runs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lictor_core::{Effect, Input, Now, Output, Plan, Row, RowKey};
+use lictor_core::{Effect, Input, Now, Order, Output, Plan, Row, RowKey, RunState};
 
 use self::floods::Floods;
 use self::incidents::Incidents;
@@ -58,6 +58,7 @@ pub(in crate::sim) use demand;
 impl Rules {
     /// Takes in what has become durable.
     pub(super) fn commit(&mut self, entry: &Entry) -> Result<(), String> {
+        let acts = self.acts_anew(entry);
         for row in &entry.output.rows {
             let key = row.key();
             demand!(!entry.output.gone.contains(&key), "{key:?} is written and removed at once");
@@ -69,13 +70,23 @@ impl Rules {
         self.floods.take(entry, &self.rows)?;
         self.incidents.take(entry, &self.rows)?;
         self.runs.take(entry, &self.rows)?;
-        self.in_flight(entry)
+        if acts { self.in_flight(entry) } else { Ok(()) }
+    }
+
+    /// Whether an action is ordered that was not in flight before: one that was prepared was, and
+    /// goes on also when fewer are allowed meanwhile.
+    fn acts_anew(&self, entry: &Entry) -> bool {
+        let prepared = |order: &Order| match self.rows.get(&RowKey::Run(order.run)) {
+            Some(Row::Run(run)) => {
+                matches!(run.state, RunState::Preparing { attempt, .. } if attempt == order.attempt)
+            }
+            _ => false,
+        };
+        let mut effects = entry.output.effects.iter();
+        effects.any(|effect| matches!(effect, Effect::Act(order) if !prepared(order)))
     }
 
     fn in_flight(&self, entry: &Entry) -> Result<(), String> {
-        if !entry.output.effects.iter().any(|effect| matches!(effect, Effect::Act(_))) {
-            return Ok(());
-        }
         let count = self.rows.values().filter(|row| matches!(row, Row::Run(run) if run.in_flight())).count();
         let most = entry.plan.limits.in_flight.get() as usize;
         demand!(count <= most, "{count} actions are in flight, {most} allowed");

@@ -298,6 +298,8 @@ impl Told {
                 demand!(*attempt > last, "{step} is retried as attempt {attempt} after {last}");
             }
             What::Parked { .. } => self.parked = true,
+            // One that was outlived by many younger ones is forgotten together with its end.
+            What::RunEnded { .. } if entry.output.gone.contains(&RowKey::Run(id)) => self.at = At::Over,
             What::RunEnded { ending, .. } => self.ended(ending, row, entry)?,
             _ => {}
         }
