@@ -73,12 +73,20 @@ impl State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Torrent {
     pub(crate) state: State,
-    /// Whether it runs whatever the queue says.
-    pub(crate) forced: bool,
+    /// Its flag says that it runs whatever the queue says.
+    force_start: bool,
+    /// The word for its state says so.
+    called_forced: bool,
     tags: Box<str>,
 }
 
 impl Torrent {
+    /// Whether it runs whatever the queue says. Telling it to stop takes the flag away at once, and the
+    /// word up to 1.5 s later: whoever looks in between must not take it for one like the others.
+    pub(crate) const fn is_forced(&self) -> bool {
+        self.force_start || self.called_forced
+    }
+
     /// Whether it has a tag.
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
         self.tags.split(',').any(|other| other.trim() == tag)
@@ -88,9 +96,10 @@ impl Torrent {
     pub(super) fn change(&mut self, changed: Changed) {
         if let Some(word) = changed.state {
             self.state = State::of(&word);
+            self.called_forced = matches!(word.as_str(), "forcedUP" | "forcedDL" | "forcedMetaDL");
         }
         if let Some(forced) = changed.force_start {
-            self.forced = forced;
+            self.force_start = forced;
         }
         if let Some(tags) = changed.tags {
             self.tags = tags.into();
@@ -188,6 +197,19 @@ mod tests {
         let changed: Changed =
             serde_json::from_str(r#"{"tags": 7, "state": null, "force_start": true}"#).unwrap();
         torrent.change(changed);
-        assert!(torrent.has_tag("a") && torrent.forced && torrent.state == State::Stopped);
+        assert!(torrent.has_tag("a") && torrent.is_forced() && torrent.state == State::Stopped);
+    }
+    #[test]
+    fn one_that_is_told_to_stop_is_forced_until_it_is_seen_to_be_stopped() {
+        let mut torrent = Torrent::default();
+        let mut forced_after = |changed: &str| {
+            torrent.change(serde_json::from_str(changed).unwrap());
+            torrent.is_forced()
+        };
+        assert!(forced_after(r#"{"state": "forcedUP", "force_start": true}"#));
+        assert!(forced_after(r#"{"force_start": false}"#));
+        assert!(!forced_after(r#"{"state": "pausedUP"}"#));
+        assert!(!forced_after(r#"{"state": "stalledUP"}"#));
+        assert!(forced_after(r#"{"force_start": true}"#));
     }
 }

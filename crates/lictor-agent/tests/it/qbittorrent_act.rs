@@ -181,6 +181,23 @@ async fn exactly_what_ran_of_the_tracker_is_stopped_and_started_again() {
 }
 
 #[tokio::test]
+async fn one_that_another_has_just_stopped_is_not_forgotten_to_have_been_forced() {
+    let (server, tracker) = (Server::start(), Tracker::start());
+    let forced = server.add_one("forced", &[&tracker.url()]);
+    for _ in 0..3 {
+        server.post("torrents/setForceStart", &[("hashes", &forced), ("value", "true")]);
+        server.wait_for_state(&forced, "forced");
+        server.post("torrents/pause", &[("hashes", &forced)]);
+        // Its lists may or may not show by now that it does not run any more.
+        match Run::new(server.url(), None).prepare("stop").await {
+            Ok(chosen) => assert_eq!(chosen, note(&[(&forced, true)])),
+            Err(over) => assert_eq!(done(&over), "nothing to do: no torrent runs"),
+        }
+        server.wait_for_state(&forced, "paused");
+    }
+}
+
+#[tokio::test]
 async fn what_people_do_meanwhile_is_left_as_it_is() {
     let (server, tracker) = (Server::start(), Tracker::start());
     let names = ["resumed", "removed", "hands-off", "untouched"];

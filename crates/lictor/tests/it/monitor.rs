@@ -90,7 +90,7 @@ fn a_leak_stops_everything_at_once_and_what_was_stopped_comes_back() {
     assert!(!listed.contains(&site.resting), "{listed}");
     node.until("a person is told", |node| node.events().contains("LEAK").then_some(()));
     site.gluetun.set(|settings| settings.ip = serde_json::json!({ "public_ip": "203.0.113.77" }));
-    node.until("all is back", |_| site.is_as_before().ok());
+    site.comes_back(&node);
     assert!(node.events().contains("ip of sp-ip changed from"), "{}", node.events());
     // Metrics never have an address.
     let metrics = metrics(node.port);
@@ -204,7 +204,7 @@ fn the_other_goes_on(step: &str) {
     one.until("the phase has come", |node| (node.run_of("sp")?.1 == step).then_some(()));
     one.kill();
     assert_eq!(two.ended("sp"), "done", "{step}\n{}", two.events());
-    two.until("all is back", |_| site.is_as_before().ok());
+    site.comes_back(&two);
     assert_eq!(site.restarts(), 1, "{step}\n{}", two.events());
     assert!(two.events().contains("taken over from one"), "{step}\n{}", two.events());
 }

@@ -12,7 +12,7 @@ use lictor_testkit::qbittorrent::{Options, PASSWORD, Server as Qbittorrent, USER
 use lictor_testkit::tracker::Tracker;
 use serde_json::Value;
 
-use crate::node::Node;
+use crate::node::{LONG, Node};
 
 /// An address of the user, which others must never see.
 pub(crate) const HOME: &str = "198.51.100.9";
@@ -178,6 +178,16 @@ connection_monitor "sp" {{
             Some(hash) => Err(format!("{hash} has the tag")),
             None => Ok(()),
         }
+    }
+
+    /// Waits until all torrents are as they were at first.
+    pub(crate) fn comes_back(&self, node: &Node) {
+        let mut is = Ok(());
+        let back = lictor_testkit::wait::until(LONG, || {
+            is = self.is_as_before();
+            is.is_ok().then_some(())
+        });
+        assert!(back.is_some(), "not within {LONG:?}: {is:?}\n{}\n{}", node.events(), node.log());
     }
 
     /// How often a restart was asked for.

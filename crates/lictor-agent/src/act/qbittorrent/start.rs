@@ -76,7 +76,7 @@ fn tagged(picture: &Picture, stopped: &Chosen, tag: Option<&str>) -> Vec<Hash> {
 fn to_start(picture: &Picture, hash: &Hash, taken: bool) -> bool {
     picture.get(hash).is_some_and(|torrent| match torrent.state {
         State::Stopped | State::Loading => true,
-        State::Busy => !taken && !torrent.forced,
+        State::Busy => !taken && !torrent.is_forced(),
         State::Running | State::Broken | State::Unknown => false,
     })
 }

@@ -40,7 +40,7 @@ pub(super) async fn prepare(
 fn running(picture: &Picture, tracker: Option<&TrackerName>) -> Chosen {
     let with_flag = |hash: &Hash| {
         let torrent = picture.get(hash).filter(|torrent| torrent.state.runs())?;
-        Some((hash.clone(), torrent.forced))
+        Some((hash.clone(), torrent.is_forced()))
     };
     match tracker {
         Some(tracker) => picture.of_tracker(tracker).iter().filter_map(with_flag).collect(),
