@@ -6,10 +6,12 @@
 //!                       └──── the next batch is judged meanwhile
 //! ```
 
+mod limit;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_core::{Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, Span, StepKind, What};
+use lictor_core::{Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, Span, What};
 use lictor_store::{Batch, Committed, Health, MirrorState, NodeStore, NotRecorded, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -37,9 +39,6 @@ const VIEW_AGE: Duration = Duration::from_millis(250);
 
 /// A view is shared by the readers of this long in any case.
 const VIEW_BURST: Duration = Duration::from_millis(20);
-
-/// How long an action may take whose step is gone.
-const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Longest text of one line of the log, characters.
 const LINE: usize = 300;
@@ -364,37 +363,18 @@ impl<H: Hands> Loop<H> {
                 | Effect::Act(Order { run, .. })
                 | Effect::Inspect(Order { run, .. }) => {
                     let said = Input::HandedOver { run: *run };
-                    let limit = self.limit(&effect);
+                    let limit = limit::limit(self.engine.plan(), &effect);
                     self.hands.carry_out(effect, limit);
                     said
                 }
                 Effect::Abort(_) => {
-                    let limit = self.limit(&effect);
+                    let limit = limit::limit(self.engine.plan(), &effect);
                     self.hands.carry_out(effect, limit);
                     continue;
                 }
             };
             let output = self.engine.step(said, self.clock.now());
             self.gather(output, turns);
-        }
-    }
-
-    fn limit(&self, effect: &Effect) -> Duration {
-        let (Effect::Prepare(Order { remedy, step, definition, .. })
-        | Effect::Act(Order { remedy, step, definition, .. })
-        | Effect::Inspect(Order { remedy, step, definition, .. })
-        | Effect::Abort(Order { remedy, step, definition, .. })) = effect;
-        let remedy = self.engine.plan().remedies.get(remedy);
-        let changed = remedy.is_none_or(|remedy| remedy.definition != *definition);
-        if changed && matches!(effect, Effect::Inspect(_)) {
-            // Its shim holds a program to the limit it was begun under, which nobody else knows any
-            // more: it is waited for until it has ended, or the deadline of its run aborts it.
-            return Duration::MAX;
-        }
-        let step = remedy.and_then(|remedy| remedy.steps.iter().find(|one| one.name == *step));
-        match step.map(|step| &step.kind) {
-            Some(StepKind::Act { limit, .. }) => *limit,
-            Some(StepKind::Wait { .. }) | None => ORPHAN_LIMIT,
         }
     }
 

@@ -235,3 +235,24 @@ fn what_is_known_of_a_later_attempt_counts_under_a_later_definition() {
     play.failed().later(2);
     assert_eq!(play.acts().last().unwrap(), "act r1/first/3", "{:#?}", play.told);
 }
+
+#[test]
+fn an_attempt_that_is_not_begun_says_nothing_of_the_one_before_it() {
+    let mut first = tries(repeats(act("first"), Repeatability::Idempotent), 2);
+    if let StepKind::Act { prepare, .. } = &mut first.kind {
+        *prepare = true;
+    }
+    let second = goes_to(act("second"), "first", 1);
+    let mut play = Play::new(vec![("cure", cure(vec![first, second.clone()]))]);
+    let Order { run, step, attempt, .. } = play.fails().order();
+    play.step(Input::Prepared { run, step, attempt, note: "a list".into() }).unclear().later(2).done();
+    assert_eq!(
+        play.acts(),
+        ["prepare r1/first/1", "act r1/first/1", "prepare r1/first/2", "act r1/second/1"],
+        "there was nothing to do any more"
+    );
+    play.reloads(plan(vec![("cure", cure(vec![act("first"), second]))])).failed();
+    play.asks(Command::Retry(RunId(1))).unwrap();
+    play.failed().later(2);
+    assert!(play.parked(), "nobody knows what became of the first attempt: {:?}", play.acts());
+}

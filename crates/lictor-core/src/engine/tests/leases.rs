@@ -73,6 +73,14 @@ fn a_run_is_not_ours_any_more_when_another_node_has_the_lease() {
 }
 
 #[test]
+fn what_another_node_goes_on_with_is_stopped_here_also_when_its_definition_changed() {
+    let mut play = Play::new(leased(vec![act("stop"), act("restart")]));
+    play.holds(Holding::Ours).fails().reloads(plan(leased(vec![act("stop")]))).other();
+    assert_eq!(play.acts(), ["act r1/stop/1", "abort r1/stop/1"]);
+    assert!(play.run().ended());
+}
+
+#[test]
 fn a_restart_knows_nothing_of_who_holds_it() {
     let mut play = Play::new(leased(vec![act("stop"), act("restart")]));
     play.holds(Holding::Ours).fails().done().done().killed(5).later(120);

@@ -98,33 +98,52 @@ fn repeats_at_will(name: &str) -> Step {
     step
 }
 
-/// Two remedies and one place in flight; the first one looks what it would change, and then waits.
-fn one_place(skip_when: Option<Condition>) -> Play {
-    let mut looks = Step { skip_when, ..act("look") };
-    if let StepKind::Act { prepare, .. } = &mut looks.kind {
-        *prepare = true;
-    }
-    let steps = vec![looks, wait("settle", is("web", Status::Passing), 10, 600)];
-    let first = Remedy { on_cancel: Some(StepName::new("settle").unwrap()), ..cure(steps) };
+/// Two remedies and one place in flight, which the first one has.
+fn one_place(first: Remedy) -> Play {
     let on = vec![Trigger::When(is("net", Status::Critical))];
     let second = Remedy { on, target: Target::new("net").unwrap(), ..cure(vec![act("reset")]) };
     let limits = Limits { in_flight: n(1), ..Limits::default() };
     let mut play = Play::with(Plan { limits, ..plan(vec![("first", first), ("second", second)]) });
     play.sees("db", Status::Passing).fails().sees("net", Status::Critical);
-    assert_eq!(play.acts(), ["prepare r1/look/1"]);
+    assert_eq!(play.acts().len(), 1, "{:#?}", play.told);
     play
+}
+
+/// A remedy that looks what it would change, and then waits.
+fn looks(skip_when: Option<Condition>) -> Remedy {
+    let mut looks = Step { skip_when, ..act("look") };
+    if let StepKind::Act { prepare, .. } = &mut looks.kind {
+        *prepare = true;
+    }
+    cure(vec![looks, wait("settle", is("web", Status::Passing), 10, 600)])
 }
 
 #[test]
 fn who_waits_for_a_place_has_that_of_a_step_that_is_left_out() {
-    let mut play = one_place(Some(is("db", Status::Critical)));
+    let mut play = one_place(looks(Some(is("db", Status::Critical))));
     play.sees("db", Status::Critical);
     assert_eq!(play.acts().last().unwrap(), "act r2/reset/1", "{:#?}", play.told);
 }
 
 #[test]
 fn who_waits_for_a_place_has_that_of_a_run_that_was_cancelled_while_it_looked() {
-    let mut play = one_place(None);
-    play.asks(Command::Cancel(RunId(1))).unwrap();
-    assert_eq!(play.acts().last().unwrap(), "act r2/reset/1", "{:#?}", play.told);
+    for on_cancel in [Some(StepName::new("settle").unwrap()), None] {
+        let mut play = one_place(Remedy { on_cancel, ..looks(None) });
+        play.asks(Command::Cancel(RunId(1))).unwrap();
+        assert_eq!(play.acts().last().unwrap(), "act r2/reset/1", "{:#?}", play.told);
+    }
+}
+
+#[test]
+fn who_waits_for_a_place_has_that_of_an_action_that_has_ended() {
+    let mut play = one_place(cure(vec![verified(act("restart"), 30)]));
+    play.done();
+    assert_eq!(play.acts(), ["act r1/restart/1", "act r2/reset/1"], "{:#?}", play.told);
+}
+
+#[test]
+fn who_waits_for_a_place_has_that_of_an_action_nobody_says_anything_of() {
+    let mut play = one_place(Remedy { deadline: secs(20), ..cure(vec![act("restart")]) });
+    play.later(50);
+    assert_eq!(play.acts(), ["act r1/restart/1", "abort r1/restart/1", "act r2/reset/1"], "{:#?}", play.told);
 }

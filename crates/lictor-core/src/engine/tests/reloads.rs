@@ -123,6 +123,42 @@ fn what_nobody_knows_is_not_repeated_when_its_definition_changed_meanwhile() {
 }
 
 #[test]
+fn what_was_not_begun_by_its_deadline_may_be_begun_later_although_its_definition_changed_meanwhile() {
+    let old = plan(vec![("cure", Remedy { on_cancel: step("restart"), ..cure(vec![act("restart")]) })]);
+    let mut play = Play::with(old.clone());
+    play.slow = true;
+    play.fails().reloads(plan(Vec::new())).later(3_700).reloads(old);
+    assert!(play.parked(), "{:?}", play.run());
+    assert_eq!(play.acts(), ["act r1/restart/1"], "there is nothing to stop");
+    play.asks(Command::Cancel(RunId(1))).unwrap();
+    assert_eq!(play.acts().last().unwrap(), "act r1/restart/2", "{:#?}", play.told);
+}
+
+#[test]
+fn what_outlived_the_agent_is_stopped_again_when_its_run_was_being_cancelled() {
+    let mut play = Play::new(vec![("cure", again("restart", None))]);
+    play.fails();
+    play.asks(Command::Cancel(RunId(1))).unwrap();
+    play.restarts(plan(Vec::new()));
+    let stopped = ["act r1/restart/1", "abort r1/restart/1", "inspect r1/restart/1", "abort r1/restart/1"];
+    assert_eq!(play.acts(), stopped);
+    play.unclear();
+    assert!(play.run().ended(), "{:?}", play.run());
+}
+
+#[test]
+fn who_only_looks_is_stopped_by_the_deadline_also_when_its_definition_changed() {
+    let mut prepared = act("restart");
+    if let StepKind::Act { prepare, .. } = &mut prepared.kind {
+        *prepare = true;
+    }
+    let mut play = Play::new(vec![("cure", cure(vec![prepared]))]);
+    play.fails().reloads(plan(Vec::new())).later(3_600);
+    assert_eq!(play.acts(), ["prepare r1/restart/1", "abort r1/restart/1"]);
+    assert!(play.parked(), "nothing was begun, so nothing is waited for: {:?}", play.run());
+}
+
+#[test]
 fn what_was_only_being_prepared_is_parked_at_once_when_the_next_start_has_another_definition() {
     let mut prepared = act("restart");
     if let StepKind::Act { prepare, .. } = &mut prepared.kind {
