@@ -1,17 +1,21 @@
 //! One block without an agent: one snapshot, or snapshots until it is stopped.
 
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use lictor_config::{Consul, Snapshot};
 use lictor_consul::{Client, Status};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Means, says};
+use super::lone;
 use super::seat::{Seat, Slot};
-use super::service;
-use super::view::SnapshotView;
+use super::view::{Phase, SnapshotState, SnapshotView};
 use super::work::Work;
+use super::{service, take};
 
 /// See the module.
 pub struct SnapshotAlone {
@@ -20,6 +24,7 @@ pub struct SnapshotAlone {
     client: Client,
     means: Means,
     slot: Slot,
+    leased: bool,
 }
 
 impl SnapshotAlone {
@@ -32,7 +37,19 @@ impl SnapshotAlone {
             client: client.clone(),
             means: means.clone(),
             slot: Slot::default(),
+            leased: true,
         }
+    }
+
+    /// The same without the lease: only who has the lock that the block names works, and if it names none, everybody does.
+    #[must_use]
+    pub fn without_lease(self) -> Self {
+        Self { leased: false, ..self }
+    }
+
+    /// The block.
+    pub fn config(&self) -> &Arc<Snapshot> {
+        &self.config
     }
 
     /// How it stands, now and later.
@@ -41,14 +58,19 @@ impl SnapshotAlone {
         move || SnapshotView { config: Arc::clone(&config), state: slot.state.borrow().clone() }
     }
 
+    /// How it stands, for who waits until it changes.
+    pub fn state(&self) -> watch::Receiver<SnapshotState> {
+        self.slot.state.subscribe()
+    }
+
     /// Takes one and sends it, without a lease; in words, what was done.
     ///
     /// # Errors
     /// What could not be done of it.
     pub async fn once(self) -> Result<String, Vec<String>> {
         // Nobody else is kept out: so nothing of the folder is shared.
-        let scratch = self.seat().scratch.join(format!("once-{:016x}", rand::random::<u64>()));
-        let folder = Folder(scratch.clone());
+        let folder = Folder::new(&self.seat().scratch).map_err(|why| vec![why])?;
+        let scratch = folder.path.clone();
         let Seat { settings, home, own, node, client, clock, slot, tasks, .. } = self.seat();
         let done = Work { settings, home, own, node, client, clock, slot, scratch, tasks }.once().await;
         drop(folder);
@@ -57,6 +79,10 @@ impl SnapshotAlone {
 
     /// Takes them, as one of several if there are others, until it is stopped.
     pub async fn run(self, stop: CancellationToken) {
+        if !self.leased && self.config.lock.is_some() {
+            // Until that is known, it is not this one that works.
+            self.slot.phase(&Phase::Standby("it is not known yet who holds the lock".to_owned()));
+        }
         if let Some(name) = &self.config.service {
             let said = says(&self.config, &self.slot, &self.means.clock);
             let said = move || -> BoxFuture<'static, (Status, String)> { said() };
@@ -70,7 +96,8 @@ impl SnapshotAlone {
                 &self.means.tasks,
             );
         }
-        self.seat().run(stop).await;
+        let seat = self.seat();
+        if self.leased { seat.run(stop).await } else { lone::run(seat, stop).await }
     }
 
     fn seat(&self) -> Seat {
@@ -96,12 +123,64 @@ impl std::fmt::Debug for SnapshotAlone {
     }
 }
 
-/// Removed with all that is in it.
-struct Folder(std::path::PathBuf);
+/// What names of folders begin with in which one is taken once.
+const ONCE: &str = "once-";
+
+/// A folder that is removed with all that is in it; one whose process was killed, by the next one.
+struct Folder {
+    path: PathBuf,
+    /// Locked for as long as the process lives.
+    _alive: File,
+}
+
+impl Folder {
+    fn new(parent: &Path) -> Result<Self, String> {
+        take::folder(parent)?;
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            let dead = || File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
+            if entry.file_name().to_string_lossy().starts_with(ONCE) && dead() {
+                // Whoever comes next tries it again.
+                fs::remove_dir_all(entry.path()).unwrap_or_default();
+            }
+        }
+        let name = format!("{ONCE}{:016x}", rand::random::<u64>());
+        // It has its name when it is locked: nobody finds it otherwise.
+        let (unlocked, path) = (parent.join(format!(".{name}")), parent.join(name));
+        take::folder(&unlocked)?;
+        let alive = File::open(&unlocked).and_then(|folder| folder.lock().map(|()| folder));
+        let named = alive.and_then(|alive| fs::rename(&unlocked, &path).map(|()| alive));
+        let alive = named.map_err(|error| format!("cannot lock {}: {error}", path.display()))?;
+        Ok(Self { path, _alive: alive })
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // It may never have been made.
-        std::fs::remove_dir_all(&self.0).unwrap_or_default();
+        // The next one removes what cannot be removed now.
+        fs::remove_dir_all(&self.path).unwrap_or_default();
+        if let Some(around) = self.path.parent() {
+            // Only if nothing is left there.
+            fs::remove_dir(around).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_has_left_is_removed_and_nothing_of_one_that_lives() {
+        let parent = tempfile::tempdir().unwrap();
+        let dead = parent.path().join("once-0");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join("a.snap"), "x").unwrap();
+        let other = parent.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let one = Folder::new(parent.path()).unwrap();
+        let two = Folder::new(parent.path()).unwrap();
+        assert!(!dead.exists() && other.exists() && one.path.exists());
+        drop(two);
+        assert!(one.path.exists());
     }
 }

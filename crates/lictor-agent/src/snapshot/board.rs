@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::error;
 
+use super::due::stamp;
 use super::seat::{Order, Seat, Slot, Wanted};
 use super::service;
 use super::tell::{tell, verdicts};
 use super::view::SnapshotView;
-use super::work::stamp;
 use crate::alert::Feed;
 use crate::clock::Clock;
 use crate::consul;

@@ -45,6 +45,12 @@ impl Lock {
     pub(super) async fn take(client: &Client, key: &str, name: &str) -> Result<Self, Refused> {
         let wrong = |what: &str, why: lictor_consul::Error| Refused::Wrong(format!("{what} `{key}`: {why}"));
         let client = client.with_attempts(1).with_time_limit(LIMIT);
+        // Who only waits makes no session for it: each one is written by all servers.
+        let seen = client.kv().get(key, &Query::new()).await;
+        let seen = seen.map_err(|why| wrong("the lock cannot be read", why))?.value;
+        if let Some(Pair { session: Some(session), .. }) = seen {
+            return Err(Refused::Held(holder(&client, key, &session).await));
+        }
         let wanted = NewSession {
             name: Some(name.to_owned()),
             ttl: Some(TTL),
@@ -82,12 +88,7 @@ impl Lock {
         match self.read().await {
             Ok(Some(pair)) if pair.flags != FLAGS => Refused::Wrong(format!("the key `{key}` is no lock")),
             Ok(Some(Pair { session: Some(session), .. })) => {
-                let found = self.client.session().info(&session, &Query::new()).await;
-                let node = found.ok().and_then(|found| found.value).map(|found| found.node);
-                Refused::Held(match node {
-                    Some(node) => format!("another program on the node `{node}` holds the lock `{key}`"),
-                    None => format!("another program holds the lock `{key}`"),
-                })
+                Refused::Held(holder(&self.client, key, &session).await)
             }
             _ => Refused::Held(format!(
                 "the last holder of the lock `{key}` vanished; it stays free for a while"
@@ -129,5 +130,15 @@ impl Lock {
         if !matches!(done.await, Ok((Ok(_), Ok(())))) {
             debug!(key = self.key, "the lock was not let go; its session ends by itself");
         }
+    }
+}
+
+/// Who holds it, in words.
+async fn holder(client: &Client, key: &str, session: &SessionId) -> String {
+    let found = client.session().info(session, &Query::new()).await;
+    let node = found.ok().and_then(|found| found.value).map(|found| found.node);
+    match node {
+        Some(node) => format!("another program on the node `{node}` holds the lock `{key}`"),
+        None => format!("another program holds the lock `{key}`"),
     }
 }

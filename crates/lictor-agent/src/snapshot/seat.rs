@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::pending;
 use lictor_config::Snapshot;
 use lictor_consul::Client;
-use lictor_core::lease::Params;
+use lictor_core::Now;
 use lictor_store::kv::Kv;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::lock::{Lock, Refused};
 use super::view::{Phase, SnapshotState};
-use super::work::{Ended, Work};
+use super::work::{Ended, Work, note_key, read_note};
 use crate::clock::Clock;
 use crate::lease::{Lease, LeaseState};
 use crate::task::Tasks;
@@ -24,11 +24,14 @@ use crate::task::Tasks;
 /// Pause before it is tried again to begin.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The same when it is refused as it is configured, or after too many failures: another node may try.
-const STEPS_BACK: Duration = Duration::from_mins(1);
+/// The same when it is refused as it is configured, or after too many failures: another node may try. At most so long.
+const STEPS_BACK: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(15));
+
+/// How often it is looked whether another node does what failed here.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// For so long nobody need be known to work: longer than a lease lasts.
-const WHILE: Duration = Duration::from_secs(10);
+const WHILE: Duration = Duration::from_secs(45);
 
 /// How long the lease may take to be given back.
 const PARTING: Duration = Duration::from_secs(3);
@@ -69,6 +72,34 @@ impl Slot {
             changed
         });
     }
+
+    /// Another works, or nobody is `known` to: what the places have is then not known here.
+    pub(super) fn stands_by(&self, why: &str, known: bool) {
+        let phase = Phase::Standby(why.to_owned());
+        self.state.send_if_modified(|state| {
+            let changed = state.phase != phase;
+            if changed {
+                // What failed here is over when one is somewhere, not when another node is to try.
+                let (tally, failing, failures) = (state.tally, state.failing.take(), state.failures);
+                let phase = phase.clone();
+                *state = SnapshotState { phase, known, tally, failing, failures, ..SnapshotState::default() };
+            }
+            changed
+        });
+    }
+
+    /// Nothing comes of it, and why.
+    pub(super) fn fails(&self, phase: &Phase, now: Now) {
+        let why = phase.why().unwrap_or_default();
+        self.state.send_if_modified(|state| {
+            let changed = state.phase != *phase || state.failing.is_none();
+            if changed {
+                state.fails(why, now);
+                state.phase.clone_from(phase);
+            }
+            changed
+        });
+    }
 }
 
 /// See the module.
@@ -90,6 +121,7 @@ pub(super) struct Seat {
 impl Seat {
     /// For as long as the agent runs.
     pub(super) async fn run(self, stop: CancellationToken) {
+        let mut back = STEPS_BACK.0;
         loop {
             let own = Tasks::new();
             let ended = self.candidacy(&own, &stop).await;
@@ -101,19 +133,36 @@ impl Seat {
                 Ended::Lost => AGAIN,
                 Ended::Refused(why) => {
                     warn!(snapshot = %self.settings.name, why, "no snapshots are taken");
-                    self.failing(&Phase::Refused(why));
-                    STEPS_BACK
+                    self.slot.fails(&Phase::Refused(why), self.clock.now());
+                    STEPS_BACK.0
                 }
                 Ended::GaveUp(why) => {
                     warn!(snapshot = %self.settings.name, why, "another node may try to take snapshots");
-                    self.failing(&Phase::Failing(why));
-                    STEPS_BACK
+                    self.slot.fails(&Phase::Failing(why), self.clock.now());
+                    back
                 }
             };
+            let fails = self.slot.state.borrow().failing.is_some();
+            back = if fails { (back * 2).min(STEPS_BACK.1) } else { STEPS_BACK.0 };
             self::pause(pause, &stop).await;
             if stop.is_cancelled() {
                 return;
             }
+        }
+    }
+
+    /// What the work is done with.
+    pub(super) fn work(&self) -> Work {
+        Work {
+            settings: Arc::clone(&self.settings),
+            home: self.home.clone(),
+            own: self.own.clone(),
+            node: self.node.clone(),
+            client: self.client.clone(),
+            clock: self.clock.clone(),
+            slot: self.slot.clone(),
+            scratch: self.scratch.clone(),
+            tasks: self.tasks.clone(),
         }
     }
 
@@ -132,7 +181,8 @@ impl Seat {
             format!("lease/snapshot/{}", self.settings.name),
             self.node.clone(),
             format!("{:032x}", rand::random::<u128>()),
-            Params::BRISK,
+            // It outlasts that Consul is slow because a snapshot is taken.
+            crate::fault::lease(),
             self.clock.clone(),
             own,
         );
@@ -146,12 +196,12 @@ impl Seat {
                 Some(key) => match Lock::take(&self.client, key, "lictor snapshots").await {
                     Ok(lock) => Some(lock),
                     Err(Refused::Held(why)) => {
-                        self.stands_by(&why, true);
+                        self.slot.stands_by(&why, true);
                         pause(LOCKED, stop).await;
                         continue;
                     }
                     Err(Refused::Wrong(why)) => {
-                        self.failing(&Phase::Failing(why));
+                        self.slot.fails(&Phase::Failing(why), self.clock.now());
                         pause(LOCKED, stop).await;
                         continue;
                     }
@@ -176,17 +226,7 @@ impl Seat {
     async fn term(&self, lease: &Lease, lock: Option<&Lock>) -> Ended {
         let (sender, orders) = mpsc::channel(4);
         *self.orders() = Some(sender);
-        let work = Work {
-            settings: Arc::clone(&self.settings),
-            home: self.home.clone(),
-            own: self.own.clone(),
-            node: self.node.clone(),
-            client: self.client.clone(),
-            clock: self.clock.clone(),
-            slot: self.slot.clone(),
-            scratch: self.scratch.clone(),
-            tasks: self.tasks.clone(),
-        };
+        let work = self.work();
         let ended = tokio::select! {
             ended = work.run(orders) => ended,
             () = lost(lease) => Ended::Lost,
@@ -202,13 +242,17 @@ impl Seat {
     /// Until this node holds the lease.
     async fn stand_by(&self, lease: &Lease) {
         let mut state = lease.state();
-        let mut nobody: Option<Instant> = None;
+        let (mut nobody, mut looked): (Option<Instant>, Option<Instant>) = (None, None);
         while lease.believes().is_none() {
+            if self.fails() && looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+                self.is_it_over().await;
+                looked = Some(Instant::now());
+            }
             let now = state.borrow_and_update().clone();
             match now {
                 LeaseState::Other { holder } => {
                     nobody = None;
-                    self.stands_by(&format!("{holder} takes them"), true);
+                    self.slot.stands_by(&format!("{holder} takes them"), true);
                 }
                 LeaseState::Held { .. } => self.nobody("the lease has just ended", &mut nobody),
                 LeaseState::Unknown { why } => self.nobody(&why, &mut nobody),
@@ -218,31 +262,32 @@ impl Seat {
         }
     }
 
-    /// What another node does is not known here.
-    fn stands_by(&self, why: &str, known: bool) {
-        let phase = Phase::Standby(why.to_owned());
-        self.slot.state.send_if_modified(|state| {
-            let changed = state.phase != phase;
-            if changed {
-                let tally = state.tally;
-                *state = SnapshotState { phase: phase.clone(), known, tally, ..SnapshotState::default() };
-            }
-            changed
-        });
-    }
-
     /// Between two that work there is a while; after that something is wrong.
     fn nobody(&self, why: &str, since: &mut Option<Instant>) {
         match since.get_or_insert_with(Instant::now).elapsed() < WHILE {
-            true => self.stands_by(why, false),
-            false => self.failing(&Phase::Failing(format!("nobody is known to take snapshots: {why}"))),
+            true => self.slot.stands_by(why, false),
+            false => {
+                let why = format!("nobody is known to take snapshots: {why}");
+                self.slot.fails(&Phase::Failing(why), self.clock.now());
+            }
         }
     }
 
-    fn failing(&self, phase: &Phase) {
-        let now = self.clock.boot();
-        self.slot.state.send_modify(|state| state.failing = state.failing.or(Some(now)));
-        self.slot.phase(phase);
+    fn fails(&self) -> bool {
+        self.slot.state.borrow().failing.is_some()
+    }
+
+    /// Whether another node does what failed here: a place has got one since.
+    async fn is_it_over(&self) {
+        let Some(note) = read_note(&self.client, &note_key(&self.own, &self.settings)).await else { return };
+        self.slot.state.send_if_modified(|state| {
+            let since = state.failing.as_ref().map(|failing| failing.at.as_millisecond());
+            let over = since.is_some_and(|since| note.sent_unix_ms > since);
+            if over {
+                (state.failing, state.failures) = (None, 0);
+            }
+            over
+        });
     }
 }
 
@@ -263,7 +308,8 @@ async fn lost(lease: &Lease) {
     }
 }
 
-async fn kept(lock: Option<&Lock>) -> String {
+/// Until the lock is lost, and why; without one, for ever.
+pub(super) async fn kept(lock: Option<&Lock>) -> String {
     match lock {
         Some(lock) => lock.keep().await,
         None => pending().await,

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lictor_config::Place as Settings;
 use lictor_core::Wall;
-use lictor_core::snapshot::Series;
+use lictor_core::snapshot::{Keep, Series};
 use lictor_places::{Kept, Place, PlaceError, Put};
 use tokio::io::AsyncWrite;
 
@@ -35,12 +35,41 @@ impl From<PlaceError> for Trouble {
     }
 }
 
-/// What a block has in a place, the oldest first.
-pub(super) type Ours = Vec<(Timestamp, Kept)>;
+/// So far a snapshot may be of the future: clocks of two machines.
+pub(super) const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+
+/// What a block has in a place.
+#[derive(Debug, Default)]
+pub(super) struct Ours {
+    /// The oldest first.
+    pub(super) kept: Vec<(Timestamp, Kept)>,
+    /// The latest of those whose time is to come: a clock was wrong, and neither is it known when they were taken, nor do
+    /// they count.
+    pub(super) ahead: Option<Timestamp>,
+}
+
+impl Ours {
+    /// When the newest was begun.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.kept.last().map(|(at, _)| *at)
+    }
+
+    /// One that neither is `sent` nor was there when that was begun, as far as this cluster knows.
+    pub(super) fn foreign(&self, sent: &Fresh) -> Option<&str> {
+        let after = sent.after?;
+        let foreign = |(at, kept): &&(Timestamp, Kept)| *at > after && kept.name != sent.name;
+        self.kept.iter().find(foreign).map(|(_, kept)| kept.name.as_str())
+    }
+}
 
 impl Spot {
+    /// Whether it has to be known what is there: not where nothing is removed.
+    pub(super) fn must_list(&self) -> bool {
+        self.settings.file.is_none() && self.settings.keep != Keep::ALL
+    }
+
     /// What this block has there.
-    pub(super) async fn ours(&self, series: &Series<'_>) -> Result<Ours, PlaceError> {
+    pub(super) async fn ours(&self, series: &Series<'_>, now: Timestamp) -> Result<Ours, PlaceError> {
         let all = self.place.list().await?;
         let made = |kept: &Kept| match &self.settings.file {
             Some(file) => (kept.name == *file).then_some(kept.modified),
@@ -49,8 +78,15 @@ impl Spot {
                 Timestamp::from_millisecond(wall.as_unix_millis()).ok()
             }
         };
-        let mut ours: Ours = all.into_iter().filter_map(|kept| Some((made(&kept)?, kept))).collect();
-        ours.sort_by_key(|(at, _)| *at);
+        let mut ours = Ours::default();
+        for kept in all {
+            match made(&kept) {
+                Some(at) if now.duration_until(at) > AHEAD => ours.ahead = ours.ahead.max(Some(at)),
+                Some(at) => ours.kept.push((at, kept)),
+                None => {}
+            }
+        }
+        ours.kept.sort_by_key(|(at, _)| *at);
         Ok(ours)
     }
 
@@ -84,7 +120,12 @@ impl Spot {
         }
         let (size, sum) = match self.settings.read_back {
             true => self.summed(name).await.map(|(size, sum)| (Some(size), Some(sum)))?,
-            false => (self.place.size(name).await?, None),
+            false => match self.place.size(name).await {
+                Ok(size) => (size, None),
+                // Who may write need not be let read.
+                Err(PlaceError::Denied { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            },
         };
         if size == Some(fresh.size) && sum.is_none_or(|sum| sum == fresh.sum) {
             return Ok(());
@@ -111,16 +152,16 @@ impl Spot {
     /// Removes what need not stay, now that this one is there; how many, and why not all.
     pub(super) async fn prune(&self, ours: &mut Ours, sent: &str) -> (u64, Option<PlaceError>) {
         // Nothing is removed before a newer one was found to be there.
-        let there = ours.iter().any(|(_, kept)| kept.name == sent);
+        let there = ours.kept.iter().any(|(_, kept)| kept.name == sent);
         if self.settings.file.is_some() || !there {
             return (0, None);
         }
         let made: Vec<Wall> =
-            ours.iter().map(|(at, _)| Wall::from_unix_millis(at.as_millisecond())).collect();
+            ours.kept.iter().map(|(at, _)| Wall::from_unix_millis(at.as_millisecond())).collect();
         let (mut removed, mut failed) = (0, None);
         let gone = self.settings.keep.superseded(&made);
-        let mut left = Ours::new();
-        for (index, (at, kept)) in std::mem::take(ours).into_iter().enumerate() {
+        let mut left = Vec::new();
+        for (index, (at, kept)) in std::mem::take(&mut ours.kept).into_iter().enumerate() {
             if failed.is_none() && gone.contains(&index) && kept.name != sent {
                 match self.place.remove(&kept.name).await {
                     Ok(()) => {
@@ -132,7 +173,7 @@ impl Spot {
             }
             left.push((at, kept));
         }
-        *ours = left;
+        ours.kept = left;
         (removed, failed)
     }
 }

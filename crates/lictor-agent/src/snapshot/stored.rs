@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use jiff::Timestamp;
 use lictor_config::{Place as Settings, Snapshot};
 use lictor_core::snapshot::{Names, Series};
 use lictor_places::{Kept, PlaceError};
@@ -33,7 +34,18 @@ pub struct StoredFile {
     /// Bytes.
     pub size: u64,
     /// When it was put, by the clock of the place.
-    pub modified: jiff::Timestamp,
+    pub modified: Timestamp,
+}
+
+/// A snapshot of a block that is there, of whatever datacenter or host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What it is called there.
+    pub name: String,
+    /// When it was begun, as its name says; of one that takes the place of the one before, when it was put.
+    pub at: Timestamp,
+    /// The datacenter or the host in its name, if there is one.
+    pub of: Option<String>,
 }
 
 impl Stored {
@@ -66,6 +78,24 @@ impl Stored {
         Ok(all)
     }
 
+    /// The snapshots of a block that are there, the oldest first.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn taken(&self, block: &Snapshot) -> Result<Vec<Taken>, PlaceError> {
+        let one = |file: StoredFile| {
+            let (at, of) = match &self.0.settings.file {
+                Some(own) if *own == file.name => (file.modified, None),
+                Some(_) => return None,
+                None => read(block, &file.name)?,
+            };
+            Some(Taken { name: file.name, at, of })
+        };
+        let mut all: Vec<Taken> = self.list().await?.into_iter().filter_map(one).collect();
+        all.sort_by_key(|taken| taken.at);
+        Ok(all)
+    }
+
     /// Writes a file that is there into one that is here, which is on the disk afterwards; its bytes.
     ///
     /// # Errors
@@ -82,24 +112,53 @@ impl Stored {
     }
 }
 
-/// Whether a name is one of those that a block gives its snapshots, of whatever datacenter and host.
-pub fn is_one(block: &Snapshot, name: &str) -> bool {
-    let file = block.places.iter().any(|place| place.file.as_deref() == Some(name));
-    let name = name.strip_suffix(".age").unwrap_or(name);
-    file || match block.names {
+/// What a name says that a block gives its snapshots: when it was begun, and of what.
+fn read(block: &Snapshot, name: &str) -> Option<(Timestamp, Option<String>)> {
+    let bare = name.strip_suffix(".age").unwrap_or(name);
+    let of = match block.names {
         Names::Dated => {
-            let rest = name.strip_prefix(block.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
-            rest.and_then(|rest| rest.split_once('.')).is_some_and(|(datacenter, _)| {
-                Series { names: block.names, block: &block.name, datacenter, host: "" }.made(name).is_some()
-            })
+            let rest = bare.strip_prefix(block.name.as_str())?.strip_prefix('.')?;
+            Some(rest.split_once('.')?.0)
         }
-        Names::Enterprise => name.starts_with("consul-") && name.ends_with(".snap"),
-        Names::Pshima => name.contains(".consul.snapshot.") && name.ends_with(".tar.gz"),
-    }
+        Names::Enterprise => None,
+        Names::Pshima => Some(bare.rsplit('/').next()?.rsplit_once(".consul.snapshot.")?.0),
+    };
+    let part = of.unwrap_or_default();
+    let series = Series { names: block.names, block: &block.name, datacenter: part, host: part };
+    let made = series.made(name)?;
+    Some((Timestamp::from_millisecond(made.as_unix_millis()).ok()?, of.map(str::to_owned)))
 }
 
 impl std::fmt::Debug for Stored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Stored").field(&self.shown()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_name_says_when_and_of_what_it_was_taken() {
+        let text = "consul {}\nsnapshot \"consul\" {\n place \"folder\" \"here\" {\n path = \"/b\"\n }\n}";
+        let loaded = lictor_config::parse_in("x.hcl", text, &BTreeMap::<String, String>::new()).unwrap();
+        let mut block = Snapshot::clone(loaded.config.snapshots.values().next().unwrap());
+        let said = |block: &Snapshot, name: &str| {
+            read(block, name).map(|(at, of)| format!("{at} {}", of.unwrap_or_default()))
+        };
+        let dated = said(&block, "consul.dc2.20261102T090507Z.snap.age");
+        assert_eq!(dated.as_deref(), Some("2026-11-02T09:05:07Z dc2"));
+        assert_eq!(said(&block, "shop.dc2.20261102T090507Z.snap"), None);
+        assert_eq!(said(&block, "consul.dc2.snap"), None);
+        block.names = Names::Enterprise;
+        let numbered = said(&block, "consul-1793610307089000000.snap");
+        assert_eq!(numbered.as_deref(), Some("2026-11-02T09:05:07.089Z "));
+        block.names = Names::Pshima;
+        let hosts = said(&block, "2026/11/2/a.b.consul.snapshot.1793610307.tar.gz");
+        assert_eq!(hosts.as_deref(), Some("2026-11-02T09:05:07Z a.b"));
+        assert_eq!(said(&block, "2026/11/3/a.b.consul.snapshot.1793610307.tar.gz"), None);
     }
 }

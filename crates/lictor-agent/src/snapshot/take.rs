@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(super) struct Fresh {
     pub(super) sum: Sum,
     /// Whether an earlier process has taken it.
     pub(super) left: bool,
+    /// When the one before it was begun, whoever of this cluster has taken that; `None`: it is not known.
+    pub(super) after: Option<Timestamp>,
 }
 
 /// What was found in one when it was taken.
@@ -87,10 +89,20 @@ impl Drop for Unfinished {
     }
 }
 
-/// Makes the folder, for its owner only.
+/// Makes the folder, for its owner only. What lies there is sent: so one in which others can write is refused.
 pub(super) fn folder(path: &Path) -> Result<(), String> {
+    let shown = path.display();
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| format!("cannot make the scratch folder {}: {error}", path.display()))
+    let found = made.and_then(|()| fs::symlink_metadata(path));
+    let found = found.map_err(|error| format!("cannot make the scratch folder {shown}: {error}"))?;
+    // Where everybody may make folders, whoever has made it could put other files in the place of ours.
+    let own = found.uid() == rustix::process::geteuid().as_raw();
+    if !found.is_dir() || !own || found.mode() & 0o022 != 0 {
+        return Err(format!(
+            "the scratch folder {shown} belongs to somebody else, or others may write there: remove it, or name another one"
+        ));
+    }
+    Ok(())
 }
 
 /// Takes one. `name`: what it is to be called, by the time at which it was begun.
@@ -189,7 +201,20 @@ fn finish(
     let (size, sum) = sum(ready.path()).map_err(wrote)?;
     let path = folder.join(filed(name));
     ready.name(&path).map_err(wrote)?;
-    Ok((Fresh { path, name: name.to_owned(), at, size, sum, left: false }, Found { index, bytes }))
+    Ok((
+        Fresh { path, name: name.to_owned(), at, size, sum, left: false, after: None },
+        Found { index, bytes },
+    ))
+}
+
+/// Length and sum of one that was left, after a check of what can be read without a key.
+pub(super) fn checked(path: &Path, sealed: bool) -> Result<(u64, Sum), String> {
+    if !sealed {
+        let source = Source::open(path).map_err(|error| error.to_string())?;
+        let report = verify(&source, &Limits::default(), None);
+        report.map_err(|error| format!("it is not sound: {error}"))?;
+    }
+    sum(path).map_err(|error| format!("it cannot be read: {error}"))
 }
 
 /// The file in which one of this name lies in the scratch folder.
@@ -198,7 +223,7 @@ fn filed(name: &str) -> String {
 }
 
 /// Length and sum of a file.
-pub(super) fn sum(path: &Path) -> io::Result<(u64, Sum)> {
+fn sum(path: &Path) -> io::Result<(u64, Sum)> {
     let mut sum = Summing::default();
     io::copy(&mut BufReader::with_capacity(1 << 16, File::open(path)?), &mut sum)?;
     Ok(sum.end())
@@ -247,4 +272,23 @@ fn copy(from: &mut impl Read, to: &mut File) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, to);
     io::copy(from, &mut out)?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_in_which_others_can_write_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("scratch");
+        folder(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(folder(&path).unwrap_err().contains("others may write there"));
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+        assert!(folder(&link).unwrap_err().contains("belongs to somebody else"));
+    }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use lictor_config::{Drill, When};
 use lictor_core::alert::{Input, Report, Source, Subject, SubjectKey, label, text};
 use lictor_core::{Boot, Status};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::board::Snapshots;
-use super::view::{Phase, PlaceState, SnapshotView};
-use super::work::stamp;
+use super::due::stamp;
+use super::view::{DrillState, Failing, Phase, PlaceState, SnapshotView};
 use crate::alert::Feed;
 use crate::clock::Clock;
 
@@ -19,6 +20,12 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// It may fail for so long before anybody is told: an election of a leader takes 18 s at most.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// That they are taken at all.
+const TAKING: &str = "taking";
+
+/// After so many times its interval a drill is missed.
+const LATE: u32 = 3;
 
 /// What is told of: that snapshots are taken, each place, and the drills.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +73,11 @@ fn reports(view: &SnapshotView, node: &str, now: Boot, wall: Timestamp) -> Vec<R
             (label::CHECK, &format!("snapshot {name} {of}")),
             ("snapshot", name),
         ]);
-        let key = SubjectKey::of(&["snapshot", name, &of]);
+        // That one node cannot take them is over when another does; a place is the same for all of them.
+        let key = match of.as_str() {
+            TAKING => SubjectKey::of(&["snapshot", name, &of, node]),
+            of => SubjectKey::of(&["snapshot", name, of]),
+        };
         Report { judged: true, ..Report::new(Subject { key, labels, tags: [].into() }, status, said) }
     };
     verdicts(view, now, wall).into_iter().map(report).collect()
@@ -75,14 +86,15 @@ fn reports(view: &SnapshotView, node: &str, now: Boot, wall: Timestamp) -> Vec<R
 /// What there is to say of a block; nothing where another node says it. In words without numbers that change all the time.
 pub(super) fn verdicts(view: &SnapshotView, now: Boot, wall: Timestamp) -> Vec<Verdict> {
     let state = &view.state;
-    let late = state.failing.is_some_and(|since| now.since(since) >= PATIENCE);
+    let late = state.failing.as_ref().filter(|failing| now.since(failing.since) >= PATIENCE);
     let verdict = |of: &str, status, said: String| Verdict { of: of.to_owned(), status, said };
-    let taking = match &state.phase {
-        Phase::Standby(_) => return Vec::new(),
-        Phase::Refused(why) => (Status::Critical, format!("no snapshots are taken: {why}")),
-        Phase::Failing(why) if late => (Status::Critical, format!("no snapshot could be taken: {why}")),
-        _ if !state.known => return Vec::new(),
-        _ => match state.jump {
+    let taking = match (&state.phase, late) {
+        (Phase::Refused(why), _) => (Status::Critical, format!("no snapshots are taken: {why}")),
+        // Also while it takes another one, or stands by: that is not yet one which is somewhere.
+        (_, Some(Failing { why, .. })) => (Status::Critical, format!("no snapshot could be taken: {why}")),
+        (Phase::Standby(_), None) => return Vec::new(),
+        (_, None) if !state.known => return Vec::new(),
+        (_, None) => match state.jump {
             Some(jump) => {
                 let word = if jump.now > jump.before { "larger" } else { "smaller" };
                 let said = format!(
@@ -94,47 +106,67 @@ pub(super) fn verdicts(view: &SnapshotView, now: Boot, wall: Timestamp) -> Vec<V
             None => (Status::Passing, "snapshots are taken".to_owned()),
         },
     };
-    let mut all = vec![verdict("taking", taking.0, taking.1)];
-    if !state.known {
+    let mut all = vec![verdict(TAKING, taking.0, taking.1)];
+    // Of what another node looks after it speaks itself.
+    if !state.known || matches!(state.phase, Phase::Standby(_)) {
         return all;
     }
     for place in &state.places {
-        let (status, said) = place_verdict(view, place, wall);
+        let (status, said) = place_verdict(view, place, now, wall);
         all.push(verdict(&format!("place {}", place.name), status, said));
     }
-    if let Some(drill) = state.drill.as_ref().filter(|_| view.config.drill.is_some()) {
-        all.push(match &drill.failed {
-            Some(why) => {
-                verdict("drill", Status::Critical, format!("{} could not be restored: {why}", drill.file))
-            }
-            None => verdict("drill", Status::Passing, "the newest snapshot could be restored".to_owned()),
-        });
+    if let (Some(drill), Some(settings)) = (&state.drill, &view.config.drill) {
+        let (status, said) = drill_verdict(drill, settings, wall);
+        all.push(verdict("drill", status, said));
     }
     all
 }
 
-/// So far a snapshot may be of the future: clocks of two machines.
-const AHEAD: SignedDuration = SignedDuration::from_mins(10);
+fn drill_verdict(drill: &DrillState, settings: &Drill, wall: Timestamp) -> (Status, String) {
+    let long = match settings.when {
+        When::Every(pause) => SignedDuration::try_from(pause * LATE).ok(),
+        When::At(_) => None,
+    };
+    let old = |sound: Timestamp| long.is_some_and(|long| sound.duration_until(wall) > long);
+    match (&drill.failed, &drill.untried, drill.sound) {
+        (Some(why), _, _) => (Status::Critical, format!("{} could not be restored: {why}", drill.file)),
+        (None, Some(why), _) => (Status::Warning, format!("the newest snapshot could not be tried: {why}")),
+        (None, None, Some(sound)) if old(sound) => {
+            (Status::Warning, format!("no snapshot was tried since {sound:.0}"))
+        }
+        (None, None, _) => (Status::Passing, "the newest snapshot could be restored".to_owned()),
+    }
+}
 
-fn place_verdict(view: &SnapshotView, place: &PlaceState, wall: Timestamp) -> (Status, String) {
+fn place_verdict(view: &SnapshotView, place: &PlaceState, now: Boot, wall: Timestamp) -> (Status, String) {
     let most = view.config.max_age.map(|most| SignedDuration::try_from(most).unwrap_or(SignedDuration::MAX));
     let old = |newest: Timestamp| most.is_some_and(|most| newest.duration_until(wall) > most);
-    let but = place.trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    let waited = view.config.max_age.is_none_or(|most| now.since(place.since) > most);
     let shown = &place.shown;
-    match (place.newest, &place.trouble) {
+    // Most of what goes wrong there says already where.
+    let bare = |why: &str| why.strip_prefix(&format!("{shown}: ")).unwrap_or(why).to_owned();
+    let trouble = place.trouble.as_deref().map(bare);
+    let but = trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    match (place.newest, &trouble) {
         (Some(newest), _) if old(newest) => {
             (Status::Critical, format!("the newest snapshot in {shown} is of {newest:.0}{but}"))
         }
-        // It hides that no newer ones come.
-        (Some(newest), _) if wall.duration_until(newest) > AHEAD => {
-            let said = format!(
-                "the newest snapshot in {shown} is of {newest:.0}, which is to come: a clock was wrong"
-            );
-            (Status::Warning, said)
-        }
-        (None, Some(why)) => (Status::Critical, format!("there is no snapshot in {shown}: {why}")),
         (Some(_), Some(why)) => (Status::Warning, format!("{shown}: {why}")),
-        (_, None) => (Status::Passing, format!("snapshots are kept in {shown}")),
+        // It did not say yet what is there.
+        (None, Some(why)) if place.count.is_none() && !waited => (Status::Warning, format!("{shown}: {why}")),
+        (None, Some(why)) => (Status::Critical, format!("there is no snapshot in {shown}: {why}")),
+        (None, None) if waited => {
+            (Status::Critical, format!("there is no snapshot in {shown}: none was sent to its end yet"))
+        }
+        (_, None) => match place.ahead {
+            Some(ahead) => {
+                let said = format!(
+                    "a snapshot in {shown} is of {ahead:.0}, which is to come: a clock was wrong. It counts for nothing: remove it, or give it another name"
+                );
+                (Status::Warning, said)
+            }
+            None => (Status::Passing, format!("snapshots are kept in {shown}")),
+        },
     }
 }
 
@@ -144,7 +176,7 @@ mod tests {
 
     use lictor_core::snapshot::Jump;
 
-    use super::super::view::{DrillState, SnapshotState};
+    use super::super::view::SnapshotState;
     use super::*;
 
     const CONFIG: &str =
@@ -177,10 +209,28 @@ mod tests {
     }
 
     fn of_place(newest: Option<&str>, trouble: Option<&str>) -> (Status, String) {
-        let all = said(works(place(newest, trouble)));
+        said_of(place(newest, trouble))
+    }
+
+    fn said_of(place: PlaceState) -> (Status, String) {
+        let all = said(works(place));
         let [_, (of, status, said)] = all.as_slice() else { panic!("{all:?}") };
         assert_eq!(of, "place here");
         (*status, said.clone())
+    }
+
+    fn failing(since: u64) -> Option<Failing> {
+        Some(Failing { since: Boot::from_millis(since), at: at("11:59:00"), why: "no way".into() })
+    }
+
+    #[test]
+    fn what_fails_for_long_is_told_until_one_is_somewhere_whatever_is_done_meanwhile() {
+        for phase in [Phase::Taking, Phase::Sending, Phase::Looking, Phase::Standby("n2 takes them".into())] {
+            let state =
+                SnapshotState { phase, failing: failing(100_000), known: true, ..SnapshotState::default() };
+            let [(of, status, _)] = said(state).try_into().unwrap();
+            assert_eq!((of.as_str(), status), ("taking", Status::Critical));
+        }
     }
 
     #[test]
@@ -193,16 +243,16 @@ mod tests {
     #[test]
     fn what_fails_for_long_is_told_whether_or_not_anything_is_known() {
         for known in [true, false] {
-            let failing = |since| SnapshotState {
+            let fails = |since| SnapshotState {
                 phase: Phase::Failing("no way".into()),
                 known,
-                failing: Some(Boot::from_millis(since)),
+                failing: failing(since),
                 ..SnapshotState::default()
             };
             let long =
                 ("taking".to_owned(), Status::Critical, "no snapshot could be taken: no way".to_owned());
-            assert_eq!(said(failing(100_000)).first(), Some(&long));
-            let short = said(failing(130_000));
+            assert_eq!(said(fails(100_000)).first(), Some(&long));
+            let short = said(fails(130_000));
             assert!(short.iter().all(|(_, status, _)| *status == Status::Passing), "{short:?}");
         }
     }
@@ -212,23 +262,44 @@ mod tests {
         let (status, said) = of_place(Some("11:00:00"), None);
         assert_eq!((status, said.as_str()), (Status::Passing, "snapshots are kept in /b"));
         assert_eq!(of_place(Some("11:00:00"), Some("denied")), (Status::Warning, "/b: denied".into()));
+        assert_eq!(of_place(Some("11:00:00"), Some("/b: denied")), (Status::Warning, "/b: denied".into()));
         let (status, said) = of_place(Some("08:59:59"), Some("denied"));
         assert_eq!(status, Status::Critical);
         assert_eq!(said, "the newest snapshot in /b is of 2026-11-22T08:59:59Z: denied");
-        assert_eq!(of_place(None, Some("denied")).0, Status::Critical);
-        assert_eq!(of_place(None, None).0, Status::Passing);
-        let (status, said) = of_place(Some("12:11:00"), None);
+        let empty = PlaceState { count: Some(0), ..place(None, Some("denied")) };
+        assert_eq!(said_of(empty).0, Status::Critical);
+    }
+
+    #[test]
+    fn a_place_that_gets_nothing_is_told_after_as_long_as_one_may_be_old() {
+        let since = |since, trouble: Option<&str>| {
+            let place = PlaceState { since: Boot::from_millis(since), ..place(None, trouble) };
+            said(works(place)).swap_remove(1).1
+        };
+        // It runs since 140 s; at most three hours are allowed.
+        assert_eq!((since(0, None), since(0, Some("slow"))), (Status::Passing, Status::Warning));
+        let day = Boot::from_millis(86_400_000);
+        let loaded = lictor_config::parse_in("x.hcl", CONFIG, &BTreeMap::<String, String>::new()).unwrap();
+        let config = Arc::clone(loaded.config.snapshots.values().next().unwrap());
+        let view = SnapshotView { config, state: works(place(None, None)) };
+        assert_eq!(verdicts(&view, day, at("12:00:00"))[1].status, Status::Critical);
+    }
+
+    #[test]
+    fn a_snapshot_that_is_to_come_is_told() {
+        let place = PlaceState { ahead: Some(at("19:00:00")), ..place(Some("11:00:00"), None) };
+        let (_, status, said) = said(works(place)).swap_remove(1);
         assert!(status == Status::Warning && said.contains("a clock was wrong"), "{said}");
-        assert_eq!(of_place(Some("12:09:00"), None).0, Status::Passing);
     }
 
     #[test]
     fn a_jump_and_a_drill_that_failed_are_told() {
         let drill = |failed: Option<&str>| DrillState {
-            at: at("11:30:00"),
+            at: Some(at("11:30:00")),
             sound: None,
             file: "a.snap".into(),
             failed: failed.map(str::to_owned),
+            untried: None,
         };
         let mut state = works(place(Some("11:00:00"), None));
         state.jump = Some(Jump { before: 9, now: 3 });
@@ -239,6 +310,12 @@ mod tests {
         assert_eq!(all[2].1, Status::Critical);
         assert_eq!(all[2].2, "a.snap could not be restored: no leader");
         state.drill = Some(drill(None));
-        assert_eq!(said(state)[2].1, Status::Passing);
+        assert_eq!(said(state.clone())[2].1, Status::Passing);
+        state.drill = Some(DrillState { untried: Some("no memory".into()), ..drill(None) });
+        assert_eq!(said(state.clone())[2].1, Status::Warning);
+        // A week is the interval.
+        let sound = Some("2026-10-31T00:00:00Z".parse().unwrap());
+        state.drill = Some(DrillState { sound, ..drill(None) });
+        assert_eq!(said(state)[2].1, Status::Warning);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lictor_config::Snapshot;
-use lictor_core::Boot;
 use lictor_core::snapshot::Jump;
+use lictor_core::{Boot, Now};
 
 /// One block.
 #[derive(Clone, Debug)]
@@ -31,14 +31,37 @@ pub struct SnapshotState {
     pub places: Vec<PlaceState>,
     /// Failures since the last one that was taken.
     pub failures: u32,
-    /// Since when nothing could be taken, or nobody be found who does.
-    pub failing: Option<Boot>,
+    /// That nothing can be taken or sent anywhere, or nobody be found who does; until one is somewhere.
+    pub failing: Option<Failing>,
     /// That the latest one is oddly large or small.
     pub jump: Option<Jump>,
     /// The latest drill.
     pub drill: Option<DrillState>,
     /// What was done since this agent was started.
     pub tally: Tally,
+}
+
+/// That no snapshots come about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when, by this machine's own clock.
+    pub since: Boot,
+    /// The same by the wall clock.
+    pub at: Timestamp,
+    /// Why it failed last.
+    pub why: String,
+}
+
+impl SnapshotState {
+    /// It fails, now or still.
+    pub(super) fn fails(&mut self, why: &str, now: Now) {
+        let (since, at) = (now.boot, super::due::wall(now));
+        let why = why.to_owned();
+        self.failing = Some(match self.failing.take() {
+            Some(before) => Failing { why, ..before },
+            None => Failing { since, at, why },
+        });
+    }
 }
 
 /// What was done.
@@ -82,6 +105,10 @@ pub struct PlaceState {
     pub bytes: u64,
     /// The newest of them.
     pub newest: Option<Timestamp>,
+    /// The latest of those whose time is to come: they count for nothing.
+    pub ahead: Option<Timestamp>,
+    /// Since when this node looks after it.
+    pub since: Boot,
     /// What this process has sent there last, by its name.
     pub sent: Option<String>,
     /// Why nothing can be sent there or found out about it.
@@ -93,14 +120,16 @@ pub struct PlaceState {
 /// The latest drill of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrillState {
-    /// When it was begun.
-    pub at: Timestamp,
+    /// When it was begun; `None`: none came to an end yet.
+    pub at: Option<Timestamp>,
     /// When one was last sound.
     pub sound: Option<Timestamp>,
     /// Which snapshot was tried.
     pub file: String,
     /// Why it failed, if it did.
     pub failed: Option<String>,
+    /// Why a later one did not come about, if so: that says nothing of the snapshot.
+    pub untried: Option<String>,
 }
 
 /// What is being done.

@@ -225,8 +225,8 @@ impl Source {
 
     /// Why what it no longer has is over.
     pub(super) fn departure(&self) -> Gone {
-        // A peer is registered nowhere, nor is a copy.
-        if *self == Self::peers() || *self == Self::replicate() {
+        // A peer is registered nowhere, nor is a copy or a snapshot.
+        if [Self::peers(), Self::replicate(), Self::snapshot()].contains(self) {
             Gone::Unwatched
         } else {
             Gone::Deregistered

@@ -18,6 +18,8 @@ pub struct LatestSnapshot {
     pub bytes: u64,
     /// The node that has taken it.
     pub node: String,
+    /// When the latest one was begun that a place has; 0: none has.
+    pub sent_unix_ms: i64,
     /// The latest drill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<LatestDrill>,
@@ -27,7 +29,7 @@ pub struct LatestSnapshot {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LatestDrill {
-    /// When it was begun, milliseconds since 1970 by the wall clock.
+    /// When it was begun, milliseconds since 1970 by the wall clock; 0: none came to an end yet.
     pub at_unix_ms: i64,
     /// When one was last sound; 0: never.
     pub sound_unix_ms: i64,
@@ -36,4 +38,7 @@ pub struct LatestDrill {
     /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// Why a later one did not come about, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untried: Option<String>,
 }

@@ -85,6 +85,9 @@ pub(crate) struct SnapshotFetch {
     /// The place [default: the first one that has it]
     #[arg(long, value_name = "PLACE")]
     pub(crate) place: Option<String>,
+    /// For `latest`: of which datacenter, if there are several [default: that of the block `consul`]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) datacenter: Option<String>,
     #[command(flatten)]
     pub(crate) config: SnapshotConfig,
 }

@@ -17,6 +17,9 @@ use crate::full_disk::{Mount, fill};
 use crate::keys::Keys;
 use crate::node::{LONG, Node, program, run};
 
+/// A lease of four seconds, else each test waits for half a minute.
+const QUICK: [(&str, &str); 1] = [("LICTOR_LEASE", "4000")];
+
 fn server() -> Server {
     Server::with(Options { in_memory: true, ..Options::default() })
 }
@@ -81,7 +84,7 @@ fn what_is_taken_is_sent_everywhere_and_older_ones_are_removed_but_nothing_of_ot
     for name in others {
         fs::write(here.join(name), "x").unwrap();
     }
-    node.start();
+    node.start_in(&QUICK);
     node.until("the first one is there", |_| {
         (files(&here).len() == 4 && files(&one).len() == 1).then_some(())
     });
@@ -122,9 +125,9 @@ fn of_two_agents_one_takes_them_and_the_other_goes_on_when_it_is_killed() {
         &format!("every = \"10s\"\nplace \"folder\" \"both\" {{\n  path = \"{}\"\n}}", out.path().display()),
     );
     let mut nodes = [Node::named("n1", &text), Node::named("n2", &text)];
-    nodes[0].start();
+    nodes[0].start_in(&QUICK);
     nodes[0].until("the first one is there", |_| (files(out.path()).len() == 1).then_some(()));
-    nodes[1].start();
+    nodes[1].start_in(&QUICK);
     nodes[1].until("the other one stands by", |node| {
         let now = stands(node);
         (now["phase"] == "standby" && now["why"] == "n1 takes them").then_some(())
@@ -150,7 +153,7 @@ fn what_could_not_be_sent_is_sent_by_the_next_process() {
     let server = server();
     let there = "place \"folder\" \"there\" {\n  path = \"@DIR@/away/there\"\n}";
     let mut node = Node::new(&block(&server, &format!("{HERE}\n{there}")));
-    node.start();
+    node.start_in(&QUICK);
     let why = node.until("one place has trouble", |node| {
         let now = stands(node);
         now["places"][1]["trouble"].as_str().filter(|_| now["phase"] == "sending").map(str::to_owned)
@@ -160,7 +163,7 @@ fn what_could_not_be_sent_is_sent_by_the_next_process() {
     assert_eq!(first.len(), 1);
     node.kill();
     fs::create_dir(node.path("away")).unwrap();
-    node.start();
+    node.start_in(&QUICK);
     node.until("it is sent", |node| (files(&node.path("away/there")) == first).then_some(()));
     assert_eq!(files(&node.path("here")), first);
     node.until("nothing is left to be sent", |node| {
@@ -180,7 +183,7 @@ fn whoever_has_the_key_can_read_what_is_encrypted_and_nobody_else() {
     let public = text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
     let mut node = Node::new(&block(&server, &format!("encrypt {{ recipients = [\"{public}\"] }}\n{HERE}")));
     let here = node.path("here");
-    node.start();
+    node.start_in(&QUICK);
     let name = node.until("one is there", |_| files(&here).pop());
     assert!(name.ends_with(".snap.age"), "{name}");
     let sealed = here.join(&name);
@@ -232,7 +235,7 @@ fn one_is_taken_without_an_agent_and_fetched_without_consul() {
     assert_eq!((code, out.as_str()), (0, ""), "{said}");
     assert!(is_sound(&node.path("now.snap")));
     let (code, _, said) = ask(&["fetch", "yesterday"]);
-    assert!(code == 1 && said.contains("here has no `yesterday`"), "{said}");
+    assert!(code == 1 && said.contains("cannot fetch `yesterday`"), "{said}");
     let (code, _, said) = once(&node, &["shop"]);
     assert!(code == 5 && said.contains("no block snapshot called `shop`"), "{code} {said}");
 }
@@ -246,7 +249,7 @@ fn an_agent_of_consul_enterprise_that_holds_the_lock_is_let_work() {
     let lock = format!("/v1/kv/consul-snapshot/lock?flags={flags}");
     assert_eq!(server.put(&format!("{lock}&acquire={id}"), "").unwrap().1.trim(), "true");
     let mut node = Node::new(&block(&server, &format!("lock = \"consul-snapshot/lock\"\n{HERE}")));
-    node.start();
+    node.start_in(&QUICK);
     node.until("it stands by", |node| {
         let why = stands(node)["why"].as_str().unwrap_or_default().to_owned();
         why.contains("holds the lock `consul-snapshot/lock`").then_some(())
@@ -279,7 +282,7 @@ fn a_full_disk_is_told_and_leaves_nothing_that_looks_like_a_snapshot() {
     fs::write(node.path("here/consul.dc1.20200101T000000Z.snap"), "x").unwrap();
     let mount = Mount::new(node.path("small"), "1m");
     let filler = fill(&mount.0);
-    node.start();
+    node.start_in(&QUICK);
     let why = node.until("it is told", |node| {
         let now = stands(node);
         now["why"].as_str().filter(|why| why.contains("No space left")).map(str::to_owned)
@@ -300,27 +303,93 @@ fn a_full_disk_is_told_and_leaves_nothing_that_looks_like_a_snapshot() {
 fn a_process_that_is_killed_again_and_again_leaves_only_sound_ones() {
     let server = server();
     for part in 0..20 {
-        Keys(&server).put(&format!("large/{part}"), &"0123456789abcdef".repeat(20_000));
+        Keys(&server).put(&format!("large/{part}"), &noise());
     }
     let mut node = Node::new(&block(&server, &format!("every = \"10s\"\n{HERE}")));
-    // Some moments of it, so that each moment has its turn.
-    for milliseconds in [8_u64, 21, 55, 144, 377] {
-        node.start_with(None);
-        let begun = wait::until(LONG, || {
-            (stands(&node)["phase"] != "standby" && !stands(&node).is_null()).then_some(())
-        });
-        assert!(begun.is_some(), "{}", node.log());
+    let here = node.path("here");
+    let mut seen = Vec::new();
+    // Whatever it does just then; some moments of it, so that each has its turn.
+    for (phase, milliseconds) in
+        [("taking", 0_u64), ("sending", 0), ("taking", 40), ("taking", 150), ("sending", 5)]
+    {
+        node.start_in(&QUICK);
+        node.until(phase, |node| (stands(node)["phase"] == "waiting").then_some(()));
         let mut asks = program();
         asks.args(["snapshot", "take", "consul"])
             .env("LICTOR_HTTP_ADDR", format!("http://127.0.0.1:{}", node.port));
         let _asked = Child::spawn("asks", asks, &node.path("")).unwrap();
+        // It may be over before anybody has seen it.
+        let begun = wait::until(Duration::from_secs(3), || (stands(&node)["phase"] == phase).then_some(()));
+        seen.push(begun.is_some());
         assert!(wait::until(Duration::from_millis(milliseconds), || None::<()>).is_none());
         node.kill();
-        let here = node.path("here");
         for name in files(&here) {
-            assert!(is_sound(&here.join(&name)), "{name} after {milliseconds} ms");
+            assert!(is_sound(&here.join(&name)), "{name} after {milliseconds} ms of {phase}");
         }
     }
+    assert!(seen.contains(&true), "it was never killed at work");
+    let before = files(&here).len();
+    assert!(before > 0);
+    node.start_in(&QUICK);
+    node.until("it goes on", |_| (files(&here).len() > before).then_some(()));
+    node.until("nothing half done is left", |node| {
+        let left = fs::read_dir(node.path("state/snapshots/consul")).unwrap().count();
+        let half = fs::read_dir(&here).unwrap().count() > files(&here).len();
+        (left == 0 && !half).then_some(())
+    });
+}
+
+#[test]
+fn one_that_is_to_come_counts_for_nothing_and_is_told() {
+    let server = server();
+    let mut node = Node::new(&format!("{}{LOG}", block(&server, &format!("keep {{ last = 2 }}\n{HERE}"))));
+    let here = node.path("here");
+    fs::create_dir(&here).unwrap();
+    let future = "consul.dc1.20990101T000000Z.snap";
+    fs::write(here.join(future), "x").unwrap();
+    node.start_in(&QUICK);
+    node.until("the first one is there", |_| (files(&here).len() == 2).then_some(()));
+    take(&mut node);
+    take(&mut node);
+    let found = files(&here);
+    assert!(found.len() == 3 && found[2] == future, "{found:?}");
+    assert_eq!(stands(&node)["places"][0]["snapshots"], 2);
+    let told = "is of 2099-01-01T00:00:00Z, which is to come: a clock was wrong";
+    node.until("it is told", |node| node.read("told.log").contains(told).then_some(()));
+    let mut fetch = program();
+    fetch.args(["snapshot", "fetch", "latest", "now.snap", "--config"]).arg(node.config());
+    let (code, _, said) = run({
+        fetch.current_dir(node.path(""));
+        fetch
+    });
+    assert!(code == 0 && said.contains("is of the future, and left out"), "{said}");
+    assert!(is_sound(&node.path("now.snap")));
+    fs::remove_file(here.join(future)).unwrap();
+    take(&mut node);
+    node.until("it is over", |node| node.read("told.log").contains("snapshots are kept in").then_some(()));
+}
+
+#[test]
+fn where_another_cluster_puts_its_own_under_the_same_names_nothing_is_removed() {
+    let (one, other) = (server(), server());
+    let out = tempfile::tempdir().unwrap();
+    let inner = format!(
+        "keep {{ last = 1 }}\nplace \"folder\" \"both\" {{\n  path = \"{}\"\n}}",
+        out.path().display()
+    );
+    let mut nodes = [Node::named("n1", &block(&one, &inner)), Node::named("n2", &block(&other, &inner))];
+    for node in &mut nodes {
+        node.start_in(&QUICK);
+        node.until("it works", |node| (stands(node)["phase"] == "waiting").then_some(()));
+    }
+    take(&mut nodes[1]);
+    // Names have seconds.
+    assert!(wait::until(Duration::from_millis(1_100), || None::<()>).is_none());
+    // It finds one between that which it has noted and the next.
+    take(&mut nodes[0]);
+    let why = stands(&nodes[0])["places"][0]["trouble"].as_str().unwrap_or_default().to_owned();
+    assert!(why.contains("was put there by somebody else"), "{why}");
+    assert_eq!(files(out.path()).len(), 3);
 }
 
 /// Text that does not become much smaller when it is compressed.
@@ -335,7 +404,7 @@ fn one_that_is_much_smaller_than_the_one_before_is_told_and_that_it_is_over() {
         Keys(&server).put(&format!("large/{part}"), &noise());
     }
     let mut node = Node::new(&format!("{}{LOG}", block(&server, HERE)));
-    node.start();
+    node.start_in(&QUICK);
     node.until("the first one is there", |node| (files(&node.path("here")).len() == 1).then_some(()));
     Keys(&server).delete_below("large/");
     take(&mut node);
@@ -356,7 +425,7 @@ fn the_newest_one_is_restored_into_a_server_that_is_thrown_away() {
     );
     let mut node = Node::new(&block(&server, &inner));
     fs::write(node.path("word"), "correct horse battery staple\n").unwrap();
-    node.start();
+    node.start_in(&QUICK);
     // The first one is tried as soon as it is there.
     let drill =
         node.until("it was tried", |node| Some(stands(node)["drill"].clone()).filter(|it| !it.is_null()));
@@ -386,7 +455,7 @@ mod objects {
         let mut node = Node::new(&block(&server, &s3));
         fs::write(node.path("id"), &keys.id).unwrap();
         fs::write(node.path("secret"), &keys.secret).unwrap();
-        node.start();
+        node.start_in(&QUICK);
         let there = |node: &Node| stands(node)["places"][0]["snapshots"].as_u64();
         node.until("the first one is there", |node| there(node).filter(|count| *count == 1));
         take(&mut node);

@@ -62,6 +62,9 @@ pub(in crate::web) struct Place {
     pub(in crate::web) bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) newest: Option<String>,
+    /// The latest of those whose time is to come, which count for nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) ahead: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) trouble: Option<String>,
     /// How many bytes of the present one have been sent, and how many it has.
@@ -72,10 +75,15 @@ pub(in crate::web) struct Place {
 /// The latest drill.
 #[derive(Debug, Serialize)]
 pub(in crate::web) struct Drill {
-    pub(in crate::web) at: String,
+    /// When the latest one was begun that came to an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) at: Option<String>,
     pub(in crate::web) file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) failed: Option<String>,
+    /// Why a later one did not come about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) untried: Option<String>,
     /// When one was last sound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::web) sound: Option<String>,
@@ -105,9 +113,10 @@ impl Snapshot {
             next: state.next.map(time),
             places: state.places.iter().map(Place::new).collect(),
             drill: state.drill.as_ref().map(|drill| Drill {
-                at: time(drill.at),
+                at: drill.at.map(time),
                 file: drill.file.clone(),
                 failed: drill.failed.as_deref().map(|why| visible(why, SHOWN)),
+                untried: drill.untried.as_deref().map(|why| visible(why, SHOWN)),
                 sound: drill.sound.map(time),
             }),
             taken: state.tally.taken,
@@ -127,6 +136,7 @@ impl Place {
             snapshots: place.count,
             bytes: place.bytes,
             newest: place.newest.map(time),
+            ahead: place.ahead.map(time),
             trouble: place.trouble.as_deref().map(|why| visible(why, SHOWN)),
             sending: place.sending,
         }

@@ -78,7 +78,7 @@ pub(super) fn render(gauges: &mut Gauges<'_>, snapshots: &[SnapshotView]) {
         "Whether the latest drill could restore the newest snapshot",
     );
     for view in &here {
-        if let Some(drill) = &view.state.drill {
+        if let Some(drill) = view.state.drill.as_ref().filter(|drill| drill.at.is_some()) {
             gauges.snapshot(view, "lictor_snapshot_drill_success", &[], u8::from(drill.failed.is_none()));
         }
     }

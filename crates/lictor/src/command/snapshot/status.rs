@@ -48,9 +48,10 @@ struct Place {
 
 #[derive(Deserialize)]
 struct Drill {
-    at: String,
+    at: Option<String>,
     file: String,
     failed: Option<String>,
+    untried: Option<String>,
 }
 
 pub(super) async fn take(args: &SnapshotTake) -> Result<(), Failure> {
@@ -120,12 +121,23 @@ impl Snapshot {
                 Terminal::data(&format!("\n{name}, {}: {}", place.name, one_line(why, LIST * 4)))?;
             }
         }
-        match &self.drill {
-            Some(Drill { at, file, failed: Some(why) }) => {
-                Terminal::data(&format!("\n{name}: the drill of {} has failed, {file}: {why}", local(at)))
+        let Some(drill) = &self.drill else { return Ok(()) };
+        let at = drill.at.as_deref().map_or_else(String::new, local);
+        match (&drill.failed, &drill.at) {
+            (Some(why), _) => Terminal::data(&format!(
+                "\n{name}: the drill of {at} has failed, {}: {}",
+                drill.file,
+                one_line(why, LIST * 4)
+            ))?,
+            (None, Some(_)) => {
+                Terminal::data(&format!("\n{name}: {} could be restored at {at}", drill.file))?;
             }
-            Some(Drill { at, file, failed: None }) => {
-                Terminal::data(&format!("\n{name}: {file} could be restored at {}", local(at)))
+            (None, None) => {}
+        }
+        match &drill.untried {
+            Some(why) => {
+                let why = one_line(why, LIST * 4);
+                Terminal::data(&format!("\n{name}: the newest one could not be tried: {why}"))
             }
             None => Ok(()),
         }

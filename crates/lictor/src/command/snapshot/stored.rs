@@ -1,10 +1,14 @@
 //! `lictor snapshot list` and `fetch`: what is in the places, also where nothing else runs any more.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use futures::future::join_all;
+use jiff::Timestamp;
 use lictor_agent::snapshot::{Stored, StoredFile};
 use lictor_agent::text::one_line;
-use lictor_config::Snapshot;
+use lictor_config::{Names, Snapshot};
 use serde_json::json;
 
 use super::agent::{blocks, config};
@@ -16,6 +20,9 @@ use crate::output::{Format, Terminal, table};
 
 /// The newest one.
 const LATEST: &str = "latest";
+
+/// So far clocks of two machines may be apart.
+const AHEAD: Duration = Duration::from_mins(10);
 
 fn failed(why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, why.to_string())
@@ -81,21 +88,16 @@ pub(super) async fn fetch(args: &SnapshotFetch, terminal: &Terminal) -> Result<(
     if places.is_empty() {
         return Err(nowhere(args.place.as_deref()));
     }
+    let home = config.consul.as_ref().and_then(|consul| consul.datacenter.as_deref());
+    let datacenter = args.datacenter.as_deref().or(home);
+    let (name, places) = match args.what.as_str() {
+        LATEST => latest(block, places, datacenter, terminal).await?,
+        name => (name.to_owned(), places),
+    };
+    let base = name.rsplit('/').next().unwrap_or(&name);
+    let file = args.file.clone().unwrap_or_else(|| PathBuf::from(base));
     let mut whys = Vec::new();
     for place in places {
-        let name = match wanted(&place, block, &args.what).await {
-            Ok(Some(name)) => name,
-            Ok(None) => {
-                whys.push(format!("{} has no `{}`", place.shown(), args.what));
-                continue;
-            }
-            Err(why) => {
-                whys.push(why);
-                continue;
-            }
-        };
-        let base = name.rsplit('/').next().unwrap_or(&name);
-        let file = args.file.clone().unwrap_or_else(|| PathBuf::from(base));
         match one(&place, &name, &file).await {
             Ok(size) => {
                 let shown = file.display();
@@ -108,15 +110,51 @@ pub(super) async fn fetch(args: &SnapshotFetch, terminal: &Terminal) -> Result<(
     Err(failed(whys.join("\n")))
 }
 
-/// What is to be fetched from a place, if it has it.
-async fn wanted(place: &Stored, block: &Snapshot, what: &str) -> Result<Option<String>, String> {
-    let files = place.list().await.map_err(|error| error.to_string())?;
-    let is = |name: &str| match what {
-        // Others may have put files there, too.
-        LATEST => lictor_agent::snapshot::is_one(block, name),
-        what => name == what,
+/// The newest snapshot that any place has, and the places that have it.
+async fn latest(
+    block: &Snapshot,
+    places: Vec<Stored>,
+    datacenter: Option<&str>,
+    terminal: &Terminal,
+) -> Result<(String, Vec<Stored>), Failure> {
+    let lists = join_all(places.iter().map(|place| place.taken(block))).await;
+    let (mut found, mut whys) = (Vec::new(), Vec::new());
+    for (place, list) in places.into_iter().zip(lists) {
+        match list {
+            Ok(taken) => found.extend(taken.into_iter().map(|taken| (taken, place.clone()))),
+            Err(error) => whys.push(error.to_string()),
+        }
+    }
+    if let (Names::Dated, Some(wanted)) = (block.names, datacenter) {
+        found.retain(|(taken, _)| taken.of.as_deref().is_none_or(|of| of == wanted));
+    }
+    let of: BTreeSet<&str> = found.iter().filter_map(|(taken, _)| taken.of.as_deref()).collect();
+    if of.len() > 1 {
+        let of: Vec<&str> = of.into_iter().collect();
+        let why = format!("there are snapshots of several: {}", of.join(", "));
+        let way = match block.names {
+            Names::Dated => "name one with --datacenter",
+            Names::Enterprise | Names::Pshima => "name the one you want: `lictor snapshot list` shows them",
+        };
+        return Err(Failure::new(Exit::Usage, why).help(way));
+    }
+    // One of the future was named by a clock that was wrong.
+    let soon = Timestamp::now().checked_add(AHEAD).unwrap_or(Timestamp::MAX);
+    let (ahead, mut past): (Vec<_>, Vec<_>) = found.into_iter().partition(|(taken, _)| taken.at > soon);
+    for (taken, place) in &ahead {
+        let shown = place.shown();
+        terminal.say(&format!("warning: {} in {shown} is of the future, and left out", taken.name));
+    }
+    past.sort_by_key(|(taken, _)| std::cmp::Reverse(taken.at));
+    let Some(name) = past.first().map(|(taken, _)| taken.name.clone()) else {
+        whys.push(format!("there is no snapshot of {}", block.name));
+        return Err(failed(whys.join("\n")));
     };
-    Ok(files.into_iter().rev().map(|file| file.name).find(|name| is(name)))
+    for why in whys {
+        terminal.say(&format!("warning: there may be a newer one: {why}"));
+    }
+    let places = past.into_iter().filter(|(taken, _)| taken.name == name).map(|(_, place)| place).collect();
+    Ok((name, places))
 }
 
 async fn one(place: &Stored, name: &str, file: &Path) -> Result<u64, String> {
