@@ -24,9 +24,9 @@ pub(crate) use service::{
 };
 
 pub(crate) use snapshot::{
-    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotDrill, SnapshotGet, SnapshotInspect, SnapshotKeys, SnapshotPart,
-    SnapshotReach, SnapshotRestore, SnapshotSave, SnapshotSeal, SnapshotSecret, SnapshotState, SnapshotStateRestore,
-    SnapshotStateSave, SnapshotVerify,
+    Snapshot, SnapshotDecode, SnapshotDiff, SnapshotDrill, SnapshotGet, SnapshotInspect, SnapshotKeys,
+    SnapshotPart, SnapshotReach, SnapshotRestore, SnapshotSave, SnapshotSeal, SnapshotSecret, SnapshotState,
+    SnapshotStateRestore, SnapshotStateSave, SnapshotVerify,
 };
 pub(crate) use snapshot_agent::{
     SnapshotAgent, SnapshotConfig, SnapshotFetch, SnapshotList, SnapshotStatus, SnapshotTake,
@@ -166,6 +166,29 @@ pub(crate) enum Import {
         after_help = "Example:\n  lictor import powerconsul /etc/init.d/web ~/.powerconsul.conf /etc/consul/*.json > services.hcl\n\nWhat is marked TODO in it needs a decision."
     )]
     Powerconsul(ImportPowerconsul),
+    /// The settings of the snapshot agent of Consul Enterprise: its flags, and the files that they name
+    #[command(
+        after_help = "Examples:\n  lictor import consul-snapshot-agent -config-dir=/etc/consul-snapshot.d > snapshot.hcl\n  lictor import consul-snapshot-agent -interval=30m -local-path=/var/backups/consul\n\nWhat is marked TODO in it needs a decision. Secrets are not printed: files are named into which they belong."
+    )]
+    ConsulSnapshotAgent(ImportConsulSnapshotAgent),
+    /// The environment of consul-snapshot
+    #[command(
+        after_help = "Example:\n  lictor import consul-snapshot /etc/consul-snapshot.env > snapshot.hcl\n\nThe file has lines NAME=value, as systemd's EnvironmentFile= has them. What is marked TODO in it needs a decision.\nSecrets are not printed: files are named into which they belong."
+    )]
+    ConsulSnapshot(ImportConsulSnapshot),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportConsulSnapshotAgent {
+    /// The arguments with which it was started, behind `consul snapshot agent`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportConsulSnapshot {
+    /// The environment file; `-` for the standard input
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

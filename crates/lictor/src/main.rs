@@ -7,12 +7,17 @@ mod client;
 mod command;
 mod consul_alerts;
 mod consul_replicate;
+mod consul_snapshot;
 mod exit;
 mod old_flags;
+mod old_log;
+mod old_places;
 mod output;
 mod powerconsul;
 mod probe;
 mod shape;
+mod snapshot_agent;
+mod syslog;
 mod telemetry;
 mod watcher;
 
@@ -55,6 +60,12 @@ fn main() -> ExitCode {
     }
     if let Some(rest) = consul_replicate::called(&args) {
         return consul_replicate::main(rest);
+    }
+    if let Some(rest) = consul_snapshot::called(&args) {
+        return consul_snapshot::main(rest);
+    }
+    if let Some(rest) = snapshot_agent::called(&args) {
+        return snapshot_agent::main(rest);
     }
     if let Some(rest) = powerconsul::called(&args) {
         if rest.first().is_none_or(|word| word != "service") {

@@ -30,6 +30,12 @@ pub enum Config {
     Dir(String),
 }
 
+/// Whether a flag is one of these, by its name without dashes and value. The ones that ask for the usage are not.
+pub fn knows(name: &str) -> bool {
+    ["config-file", "config-dir"].contains(&name)
+        || OPTIONS.iter().any(|known| !known.flag.is_empty() && known.flag == name)
+}
+
 /// Reads the arguments behind `snapshot agent`.
 ///
 /// # Errors
@@ -108,7 +114,9 @@ mod tests {
             let flags = run(&format!("-{}={value}", known.flag));
             assert_ne!(flags.given, Given::default(), "{}", known.flag);
             assert!(USAGE.contains(&format!("-{}", known.flag)), "{}", known.flag);
+            assert!(knows(known.flag));
         }
+        assert!(knows("config-dir") && !knows("license-path") && !knows("h") && !knows(""));
     }
 
     #[test]

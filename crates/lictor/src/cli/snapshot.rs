@@ -46,7 +46,7 @@ pub(crate) enum Snapshot {
     Get(SnapshotGet),
     /// Take snapshots regularly and send them to the places that a configuration names, without an agent of Lictor
     #[command(
-        after_help = "Examples:\n  lictor snapshot agent --config /etc/lictor.d\n  lictor snapshot agent --once consul\n\nOf the configuration only the blocks `snapshot`, `consul` and `node` count. Of several such programs and agents one works.\nWith --once it takes one now, whoever else does, sends it everywhere, and ends."
+        after_help = "Examples:\n  lictor snapshot agent --config /etc/lictor.d\n  lictor snapshot agent --once consul\n\nOf the configuration only the blocks `snapshot`, `consul` and `node` count. Of several such programs and agents one works.\nWith --once it takes one now, whoever else does, sends it everywhere, and ends.\n\nIn the place of `consul snapshot agent` it takes that program's flags and files: -help, with one dash, lists them."
     )]
     Agent(SnapshotAgent),
     /// Show how the snapshots of an agent stand: how old, where, when the next one is due

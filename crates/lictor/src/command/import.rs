@@ -6,7 +6,8 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lictor_compat::consul_alerts::{Settings, import};
-use lictor_compat::{powerconsul, sentinella};
+use lictor_compat::snapshot_agent::{Request, flags};
+use lictor_compat::{consul_snapshot, powerconsul, sentinella, snapshot_agent};
 use lictor_config::{ProcessEnv, parse_in};
 use serde::Deserialize;
 
@@ -14,6 +15,7 @@ use super::status::count;
 use crate::cli::{Import, ImportConsulAlerts, ImportPowerconsul};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
+use crate::snapshot_agent::files;
 
 /// Largest export that is read, bytes: Consul's values have at most 512 KiB.
 const LARGEST: u64 = 64 << 20;
@@ -30,6 +32,8 @@ pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Fai
         Import::ConsulAlerts(args) => consul_alerts(args).await?,
         Import::Sentinella(args) => sentinella(&args.file)?,
         Import::Powerconsul(args) => powerconsul(args)?,
+        Import::ConsulSnapshotAgent(args) => snapshot_agent(&args.arguments)?,
+        Import::ConsulSnapshot(args) => consul_snapshot(&args.file)?,
     };
     Terminal::data(text.trim_end())?;
     let decisions = text.lines().filter(|line| line.trim_start().starts_with("# TODO")).count();
@@ -97,6 +101,34 @@ fn powerconsul(args: &ImportPowerconsul) -> Result<(String, String), Failure> {
             count(made.services, "service", "services")
         ),
     ))
+}
+
+fn snapshot_agent(arguments: &[String]) -> Result<(String, String), Failure> {
+    let flags = match flags::parse(arguments) {
+        Ok(Request::Run(flags)) => flags,
+        // Clap takes that for its own, unless it stands behind `--`.
+        Ok(Request::Help) => {
+            let help = "`lictor import consul-snapshot-agent --help` says how it is used";
+            return Err(Failure::new(Exit::Usage, "there is nothing to be read").help(help));
+        }
+        Err(why) => return Err(Failure::new(Exit::Usage, why.to_string())),
+    };
+    let failed = |why: String| Failure::new(Exit::Failed, why);
+    let files = files::read(&flags.configs).map_err(failed)?;
+    let made = snapshot_agent::import(&flags, &files).map_err(|why| failed(why.to_string()))?;
+    Ok((made, count(files.len(), "file", "files")))
+}
+
+fn consul_snapshot(file: &Path) -> Result<(String, String), Failure> {
+    let shown = file.display();
+    let failed =
+        |why: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("cannot read `{shown}`: {why}"));
+    let written = text(file).map_err(|why| failed(&why))?;
+    let made = consul_snapshot::import(&written).map_err(|why| {
+        let help = "it has lines NAME=value, as systemd's EnvironmentFile= has them";
+        Failure::new(Exit::Failed, format!("cannot use `{shown}`: {why}")).help(help)
+    })?;
+    Ok((made, count(sentinella::variables(&written).len(), "variable", "variables")))
 }
 
 /// What a file holds, or what comes from the standard input.

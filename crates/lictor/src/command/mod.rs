@@ -14,7 +14,7 @@ mod replicate;
 pub(crate) mod run;
 mod service;
 mod silence;
-mod snapshot;
+pub(crate) mod snapshot;
 mod state;
 mod status;
 mod test;

@@ -1,20 +1,16 @@
 //! What is logged: lines of the old kind on the standard error, and the same to the system log.
 
-use std::fmt;
 use std::io::{self, IsTerminal as _};
 
-use lictor_compat::consul_replicate::{Exit, LogLevel, Start};
-use tracing::{Event, Level, Subscriber, warn};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use lictor_compat::consul_replicate::{Exit, Start};
+use tracing::warn;
 use tracing_subscriber::layer::{Layered, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use super::syslog::{Syslog, layer};
 use super::{Ended, Told, line};
-use crate::command::progress::CLEAR;
+use crate::old_log::Lines;
+use crate::syslog::{Syslog, layer};
 
 type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 type System = Option<Box<dyn Layer<Filtered> + Send + Sync>>;
@@ -36,7 +32,7 @@ impl Log {
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_writer(io::stderr)
-            .event_format(Lines { clears: io::stderr().is_terminal() });
+            .event_format(Lines { clears: io::stderr().is_terminal(), line });
         let started = tracing_subscriber::registry().with(filter).with(system).with(lines).try_init();
         started.map_err(|error| Ended::failed(Exit::Failed, &format!("nothing can be logged: {error}")))?;
         let log = Self { filter: filter_handle, system: system_handle };
@@ -68,37 +64,6 @@ fn system(start: &Start) -> System {
     Some(layer(Syslog::new(settings.facility, &settings.name)).boxed())
 }
 
-/// Lines as the old program wrote them.
-struct Lines {
-    /// Whether something may stand in the line already that is to be replaced.
-    clears: bool,
-}
-
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-    N: for<'writer> FormatFields<'writer> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let level = match *event.metadata().level() {
-            Level::ERROR => LogLevel::Err,
-            Level::WARN => LogLevel::Warn,
-            Level::INFO => LogLevel::Info,
-            Level::DEBUG => LogLevel::Debug,
-            Level::TRACE => LogLevel::Trace,
-        };
-        let mut said = String::new();
-        context.format_fields(Writer::new(&mut said), event)?;
-        let clear = if self.clears { CLEAR } else { "" };
-        writeln!(writer, "{clear}{}", line(level, &said))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -128,7 +93,7 @@ mod tests {
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_writer(move || written.clone())
-            .event_format(Lines { clears });
+            .event_format(Lines { clears, line });
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), log);
         let text = String::from_utf8(end.0.lock().unwrap().clone()).unwrap();
         let stamp = Regex::new(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ").unwrap();

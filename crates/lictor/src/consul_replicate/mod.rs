@@ -13,7 +13,6 @@ mod log;
 mod process;
 mod run;
 mod settings;
-mod syslog;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -103,13 +102,7 @@ impl Told {
 
     /// How much is logged, as `crate::telemetry` is told.
     pub(crate) fn level(&self) -> &'static str {
-        match self.start.log_level {
-            LogLevel::Err => "error",
-            LogLevel::Warn => "warn",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-            LogLevel::Trace => "trace",
-        }
+        crate::old_log::filter(self.start.log_level)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 59] = [
+    let commands: [&[&str]; 61] = [
         &[],
         &["dev"],
         &["run"],
@@ -40,6 +40,8 @@ fn every_command_explains_itself() {
         &["import", "consul-alerts"],
         &["import", "sentinella"],
         &["import", "powerconsul"],
+        &["import", "consul-snapshot-agent"],
+        &["import", "consul-snapshot"],
         &["service"],
         &["service", "list"],
         &["service", "status"],

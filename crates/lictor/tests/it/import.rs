@@ -124,3 +124,42 @@ fn an_environment_of_something_else_is_told() {
     let (code, _, err) = run(command);
     assert!(code == 1 && err.contains("/nonexistent/env"), "{err}");
 }
+
+#[test]
+fn the_settings_of_the_snapshot_agent_become_a_valid_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = r#"{"snapshot_agent": {"token": "geheim", "snapshot": {"retain": 7},
+        "aws_storage": {"s3_bucket": "b", "s3_region": "r", "access_key_id": "geheim", "secret_access_key": "geheim"}}}"#;
+    fs::write(dir.path().join("agent.json"), file).unwrap();
+    fs::write(dir.path().join("server.json"), "{\"server\": true}").unwrap();
+    let mut command = program();
+    command.args(["import", "consul-snapshot-agent", "-config-dir"]).arg(dir.path()).arg("-interval=30m");
+    let (code, out, err) = run(command);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("every        = \"30m\"")
+            && out.contains("place \"s3\" \"s3\"")
+            && !out.contains("geheim"),
+        "{out}"
+    );
+    assert!(err.starts_with("1 file read; 2 places are marked TODO, 0 values are marked SECRET"), "{err}");
+    let mut command = program();
+    command.args(["import", "consul-snapshot-agent", "-nonsense"]);
+    let (code, _, err) = run(command);
+    assert!(code == 2 && err.contains("flag provided but not defined: -nonsense"), "{code}: {err}");
+}
+
+#[test]
+fn an_environment_of_consul_snapshot_becomes_a_valid_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("env");
+    fs::write(&file, "S3BUCKET=b\nS3REGION=r\nCRYPTO_PASSWORD=geheim\n").unwrap();
+    let mut command = program();
+    command.args(["import", "consul-snapshot"]).arg(&file);
+    let (code, out, err) = run(command);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("prefix = \"backups\"") && out.contains("passphrase_file") && !out.contains("geheim"),
+        "{out}"
+    );
+}

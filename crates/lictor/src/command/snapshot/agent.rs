@@ -9,8 +9,7 @@ use futures::future::{join_all, pending};
 use lictor_agent::replicate::client;
 use lictor_agent::snapshot::{SnapshotAlone, SnapshotMeans, SnapshotView};
 use lictor_agent::{Clock, Tasks};
-use lictor_config::{Config, Consul, Env as _, Loaded, ProcessEnv, Snapshot, load};
-use lictor_consul::Client;
+use lictor_config::{Config, Env as _, Loaded, ProcessEnv, Snapshot, load};
 use lictor_core::SnapshotName;
 
 use crate::cli::{SnapshotAgent, SnapshotConfig};
@@ -36,53 +35,51 @@ pub(super) fn run(args: &SnapshotAgent, terminal: &Terminal) -> Result<(), Failu
     let means =
         SnapshotMeans { node: config.node.name.clone(), clock: Clock::fresh(), scratch, tasks: Tasks::new() };
     let client = client(&consul).map_err(|why| Failure::new(Exit::Failed, why))?;
-    take(&blocks, &consul, &client, means, args.once, terminal)
+    let alone = blocks.iter().map(|block| SnapshotAlone::new(block, &consul, &client, &means)).collect();
+    let runtime = runtime()?;
+    let done = runtime.block_on(take(alone, &means.tasks, args.once, terminal));
+    // A name server that does not answer must not hold up the end.
+    runtime.shutdown_background();
+    done
 }
 
-/// Has blocks taken, once or until a signal comes.
-pub(crate) fn take(
-    blocks: &[Arc<Snapshot>],
-    consul: &Consul,
-    client: &Client,
-    means: SnapshotMeans,
+/// Has blocks taken, once or until a signal comes or something ends that they cannot do without.
+pub(crate) async fn take(
+    alone: Vec<SnapshotAlone>,
+    tasks: &Tasks,
     once: bool,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let failed = |why: String| Failure::new(Exit::Failed, why);
-    let runtime = runtime()?;
-    let done = runtime.block_on(async {
-        let alone: Vec<SnapshotAlone> =
-            blocks.iter().map(|block| SnapshotAlone::new(block, consul, client, &means)).collect();
-        if once {
-            let shown = progress(alone.iter().map(SnapshotAlone::shows).collect());
-            let work = join_all(alone.into_iter().map(SnapshotAlone::once));
-            let ends = tokio::select! {
-                ends = work => ends,
-                () = stopped() => return Err(failed("stopped: not all was sent".to_owned())),
-                never = shown => match never {},
-            };
-            let mut whys = Vec::new();
-            for end in ends {
-                match end {
-                    Ok(said) => terminal.say(&said),
-                    Err(why) => whys.extend(why),
-                }
+    if once {
+        let shown = progress(alone.iter().map(SnapshotAlone::shows).collect());
+        let work = join_all(alone.into_iter().map(SnapshotAlone::once));
+        let ends = tokio::select! {
+            ends = work => ends,
+            () = stopped() => return Err(failed("stopped: not all was sent".to_owned())),
+            never = shown => match never {},
+        };
+        let mut whys = Vec::new();
+        for end in ends {
+            match end {
+                Ok(said) => terminal.say(&said),
+                Err(why) => whys.extend(why),
             }
-            return if whys.is_empty() { Ok(()) } else { Err(failed(whys.join("\n"))) };
         }
-        for (block, one) in blocks.iter().zip(alone) {
-            let stop = means.tasks.stopping();
-            let name = format!("snapshot {}", block.name);
-            means.tasks.spawn_draining(name, lictor_agent::OnEnd::Fine, one.run(stop));
-        }
-        stopped().await;
-        if !means.tasks.drain(PARTING).await {
-            terminal.say("a lease may not have been given back: others wait for its end");
-        }
-        Ok(())
-    });
-    // A name server that does not answer must not hold up the end.
-    runtime.shutdown_background();
+        return if whys.is_empty() { Ok(()) } else { Err(failed(whys.join("\n"))) };
+    }
+    for one in alone {
+        let name = format!("snapshot {}", one.config().name);
+        tasks.spawn_draining(name, lictor_agent::OnEnd::Fine, one.run(tasks.stopping()));
+    }
+    let stopping = tasks.stopping();
+    let done = tokio::select! {
+        () = stopped() => Ok(()),
+        () = stopping.cancelled() => Err(failed("a part of it has ended that it cannot do without".to_owned())),
+    };
+    if !tasks.drain(PARTING).await {
+        terminal.say("a lease or a lock may not have been given back: others wait for its end");
+    }
     done
 }
 

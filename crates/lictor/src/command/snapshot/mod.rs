@@ -1,11 +1,11 @@
 //! `lictor snapshot`: snapshots of Consul, saved, restored, checked, shown and compared.
 
-mod agent;
+pub(crate) mod agent;
 mod content;
 mod drill;
 mod inspect;
 mod keys;
-mod only;
+pub(crate) mod only;
 mod place;
 mod restore;
 mod save;

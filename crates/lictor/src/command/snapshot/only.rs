@@ -15,13 +15,14 @@ use lictor_snapshot::archive::Limits;
 use lictor_snapshot::pshima::Password;
 use lictor_snapshot::seal::{Keys, Recipients, seal};
 use lictor_snapshot::view::Kv;
-use lictor_snapshot::{Source, pshima};
+use lictor_snapshot::{Shape, Source, pshima};
 use serde_json::{Value, json};
 
+use super::keys::look;
 use super::place::Place;
 use super::unverified::{Unverified, before};
 use super::{ask, beside, password, unless_stopped, unsound};
-use crate::cli::SnapshotRestore;
+use crate::cli::{SnapshotKeys, SnapshotReach, SnapshotRestore, SnapshotSecret};
 use crate::command::status::count;
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -32,6 +33,9 @@ const MOST: usize = 512 << 20;
 /// How long the list of what there is may take.
 const LONG: Duration = Duration::from_mins(2);
 
+/// A prefix for all keys.
+const ALL: &str = "/";
+
 /// Keys that are named.
 const NAMED: usize = 20;
 
@@ -40,6 +44,32 @@ const SHOWN: usize = 200;
 
 /// A value with its flags.
 type Kept = (Vec<u8>, u64);
+
+/// Puts all keys of a file back without asking, as consul-snapshot did: others stay, and so do those that begin with one of
+/// `leave`. What there was of them is kept beside the file.
+pub(crate) async fn all_of(
+    file: &Path,
+    keys: &Keys,
+    leave: &[&str],
+    client: &Client,
+    address: &str,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let source = look(file, keys).map_err(|error| unsound(file, &error))?;
+    let args = SnapshotRestore {
+        file: file.to_owned(),
+        only: vec![ALL.to_owned()],
+        delete: false,
+        leave: leave.iter().map(ToString::to_string).collect(),
+        yes: true,
+        no_backup: false,
+        dry_run: false,
+        reach: SnapshotReach { datacenter: None, http_addr: None, token_file: None, timeout: LONG },
+        keys: SnapshotKeys { identity: Vec::new(), passphrase_file: None },
+        secret: SnapshotSecret { password_file: None },
+    };
+    run(&args, &source, keys, &Place::of(client, address), terminal).await
+}
 
 pub(super) async fn run(
     args: &SnapshotRestore,
@@ -133,7 +163,8 @@ async fn plan(
         ask(terminal, &words, "keys would be replaced").await?;
     }
     if !args.no_backup && !plan.replaced.is_empty() {
-        let to = keys.recipients().filter(|_| source.was_sealed());
+        let secret = source.was_sealed() || source.shape() == Shape::Encrypted;
+        let to = keys.recipients().filter(|_| secret);
         let (backup, open) = match &to {
             Some(_) => ("keys.json.age", "for `age -d` and `consul kv import`"),
             None => ("keys.json", "for `consul kv import @FILE`"),

@@ -49,6 +49,11 @@ impl Place {
         Ok(Self { client, shown, oldest })
     }
 
+    /// What a client reaches; nothing is asked yet, and nothing is known of the servers.
+    pub(super) fn of(client: &Client, address: &str) -> Self {
+        Self { client: client.clone(), shown: format!("Consul at {address}"), oldest: None }
+    }
+
     pub(super) fn failed(&self, what: &str, why: &Error) -> Failure {
         Failure::new(Exit::Failed, format!("{what} ({}): {why}", self.shown))
     }
