@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::error::PlaceError;
@@ -30,6 +30,9 @@ const REPORTS: usize = 4;
 pub(crate) struct Folder {
     disk: Arc<Disk>,
     shown: String,
+    /// What takes no time takes turns: on a folder that hangs, as one that is mounted may, one thread waits and not one for
+    /// each who asks.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Folder {
@@ -39,7 +42,8 @@ impl Folder {
             let why = "must be absolute: what it is relative to may change".to_owned();
             return Err(PlaceError::Settings { place: shown, setting: "the path", why });
         }
-        Ok(Self { disk: Arc::new(Disk::new(settings.path.clone())), shown })
+        let disk = Arc::new(Disk::new(settings.path.clone()));
+        Ok(Self { disk, shown, turn: Arc::default() })
     }
 
     pub(crate) fn shown(&self) -> &str {
@@ -68,8 +72,7 @@ impl Folder {
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<Kept>, PlaceError> {
-        let disk = Arc::clone(&self.disk);
-        self.ended(spawn_blocking(move || disk.list()).await, "", "list what is there")
+        self.at_once("", "list what is there", Disk::list).await
     }
 
     pub(crate) async fn fetch(
@@ -78,10 +81,8 @@ impl Folder {
         to: &mut (impl AsyncWrite + Unpin + Send),
     ) -> Result<u64, PlaceError> {
         let tried = format!("fetch `{name}`");
-        let (file, size) = {
-            let (disk, asked) = (Arc::clone(&self.disk), name.to_owned());
-            self.ended(spawn_blocking(move || disk.open(&asked)).await, name, &tried)?
-        };
+        let asked = name.to_owned();
+        let (file, size) = self.at_once(name, &tried, move |disk| disk.open(&asked)).await?;
         let mut file = tokio::fs::File::from_std(file);
         let mut piece = vec![0; PIECE];
         let mut read = 0;
@@ -103,8 +104,8 @@ impl Folder {
 
     pub(crate) async fn size(&self, name: &str) -> Result<Option<u64>, PlaceError> {
         let tried = format!("look at `{name}`");
-        let (disk, asked) = (Arc::clone(&self.disk), name.to_owned());
-        match self.ended(spawn_blocking(move || disk.open(&asked)).await, name, &tried) {
+        let asked = name.to_owned();
+        match self.at_once(name, &tried, move |disk| disk.open(&asked)).await {
             Ok((_, size)) => Ok(Some(size)),
             Err(PlaceError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -113,12 +114,30 @@ impl Folder {
 
     pub(crate) async fn remove(&self, name: &str) -> Result<(), PlaceError> {
         let tried = format!("remove `{name}`");
-        let (disk, asked) = (Arc::clone(&self.disk), name.to_owned());
-        match self.ended(spawn_blocking(move || disk.remove(&asked)).await, name, &tried) {
+        let asked = name.to_owned();
+        match self.at_once(name, &tried, move |disk| disk.remove(&asked)).await {
             Err(PlaceError::NotFound { .. }) => Ok(()),
             done => done,
         }
     }
+
+    /// Does what takes no time, when it is its turn.
+    async fn at_once<T: Send + 'static>(
+        &self,
+        name: &str,
+        tried: &str,
+        work: impl FnOnce(&Disk) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, PlaceError> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let disk = Arc::clone(&self.disk);
+        let done = spawn_blocking(move || {
+            // Also when nobody waits for it any more.
+            let _turn = turn;
+            work(&disk)
+        });
+        self.ended(done.await, name, tried)
+    }
+
     /// What came of it, or of the thread that did it.
     fn ended<T>(
         &self,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::pending;
+use lictor_config::Names;
 use tokio::time::{sleep, timeout};
 use tracing::info;
 
@@ -159,7 +160,8 @@ async fn tidy(term: &Term, at: usize, spot: &Spot, fresh: &Fresh) {
                     ),
                 );
             }
-            if fresh.after.is_none() {
+            // Of names that have nothing of a cluster in them all are taken for its own, as by the program that has them.
+            if fresh.after.is_none() && term.work.settings.names == Names::Dated {
                 // It is not known yet which of them this cluster has taken.
                 return term.found(at, &ours);
             }

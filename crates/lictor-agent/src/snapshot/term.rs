@@ -33,8 +33,8 @@ pub(super) struct Term {
     pub(super) shelf: Shelf,
     spots: Vec<Spot>,
     note: Mutex<LatestSnapshot>,
-    /// One after the other.
-    writing: tokio::sync::Mutex<()>,
+    /// One after the other; whether the last one could not be.
+    writing: tokio::sync::Mutex<bool>,
     doing: Mutex<Doing>,
 }
 
@@ -204,7 +204,7 @@ impl Term {
     }
 
     async fn write_note(&self) {
-        let _one = self.writing.lock().await;
+        let mut failed = self.writing.lock().await;
         let note = self.note();
         let put = async {
             let value = wire::encode(&note).map_err(|error| error.to_string())?;
@@ -212,9 +212,13 @@ impl Term {
             kv.put(&self.work.note_key(), value).await.map_err(|error| error.to_string())
         };
         let written = timeout(PATIENCE, put).await.map_err(|_late| "no answer in time".to_owned());
-        if let Err(why) = written.and_then(|written| written.map(drop)) {
+        let written = written.and_then(|written| written.map(drop));
+        if let Err(why) = &written
+            && !*failed
+        {
             warn!(snapshot = %self.work.settings.name, why, "the latest snapshot could not be noted in Consul");
         }
+        *failed = written.is_err();
     }
 
     pub(super) fn show_note(&self, jump: Option<Jump>) {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock};
 use rustix::io::Errno;
 
 use crate::limits;
@@ -22,8 +22,12 @@ const DRAFT: &str = ".unverified.";
 /// How many random digits.
 const DIGITS: usize = 8;
 
-/// After this many seconds nobody writes a draft any more.
+/// After this many seconds nobody writes a draft any more, whatever is known of it.
 const LEFT_OVER: i64 = 24 * 60 * 60;
+
+/// After this many seconds without a write nobody does who has not locked it: some network file systems show no locks of
+/// other machines.
+const QUIET: i64 = 60;
 
 /// How deep folders are gone into.
 const DEEPEST: usize = 32;
@@ -238,11 +242,12 @@ impl Disk {
             if !is_draft(name) {
                 continue;
             }
-            let old = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|found| {
+            let left = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|found| {
+                let age = now.saturating_sub(found.st_mtime);
                 FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
-                    && now.saturating_sub(found.st_mtime) > LEFT_OVER
+                    && (age > LEFT_OVER || (age > QUIET && is_dead(folder, name)))
             });
-            if old && let Err(error) = rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+            if left && let Err(error) = rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
                 let error = io::Error::from(error).to_string();
                 tracing::warn!(folder = %self.root.display(), name, error, "a file that was never finished cannot be removed");
             }
@@ -255,6 +260,13 @@ impl Disk {
 fn step(folder: &OwnedFd, part: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(folder, part, flags, Mode::empty())
+}
+
+/// Whether the process that wrote a draft is gone: it has it locked while it lives.
+fn is_dead(folder: &OwnedFd, name: &str) -> bool {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, name, flags, Mode::empty());
+    file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
 
 fn is_there(folder: &OwnedFd, name: &str) -> io::Result<bool> {
@@ -290,6 +302,10 @@ impl<'a> Draft<'a> {
         let draft = format!(".{name}{DRAFT}{:0DIGITS$x}", rand::random::<u32>());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(folder, &*draft, flags, Mode::RUSR | Mode::WUSR)?);
+        if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // Not every file system can: then it goes after a day, if it is left over.
+            tracing::debug!(draft, %error, "a file that is not finished cannot be locked");
+        }
         Ok(Self { file, folder, draft, named: false })
     }
 
@@ -319,7 +335,7 @@ impl Drop for Draft<'_> {
         if !self.named
             && let Err(error) = rustix::fs::unlinkat(self.folder, &*self.draft, AtFlags::empty())
         {
-            // It is hidden, and the next file that is put here removes it when it is a day old.
+            // It is hidden, and the next file that is put here after a minute removes it.
             let error = io::Error::from(error).to_string();
             tracing::warn!(name = self.draft, error, "a file that was not finished cannot be removed");
         }

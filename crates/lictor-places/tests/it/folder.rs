@@ -79,21 +79,30 @@ async fn links_and_hidden_files_are_not_followed_and_not_listed() {
 }
 
 #[tokio::test]
-async fn what_a_killed_process_left_is_removed_a_day_later() {
+async fn what_a_killed_process_left_is_removed_and_nothing_that_somebody_writes() {
     let files = Files::new();
     let folder = files.path("backups");
     let place = place(&folder);
     put(&place, &files, "a", "x", Put::New).await.unwrap();
     let now = fs::metadata(folder.join("a")).unwrap().modified().unwrap();
-    let age = |name: &str, hours: u64| {
+    let age = |name: &str, minutes: u64| {
         let file = File::create(folder.join(name)).unwrap();
-        file.set_modified(now - Duration::from_secs(hours * 3600)).unwrap();
+        file.set_modified(now - Duration::from_secs(minutes * 60)).unwrap();
+        file
     };
-    age(".a.unverified.01234567", 25);
-    age(".b.unverified.89abcdef", 23);
-    age(".of-somebody-else", 1000);
+    let locked = |file: File| {
+        file.lock().unwrap();
+        file
+    };
+    let day = 24 * 60;
+    drop(age(".killed.unverified.01234567", 2));
+    drop(age(".just-begun.unverified.89abcdef", 0));
+    let _alive = locked(age(".b.unverified.89abcdef", day - 60));
+    let _hangs = locked(age(".c.unverified.89abcdef", day + 60));
+    drop(age(".of-somebody-else", 1000 * day));
     put(&place, &files, "c", "x", Put::New).await.unwrap();
-    assert_eq!(files_in(&folder), [".b.unverified.89abcdef", ".of-somebody-else", "a", "c"]);
+    let left = [".b.unverified.89abcdef", ".just-begun.unverified.89abcdef", ".of-somebody-else", "a", "c"];
+    assert_eq!(files_in(&folder), left);
 }
 
 #[tokio::test]
