@@ -102,7 +102,10 @@ impl SnapshotAlone {
 
     fn seat(&self) -> Seat {
         let Means { node, clock, scratch, tasks } = self.means.clone();
-        let scratch = self.config.scratch.clone().unwrap_or(scratch).join(self.config.name.as_str());
+        let name = self.config.name.as_str();
+        // Where nobody expects a folder of ours, one of a plain name may stand in somebody's way.
+        let folder = if self.leased { name.to_owned() } else { format!(".{name}.scratch") };
+        let scratch = self.config.scratch.clone().unwrap_or(scratch).join(folder);
         Seat {
             settings: Arc::clone(&self.config),
             home: self.settings.datacenter.clone(),

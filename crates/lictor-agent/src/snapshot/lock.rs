@@ -47,7 +47,7 @@ impl Lock {
         let client = client.with_attempts(1).with_time_limit(LIMIT);
         // Who only waits makes no session for it: each one is written by all servers.
         let seen = client.kv().get(key, &Query::new()).await;
-        let seen = seen.map_err(|why| wrong("the lock cannot be read", why))?.value;
+        let seen = seen.map_err(|why| wrong("cannot read the lock", why))?.value;
         if let Some(Pair { session: Some(session), .. }) = seen {
             return Err(Refused::Held(holder(&client, key, &session).await));
         }

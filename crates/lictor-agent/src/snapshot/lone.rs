@@ -34,10 +34,8 @@ const MARK: &str = ".lock";
 /// Until it is stopped.
 pub(super) async fn run(seat: Seat, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let pause = tokio::select! {
-            pause = turn(&seat, &stop) => pause,
-            () = stop.cancelled() => return,
-        };
+        // It looks itself whether it is stopped: the lock is let go then.
+        let pause = turn(&seat, &stop).await;
         tokio::select! {
             () = sleep(pause) => {}
             () = stop.cancelled() => {}

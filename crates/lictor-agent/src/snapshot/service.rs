@@ -25,6 +25,9 @@ const TTL: Duration = Duration::from_secs(30);
 /// How often it is said.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// The same while the check is not there: its service may be registered in a moment.
+const SOON: Duration = Duration::from_secs(1);
+
 /// How long a stop waits for Consul.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -104,7 +107,7 @@ async fn saving(
             }
         };
         tokio::select! {
-            () = sleep(EVERY) => {}
+            () = sleep(if works && !there { SOON } else { EVERY }) => {}
             () = changed => {}
             () = stop.cancelled() => break,
         }
