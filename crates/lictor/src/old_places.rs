@@ -6,7 +6,7 @@ use lictor_compat::Reach;
 use lictor_compat::stores::{self, RoleBy, S3Rights, Store};
 use lictor_config::{
     Azure, AzureCredentials, Consul, Google, GoogleCredentials, Place, PlaceKind, S3, S3Credentials,
-    S3Encryption, S3Keys, Secret, Tls,
+    S3Encryption, S3Keys, Secret, Snapshot, Tls,
 };
 use lictor_consul::{Auth, Config};
 use lictor_core::snapshot::Keep;
@@ -102,6 +102,25 @@ pub(crate) fn place(store: &Store, keep: Keep) -> Result<Place, String> {
 /// In words, when nobody knows that folder.
 pub(crate) fn absolute(path: &str) -> Result<PathBuf, String> {
     std::path::absolute(Path::new(path)).map_err(|error| format!("cannot find the folder {path:?}: {error}"))
+}
+
+/// Looks whether the folders that are meant are there, or can be made in one that is: a disk that is not mounted must not become
+/// a folder of another one.
+///
+/// # Errors
+/// In words, which one is not.
+pub(crate) fn look(snapshot: &Snapshot) -> Result<(), String> {
+    let folders = snapshot.places.iter().filter_map(|place| match &place.at {
+        PlaceKind::Folder(path) => Some(path),
+        PlaceKind::S3(_) | PlaceKind::Azure(_) | PlaceKind::Google(_) => None,
+    });
+    let missing = |path: &&PathBuf| !path.is_dir() && !path.parent().is_some_and(Path::is_dir);
+    match snapshot.scratch.iter().chain(folders).find(missing) {
+        None => Ok(()),
+        Some(path) => {
+            Err(format!("the folder {} is not there, and the one around it is not either", path.display()))
+        }
+    }
 }
 
 fn bucket(s3: &stores::S3) -> Result<S3, String> {

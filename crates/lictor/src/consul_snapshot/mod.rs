@@ -68,6 +68,7 @@ fn begin() -> Result<Told, Failure> {
     for remark in &told.start.remarks {
         warn!("{remark}");
     }
+    old_places::look(&told.snapshot).map_err(failed)?;
     Ok(told)
 }
 

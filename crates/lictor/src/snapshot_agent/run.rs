@@ -19,8 +19,8 @@ use crate::command::run::runtime;
 use crate::command::snapshot::agent::take;
 use crate::command::stopped;
 use crate::exit::{Exit, Failure};
-use crate::old_log;
 use crate::output::Terminal;
+use crate::{old_log, old_places};
 
 /// The name in the system log.
 const NAME: &str = "consul-snapshot";
@@ -34,6 +34,7 @@ pub(super) fn run(told: Told, terminal: &Terminal) -> Result<(), Failure> {
     for remark in &told.start.remarks {
         warn!("{remark}");
     }
+    old_places::look(&told.snapshot).map_err(|why| Failure::new(Exit::Failed, why))?;
     let runtime = runtime()?;
     let done = runtime.block_on(serve(told, terminal));
     // A name server that does not answer must not hold up the end.
@@ -106,11 +107,10 @@ impl Followed {
 
     fn look(&mut self, state: &SnapshotState) {
         match &state.phase {
-            SnapshotPhase::Standby(why) => {
-                if !self.waits {
-                    info!(why, "{}", text::WAITING);
+            SnapshotPhase::Standby(_) => {
+                if !std::mem::replace(&mut self.waits, true) {
+                    info!("{}", text::WAITING);
                 }
-                self.waits = true;
             }
             // That it does not come about is told by who tries it.
             SnapshotPhase::Failing(_) | SnapshotPhase::Refused(_) => {}
