@@ -150,20 +150,22 @@ async fn tidy(term: &Term, at: usize, spot: &Spot, fresh: &Fresh) {
     let listed = timeout(LISTED, spot.ours(&term.series(), term.now())).await;
     let why = match listed {
         Ok(Ok(mut ours)) => {
-            if let Some(foreign) = ours.foreign(fresh) {
-                term.found(at, &ours);
-                let shown = spot.place.shown();
-                return term.trouble(
-                    at,
-                    &format!(
-                        "{shown}: {foreign} was put there by somebody else, under a name as this block gives it: nothing is removed; give one of the two another name or prefix"
-                    ),
-                );
-            }
-            // Of names that have nothing of a cluster in them all are taken for its own, as by the program that has them.
-            if fresh.after.is_none() && term.work.settings.names == Names::Dated {
-                // It is not known yet which of them this cluster has taken.
-                return term.found(at, &ours);
+            // Names of other programs have nothing of a cluster in them: all are taken for its own, as those do.
+            if term.work.settings.names == Names::Dated {
+                if fresh.after.is_none() {
+                    // It is not known yet which of them this cluster has taken.
+                    return term.found(at, &ours);
+                }
+                if let Some(foreign) = ours.foreign(fresh) {
+                    term.found(at, &ours);
+                    let shown = spot.place.shown();
+                    return term.trouble(
+                        at,
+                        &format!(
+                            "{shown}: {foreign} was put there by somebody else, under a name as this block gives it: nothing is removed; give one of the two another name or prefix"
+                        ),
+                    );
+                }
             }
             let (removed, failed) = spot.prune(&mut ours, spot.called(fresh)).await;
             term.found(at, &ours);

@@ -75,9 +75,8 @@ fn one_is_taken_once_and_what_is_too_old_is_removed_also_of_the_old_agents() {
         assert_eq!((code, out.as_str()), (0, ""), "{said}");
         said
     };
-    // Of what is there when nothing is known yet, nothing is removed.
     once();
-    assert_eq!(snapshots(&kept).len(), 4);
+    assert_eq!(snapshots(&kept).len(), 3);
     let said = once();
     let found = snapshots(&kept);
     assert_eq!((found.len(), found[2].as_str()), (3, "vault-1479360073448728784.snap"), "{found:?}");
