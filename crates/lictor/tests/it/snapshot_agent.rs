@@ -331,9 +331,9 @@ fn a_process_that_is_killed_again_and_again_leaves_only_sound_ones() {
     let before = files(&here).len();
     assert!(before > 0);
     // What is half done in a folder goes after a minute without a write.
-    let earlier = std::time::SystemTime::now() - Duration::from_secs(120);
     for entry in fs::read_dir(&here).unwrap().map(Result::unwrap) {
         let file = fs::File::options().write(true).open(entry.path()).unwrap();
+        let earlier = file.metadata().unwrap().modified().unwrap() - Duration::from_secs(120);
         file.set_modified(earlier).unwrap();
     }
     node.start_in(&QUICK);
