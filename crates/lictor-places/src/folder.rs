@@ -180,7 +180,9 @@ impl Folder {
             // A link on the way, or something else where a folder should be: nothing was put there.
             _ if is_elsewhere(&source) => {
                 let what = path.display().to_string();
-                PlaceError::NotFound { place, tried, what, why: String::new() }
+                let root = path == self.disk.path("");
+                let why = if root { "make it, or mount what belongs there" } else { "" };
+                PlaceError::NotFound { place, tried, what, why: why.to_owned() }
             }
             _ => PlaceError::File { place, tried, path, source },
         }

@@ -80,7 +80,8 @@ impl Disk {
         if !before.is_file() {
             return Err(unreadable(io::Error::other("it is no file")));
         }
-        let (folder, last) = self.way(name, true).map_err(at)?;
+        let root = |source| Trouble::Place { path: self.root.clone(), source };
+        let (folder, last) = way(self.enter(true).map_err(root)?, name, true).map_err(at)?;
         if how == Put::New && is_there(&folder, last).map_err(at)? {
             return Err(Trouble::Exists);
         }
@@ -166,7 +167,7 @@ impl Disk {
     pub(super) fn open(&self, name: &str) -> Result<(File, u64), Trouble> {
         let at = |source| Trouble::Place { path: self.path(name), source };
         let open = || -> io::Result<(File, u64)> {
-            let (folder, last) = self.way(name, false)?;
+            let (folder, last) = way(self.enter(false)?, name, false)?;
             // Not to wait for whoever writes to a pipe.
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
             let file = File::from(rustix::fs::openat(&folder, last, flags, Mode::empty())?);
@@ -182,37 +183,12 @@ impl Disk {
     pub(super) fn remove(&self, name: &str) -> Result<(), Trouble> {
         let at = |source| Trouble::Place { path: self.path(name), source };
         let remove = || -> io::Result<()> {
-            let (folder, last) = self.way(name, false)?;
+            let (folder, last) = way(self.enter(false)?, name, false)?;
             rustix::fs::unlinkat(&folder, last, AtFlags::empty())?;
             rustix::fs::fsync(&folder)?;
             Ok(())
         };
         remove().map_err(at)
-    }
-
-    /// The folder that a name is in, and its last part. `make`: folders that are not there are made, and are on the
-    /// disk when this has come back.
-    fn way<'a>(&self, name: &'a str, make: bool) -> io::Result<(OwnedFd, &'a str)> {
-        let mut folder = self.enter(make)?;
-        let mut parts = name.split('/').peekable();
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                return Ok((folder, part));
-            }
-            folder = match step(&folder, part) {
-                Err(Errno::NOENT) if make => {
-                    match rustix::fs::mkdirat(&folder, part, Mode::RWXU) {
-                        Ok(()) => rustix::fs::fsync(&folder)?,
-                        // Somebody else was faster.
-                        Err(Errno::EXIST) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                    step(&folder, part)?
-                }
-                stepped => stepped?,
-            };
-        }
-        Err(io::ErrorKind::InvalidFilename.into())
     }
 
     fn enter(&self, make: bool) -> io::Result<OwnedFd> {
@@ -254,6 +230,31 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+/// The folder that a name is in, and its last part. `make`: folders that are not there are made, and are on the
+/// disk when this has come back.
+fn way(root: OwnedFd, name: &str, make: bool) -> io::Result<(OwnedFd, &str)> {
+    let mut folder = root;
+    let mut parts = name.split('/').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return Ok((folder, part));
+        }
+        folder = match step(&folder, part) {
+            Err(Errno::NOENT) if make => {
+                match rustix::fs::mkdirat(&folder, part, Mode::RWXU) {
+                    Ok(()) => rustix::fs::fsync(&folder)?,
+                    // Somebody else was faster.
+                    Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                step(&folder, part)?
+            }
+            stepped => stepped?,
+        };
+    }
+    Err(io::ErrorKind::InvalidFilename.into())
 }
 
 /// Into a folder, and not over a link.
