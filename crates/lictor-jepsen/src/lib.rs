@@ -15,4 +15,5 @@
 //!
 //! The [history] is a total order of what was begun and what came of it. What judges it does no I/O.
 
+pub mod check;
 pub mod history;

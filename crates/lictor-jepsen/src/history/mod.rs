@@ -35,7 +35,7 @@
 //! | `add` | an element of a set; `read` of a set finds a list |
 //! | `txn` | `[["append", key, element], ["r", key, null or list], …]` |
 //! | `acquire`, `release` | the session; a `consul_index` of an `ok` is the fencing token |
-//! | `expire` | a session that ends by itself at an unknown time |
+//! | `expire` | a session that ends; left open if that is by itself and nobody knows when |
 //! | `start-…`, `stop-…` of the nemesis | any; between them lies a window of a fault |
 
 mod edn;
