@@ -17,3 +17,4 @@
 
 pub mod check;
 pub mod history;
+pub mod sim;
