@@ -17,4 +17,5 @@
 
 pub mod check;
 pub mod history;
+pub mod live;
 pub mod sim;

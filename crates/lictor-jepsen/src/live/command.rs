@@ -1,0 +1,341 @@
+//! The commands `run` and `clean`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use lictor_consul::Consistency;
+use tokio::runtime::{Builder, Runtime};
+
+use super::cell::{self, CellError};
+use super::nemesis::fault::{Fault, FaultError};
+use super::nemesis::schedule::Order;
+use super::runner::{self, Plan, Played, RunError};
+use super::say::Say;
+use super::scratch::{self, Scratch, ScratchError};
+use super::workload::{Kind, Wishes};
+use super::world::Places;
+use super::world::disk::{self, DiskError};
+use super::world::server::Setup;
+
+/// The history, in the directory of a run.
+const HISTORY: &str = "history.jsonl";
+
+/// The logs of the servers, in the directory of a run.
+const LOGS: &str = "nodes";
+
+/// Makes a run: servers on hosts of their own, clients that work on them, faults that are done to them.
+#[derive(Args, Clone, Debug)]
+#[command(args_override_self = true)]
+pub struct Run {
+    /// What is tested
+    #[arg(long, value_enum, default_value_t = Target::Consul)]
+    target: Target,
+    /// What the clients do: register
+    #[arg(long, default_value = "register")]
+    workload: Kind,
+    /// What is done to the servers meanwhile: names of faults with commas between them, or none
+    #[arg(long, default_value = "none", value_parser = faults)]
+    nemesis: Faults,
+    /// How many servers
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=99))]
+    nodes: u16,
+    /// How many seconds the clients work
+    #[arg(long, default_value_t = 120)]
+    time: u64,
+    /// What all that is drawn begins with; any number if not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many seconds a fault is at work, and how many there is none
+    #[arg(long, default_value_t = 10)]
+    interval: u64,
+    /// How faults follow each other: fixed, random, mixed
+    #[arg(long, default_value_t = Order::Fixed)]
+    schedule: Order,
+    /// How sure reads are
+    #[arg(long, value_enum, default_value_t = Reads::Consistent)]
+    reads: Reads,
+    /// How many clients; three for each server if not given
+    #[arg(long)]
+    clients: Option<u16>,
+    /// How many operations a key sees before another takes its place
+    #[arg(long, default_value_t = 300)]
+    per_key: u32,
+    /// How many milliseconds a client rests between two operations, on average; as the workload wants it if not given
+    #[arg(long)]
+    rest: Option<u64>,
+    /// How many other keys are written before
+    #[arg(long, default_value_t = 0)]
+    ballast: u32,
+    /// How many seconds the servers have for themselves after the faults
+    #[arg(long)]
+    settle: Option<u64>,
+    /// Consul's raft_multiplier: 1 has the quickest elections, 5 is Consul's default
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=10))]
+    raft_multiplier: u8,
+    /// More of the servers' configuration, in Consul's HCL
+    #[arg(long, default_value = "")]
+    server_config: String,
+    /// The program of Consul; looked for in PATH if not given
+    #[arg(long, env = "LICTOR_CONSUL_BIN")]
+    consul: Option<PathBuf>,
+    /// Where the run is kept: its history, the logs of the servers. A directory that does not exist
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Where the data of the servers lies meanwhile
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    scratch: PathBuf,
+    /// Say nothing while it is under way
+    #[arg(long, short)]
+    quiet: bool,
+    /// The scratch directory of the process that runs this one in namespaces of its own
+    #[arg(long, hide = true)]
+    inside: Option<PathBuf>,
+}
+
+/// Removes what killed runs left over.
+#[derive(Args, Clone, Debug)]
+pub struct Clean {
+    /// Where the data of the servers lay
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    scratch: PathBuf,
+}
+
+/// What is tested.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Target {
+    /// Servers of Consul.
+    Consul,
+}
+
+/// How sure reads are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Reads {
+    /// The leader makes sure that it still leads.
+    Consistent,
+    /// The leader answers without asking the others.
+    Default,
+    /// Any server answers.
+    Stale,
+}
+
+/// The faults of a run.
+#[derive(Clone, Debug)]
+struct Faults(Vec<Fault>);
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There are no namespaces for it.
+    #[error(transparent)]
+    Cell(#[from] CellError),
+    /// A scratch directory cannot be handled.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// The disk of an earlier run cannot be thawed.
+    #[error("cannot thaw what an earlier run left: {0}")]
+    Disk(#[from] DiskError),
+    /// The run could not be made.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// There is no Consul.
+    #[error("there is no program of Consul {0}: name one by --consul")]
+    NoConsul(String),
+    /// A directory cannot be made.
+    #[error("cannot make the directory {}: {source}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program cannot do several things at a time.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit code, which the inner process gave.
+    Code(u8),
+    /// The history is written, and has to be judged.
+    Played,
+}
+
+impl Run {
+    /// Carries it out: in namespaces of its own, unless it is in them already.
+    ///
+    /// # Errors
+    /// If it cannot be made to its end.
+    pub fn execute(&self) -> Result<Ended, CommandError> {
+        match &self.inside {
+            Some(scratch) => many()?.block_on(self.inside(scratch)),
+            // The process that waits has one thread: what it starts ends with that one.
+            None => one()?.block_on(self.outside()),
+        }
+    }
+
+    /// Makes what the inner process needs, has it do the run, and clears up after it.
+    async fn outside(&self) -> Result<Ended, CommandError> {
+        let say = Say { quiet: self.quiet };
+        let consul = self.consul()?;
+        clean(&self.scratch, say).await?;
+        let seed = self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000_000));
+        let dir = self.dir.clone().unwrap_or_else(|| self.named(seed));
+        make(&dir)?;
+        let scratch = Scratch::make(&self.scratch)?;
+        let mut args: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let mut add = |name: &str, value: OsString| args.extend([name.into(), value]);
+        add("--seed", seed.to_string().into());
+        add("--dir", dir.into_os_string());
+        add("--consul", consul.into_os_string());
+        add("--inside", scratch.path().into());
+        let ended = cell::enclose(&args).await;
+        disk::rescue(scratch.path()).await?;
+        scratch.remove()?;
+        Ok(Ended::Code(ended?))
+    }
+
+    /// Makes the run.
+    async fn inside(&self, scratch: &Path) -> Result<Ended, CommandError> {
+        let say = Say { quiet: self.quiet };
+        let dir = self.dir.clone().unwrap_or_default();
+        let plan = self.plan()?;
+        let workload = self.workload.workload(self.wishes(plan.actors));
+        let logs = dir.join(LOGS);
+        say.line(&format!("seed {}; kept in {}", plan.seed, dir.display()));
+        let places = Places { scratch, logs: &logs };
+        let Played { tally, findings, stopped } =
+            runner::play(&plan, &workload, places, &dir.join(HISTORY), say).await?;
+        let [ok, fail, info] = tally.sums();
+        say.line(&format!("{ok} ok, {fail} failed, {info} unknown"));
+        if stopped {
+            say.line("it was stopped before its time");
+        }
+        for finding in findings {
+            say.line(&finding);
+        }
+        Ok(Ended::Played)
+    }
+
+    fn plan(&self) -> Result<Plan, CommandError> {
+        let (faults, nodes) = (self.nemesis.0.clone(), usize::from(self.nodes));
+        // Who has lost its leader finds another one within 20 s, with Consul's own timing.
+        let settle = self.settle.unwrap_or(if faults.is_empty() { 2 } else { 30 });
+        Ok(Plan {
+            nodes,
+            actors: self.clients.map_or(3 * nodes, usize::from),
+            time: Duration::from_secs(self.time),
+            settle: Duration::from_secs(settle),
+            faults,
+            order: self.schedule,
+            interval: Duration::from_secs(self.interval.max(1)),
+            ballast: self.ballast,
+            rest: self.rest.map(Duration::from_millis),
+            seed: self.seed.unwrap_or_default(),
+            setup: Setup {
+                program: self.consul()?,
+                raft_multiplier: self.raft_multiplier,
+                more: self.server_config.clone(),
+            },
+        })
+    }
+
+    fn wishes(&self, actors: usize) -> Wishes {
+        let reads = match self.reads {
+            Reads::Consistent => Consistency::Consistent,
+            Reads::Default => Consistency::Default,
+            Reads::Stale => Consistency::Stale,
+        };
+        Wishes { actors, reads, per_key: self.per_key.max(1) }
+    }
+
+    /// The program of Consul, by its whole path.
+    fn consul(&self) -> Result<PathBuf, CommandError> {
+        if let Some(named) = &self.consul {
+            let whole = fs::canonicalize(named).ok().filter(|program| program.is_file());
+            return whole.ok_or_else(|| CommandError::NoConsul(format!("at {}", named.display())));
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found =
+            std::env::split_paths(&path).map(|dir| dir.join("consul")).find(|program| program.is_file());
+        found.ok_or_else(|| CommandError::NoConsul("in PATH".to_owned()))
+    }
+
+    /// Where a run is kept that nobody named a directory for.
+    fn named(&self, seed: u64) -> PathBuf {
+        let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S");
+        PathBuf::from(format!("jepsen-runs/{now}-{}-{seed}", self.workload))
+    }
+}
+
+impl Clean {
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn execute(&self) -> Result<Ended, CommandError> {
+        let removed = one()?.block_on(clean(&self.scratch, Say { quiet: false }))?;
+        Say { quiet: false }.line(&format!("{removed} scratch directories of killed runs were removed"));
+        Ok(Ended::Code(0))
+    }
+}
+
+/// Removes the scratch directories of runs that were killed; gives how many there were.
+async fn clean(parent: &Path, say: Say) -> Result<usize, CommandError> {
+    let abandoned = scratch::abandoned(parent)?;
+    for dir in &abandoned {
+        say.line(&format!("{} is left of a run that was killed: it is removed", dir.display()));
+        disk::rescue(dir).await?;
+        scratch::remove(dir)?;
+    }
+    Ok(abandoned.len())
+}
+
+fn make(dir: &Path) -> Result<(), CommandError> {
+    let failed = |source| CommandError::Directory { path: dir.to_owned(), source };
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    // Not one that exists: it may be the only record of another run.
+    fs::create_dir(dir).map_err(failed)
+}
+
+fn faults(text: &str) -> Result<Faults, FaultError> {
+    let names = text.split(',').map(str::trim).filter(|name| !matches!(*name, "" | "none"));
+    names.map(str::parse).collect::<Result<_, _>>().map(Faults)
+}
+
+fn one() -> Result<Runtime, CommandError> {
+    Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)
+}
+
+fn many() -> Result<Runtime, CommandError> {
+    Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nemesis::who::Who;
+    use super::*;
+
+    #[test]
+    fn faults_are_named_with_commas_between_them() {
+        let named = |text| faults(text).map(|faults| faults.0);
+        assert_eq!(named("none"), Ok(vec![]));
+        assert_eq!(named("kill-all, pause-one"), Ok(vec![Fault::Kill(Who::All), Fault::Pause(Who::One)]));
+        assert!(named("kill-all,kill-cat").is_err());
+    }
+
+    #[test]
+    fn a_directory_of_another_run_is_not_used_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("runs/1");
+        make(&run).unwrap();
+        assert!(make(&run).unwrap_err().to_string().starts_with("cannot make the directory "));
+    }
+}

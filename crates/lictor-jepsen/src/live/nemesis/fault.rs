@@ -1,0 +1,143 @@
+//! The faults by their names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::shape::Shape;
+use super::who::Who;
+
+/// Something bad that is begun and ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Ways between hosts are cut.
+    Partition(Shape),
+    /// Servers are killed, and started again.
+    Kill(Who),
+    /// Servers are stopped where they stand, and go on.
+    Pause(Who),
+    /// All servers are killed and started again at once.
+    RestartAll,
+    /// Packets to and from hosts are late.
+    Slow(Who),
+    /// Packets to and from hosts get lost.
+    Lossy(Who),
+    /// Disks of servers let nobody write.
+    DiskFreeze(Who),
+    /// Disks of servers are full.
+    DiskFull(Who),
+    /// A snapshot is taken, and restored later.
+    Restore,
+    /// A follower leaves the cluster, and joins it again.
+    Membership,
+}
+
+/// Why there is no such fault.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FaultError {
+    /// Nothing is called so.
+    #[error("there is no fault `{name}`; there are {}", listed())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// It cannot be done here, and is not faked.
+    #[error(
+        "the clocks cannot be stepped: the hosts of a run share this machine's, and Consul's program takes the time past \
+         every library that could change it; use machines of their own for that"
+    )]
+    Clock,
+}
+
+impl Fault {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let by_who = [Self::Kill, Self::Pause, Self::Slow, Self::Lossy, Self::DiskFreeze, Self::DiskFull];
+        let mut all: Vec<Self> = Shape::ALL.into_iter().map(Self::Partition).collect();
+        all.extend(by_who.into_iter().flat_map(|fault: fn(Who) -> Self| Who::ALL.into_iter().map(fault)));
+        all.extend([Self::RestartAll, Self::Restore, Self::Membership]);
+        all
+    }
+
+    /// Whether servers need disks of their own for it.
+    #[must_use]
+    pub fn needs_disks(self) -> bool {
+        match self {
+            Self::DiskFreeze(_) | Self::DiskFull(_) => true,
+            Self::Partition(_)
+            | Self::Kill(_)
+            | Self::Pause(_)
+            | Self::RestartAll
+            | Self::Slow(_)
+            | Self::Lossy(_)
+            | Self::Restore
+            | Self::Membership => false,
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = FaultError;
+
+    fn from_str(name: &str) -> Result<Self, FaultError> {
+        if name == "clock" || name.starts_with("clock-") {
+            return Err(FaultError::Clock);
+        }
+        let found = Self::all().into_iter().find(|fault| fault.to_string() == name);
+        found.ok_or_else(|| FaultError::Unknown { name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partition(shape) => write!(f, "partition-{shape}"),
+            Self::Kill(who) => write!(f, "kill-{who}"),
+            Self::Pause(who) => write!(f, "pause-{who}"),
+            Self::RestartAll => f.write_str("restart-all"),
+            Self::Slow(who) => write!(f, "slow-{who}"),
+            Self::Lossy(who) => write!(f, "lossy-{who}"),
+            Self::DiskFreeze(who) => write!(f, "disk-freeze-{who}"),
+            Self::DiskFull(who) => write!(f, "disk-full-{who}"),
+            Self::Restore => f.write_str("restore"),
+            Self::Membership => f.write_str("membership"),
+        }
+    }
+}
+
+fn listed() -> String {
+    let names: Vec<_> = Fault::all().iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_fault_is_found_by_its_name() {
+        for fault in Fault::all() {
+            assert_eq!(fault.to_string().parse(), Ok(fault));
+        }
+        let names: BTreeSet<_> = Fault::all().iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), Fault::all().len());
+    }
+
+    #[test]
+    fn what_there_is_not_is_answered_with_what_there_is() {
+        let error = "kill-everybody".parse::<Fault>().unwrap_err().to_string();
+        assert!(
+            error.starts_with("there is no fault `kill-everybody`; there are partition-one, "),
+            "{error}"
+        );
+        assert!(error.contains("disk-freeze-leader"), "{error}");
+    }
+
+    #[test]
+    fn clocks_are_refused_and_not_faked() {
+        assert_eq!("clock".parse::<Fault>(), Err(FaultError::Clock));
+        assert_eq!("clock-step".parse::<Fault>(), Err(FaultError::Clock));
+    }
+}

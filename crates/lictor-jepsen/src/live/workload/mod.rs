@@ -1,0 +1,172 @@
+//! What clients do while faults are done to the servers.
+//!
+//! A workload gives each logical process an *actor*: it says what to do next, does it, and says what came of it. The
+//! runner writes both down, around the call, and gives an actor another number when nobody knows what came of a call.
+
+pub mod register;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lictor_consul::{Client, Consistency, Error};
+use serde_json::Value;
+
+use super::client::Failure;
+use super::dice::Dice;
+
+/// What is about to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// What: `read`, `write`.
+    pub f: &'static str,
+    /// On what.
+    pub key: Option<Value>,
+    /// With what.
+    pub value: Value,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It happened.
+    Ok {
+        /// What was found, or what was done.
+        value: Value,
+        /// Consul's index that came with it.
+        index: Option<u64>,
+    },
+    /// It did not happen and never will.
+    Fail(String),
+    /// Nobody knows.
+    Info(String),
+}
+
+/// One logical process: it does one thing at a time.
+#[async_trait]
+pub trait Actor: Send {
+    /// What it does next; `None` if there is nothing just now. It may ask its server before it says so; what it learns by
+    /// that is not part of the history.
+    async fn next(&mut self) -> Option<Call>;
+
+    /// Does what it said.
+    async fn perform(&mut self, call: &Call) -> Outcome;
+
+    /// What it does after all faults are over and the servers are well again: asked until there is nothing more.
+    async fn last(&mut self) -> Option<Call> {
+        None
+    }
+}
+
+/// What an actor works with.
+#[derive(Debug)]
+pub struct Hand {
+    /// Its number among the actors, from 0.
+    pub number: usize,
+    /// Asks its server; each request is sent once.
+    pub client: Client,
+    /// What it draws.
+    pub dice: Dice,
+}
+
+/// What a workload may be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    /// How many actors there are.
+    pub actors: usize,
+    /// How sure reads are.
+    pub reads: Consistency,
+    /// How many operations a key sees before another one takes its place.
+    pub per_key: u32,
+}
+
+/// The workloads by their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Keys that are read, written, and compared and set.
+    Register,
+}
+
+/// What clients do in a run.
+#[async_trait]
+pub trait Workload: Send + Sync {
+    /// Brings about what has to be there before the actors begin.
+    ///
+    /// # Errors
+    /// If the servers refuse.
+    async fn prepare(&self, client: &Client) -> Result<(), Error>;
+
+    /// One of the actors.
+    fn actor(&self, hand: Hand) -> Box<dyn Actor>;
+
+    /// How long an actor rests between two calls, on average.
+    fn rest(&self) -> Duration {
+        Duration::from_millis(20)
+    }
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Register];
+
+    /// The workload, told what is wished for.
+    #[must_use]
+    pub fn workload(self, wishes: Wishes) -> Arc<dyn Workload> {
+        match self {
+            Self::Register => Arc::new(register::Register::new(wishes)),
+        }
+    }
+}
+
+impl Call {
+    /// A call without a key.
+    #[must_use]
+    pub fn new(f: &'static str, value: Value) -> Self {
+        Self { f, key: None, value }
+    }
+
+    /// The same on a key.
+    #[must_use]
+    pub fn on(self, key: impl Into<Value>) -> Self {
+        Self { key: Some(key.into()), ..self }
+    }
+}
+
+impl Outcome {
+    /// It happened, and this was found or done.
+    #[must_use]
+    pub fn ok(value: Value) -> Self {
+        Self::Ok { value, index: None }
+    }
+
+    /// What a request's error says of the call it was made for.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        match Failure::of(error) {
+            Failure::Not(why) => Self::Fail(why),
+            Failure::Unknown(why) => Self::Info(why),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.to_string() == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(ToString::to_string).collect();
+            format!("there is no workload `{name}`; there are {}", names.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Register => "register",
+        })
+    }
+}

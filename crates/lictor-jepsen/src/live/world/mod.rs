@@ -1,0 +1,236 @@
+//! What is tested and what it stands on: hosts, the network between them, servers, disks.
+
+pub mod disk;
+mod late;
+pub mod net;
+pub mod server;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::future::join_all;
+use lictor_consul::{Check, Client, Query, Status};
+use tokio::time::{Instant, sleep, timeout};
+
+use self::disk::{Disk, DiskError};
+use self::net::Net;
+use self::server::{Server, ServerError, Setup, State};
+use super::client::{ClientError, connect};
+use super::tool::ToolError;
+
+/// How long all servers may take to be ready after a start or a heal. Elections with Consul's default timing take some 20 s,
+/// and a server that was cut off for long comes back after as many.
+const READY: Duration = Duration::from_secs(120);
+
+/// How long to rest between two looks whether they are.
+const POLL: Duration = Duration::from_millis(200);
+
+/// How long a server may take to say who leads.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Why something cannot be done with the world.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The network refuses.
+    #[error(transparent)]
+    Net(#[from] ToolError),
+    /// A server refuses.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A disk refuses.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A client cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A directory cannot be made.
+    #[error("cannot make the directory {}: {source}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There are too many hosts, or too few.
+    #[error("{count} nodes: a cluster has 1 to {most} of them", most = net::MOST)]
+    Count {
+        /// How many were wanted.
+        count: usize,
+    },
+    /// The servers do not get ready.
+    #[error("the servers are not ready after {READY:?}: {why}; see their logs")]
+    NotReady {
+        /// What the last look saw.
+        why: String,
+    },
+}
+
+/// Where the world keeps its things.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// Data of the servers, gone after the run.
+    pub scratch: &'a Path,
+    /// Logs of the servers, kept.
+    pub logs: &'a Path,
+}
+
+/// The hosts, their servers, and the network between them. All of it ends with the namespaces of this process.
+#[derive(Debug)]
+pub struct World {
+    /// The network.
+    pub net: Net,
+    /// The servers, one on each host.
+    pub servers: Vec<Server>,
+    /// The disks of the servers, if they have their own.
+    pub disks: BTreeMap<usize, Disk>,
+    clients: Vec<Client>,
+}
+
+impl World {
+    /// Makes hosts with servers on them, which are not started yet. `disks`: each has one of its own.
+    ///
+    /// # Errors
+    /// If this machine cannot make them.
+    pub async fn make(
+        count: usize,
+        setup: &Setup,
+        places: Places<'_>,
+        disks: bool,
+    ) -> Result<Self, WorldError> {
+        if !(1..=net::MOST).contains(&count) {
+            return Err(WorldError::Count { count });
+        }
+        let net = Net::make(count).await?;
+        fs::create_dir_all(places.logs)
+            .map_err(|source| WorldError::Directory { path: places.logs.to_owned(), source })?;
+        let mut world = Self { net, servers: Vec::new(), disks: BTreeMap::new(), clients: Vec::new() };
+        for host in 0..count {
+            let data = places.scratch.join(net::name(host));
+            if disks {
+                world.disks.insert(host, Disk::make(&data).await?);
+            }
+            let log = places.logs.join(format!("{}.log", net::name(host)));
+            world.servers.push(Server::prepare(host, count, setup, &data, log)?);
+            world.clients.push(connect(host, ANSWER)?);
+        }
+        Ok(world)
+    }
+
+    /// Starts all servers that are down, and waits until all are ready.
+    ///
+    /// # Errors
+    /// If they cannot be started, or do not get ready.
+    pub async fn start(&mut self) -> Result<(), WorldError> {
+        for server in &mut self.servers {
+            server.start(&self.net)?;
+        }
+        self.ready().await
+    }
+
+    /// Ends whatever was done to the world: ways are whole, disks thawed and empty, servers run. Does not wait.
+    ///
+    /// # Errors
+    /// The first thing that could not be mended; the rest was tried.
+    pub async fn heal(&mut self) -> Result<(), WorldError> {
+        let mut first = Ok(());
+        let mut note = |outcome: Result<(), WorldError>| {
+            if first.is_ok() {
+                first = outcome;
+            } else if let Err(error) = outcome {
+                tracing::warn!(%error, "something else could not be healed");
+            }
+        };
+        // Disks first: what waits for one cannot be signalled.
+        for disk in self.disks.values_mut() {
+            note(disk.mend().await.map_err(WorldError::from));
+        }
+        note(self.net.cut(&std::collections::BTreeSet::new()).await.map_err(WorldError::from));
+        for host in self.net.worsened().collect::<Vec<_>>() {
+            note(self.net.worsen(host, None).await.map_err(WorldError::from));
+        }
+        for server in &mut self.servers {
+            note(server.thaw().and_then(|()| server.start(&self.net)).map_err(WorldError::from));
+        }
+        first
+    }
+
+    /// Waits until all servers name one leader, answer sure reads, and are registered, so that sessions can be made on each.
+    ///
+    /// # Errors
+    /// If that does not come about in time.
+    pub async fn ready(&mut self) -> Result<(), WorldError> {
+        let deadline = Instant::now() + READY;
+        loop {
+            let Some(why) = self.obstacle().await? else { return Ok(()) };
+            if Instant::now() >= deadline {
+                return Err(WorldError::NotReady { why });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// What is between the servers and being ready.
+    async fn obstacle(&mut self) -> Result<Option<String>, WorldError> {
+        for server in &mut self.servers {
+            if server.look()? != State::Running {
+                return Ok(Some(format!("{} does not run", server.name())));
+            }
+        }
+        let named = self.named().await;
+        let Some(first) = named.first().copied().flatten() else {
+            return Ok(Some("n1 names no leader".to_owned()));
+        };
+        if let Some(host) = named.iter().position(|&named| named != Some(first)) {
+            return Ok(Some(format!("{} does not name {} as the leader", net::name(host), net::name(first))));
+        }
+        for (host, client) in self.clients.iter().enumerate() {
+            let (name, query) = (net::name(host), Query::new().consistent());
+            match client.health().node(&name, &query).await {
+                Ok(checks) if checks.value.iter().any(alive) => {}
+                Ok(_) => return Ok(Some(format!("{name} is not registered, or not alive"))),
+                Err(error) => return Ok(Some(format!("{name} answers no sure read: {error}"))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The host whose server leads, as most of those that answer say.
+    pub async fn leader(&self) -> Option<usize> {
+        let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
+        for host in self.named().await.into_iter().flatten() {
+            *votes.entry(host).or_default() += 1;
+        }
+        votes.into_iter().max_by_key(|&(_, votes)| votes).map(|(host, _)| host)
+    }
+
+    /// Whom each server names as the leader.
+    async fn named(&self) -> Vec<Option<usize>> {
+        let count = self.clients.len();
+        let ask = self.clients.iter().map(async |client| {
+            let answer = timeout(ANSWER, client.status().leader()).await.ok()?;
+            server::by_raft_address(&answer.ok()??, count)
+        });
+        join_all(ask).await
+    }
+
+    /// How servers ended that nobody had killed.
+    ///
+    /// # Errors
+    /// If that cannot be told of one.
+    pub fn falls(&mut self) -> Result<Vec<String>, WorldError> {
+        let mut falls = Vec::new();
+        for server in &mut self.servers {
+            server.look()?;
+            falls.extend(server.falls().iter().cloned());
+        }
+        Ok(falls)
+    }
+}
+
+/// Whether a check is the one that says that a node is alive, and says so.
+fn alive(check: &Check) -> bool {
+    check.id == "serfHealth" && check.status == Status::Passing
+}
