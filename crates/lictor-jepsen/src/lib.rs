@@ -16,6 +16,8 @@
 //! The [history] is a total order of what was begun and what came of it. What judges it does no I/O.
 
 pub mod check;
+pub mod command;
 pub mod history;
 pub mod live;
+pub mod report;
 pub mod sim;

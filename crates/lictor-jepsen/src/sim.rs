@@ -113,6 +113,7 @@ impl Sim {
             next: 0,
             holders: BTreeMap::new(),
             mine: BTreeMap::new(),
+            lost: BTreeMap::new(),
         })
     }
 
@@ -298,10 +299,15 @@ struct Locks {
     holders: BTreeMap<String, Value>,
     /// Of each client the lock it holds and its session.
     mine: BTreeMap<u64, (Value, Value)>,
+    /// Of each client what it does not know to hold; its session is destroyed.
+    lost: BTreeMap<u64, (Value, Value)>,
 }
 
 impl Thing for Locks {
     fn call(&mut self, dice: &mut Dice, client: u64) -> (&'static str, Option<Value>, Value) {
+        if let Some((key, session)) = self.lost.get(&client) {
+            return ("expire", Some(key.clone()), session.clone());
+        }
         if let Some((key, session)) = self.mine.get(&client) {
             return ("release", Some(key.clone()), session.clone());
         }
@@ -319,10 +325,11 @@ impl Thing for Locks {
             self.index += 1;
             return Some((op.value.clone(), Some(self.index)));
         }
-        if self.holders.get(key) != Some(&op.value) {
+        if self.holders.get(key) == Some(&op.value) {
+            self.holders.remove(key);
+        } else if op.f == "release" {
             return None;
         }
-        self.holders.remove(key);
         Some((op.value.clone(), None))
     }
 
@@ -332,9 +339,15 @@ impl Thing for Locks {
                 let key = op.key.clone().unwrap_or_default();
                 self.mine.insert(client, (key, op.value.clone()));
             }
-            // Whoever does not know whether it was freed frees it once more.
+            ("acquire" | "release", Kind::Info) => {
+                self.mine.remove(&client);
+                self.lost.insert(client, (op.key.clone().unwrap_or_default(), op.value.clone()));
+            }
             ("release", Kind::Ok) => {
                 self.mine.remove(&client);
+            }
+            ("expire", Kind::Ok) => {
+                self.lost.remove(&client);
             }
             _ => {}
         }

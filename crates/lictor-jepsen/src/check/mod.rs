@@ -1,7 +1,21 @@
 //! What judges a history. Nothing here does I/O; [`linear`] has threads, which end before it returns, and looks at the
 //! clock for its limit of time alone.
 
+pub mod alerts;
+pub mod append;
+pub mod available;
+pub mod catalog;
+pub mod converge;
+mod interval;
+pub mod lasts;
 pub mod linear;
+pub mod logs;
+pub mod overlap;
+pub mod remedy;
+pub mod set;
+pub mod single;
+pub mod stats;
+pub mod timing;
 
 use std::fmt;
 

@@ -50,3 +50,6 @@ pub use op::{Kind, Op, Process};
 pub use pair::{Call, History, HistoryError, Malformed, Window};
 pub use reader::{Format, ReadError, read, read_path};
 pub use writer::{WriteError, Writer};
+
+#[cfg(test)]
+mod tests;

@@ -231,6 +231,14 @@ impl History {
     }
 }
 
+impl Window {
+    /// Whether it is in force at a time, in nanoseconds.
+    #[must_use]
+    pub fn covers(&self, time: u64) -> bool {
+        self.begin <= time && self.end.is_none_or(|end| time <= end)
+    }
+}
+
 fn follows(before: &Op, op: &Op) -> Result<(), Malformed> {
     if op.index <= before.index {
         return Err(Malformed::Order { index: op.index, before: before.index });
@@ -256,32 +264,35 @@ fn belongs(invoke: &Op, end: &Op) -> Result<(), Malformed> {
 }
 
 /// The faults. The first entry of a `start-` opens one and the last of a `stop-` closes it: it may be in force from
-/// before the first to after the last. A `heal` closes all.
+/// before the first to after the last. A `heal` closes all, and so does a second entry of the same one.
 fn windows(ops: &[Op]) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
-    // What was closed may be closed again, by the second entry of the same `stop-`.
+    // What was stopped may be stopped once more, by the second entry of the same `stop-`.
     let mut current: HashMap<&str, usize> = HashMap::new();
     let mut stopped: HashSet<&str> = HashSet::new();
+    let mut healed: HashSet<&str> = HashSet::new();
     for op in ops.iter().filter(|op| op.process == Process::Nemesis) {
+        if op.f == "heal" {
+            let open = current.iter().filter(|(fault, _)| !stopped.contains(*fault));
+            for (fault, window) in open {
+                if let Some(window) = windows.get_mut(*window) {
+                    window.end = Some(op.time);
+                }
+                healed.insert(fault);
+            }
+            continue;
+        }
+        stopped.extend(healed.drain());
         if let Some(fault) = op.f.strip_prefix("start-") {
             if stopped.remove(fault) || !current.contains_key(fault) {
                 current.insert(fault, windows.len());
                 windows.push(Window { fault: fault.to_owned(), begin: op.time, end: None });
             }
-        } else if let Some(fault) = op.f.strip_prefix("stop-") {
-            if let Some(window) = current.get(fault).and_then(|window| windows.get_mut(*window)) {
-                window.end = Some(op.time);
-                stopped.insert(fault);
-            }
-        } else if op.f == "heal" {
-            for (fault, window) in &current {
-                if let Some(window) = windows.get_mut(*window).filter(|_| !stopped.contains(fault)) {
-                    window.end = Some(op.time);
-                }
-            }
-            if op.kind != Kind::Invoke {
-                stopped.extend(current.keys());
-            }
+        } else if let Some(fault) = op.f.strip_prefix("stop-")
+            && let Some(window) = current.get(fault).and_then(|window| windows.get_mut(*window))
+        {
+            window.end = Some(op.time);
+            stopped.insert(fault);
         }
     }
     windows

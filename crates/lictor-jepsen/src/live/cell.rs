@@ -17,17 +17,22 @@
 //! input, which heals the cluster and finishes in order.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::future::pending;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often it is looked at whether the inner process hangs at its end.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why a run cannot have namespaces of its own.
 #[derive(Debug, thiserror::Error)]
@@ -48,17 +53,23 @@ pub enum CellError {
 
 /// Runs this program again, with these arguments, as the first process of namespaces of its own, and gives its exit code.
 ///
+/// `dying` is called, now and then, while the inner process has been killed and is not gone: one of those that have to go with it
+/// hangs in the kernel, as one that writes to a frozen disk does.
+///
 /// # Errors
 /// If that cannot be done, or the process was killed.
-pub async fn enclose(args: &[OsString]) -> Result<u8, CellError> {
+pub async fn enclose(args: &[OsString], dying: impl AsyncFn()) -> Result<u8, CellError> {
     let program = std::env::current_exe().map_err(CellError::Program)?;
     let mut signals = Signals::listen().map_err(CellError::Wait)?;
     let mut inner = command(program, args).spawn().map_err(CellError::Start)?;
     // Whoever closes it, closes it for ever: the end of it is what the inner process waits for.
     let mut wish = inner.stdin.take();
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let status = loop {
         tokio::select! {
             ended = inner.wait() => break ended.map_err(CellError::Wait)?,
+            _ = looks.tick() => if inner.id().is_some_and(is_dying) { dying().await },
             () = signals.next() => match wish.take() {
                 Some(open) => drop(open),
                 // Asked twice: at once.
@@ -87,6 +98,13 @@ async fn end(inner: &mut Child) -> io::Result<ExitStatus> {
     inner.wait().await
 }
 
+/// Whether the process that `unshare` waits for has ended but for what has to go with it: it has no memory any more.
+fn is_dying(unshare: u32) -> bool {
+    let child = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap_or_default();
+    let Some(inner) = child.split_whitespace().next() else { return false };
+    fs::read(format!("/proc/{inner}/cmdline")).is_ok_and(|line| line.is_empty())
+}
+
 fn code(status: ExitStatus) -> Result<u8, CellError> {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
@@ -111,6 +129,12 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// Whether this is the inner process: the first one of its namespace of processes, which nobody in there started.
+#[must_use]
+pub fn is_inside() -> bool {
+    std::process::id() == 1 && rustix::process::getppid().is_none()
 }
 
 /// Tells, in the inner process, when the outer one wants it to stop.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lictor_consul::Consistency;
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use super::cell::{self, CellError};
@@ -16,13 +17,22 @@ use super::nemesis::schedule::Order;
 use super::runner::{self, Plan, Played, RunError};
 use super::say::Say;
 use super::scratch::{self, Scratch, ScratchError};
-use super::workload::{Kind, Wishes};
+use super::workload::{Kind, Wishes, Workload};
 use super::world::Places;
 use super::world::disk::{self, DiskError};
 use super::world::server::Setup;
+use crate::check::{Finding, Judgement, Outcome, Verdict};
+use crate::command;
+use crate::history::{History, HistoryError};
 
 /// The history, in the directory of a run.
 const HISTORY: &str = "history.jsonl";
+
+/// What the run was to be, in the directory of a run.
+const MADE: &str = "run.json";
+
+/// What was found of it, in the directory of a run.
+const JUDGED: &str = "verdict.json";
 
 /// The logs of the servers, in the directory of a run.
 const LOGS: &str = "nodes";
@@ -34,7 +44,7 @@ pub struct Run {
     /// What is tested
     #[arg(long, value_enum, default_value_t = Target::Consul)]
     target: Target,
-    /// What the clients do: register
+    /// What the clients do: register, versioned, multi, set, append, lock, fenced-lock, leader, session
     #[arg(long, default_value = "register")]
     workload: Kind,
     /// What is done to the servers meanwhile: names of faults with commas between them, or none
@@ -132,6 +142,9 @@ pub enum CommandError {
     /// There are no namespaces for it.
     #[error(transparent)]
     Cell(#[from] CellError),
+    /// It was told to be in namespaces of its own, and is not.
+    #[error("--inside is for the process that `run` starts: leave it out")]
+    NotEnclosed,
     /// A scratch directory cannot be handled.
     #[error(transparent)]
     Scratch(#[from] ScratchError),
@@ -141,6 +154,9 @@ pub enum CommandError {
     /// The run could not be made.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// What was written down is no history.
+    #[error("the history of the run is not well formed: {0}")]
+    History(#[from] HistoryError),
     /// There is no Consul.
     #[error("there is no program of Consul {0}: name one by --consul")]
     NoConsul(String),
@@ -152,18 +168,43 @@ pub enum CommandError {
         /// Why.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was seen cannot be judged, or not be told.
+    #[error(transparent)]
+    Judge(#[from] command::CommandError),
     /// The program cannot do several things at a time.
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
 }
 
+impl CommandError {
+    /// What the program exits with, which is no verdict: 64 for a wrong command line, 71 for what this machine refuses,
+    /// 74 for what cannot be written, or what [`command::CommandError`] says.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotEnclosed | Self::NoConsul(_) => 64,
+            Self::Cell(_) | Self::Scratch(_) | Self::Disk(_) | Self::Run(_) | Self::Runtime(_) => 71,
+            Self::History(_) | Self::Directory { .. } | Self::File { .. } => 74,
+            Self::Judge(error) => error.exit_code(),
+        }
+    }
+}
+
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// With this exit code, which the inner process gave.
     Code(u8),
-    /// The history is written, and has to be judged.
-    Played,
+    /// The history was judged so.
+    Judged(Judgement),
 }
 
 impl Run {
@@ -194,7 +235,12 @@ impl Run {
         add("--dir", dir.into_os_string());
         add("--consul", consul.into_os_string());
         add("--inside", scratch.path().into());
-        let ended = cell::enclose(&args).await;
+        let rescue = async || {
+            if let Err(error) = disk::rescue(scratch.path()).await {
+                say.line(&format!("a disk cannot be thawed, and what writes to it cannot end: {error}"));
+            }
+        };
+        let ended = cell::enclose(&args, rescue).await;
         disk::rescue(scratch.path()).await?;
         scratch.remove()?;
         Ok(Ended::Code(ended?))
@@ -202,24 +248,73 @@ impl Run {
 
     /// Makes the run.
     async fn inside(&self, scratch: &Path) -> Result<Ended, CommandError> {
+        // What follows changes mounts and networks: nobody else's.
+        if !cell::is_inside() {
+            return Err(CommandError::NotEnclosed);
+        }
         let say = Say { quiet: self.quiet };
         let dir = self.dir.clone().unwrap_or_default();
         let plan = self.plan()?;
         let workload = self.workload.workload(self.wishes(plan.actors));
         let logs = dir.join(LOGS);
         say.line(&format!("seed {}; kept in {}", plan.seed, dir.display()));
+        write(&dir.join(MADE), &self.describe(&plan, &checks(&*workload, &plan)))?;
         let places = Places { scratch, logs: &logs };
-        let Played { tally, findings, stopped } =
-            runner::play(&plan, &workload, places, &dir.join(HISTORY), say).await?;
-        let [ok, fail, info] = tally.sums();
-        say.line(&format!("{ok} ok, {fail} failed, {info} unknown"));
-        if stopped {
-            say.line("it was stopped before its time");
-        }
-        for finding in findings {
-            say.line(&finding);
-        }
-        Ok(Ended::Played)
+        let played = runner::play(&plan, &workload, places, &dir.join(HISTORY), say).await?;
+        let [ok, fail, info] = played.tally.sums();
+        say.line(&format!("{ok} ok, {fail} failed, {info} unknown; judging"));
+        let history = History::open(dir.join(HISTORY))?;
+        let mut outcomes = command::judge_run(&dir, &history)?.outcomes;
+        outcomes.push(sound(&played));
+        let judgement = Judgement::of(outcomes);
+        write(&dir.join(JUDGED), &json!(judgement))?;
+        let page = command::page(&dir, &history, &judgement)?;
+        say.line(&format!("the page about it: {}", page.display()));
+        Ok(Ended::Judged(judgement))
+    }
+
+    /// What is needed to know and to repeat the run.
+    fn describe(&self, plan: &Plan, checks: &[String]) -> Value {
+        let faults: Vec<_> = plan.faults.iter().map(ToString::to_string).collect();
+        let nemesis = if faults.is_empty() { "none".to_owned() } else { faults.join(",") };
+        let reads = self.reads.to_possible_value().map(|value| value.get_name().to_owned());
+        let rest = self.rest.map(|rest| format!(" --rest {rest}")).unwrap_or_default();
+        // As a shell reads it.
+        let more = match self.server_config.as_str() {
+            "" => String::new(),
+            more => format!(" --server-config '{}'", more.replace('\'', r"'\''")),
+        };
+        let command = format!(
+            "lictor-jepsen run --target consul --workload {} --nemesis {nemesis} --nodes {} --time {} --seed {} \
+             --interval {} --schedule {} --reads {} --clients {} --per-key {} --ballast {} --settle {} \
+             --raft-multiplier {}{rest}{more}",
+            self.workload,
+            plan.nodes,
+            plan.time.as_secs(),
+            plan.seed,
+            plan.interval.as_secs(),
+            plan.order,
+            reads.clone().unwrap_or_default(),
+            plan.actors,
+            self.per_key,
+            plan.ballast,
+            plan.settle.as_secs(),
+            self.raft_multiplier,
+        );
+        json!({
+            "target": "consul",
+            "workload": self.workload.to_string(),
+            "nemesis": faults,
+            "schedule": plan.order.to_string(),
+            "nodes": plan.nodes,
+            "clients": plan.actors,
+            "reads": reads,
+            "seconds": plan.time.as_secs(),
+            "seed": plan.seed,
+            "checks": checks,
+            "started": jiff::Timestamp::now().to_string(),
+            "command": command,
+        })
     }
 
     fn plan(&self) -> Result<Plan, CommandError> {
@@ -251,7 +346,13 @@ impl Run {
             Reads::Default => Consistency::Default,
             Reads::Stale => Consistency::Stale,
         };
-        Wishes { actors, reads, per_key: self.per_key.max(1) }
+        Wishes {
+            actors,
+            nodes: self.nodes.into(),
+            faults: !self.nemesis.0.is_empty(),
+            reads,
+            per_key: self.per_key.max(1),
+        }
     }
 
     /// The program of Consul, by its whole path.
@@ -283,6 +384,41 @@ impl Clean {
         Say { quiet: false }.line(&format!("{removed} scratch directories of killed runs were removed"));
         Ok(Ended::Code(0))
     }
+}
+
+/// What judges a run, besides its servers' logs.
+fn checks(workload: &dyn Workload, plan: &Plan) -> Vec<String> {
+    let mut checks = workload.checks();
+    checks.push(match workload.never_ok() {
+        [] => "stats".to_owned(),
+        never => format!("stats:may_fail={}", never.join("+")),
+    });
+    if !plan.faults.is_empty() {
+        // The last calls begin when the servers have settled: what they are answered counts.
+        checks.push("available:settle=1".to_owned());
+    }
+    checks
+}
+
+/// What the run itself says, whatever the clients saw.
+fn sound(played: &Played) -> Outcome {
+    let finding = |text: &String| Finding::new(text.as_str(), Vec::new());
+    let findings = played.falls.iter().chain(&played.findings).map(finding).collect::<Vec<_>>();
+    let (verdict, summary) = if !played.falls.is_empty() {
+        (Verdict::Invalid, "servers ended by themselves")
+    } else if !played.well {
+        (Verdict::Unknown, "the servers did not get well after the faults")
+    } else if played.stopped {
+        (Verdict::Unknown, "it was stopped before its time")
+    } else {
+        (Verdict::Valid, "it was made to its end")
+    };
+    Outcome::new("run", verdict, summary).with(findings)
+}
+
+fn write(path: &Path, value: &Value) -> Result<(), CommandError> {
+    let written = fs::write(path, format!("{value:#}\n"));
+    written.map_err(|source| CommandError::File { path: path.to_owned(), source })
 }
 
 /// Removes the scratch directories of runs that were killed; gives how many there were.

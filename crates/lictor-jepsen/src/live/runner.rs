@@ -75,8 +75,12 @@ pub struct Plan {
 pub struct Played {
     /// How many calls came to which end.
     pub tally: Tally,
-    /// What makes the run worth less: servers that fell, faults that were not done, a cluster that did not get well.
+    /// How servers ended that nobody had killed.
+    pub falls: Vec<String>,
+    /// What makes the run worth less: faults that were not done, a cluster that did not get well.
     pub findings: Vec<String>,
+    /// Whether the servers were well again after all faults.
+    pub well: bool,
     /// Whether it was stopped before its time.
     pub stopped: bool,
 }
@@ -157,14 +161,14 @@ impl Stage<'_> {
         let mut nemesis = Nemesis::new(Dice::of(self.plan.seed, "nemesis"));
         let stopped = self.main(world, &mut nemesis).await?;
         phase.send_replace(Phase::Rest);
-        self.heal(world, &mut nemesis).await?;
+        let well = self.heal(world, &mut nemesis).await?;
         self.say.line("last calls");
         phase.send_replace(Phase::Last);
         while let Some(ended) = actors.join_next().await {
             ended??;
         }
-        let findings = std::mem::take(&mut self.findings).into_iter().chain(world.falls()?).collect();
-        Ok(Played { tally: self.recorder.tally(), findings, stopped })
+        let findings = std::mem::take(&mut self.findings).into_iter().collect();
+        Ok(Played { tally: self.recorder.tally(), falls: world.falls()?, findings, well, stopped })
     }
 
     /// The main phase. True if it was stopped before its time.
@@ -220,21 +224,22 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Ends all faults, heals the world, and waits until the servers are well.
-    async fn heal(&mut self, world: &mut World, nemesis: &mut Nemesis) -> Result<(), RunError> {
+    /// Ends all faults, heals the world, and waits until the servers are well. False if they do not get so.
+    async fn heal(&mut self, world: &mut World, nemesis: &mut Nemesis) -> Result<bool, RunError> {
         for fault in nemesis.active() {
             self.step(world, nemesis, Step::End(fault)).await?;
         }
         world.heal().await?;
         self.recorder.fault("heal", Value::Null, None)?;
         self.say.line("all is healed, the servers settle");
-        if let Err(error) = world.ready().await {
+        let ready = world.ready().await;
+        if let Err(error) = &ready {
             // Not an end: what the last calls say of it is worth knowing.
             self.findings.insert(error.to_string());
         }
         sleep(self.plan.settle).await;
         self.recorder.fault("settled", Value::Null, None)?;
-        Ok(())
+        Ok(ready.is_ok())
     }
 
     async fn progress(&self, nemesis: &Nemesis, world: &World) -> Result<(), WriteError> {
@@ -323,11 +328,18 @@ impl Player {
             match self.recorder.complete(&begun, outcome)? {
                 Kind::Info => self.process += self.actors,
                 // Nothing is gained by asking a server that is down a thousand times a second.
-                Kind::Fail => sleep(self.dice.around(PAUSE.min(self.rest * 4))).await,
+                Kind::Fail => rest(self.dice.around(PAUSE.min(self.rest * 4))).await,
                 Kind::Ok | Kind::Invoke => {}
             }
-            sleep(self.dice.around(self.rest)).await;
+            rest(self.dice.around(self.rest)).await;
         }
+    }
+}
+
+/// Rests for so long. Not at all is less than the shortest time of a timer.
+async fn rest(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
     }
 }
 

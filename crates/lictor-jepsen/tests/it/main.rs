@@ -1,4 +1,6 @@
-//! Histories with known verdicts, and what the program says of them.
+//! Histories with known verdicts, what the program says of them, and short real runs.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cluster;
 mod known;
+mod program;

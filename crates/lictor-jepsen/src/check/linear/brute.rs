@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
+use serde_json::Value;
 
 use super::explain::explain;
 use super::model::{
@@ -14,7 +15,10 @@ use super::model::{
 };
 use super::search::{Bounds, Found, search};
 use super::shrink::Judge;
-use super::{Limits, in_place};
+use super::{Limits, Linearizable, in_place};
+use crate::check::Verdict;
+use crate::history::{History, Kind as Entry, Op};
+use crate::sim::{Dice, Sim, plant};
 
 /// Tries every order, without any of the search's shortcuts.
 fn possible<A, M: Model>(operations: &[Timed<A>], model: &mut M) -> bool {
@@ -239,5 +243,61 @@ proptest! {
     #[test]
     fn a_set_is_judged_as_by_trying_everything(operations in history(set(), 7)) {
         agree(&Set, &answered(&Set, added(operations)))?;
+    }
+}
+
+/// Simulated histories of a correct system, each as it is and with one answer changed: judged as by trying everything.
+/// Returns how many of the changed ones are invalid.
+fn changed<K: Kind + Copy>(kind: K, make: impl Fn(&Sim) -> Vec<Op>) -> usize {
+    let mut invalid = 0;
+    for seed in 0..300 {
+        let sim =
+            Sim { seed, clients: 4, keys: 1, calls: 9, unknown: 150, refused: 50, values: seed % 2 * 3 };
+        let mut ops = make(&sim);
+        let verdict = |ops: &[Op]| {
+            let history = History::new(ops.to_vec()).unwrap();
+            for part in Linearizable::new(kind).parts(&history) {
+                agree(&kind, &part.operations.unwrap()).unwrap();
+            }
+            Linearizable::new(kind).analyse(&history).verdict()
+        };
+        assert_ne!(verdict(&ops), Verdict::Invalid, "{sim:?}");
+        let mut dice = Dice::new(seed);
+        let answers: Vec<usize> =
+            (0..ops.len()).filter(|at| ops[*at].kind == Entry::Ok && ops[*at].f == "read").collect();
+        let values: Vec<Value> =
+            ops.iter().filter(|op| op.f == "write" || op.f == "read").map(|op| op.value.clone()).collect();
+        let pick = |below: usize, dice: &mut Dice| usize::try_from(dice.below(below as u64)).unwrap();
+        if answers.is_empty() {
+            continue;
+        }
+        let at = answers[pick(answers.len(), &mut dice)];
+        ops[at].value = values[pick(values.len(), &mut dice)].clone();
+        invalid += usize::from(verdict(&ops) == Verdict::Invalid);
+    }
+    invalid
+}
+
+#[test]
+fn one_answer_that_is_changed_is_refused_when_it_has_to_be() {
+    assert!(changed(Register, Sim::register) > 50);
+    assert!(changed(Versioned, Sim::register) > 100);
+    assert!(changed(Set, Sim::set) > 50);
+}
+
+#[test]
+fn a_correct_lock_is_judged_as_by_trying_everything() {
+    for seed in 0..300 {
+        let sim = Sim { seed, clients: 3, keys: 1, calls: 9, unknown: 200, refused: 50, values: 0 };
+        let mut ops = sim.lock();
+        for double in [false, true] {
+            if double && !plant::double_acquire(&mut ops, &mut Dice::new(seed)) {
+                continue;
+            }
+            let history = History::new(ops.clone()).unwrap();
+            for part in Linearizable::new(Lock::default()).parts(&history) {
+                agree(&Lock::default(), &part.operations.unwrap()).unwrap();
+            }
+        }
     }
 }

@@ -15,6 +15,9 @@ pub(super) struct Cache<K> {
     count: usize,
 }
 
+/// How many are kept of one configuration. What is forgotten may be looked at once more.
+const LEAST: usize = 256;
+
 /// How many of each class of operations without an end were used.
 pub(super) type Used = Box<[u16]>;
 
@@ -35,9 +38,11 @@ impl<K: Eq + Hash> Cache<K> {
         }
         let before = least.len();
         least.retain(|known| !covers(used, known));
-        self.count -= before - least.len();
-        self.count += 1;
+        if least.len() == LEAST {
+            least.swap_remove(0);
+        }
         least.push(used.clone());
+        self.count = self.count + least.len() - before;
         true
     }
 

@@ -31,6 +31,7 @@ use model::{Kind, NEVER, Timed};
 use search::{Bounds, Found, Limit, search};
 
 pub use explain::Violation;
+pub(crate) use explain::{described, seconds};
 
 /// Judges whether things of a kind are linearizable.
 #[derive(Clone, Copy, Debug, Default)]

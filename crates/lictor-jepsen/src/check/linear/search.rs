@@ -212,7 +212,10 @@ impl<M: Model> Search<'_, M> {
         rank: Option<u32>,
         operation: usize,
     ) -> Attempt<Configuration<L, M::State>> {
-        if self.model.step(at.state, operation).is_none()
+        let after = self.model.step(at.state, operation);
+        // What need not have happened and changes nothing need not be done.
+        if after.is_none()
+            || (rank.is_none() && after == Some(at.state))
             || self.model.too_early(at.state, operation, self.now(at), self.others(at))
         {
             return Attempt::Useless;
@@ -300,7 +303,7 @@ fn over(bounds: &Bounds<'_>, steps: u64, bytes: impl Fn() -> usize) -> Option<Li
     if steps > bounds.steps {
         return Some(Limit::Steps);
     }
-    if !steps.is_multiple_of(1024) {
+    if !steps.is_multiple_of(256) {
         return None;
     }
     if bounds.stop.load(Ordering::Relaxed) {

@@ -105,6 +105,26 @@ impl fmt::Display for Fault {
     }
 }
 
+/// The faults by what is done, for people: their names, and what it is.
+#[must_use]
+pub fn families() -> Vec<(Vec<String>, &'static str)> {
+    let of = |prefix: &str| {
+        let names = Fault::all().into_iter().map(|fault| fault.to_string());
+        names.filter(|name| name.starts_with(prefix)).collect::<Vec<_>>()
+    };
+    vec![
+        (of("partition-"), "ways between servers are cut; clients still reach each of them"),
+        (of("kill-"), "servers are killed (SIGKILL), and started again"),
+        (of("pause-"), "servers are stopped where they stand (SIGSTOP), and go on"),
+        (of("slow-"), "packets of servers are 50 to 300 ms late"),
+        (of("lossy-"), "10 to 40 of a hundred packets of servers get lost"),
+        (of("disk-freeze-"), "disks of servers let nobody write"),
+        (of("disk-full-"), "disks of servers are full"),
+        (of("re"), "all are killed and started at once; a snapshot is taken, and restored under load"),
+        (of("membership"), "a follower leaves the cluster, and joins it again"),
+    ]
+}
+
 fn listed() -> String {
     let names: Vec<_> = Fault::all().iter().map(ToString::to_string).collect();
     names.join(", ")
@@ -133,6 +153,15 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("disk-freeze-leader"), "{error}");
+    }
+
+    #[test]
+    fn each_fault_is_in_one_family() {
+        let mut names: Vec<String> = families().into_iter().flat_map(|(names, _)| names).collect();
+        names.sort_unstable();
+        let mut all: Vec<String> = Fault::all().iter().map(ToString::to_string).collect();
+        all.sort_unstable();
+        assert_eq!(names, all);
     }
 
     #[test]

@@ -3,7 +3,12 @@
 //! A workload gives each logical process an *actor*: it says what to do next, does it, and says what came of it. The
 //! runner writes both down, around the call, and gives an actor another number when nobody knows what came of a call.
 
+pub mod append;
+pub mod lock;
 pub mod register;
+pub mod session;
+pub mod set;
+mod store;
 
 use std::fmt;
 use std::str::FromStr;
@@ -76,6 +81,10 @@ pub struct Hand {
 pub struct Wishes {
     /// How many actors there are.
     pub actors: usize,
+    /// How many servers there are; actor 0 is at the first.
+    pub nodes: usize,
+    /// Whether there are faults.
+    pub faults: bool,
     /// How sure reads are.
     pub reads: Consistency,
     /// How many operations a key sees before another one takes its place.
@@ -87,6 +96,22 @@ pub struct Wishes {
 pub enum Kind {
     /// Keys that are read, written, and compared and set.
     Register,
+    /// The same with Consul's index, which has to grow.
+    Versioned,
+    /// Registers of several keys each, which transactions keep the same.
+    Multi,
+    /// Elements that are added to a set.
+    Set,
+    /// Transactions on lists.
+    Append,
+    /// Locks that are believed in.
+    Lock,
+    /// Locks whose tokens are looked at.
+    FencedLock,
+    /// Elections of leaders that renew their sessions.
+    Leader,
+    /// How long sessions live, and their locks wait.
+    Session,
 }
 
 /// What clients do in a run.
@@ -101,6 +126,14 @@ pub trait Workload: Send + Sync {
     /// One of the actors.
     fn actor(&self, hand: Hand) -> Box<dyn Actor>;
 
+    /// What judges the history, as in [`crate::check::catalog`].
+    fn checks(&self) -> Vec<String>;
+
+    /// What never ends as ok, by its nature.
+    fn never_ok(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// How long an actor rests between two calls, on average.
     fn rest(&self) -> Duration {
         Duration::from_millis(20)
@@ -109,13 +142,49 @@ pub trait Workload: Send + Sync {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Register];
+    pub const ALL: [Self; 9] = [
+        Self::Register,
+        Self::Versioned,
+        Self::Multi,
+        Self::Set,
+        Self::Append,
+        Self::Lock,
+        Self::FencedLock,
+        Self::Leader,
+        Self::Session,
+    ];
+
+    /// What it is, on one line.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Register => "keys that are read, written, and compared and set",
+            Self::Versioned => "the same with Consul's index, which has to grow",
+            Self::Multi => "registers of three keys each, which transactions keep the same",
+            Self::Set => "elements that are added to a set, and read",
+            Self::Append => "transactions that read lists and append to them",
+            Self::Lock => "locks that are believed in; their sections must not overlap",
+            Self::FencedLock => "locks whose tokens are looked at; what counts must not overlap",
+            Self::Leader => "elections of leaders that renew their sessions, by their own clocks",
+            Self::Session => {
+                "how long sessions live, and how long nobody gets the locks of one that was ended"
+            }
+        }
+    }
 
     /// The workload, told what is wished for.
     #[must_use]
     pub fn workload(self, wishes: Wishes) -> Arc<dyn Workload> {
         match self {
-            Self::Register => Arc::new(register::Register::new(wishes)),
+            Self::Register => Arc::new(register::Register::plain(wishes)),
+            Self::Versioned => Arc::new(register::Register::versioned(wishes)),
+            Self::Multi => Arc::new(register::Register::spread(wishes)),
+            Self::Set => Arc::new(set::Set::new(wishes)),
+            Self::Append => Arc::new(append::Append::new(wishes)),
+            Self::Lock => Arc::new(lock::Lock::bare(wishes)),
+            Self::FencedLock => Arc::new(lock::Lock::fenced(wishes)),
+            Self::Leader => Arc::new(lock::Lock::leader(wishes)),
+            Self::Session => Arc::new(session::Sessions::new(wishes)),
         }
     }
 }
@@ -167,6 +236,14 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Register => "register",
+            Self::Versioned => "versioned",
+            Self::Multi => "multi",
+            Self::Set => "set",
+            Self::Append => "append",
+            Self::Lock => "lock",
+            Self::FencedLock => "fenced-lock",
+            Self::Leader => "leader",
+            Self::Session => "session",
         })
     }
 }

@@ -10,10 +10,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use lictor_consul::{Client, Consistency, Error, Index, Query};
 use serde_json::{Value, json};
 
+use super::store::Store;
 use super::{Actor, Call, Hand, Outcome, Wishes, Workload};
 
 /// How many actors work on a key.
@@ -25,6 +25,7 @@ const READS: u64 = 50;
 /// The workload.
 #[derive(Debug)]
 pub struct Register {
+    store: Store,
     wishes: Wishes,
     groups: Vec<Arc<Mutex<Group>>>,
 }
@@ -43,11 +44,27 @@ struct Group {
 }
 
 impl Register {
-    /// A workload for so many actors.
+    /// Keys, for so many actors.
     #[must_use]
-    pub fn new(wishes: Wishes) -> Self {
+    pub fn plain(wishes: Wishes) -> Self {
+        Self::new(Store::Plain, wishes)
+    }
+
+    /// Keys whose index has to grow with each write.
+    #[must_use]
+    pub fn versioned(wishes: Wishes) -> Self {
+        Self::new(Store::Versioned, wishes)
+    }
+
+    /// Several keys in the place of one, which transactions keep the same.
+    #[must_use]
+    pub fn spread(wishes: Wishes) -> Self {
+        Self::new(Store::Spread, wishes)
+    }
+
+    fn new(store: Store, wishes: Wishes) -> Self {
         let group = |number| Group::new(number, wishes.per_key);
-        Self { groups: (0..wishes.actors.div_ceil(GROUP)).map(group).collect(), wishes }
+        Self { store, groups: (0..wishes.actors.div_ceil(GROUP)).map(group).collect(), wishes }
     }
 }
 
@@ -57,21 +74,33 @@ impl Workload for Register {
         Ok(())
     }
 
+    fn checks(&self) -> Vec<String> {
+        let check = match self.store {
+            Store::Plain | Store::Spread => "register",
+            Store::Versioned => "versioned-register",
+        };
+        vec![check.to_owned()]
+    }
+
     fn actor(&self, hand: Hand) -> Box<dyn Actor> {
         // There are groups for all actors that were wished for.
         let group = self.groups.get(hand.number / GROUP).or(self.groups.first());
         let group = group.map_or_else(|| Group::new(0, self.wishes.per_key), Arc::clone);
-        Box::new(Clerk { hand, group, reads: self.wishes.reads, expected: None })
+        let (store, reads) = (self.store, self.wishes.reads);
+        Box::new(Clerk { hand, store, group, reads, expected: Vec::new(), done: false })
     }
 }
 
 /// An actor of this workload.
 struct Clerk {
     hand: Hand,
+    store: Store,
     group: Arc<Mutex<Group>>,
     reads: Consistency,
     /// What the compare-and-set that is next is bound to.
-    expected: Option<Index>,
+    expected: Vec<Index>,
+    /// Whether it has read for the last time.
+    done: bool,
 }
 
 #[async_trait]
@@ -85,41 +114,44 @@ impl Actor for Clerk {
         if drawn < READS + (100 - READS) / 2 {
             return Some(Call::new("write", json!(new)).on(key));
         }
-        let found = self.hand.client.kv().get(&path(&key), &Query::new().consistent()).await.ok()?;
+        let held = self.store.get(&self.hand.client, &key, &Query::new().consistent()).await;
         // Without a value there is nothing to compare with.
-        let pair = found.value?;
-        self.expected = Some(pair.modify_index);
-        Some(Call::new("cas", json!([number(&pair.value), new])).on(key))
+        let held = held.ok()??;
+        self.expected = held.indexes;
+        Some(Call::new("cas", json!([held.value, new])).on(key))
     }
 
     async fn perform(&mut self, call: &Call) -> Outcome {
-        let key = path(call.key.as_ref().and_then(Value::as_str).unwrap_or_default());
-        let kv = self.hand.client.kv();
-        match (call.f, self.expected.take()) {
-            ("cas", Some(index)) => {
+        let key = call.key.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let (store, client) = (self.store, &self.hand.client);
+        let with = |value: &Value, index: Option<Index>| Outcome::Ok {
+            value: value.clone(),
+            index: index.map(|index| index.0),
+        };
+        match call.f {
+            "cas" => {
                 let new = call.value.get(1).map(ToString::to_string).unwrap_or_default();
-                match kv.cas(&key, new, index).await {
-                    Ok(true) => Outcome::ok(call.value.clone()),
-                    Ok(false) => Outcome::Fail("the index is another".to_owned()),
+                match store.cas(client, key, &new, &self.expected).await {
+                    Ok((true, index)) => with(&call.value, index),
+                    Ok((false, _)) => Outcome::Fail("the index is another".to_owned()),
                     Err(error) => Outcome::of(&error),
                 }
             }
-            ("write", _) => match kv.put(&key, call.value.to_string()).await {
-                Ok(()) => Outcome::ok(call.value.clone()),
+            "write" => match store.put(client, key, &call.value.to_string()).await {
+                Ok(index) => with(&call.value, index),
                 Err(error) => Outcome::of(&error),
             },
-            _ => match kv.get(&key, &Query::new().consistency(self.reads)).await {
-                Ok(answer) => {
-                    let index = answer.value.as_ref().map(|pair| pair.modify_index.0);
-                    Outcome::Ok { value: answer.value.map_or(Value::Null, |pair| number(&pair.value)), index }
-                }
+            _ => match store.get(client, key, &Query::new().consistency(self.reads)).await {
+                Ok(Some(held)) => with(&held.value, held.indexes.first().copied()),
+                Ok(None) => with(&Value::Null, None),
                 Err(error) => Outcome::of(&error),
             },
         }
     }
 
     async fn last(&mut self) -> Option<Call> {
-        None
+        let (key, _) = self.group.lock().unwrap_or_else(PoisonError::into_inner).draw();
+        (!std::mem::replace(&mut self.done, true)).then(|| Call::new("read", Value::Null).on(key))
     }
 }
 
@@ -139,16 +171,6 @@ impl Group {
     }
 }
 
-fn path(key: &str) -> String {
-    format!("jepsen/register/{key}")
-}
-
-/// What a value says: a number, or its text if that is none.
-fn number(value: &Bytes) -> Value {
-    let text = String::from_utf8_lossy(value);
-    text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,11 +182,5 @@ mod tests {
         let keys: Vec<_> = drawn.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["r2-1", "r2-1", "r2-1", "r2-2", "r2-2", "r2-2", "r2-3"]);
         assert!(drawn.iter().is_sorted_by(|one, other| one.1 < other.1));
-    }
-
-    #[test]
-    fn a_value_that_is_no_number_is_shown_as_it_is() {
-        assert_eq!(number(&Bytes::from_static(b"17")), json!(17));
-        assert_eq!(number(&Bytes::from_static(b"x")), json!("x"));
     }
 }

@@ -1,6 +1,6 @@
 //! A lock: held by one session at a time.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::sight::{NIL, Values};
 use super::{Kind, Model, NEVER, Timed};
@@ -87,19 +87,40 @@ impl Kind for Lock {
         })
     }
 
-    /// An acquire that nobody knows of is left out if nothing needs it: its session released nothing and was not seen.
+    /// What nobody knows of is left out where nothing needs it: an acquire of a session that released nothing and was not
+    /// seen to hold it, and the end of a session that released as often as it acquired. If that one had ended while it
+    /// held the lock, one of the releases would have found nothing.
     fn simplify(&self, operations: &mut Vec<Timed<LockAction>>) {
-        let needed: HashSet<u32> = operations
-            .iter()
-            .filter(|operation| operation.end != NEVER)
-            .filter_map(|operation| match operation.action {
-                LockAction::Release(session) | LockAction::Read(session) => Some(session),
-                LockAction::Acquire(_) | LockAction::Expire(_) => None,
-            })
-            .collect();
+        #[derive(Default)]
+        struct Known {
+            acquired: u32,
+            released: u32,
+            seen: bool,
+        }
+        let mut sessions: HashMap<u32, Known> = HashMap::new();
+        for operation in operations.iter().filter(|operation| operation.end != NEVER) {
+            match operation.action {
+                LockAction::Release(session) => sessions.entry(session).or_default().released += 1,
+                LockAction::Read(session) => sessions.entry(session).or_default().seen = true,
+                LockAction::Acquire(_) | LockAction::Expire(_) => {}
+            }
+        }
         operations.retain(|operation| match operation.action {
-            LockAction::Acquire(session) => operation.end != NEVER || needed.contains(&session),
+            LockAction::Acquire(session) => {
+                let known = sessions.entry(session).or_default();
+                let stays = operation.end != NEVER || known.seen || known.released > 0;
+                known.acquired += u32::from(stays);
+                stays
+            }
             LockAction::Release(_) | LockAction::Expire(_) | LockAction::Read(_) => true,
+        });
+        operations.retain(|operation| match operation.action {
+            LockAction::Release(session) | LockAction::Expire(session) if operation.end == NEVER => {
+                sessions.get(&session).is_some_and(|known| known.acquired > known.released)
+            }
+            LockAction::Acquire(_) | LockAction::Release(_) | LockAction::Expire(_) | LockAction::Read(_) => {
+                true
+            }
         });
     }
 

@@ -14,6 +14,7 @@ use crate::history::Op;
 pub use lock::{Lock, LockAction};
 pub use register::{Register, RegisterAction};
 pub use set::{Set, SetAction};
+pub(crate) use sight::Values;
 pub use versioned::{Versioned, VersionedAction};
 
 /// The end of an operation of which nobody knows whether it happened.
@@ -121,6 +122,12 @@ pub trait Model {
         _now: u32,
         _others: impl Iterator<Item = usize>,
     ) -> bool {
+        false
+    }
+
+    /// Whether it is of no use to do an operation now that need not have happened: none of the others that are open sees what it
+    /// does, and one that began later would see what has to be done before.
+    fn in_vain(&self, _operation: usize, _others: impl Iterator<Item = usize>) -> bool {
         false
     }
 

@@ -125,6 +125,11 @@ impl Model for RegisterModel {
         self.sights.held(state, self.actions[operation].part(), now)
     }
 
+    fn in_vain(&self, operation: usize, others: impl Iterator<Item = usize>) -> bool {
+        let seen = others.filter_map(|other| self.actions[other].part().sees);
+        self.actions[operation].part().makes.is_some_and(|made| self.sights.in_vain(made, seen))
+    }
+
     fn overwrites(&self, operation: usize) -> bool {
         matches!(self.actions[operation], RegisterAction::Write(_))
     }

@@ -12,17 +12,22 @@ pub(super) const NIL: u32 = 0;
 /// Values as numbers.
 #[derive(Debug, Default)]
 pub struct Values {
-    numbers: HashMap<String, u32>,
+    /// Whole numbers apart, as almost all values are.
+    whole: HashMap<i64, u32>,
+    other: HashMap<String, u32>,
 }
 
 impl Values {
     /// The number of a value. Equal ones have equal ones.
-    pub(super) fn number(&mut self, value: &Value) -> u32 {
+    pub(crate) fn number(&mut self, value: &Value) -> u32 {
         if value.is_null() {
             return NIL;
         }
-        let next = u32::try_from(self.numbers.len() + 1).unwrap_or(u32::MAX);
-        *self.numbers.entry(value.to_string()).or_insert(next)
+        let next = u32::try_from(self.whole.len() + self.other.len() + 1).unwrap_or(u32::MAX);
+        match value.as_i64() {
+            Some(number) => *self.whole.entry(number).or_insert(next),
+            None => *self.other.entry(value.to_string()).or_insert(next),
+        }
     }
 }
 
@@ -97,6 +102,11 @@ impl Sights {
     pub(super) fn held(&self, value: u32, part: Part, now: u32) -> bool {
         let sight = self.of(value);
         sight.makers == 1 && (sight.read > now || (sight.changed > 0 && part.sees != Some(value)))
+    }
+
+    /// Whether nobody sees a value right after it is made, of those that are open and those that nobody knows of.
+    pub(super) fn in_vain(&self, value: u32, mut seen: impl Iterator<Item = u32>) -> bool {
+        self.of(value).perhaps == 0 && !seen.any(|other| other == value)
     }
 
     /// Whether all who see a value are readers that are open or done.

@@ -198,6 +198,14 @@ impl Model for VersionedModel {
         part.makes.is_some() && !self.blind && self.sights.held(state.value, part, now)
     }
 
+    fn in_vain(&self, operation: usize, others: impl Iterator<Item = usize>) -> bool {
+        let seen = others.filter_map(|other| self.actions[other].part().sees);
+        self.actions[operation]
+            .part()
+            .makes
+            .is_some_and(|made| !self.blind && self.sights.in_vain(made, seen))
+    }
+
     fn settle(&self, state: Versions, now: u32) -> Versions {
         let gone = state.value != GONE
             && state.value != NIL

@@ -1,0 +1,203 @@
+//! Short real runs: three servers of Consul on hosts of their own. What is planted is found, and nothing is left over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use lictor_jepsen::history::{self, Kind, Op, Process};
+use lictor_testkit::{consul, wait};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long something may take that a busy machine does.
+const SOON: Duration = Duration::from_secs(60);
+
+/// A place for runs, which goes with the test.
+struct Bench {
+    dir: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn scratch(&self) -> PathBuf {
+        let scratch = self.dir.path().join("scratch");
+        fs::create_dir_all(&scratch).unwrap();
+        scratch
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    /// A run of three servers.
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lictor-jepsen"));
+        command.args(["run", "--nodes", "3", "--settle", "1"]).args(args.split_whitespace());
+        command.arg("--scratch").arg(self.scratch()).arg("--dir").arg(self.kept());
+        command.env("LICTOR_CONSUL_BIN", consul::binary()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &str) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
+        let said = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+        (status.code(), said.into_owned())
+    }
+
+    fn start(&self, args: &str) -> Child {
+        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn history(&self) -> Vec<Op> {
+        history::read_path(self.kept().join("history.jsonl")).unwrap()
+    }
+
+    /// The processes that have to do with a run here.
+    fn processes(&self) -> Vec<String> {
+        let scratch = self.scratch();
+        let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(&*scratch.to_string_lossy()).then_some(line)
+        });
+        lines.collect()
+    }
+
+    fn leftovers(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.scratch()).unwrap().flatten().map(|entry| entry.path()).collect()
+    }
+
+    /// Waits until the servers of a run work.
+    fn until_it_works(&self) {
+        let log = self.kept().join("nodes/n1.log");
+        let led =
+            || fs::read_to_string(&log).is_ok_and(|log| log.contains("New leader elected")).then_some(());
+        wait::until(SOON, led).unwrap_or_else(|| panic!("no leader: {:?}", self.processes()));
+    }
+}
+
+fn count(history: &[Op], kind: Kind) -> usize {
+    history.iter().filter(|op| op.kind == kind && op.process != Process::Nemesis).count()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn a_register_without_faults_is_linearizable_and_nothing_is_left() {
+    let bench = Bench::new();
+    let (code, said) = bench.run("--time 5");
+    assert_eq!(code, Some(0), "{said}");
+    let history = bench.history();
+    assert!(count(&history, Kind::Ok) > 100, "{said}");
+    assert_eq!(count(&history, Kind::Info), 0, "{said}");
+    assert_eq!(bench.leftovers(), Vec::<PathBuf>::new());
+    assert_eq!(bench.processes(), Vec::<String>::new());
+    assert!(bench.kept().join("nodes/n3.log").is_file());
+    assert!(bench.kept().join("verdict.json").is_file());
+}
+
+#[test]
+fn sure_reads_are_right_whatever_is_done() {
+    let bench = Bench::new();
+    let (code, said) =
+        bench.run("--time 25 --interval 4 --nemesis partition-one,kill-leader,pause-one --seed 1");
+    assert_eq!(code, Some(0), "{said}");
+    let history = bench.history();
+    assert!(count(&history, Kind::Info) > 0, "no fault was felt: {said}");
+    for fault in ["partition-one", "kill-leader", "pause-one"] {
+        let did = |verb: &str| history.iter().any(|op| op.f == format!("{verb}-{fault}"));
+        assert!(did("start") && did("stop"), "{fault}: {said}");
+    }
+}
+
+#[test]
+fn stale_reads_are_found_out_under_a_partition() {
+    let bench = Bench::new();
+    let (code, said) = bench.run("--time 20 --interval 5 --nemesis partition-one --reads stale");
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_heals_and_ends_in_order() {
+    let bench = Bench::new();
+    let mut run = bench.start("--time 600 --interval 1 --nemesis pause-all");
+    bench.until_it_works();
+    let history = bench.kept().join("history.jsonl");
+    let paused =
+        || fs::read_to_string(&history).is_ok_and(|text| text.contains("start-pause-all")).then_some(());
+    wait::until(SOON, paused).unwrap();
+    signal(&run, Signal::TERM);
+    let ended = wait::until(SOON, || run.try_wait().unwrap()).unwrap();
+    assert_eq!(ended.code(), Some(2), "it was stopped before its time");
+    assert!(bench.history().iter().any(|op| op.f == "settled"));
+    assert_eq!(bench.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_run_that_is_killed_takes_everything_with_it_and_the_rest_is_cleaned_up() {
+    let bench = Bench::new();
+    let mut run = bench.start("--time 600");
+    bench.until_it_works();
+    assert!(!bench.processes().is_empty());
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let gone = || bench.processes().is_empty().then_some(());
+    wait::until(SOON, gone).unwrap_or_else(|| panic!("left over: {:?}", bench.processes()));
+    assert_eq!(bench.leftovers().len(), 1, "the data of the servers");
+    let mut clean = Command::new(env!("CARGO_BIN_EXE_lictor-jepsen"));
+    let cleaned = clean.arg("clean").arg("--scratch").arg(bench.scratch()).output().unwrap();
+    assert!(cleaned.status.success(), "{cleaned:?}");
+    assert_eq!(bench.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn it_runs_without_root() {
+    if !rustix::process::geteuid().is_root() {
+        // All others ran so already.
+        return;
+    }
+    let bench = Bench::new();
+    let nobody = |path: &Path| std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).unwrap();
+    let dir = bench.dir.path();
+    nobody(dir);
+    nobody(&bench.scratch());
+    // They may lie where others must not look.
+    let program = |from: &Path, name: &str| {
+        let to = dir.join(name);
+        fs::copy(from, &to).unwrap();
+        to
+    };
+    let consul = program(&consul::binary(), "consul");
+    let jepsen = program(Path::new(env!("CARGO_BIN_EXE_lictor-jepsen")), "lictor-jepsen");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(jepsen);
+    command.args(
+        "run --nodes 3 --settle 1 --time 15 --interval 4 --nemesis partition-halves --consul".split(' '),
+    );
+    command.arg(consul).arg("--scratch").arg(bench.scratch()).arg("--dir").arg(bench.kept());
+    let said = command.current_dir(dir).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
+    assert!(bench.history().iter().any(|op| op.f == "stop-partition-halves"));
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_anything_is_begun() {
+    let bench = Bench::new();
+    for (args, why) in [
+        ("--nemesis clock", "the clocks cannot be stepped"),
+        ("--nemesis kill-cat", "there is no fault `kill-cat`"),
+        ("--workload juggling", "there is no workload `juggling`"),
+        ("--inside /nowhere", "--inside is for the process that `run` starts"),
+    ] {
+        let (code, said) = bench.run(args);
+        assert!(code.is_some_and(|code| code > 1) && said.contains(why), "{args}: {code:?} {said}");
+    }
+    assert_eq!(bench.leftovers(), Vec::<PathBuf>::new());
+}
