@@ -10,6 +10,7 @@ mod dist;
 mod docs;
 mod error;
 mod fuzz;
+mod jepsen;
 mod lint;
 mod long;
 mod policy;
@@ -68,6 +69,21 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = bench::ROUNDS, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,
     },
+    /// Test the consistency of real servers while faults are done to them, in the manner of Jepsen
+    Jepsen {
+        /// All runs, on five servers; the summary is put into docs/jepsen.md
+        #[arg(long)]
+        long: bool,
+        /// What all that is drawn begins with
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Only the runs with this in their names
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// How long the clients of each run work
+        #[arg(long, value_name = "N", default_value_t = jepsen::SECONDS, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+    },
     /// Drive the fuzz targets; a failing input is kept and its seed printed
     Fuzz {
         /// Only this target
@@ -118,6 +134,9 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Lint => lint::lint(&workspace),
         Command::Docs => docs::docs(&workspace),
         Command::Bench { name, rounds } => bench::bench(&workspace, name.as_deref(), rounds),
+        Command::Jepsen { long, seed, only, seconds } => {
+            jepsen::jepsen(&workspace, &jepsen::Plan { long, seed, only, seconds })
+        }
         Command::Fuzz { target, seconds, seed } => {
             let plan = fuzz::Plan { target: target.as_deref(), each: Duration::from_secs(seconds), seed };
             fuzz::fuzz(&workspace, &plan).map(drop)

@@ -271,8 +271,12 @@ fn write_page(
     judgement: &Judgement,
 ) -> Result<(), CommandError> {
     let about = dir.about()?;
-    let workload = about.iter().find(|(name, _)| name == "workload").map(|(_, workload)| workload.clone());
-    let title = workload.unwrap_or_else(|| dir.name());
+    let known = |what: &str| about.iter().find(|(name, _)| name == what).map(|(_, value)| value.as_str());
+    let title = match (known("workload"), known("nemesis")) {
+        (Some(workload), Some("") | None) => workload.to_owned(),
+        (Some(workload), Some(nemesis)) => format!("{workload} × {nemesis}"),
+        (None, _) => dir.name(),
+    };
     let logs = dir.log_links(path)?;
     let page = report::Report { title: &title, history, judgement, about: &about, logs: &logs }.render();
     fs::write(path, page).map_err(|error| CommandError::Write { path: path.to_owned(), error })

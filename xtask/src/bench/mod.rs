@@ -9,6 +9,7 @@ mod backtest;
 mod bed;
 mod checks;
 mod failover;
+mod jepsen;
 mod journal;
 mod latency;
 mod lines;
@@ -53,6 +54,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "failover", run: failover::run },
     Bench { name: "replicate", run: replicate::run },
     Bench { name: "snapshot", run: snapshot::run },
+    Bench { name: "jepsen", run: jepsen::run },
 ];
 
 /// What a benchmark finds ready.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::linear::seconds;
 use super::stats::Count;
 use super::{Check, Finding, Outcome, Verdict};
 use crate::history::History;
@@ -55,14 +54,14 @@ impl Check for Available {
                 before.insert(invoke.f.as_str());
             }
         }
-        let lacking = |(f, count): &(&&str, &Count)| {
+        let lacks = |(f, count): &(&&str, &Count)| {
             #[expect(clippy::cast_precision_loss, reason = "a share")]
             let answered = (count.ok + count.fail) as f64 * 100.0 / count.all() as f64;
             !self.may_fail.contains(**f) && (answered < self.share || count.ok == 0)
         };
         let findings: Vec<Finding> = counts
             .iter()
-            .filter(lacking)
+            .filter(lacks)
             .map(|(f, count)| {
                 let text = format!(
                     "`{f}`: {} ok, {} fail, {} info of {}",
@@ -74,12 +73,14 @@ impl Check for Available {
                 Finding::new(text, Vec::new())
             })
             .collect();
+        let lacking: Vec<&str> = counts.iter().filter(lacks).map(|(f, _)| *f).collect();
+        let seconds = |time: u64| format!("{:.1}", Duration::from_nanos(time).as_secs_f64());
         let (verdict, summary) = if counts.is_empty() {
             (Verdict::Unknown, format!("no call began after {} s, when all was to work again", seconds(from)))
         } else if findings.is_empty() {
             (Verdict::Valid, format!("from {} s on, after the last fault, all works again", seconds(from)))
         } else {
-            (Verdict::Invalid, format!("{} kinds of calls do not work after the last fault", findings.len()))
+            (Verdict::Invalid, format!("what does not work after the last fault: {}", lacking.join(", ")))
         };
         let mut outcome = Outcome::new("available", verdict, summary).with(findings);
         outcome.fact("the last fault was over at", format!("{} s", seconds(healed)));

@@ -1,6 +1,6 @@
 //! Checks by name, with their settings: as one types them, and as a run notes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Check;
@@ -122,7 +122,7 @@ pub const CHECKS: [Entry; 17] = [
     Entry {
         name: "available",
         promise: "all works again after the last fault",
-        settings: "settle=SECONDS,share=PERCENT",
+        settings: "settle=SECONDS,share=PERCENT,may_fail=F+F",
         chosen_by: &[],
     },
     Entry {
@@ -205,13 +205,9 @@ pub fn make(text: &str, limits: Limits) -> Result<Box<dyn Check>, CatalogError> 
             let default = Available::default();
             let settle = settings.seconds("settle")?.unwrap_or(default.settle);
             let share = settings.parsed("share", "a number of percent")?.unwrap_or(default.share);
-            Box::new(Available { settle, share, ..default })
+            Box::new(Available { settle, share, may_fail: settings.names("may_fail") })
         }
-        _ => {
-            let may_fail = settings.values.remove("may_fail").unwrap_or_default();
-            let may_fail = may_fail.split('+').filter(|f| !f.is_empty()).map(str::to_owned);
-            Box::new(Stats { may_fail: may_fail.collect() })
-        }
+        _ => Box::new(Stats { may_fail: settings.names("may_fail") }),
     };
     match settings.values.keys().next() {
         None => Ok(check),
@@ -263,6 +259,12 @@ impl Settings<'_> {
         const EXPECTED: &str = "a number of seconds";
         let Some(seconds) = self.parsed::<f64>(setting, EXPECTED)? else { return Ok(None) };
         Duration::try_from_secs_f64(seconds).map(Some).ok().ok_or_else(|| self.wrong(setting, EXPECTED))
+    }
+
+    /// Names of calls with a plus between them.
+    fn names(&mut self, setting: &'static str) -> BTreeSet<String> {
+        let names = self.values.remove(setting).unwrap_or_default();
+        names.split('+').filter(|f| !f.is_empty()).map(str::to_owned).collect()
     }
 
     fn lasts(&mut self) -> Result<Lasts, CatalogError> {

@@ -258,6 +258,14 @@ impl Run {
         let workload = self.workload.workload(self.wishes(plan.actors));
         let logs = dir.join(LOGS);
         say.line(&format!("seed {}; kept in {}", plan.seed, dir.display()));
+        say.line(&format!(
+            "{} clients of {} servers: {} for {} s, then {} s of rest",
+            plan.actors,
+            plan.nodes,
+            self.workload,
+            plan.time.as_secs(),
+            plan.settle.as_secs()
+        ));
         write(&dir.join(MADE), &self.describe(&plan, &checks(&*workload, &plan)))?;
         let places = Places { scratch, logs: &logs };
         let played = runner::play(&plan, &workload, places, &dir.join(HISTORY), say).await?;
@@ -389,13 +397,11 @@ impl Clean {
 /// What judges a run, besides its servers' logs.
 fn checks(workload: &dyn Workload, plan: &Plan) -> Vec<String> {
     let mut checks = workload.checks();
-    checks.push(match workload.never_ok() {
-        [] => "stats".to_owned(),
-        never => format!("stats:may_fail={}", never.join("+")),
-    });
+    let may_fail = workload.never_ok().join("+");
+    checks.push(format!("stats:may_fail={may_fail}"));
     if !plan.faults.is_empty() {
         // The last calls begin when the servers have settled: what they are answered counts.
-        checks.push("available:settle=1".to_owned());
+        checks.push(format!("available:settle=1,may_fail={may_fail}"));
     }
     checks
 }

@@ -208,7 +208,7 @@ impl Stage<'_> {
         };
         match done {
             Ok(value) => {
-                self.say.line(&format!("{name} {value}"));
+                self.say.line(format!("{name} {}", told(&value)).trim_end());
                 self.recorder.fault(&name, value, None)?;
             }
             Err(NemesisError::Refused(why)) => {
@@ -343,6 +343,23 @@ async fn rest(time: Duration) {
     }
 }
 
+/// Whom a fault is done to, for people: `n1 n2, leader n1`, `n1→n2 n2→n1`.
+fn told(value: &Value) -> String {
+    let list = |name: &str| value.get(name).and_then(Value::as_array).into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let nodes = list("nodes").map(text);
+    let cut = list("cut").map(|way| {
+        let ends: Vec<String> = way.as_array().into_iter().flatten().map(text).collect();
+        ends.join("→")
+    });
+    let mut told = nodes.chain(cut).collect::<Vec<_>>().join(" ");
+    if let Some(leader) = value.get("leader").and_then(Value::as_str) {
+        let comma = if told.is_empty() { "" } else { ", " };
+        told.extend([comma, "leader ", leader]);
+    }
+    told
+}
+
 /// Writes so many keys that nobody asks for: they make the log longer that servers have to read when they start.
 async fn load(client: &Client, count: u32) -> Result<(), Error> {
     let keys: Vec<u32> = (0..count).collect();
@@ -351,4 +368,19 @@ async fn load(client: &Client, count: u32) -> Result<(), Error> {
         client.txn().run(&sets.collect::<Vec<_>>()).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whom_a_fault_is_done_to_is_told_in_few_words() {
+        assert_eq!(told(&json!({"nodes": ["n1", "n2"], "leader": "n1"})), "n1 n2, leader n1");
+        assert_eq!(told(&json!({"cut": [["n1", "n2"], ["n2", "n1"]]})), "n1→n2 n2→n1");
+        assert_eq!(told(&json!({"leader": "n1"})), "leader n1");
+        assert_eq!(told(&Value::Null), "");
+    }
 }

@@ -81,18 +81,22 @@ impl Report<'_> {
             .collect();
         let seconds = self.history.duration() / 1_000_000_000;
         let counts = Counts::of(self.history).all;
+        let faults = match self.history.windows().len() {
+            0 => "no fault".to_owned(),
+            1 => "1 fault".to_owned(),
+            more => format!("{more} faults"),
+        };
         page.open("header", &format!("hero {verdict}"));
         page.text("h1", &format!("{}: {verdict}", self.title));
         page.text("p", &why.join("; "));
         page.text(
             "p",
             &format!(
-                "{} calls in {seconds} s: {} ok, {} fail, {} info. {} faults.",
+                "{} calls in {seconds} s: {} ok, {} fail, {} info; {faults}.",
                 counts.all(),
                 counts.ok,
                 counts.fail,
                 counts.info,
-                self.history.windows().len()
             ),
         );
         page.close("header");

@@ -198,12 +198,11 @@ impl Plot {
         let caption = escape(caption);
         this.put(format_args!("<figure><figcaption>{caption}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{caption}\">\n"));
         this.out.push_str(&bands(history, |time| across(last, time), TOP, HEIGHT - BOTTOM));
-        for part in 0..=5 {
-            let time = last / 5 * part;
+        for time in ticks(0, last) {
             let (x, y) = (this.x(time), HEIGHT - 10);
             this.put(format_args!(
                 "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{}</text>\n",
-                clock(time / 10_000_000 * 10_000_000)
+                clock(time)
             ));
         }
         this
@@ -272,6 +271,15 @@ fn across(last: u64, time: u64) -> u64 {
     LEFT + u64::try_from(room * u128::from(time.min(last)) / u128::from(last.max(1))).unwrap_or_default()
 }
 
+/// Times between two that are good to read: about ten, of a step that is 1, 2 or 5 of a power of ten.
+pub(super) fn ticks(from: u64, to: u64) -> impl Iterator<Item = u64> {
+    let least = (to.saturating_sub(from) / 10).max(1);
+    let power = 10u64.saturating_pow(least.ilog10());
+    let step = [1, 2, 5, 10].map(|part| power.saturating_mul(part)).into_iter().find(|step| *step >= least);
+    let step = step.unwrap_or(least);
+    (from.div_ceil(step)..=to / step).map(move |number| number * step)
+}
+
 /// A band for each fault.
 pub(super) fn bands(history: &History, x: impl Fn(u64) -> u64, top: u64, bottom: u64) -> String {
     let mut out = String::new();
@@ -297,6 +305,19 @@ mod tests {
         let told: Vec<String> =
             [0, 999, 1_000, 15_300, 2_000_000, 2_450_000_000, 120_000_000_000].map(duration).into();
         assert_eq!(told, ["0 ns", "999 ns", "1 µs", "15.3 µs", "2 ms", "2.4 s", "120 s"]);
+    }
+
+    #[test]
+    fn times_of_an_axis_are_good_to_read() {
+        let told = |from, to| ticks(from, to).map(clock).collect::<Vec<_>>().join(" ");
+        const S: u64 = 1_000_000_000;
+        assert_eq!(told(0, 61 * S), "0 s 10 s 20 s 30 s 40 s 50 s 60 s");
+        assert_eq!(told(0, S), "0 s 0.1 s 0.2 s 0.3 s 0.4 s 0.5 s 0.6 s 0.7 s 0.8 s 0.9 s 1 s");
+        assert_eq!(
+            told(3_140_000_000, 3_150_000_000),
+            "3.14 s 3.141 s 3.142 s 3.143 s 3.144 s 3.145 s 3.146 s 3.147 s 3.148 s 3.149 s 3.15 s"
+        );
+        assert_eq!(told(0, 0), "0 s");
     }
 
     #[test]

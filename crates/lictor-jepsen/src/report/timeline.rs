@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::html::{clock, escape};
-use super::plot::{bands, class};
+use super::plot::{bands, class, ticks};
 use crate::check::linear::described;
 use crate::history::{Call, History, Process};
 
@@ -105,7 +105,9 @@ impl Timeline<'_> {
             *life = (life.0.min(invoke.time), life.1.max(end));
         }
         let mut order: Vec<(Process, (u64, u64))> = lives.into_iter().collect();
-        order.sort_by_key(|(process, life)| (life.0, *process));
+        // Those that are there from the beginning in the order of their numbers, whoever was quicker by a moment.
+        let soon = self.from + (self.to - self.from) / 50;
+        order.sort_by_key(|(process, life)| (life.0.max(soon), *process));
         let mut free: Vec<u64> = Vec::new();
         let mut rows = HashMap::new();
         for (process, (from, to)) in order {
@@ -128,12 +130,11 @@ impl Timeline<'_> {
             "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"calls by process\">\n"
         );
         out.push_str(&bands(self.history, |time| self.x(time), TOP - 4, bottom));
-        for part in 0..=5 {
-            let time = self.from + (self.to - self.from) / 5 * part;
+        for time in ticks(self.from, self.to) {
             let (x, y) = (self.x(time), bottom + 16);
             out.extend([format!(
                 "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{}</text>\n",
-                clock(time / 1000 * 1000)
+                clock(time)
             )]);
         }
         let mut first: BTreeMap<usize, Process> = BTreeMap::new();

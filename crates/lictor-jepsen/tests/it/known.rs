@@ -17,7 +17,7 @@ fn judge<K: Kind>(kind: K, ops: Vec<Op>) -> (Verdict, usize) {
     let analysis = Linearizable { kind, limits }.analyse(&history);
     let least = analysis.keys.iter().find_map(|key| match &key.result {
         KeyVerdict::Invalid(violation) => Some(violation.least.len()),
-        KeyVerdict::Valid(_) | KeyVerdict::Unknown(_) => None,
+        KeyVerdict::Valid(_) | KeyVerdict::Unknown(_) | KeyVerdict::Skipped => None,
     });
     (analysis.verdict(), least.unwrap_or_default())
 }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::Limits;
 use super::model::{Kind, NEVER, Timed};
 use super::search::{Blocked, Found};
@@ -10,7 +12,10 @@ use crate::check::Finding;
 use crate::history::{Call, History, Kind as Entry, Op};
 
 /// Most operations of the least that is wrong that are told.
-const TOLD: usize = 30;
+const TOLD: usize = 15;
+
+/// Most characters of a value that are told: of more the first and the last ones.
+const VALUE: usize = 160;
 
 /// What has no order. All are numbers of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,13 +128,12 @@ impl Violation {
 pub(crate) fn described(history: &History, call: &Call) -> String {
     let invoke = history.invoke(call);
     let end = history.end(call);
-    let value = |op: &Op| if op.value.is_null() { String::new() } else { format!(" {}", op.value) };
+    let value = |op: &Op| if op.value.is_null() { String::new() } else { told(&op.value) };
     let outcome = match end {
         None => "never ended".to_owned(),
         Some(end) => {
-            let found = if end.value == invoke.value { String::new() } else { format!(" {}", end.value) };
-            let found =
-                if invoke.f == "read" && end.kind == Entry::Ok { format!(" {}", end.value) } else { found };
+            let found = if end.value == invoke.value { String::new() } else { told(&end.value) };
+            let found = if invoke.f == "read" && end.kind == Entry::Ok { told(&end.value) } else { found };
             let error = end.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
             format!("{}{found}{error}", end.kind)
         }
@@ -149,7 +153,34 @@ pub(crate) fn described(history: &History, call: &Call) -> String {
     )
 }
 
+/// A value with a space before it, and not all of a long one.
+fn told(value: &Value) -> String {
+    let text = value.to_string();
+    let count = text.chars().count();
+    if count <= VALUE {
+        return format!(" {text}");
+    }
+    let begin: String = text.chars().take(VALUE / 2).collect();
+    let end: String = text.chars().skip(count - VALUE / 2).collect();
+    format!(" {begin} … {} characters … {end}", count - VALUE)
+}
+
 /// Nanoseconds as seconds.
 pub(crate) fn seconds(nanoseconds: u64) -> String {
     format!("{}.{:06}", nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000 / 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_long_value_the_beginning_and_the_end_are_told() {
+        assert_eq!(told(&json!([1, 2])), " [1,2]");
+        let long = told(&(0..1_000).collect());
+        assert!(long.starts_with(" [0,1,2,") && long.ends_with(",998,999]"), "{long}");
+        assert!(long.contains(" … 3731 characters … ") && long.chars().count() < 200, "{long}");
+    }
 }

@@ -83,6 +83,8 @@ pub enum KeyVerdict {
     Invalid(Box<Violation>),
     /// It cannot be told, and why.
     Unknown(String),
+    /// It was not looked at to its end: another one is invalid.
+    Skipped,
 }
 
 /// The operations of one key.
@@ -160,6 +162,7 @@ impl<K: Kind> Linearizable<K> {
         let operations = part.operations.unwrap_or_default();
         let result = match result {
             Err(error) => KeyVerdict::Unknown(error),
+            Ok(Found::GivenUp(Limit::Stopped)) => KeyVerdict::Skipped,
             Ok(Found::GivenUp(limit)) => KeyVerdict::Unknown(limit.to_string()),
             Ok(Found::Order(order)) => {
                 KeyVerdict::Valid(order.into_iter().map(|at| operations[at].call).collect())
@@ -250,7 +253,7 @@ impl Analysis {
         let verdicts = self.keys.iter().map(|key| match &key.result {
             KeyVerdict::Valid(_) => Verdict::Valid,
             KeyVerdict::Invalid(_) => Verdict::Invalid,
-            KeyVerdict::Unknown(_) => Verdict::Unknown,
+            KeyVerdict::Unknown(_) | KeyVerdict::Skipped => Verdict::Unknown,
         });
         verdicts.max().unwrap_or(Verdict::Unknown)
     }
@@ -266,18 +269,17 @@ impl<K: Kind> Check for Linearizable<K> {
         let total: usize = analysis.keys.iter().map(|key| key.operations).sum();
         let keys = analysis.keys.len();
         let mut findings = Vec::new();
-        let (mut broken, mut unknown) = (0, 0);
+        let (mut broken, mut unknown, mut skipped) = (0, 0, 0);
         for key in &analysis.keys {
-            let name = key
-                .key
-                .as_ref()
-                .map_or_else(|| "the calls without a key".to_owned(), |key| format!("key {key}"));
+            let name =
+                key.key.as_ref().map_or_else(|| "what has no key".to_owned(), |key| format!("key {key}"));
             match &key.result {
                 KeyVerdict::Valid(_) => {}
                 KeyVerdict::Invalid(violation) => {
                     broken += 1;
                     findings.insert(0, violation.finding(history, &name));
                 }
+                KeyVerdict::Skipped => skipped += 1,
                 KeyVerdict::Unknown(why) => {
                     unknown += 1;
                     findings.push(Finding::new(format!("{name} was not judged: {why}"), Vec::new()));
@@ -292,6 +294,9 @@ impl<K: Kind> Check for Linearizable<K> {
                 format!("all {total} operations on {keys} keys have an order that explains them")
             }
             Verdict::Unknown => format!("of {keys} keys {unknown} could not be judged"),
+            Verdict::Invalid if skipped > 0 => format!(
+                "of {keys} keys {broken} have no order that explains them, and {skipped} were not looked at any more"
+            ),
             Verdict::Invalid => format!("of {keys} keys {broken} have no order that explains them"),
         };
         let mut outcome = Outcome::new(&self.name(), verdict, summary).with(findings);

@@ -93,7 +93,10 @@ impl Actor for Collector {
                 if self.ending {
                     self.last = 0;
                 }
-                Outcome::ok(keys.value.iter().map(|key| element(key)).collect())
+                let mut elements: Vec<Value> = keys.value.iter().map(|key| element(key)).collect();
+                // As numbers come, for whoever reads it.
+                elements.sort_by_key(Value::as_u64);
+                Outcome::ok(Value::Array(elements))
             }
             Err(error) => Outcome::of(&error),
         }

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_is_read_and_a_write_that_is_late_is_refused() {
+    async fn what_a_cluster_was_told_is_read_and_a_write_that_is_late_is_refused() {
         let address = consul::shared().url().parse().unwrap();
         let client = Client::new(lictor_consul::Config { address, ..Default::default() }).unwrap();
         let query = Query::new().consistent();

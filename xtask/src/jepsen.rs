@@ -1,0 +1,371 @@
+//! `cargo xtask jepsen`: runs of `lictor-jepsen` on real servers, each with the verdict that is expected of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::lint::cargo;
+use crate::setup::{self, Host, consul};
+use crate::stages::Stages;
+use crate::suites::Need;
+use crate::tool::Tool;
+use crate::workspace::Workspace;
+
+/// How long the clients of a run work, unless it is said.
+pub(crate) const SECONDS: u64 = 60;
+
+/// Where the summary stands.
+const PAGE: &str = "docs/jepsen.md";
+
+/// What is around it there.
+const BEGIN: &str = "<!-- the last long run: `cargo xtask jepsen --long` writes it -->";
+const END: &str = "<!-- end of the last long run -->";
+
+/// Time for all but what the clients do: servers start, settle and are judged.
+const BESIDES: Duration = Duration::from_secs(10 * 60);
+
+/// What is asked for.
+pub(crate) struct Plan {
+    /// All of them, and the summary.
+    pub(crate) long: bool,
+    /// What all that is drawn begins with.
+    pub(crate) seed: Option<u64>,
+    /// Only those with this in their names.
+    pub(crate) only: Option<String>,
+    /// How long the clients of each work.
+    pub(crate) seconds: u64,
+}
+
+/// One run.
+struct Run {
+    name: &'static str,
+    /// What `lictor-jepsen run` is told, besides nodes, time, seed and directory.
+    args: &'static str,
+    /// What is to come of it.
+    expected: &'static str,
+    /// Whether it is one of the few.
+    short: bool,
+    /// How long its clients work, if that must not be another time.
+    seconds: Option<u64>,
+}
+
+/// One that keeps all promises.
+const fn kept(name: &'static str, args: &'static str) -> Run {
+    Run { name, args, expected: "valid", short: false, seconds: None }
+}
+
+/// One with a fault that has to be found.
+const fn planted(name: &'static str, args: &'static str) -> Run {
+    Run { name, args, expected: "invalid", short: false, seconds: None }
+}
+
+impl Run {
+    /// The same, also run when only a few are.
+    const fn short(self) -> Self {
+        Self { short: true, ..self }
+    }
+
+    /// The same for just so long.
+    const fn lasting(self, seconds: u64) -> Self {
+        Self { seconds: Some(seconds), ..self }
+    }
+}
+
+/// All of them.
+const RUNS: &[Run] = &[
+    kept("register, no fault", "--workload register"),
+    kept(
+        "register, partitions",
+        "--workload register --nemesis partition-one,partition-halves,partition-leader,partition-majority",
+    )
+    .short(),
+    kept(
+        "register, odd partitions",
+        "--workload register --nemesis partition-bridge,partition-ring,partition-one-way",
+    ),
+    kept("register, kills", "--workload register --nemesis kill-one,kill-minority,kill-majority,kill-leader"),
+    kept(
+        "register, all killed",
+        "--workload register --nemesis kill-all,restart-all --ballast 60000 --interval 5",
+    )
+    .short(),
+    kept("register, pauses", "--workload register --nemesis pause-one,pause-majority,pause-leader,pause-all"),
+    kept(
+        "register, bad lines",
+        "--workload register --nemesis slow-leader,lossy-one,slow-all,lossy-minority",
+    ),
+    kept("register, bad disks", "--workload register --nemesis disk-freeze-one,disk-full-leader"),
+    kept("register, servers leave", "--workload register --nemesis membership --interval 5"),
+    kept(
+        "register, several faults at once",
+        "--workload register --nemesis kill-one,pause-one,partition-halves,slow-one --schedule mixed --interval 5",
+    ),
+    kept("versioned register", "--workload versioned --nemesis partition-halves,kill-leader"),
+    kept("several keys in one transaction", "--workload multi --nemesis partition-halves,kill-leader"),
+    kept("set", "--workload set --nemesis kill-all,partition-halves"),
+    kept("lists", "--workload append --nemesis partition-halves,kill-leader,pause-leader").short(),
+    kept("default reads, leader cut off", "--workload register --reads default --nemesis partition-leader"),
+    kept("default reads, leader paused", "--workload register --reads default --nemesis pause-leader"),
+    kept("locks with tokens", "--workload fenced-lock --clients 40 --nemesis pause-one,pause-leader"),
+    kept("leaders", "--workload leader --nemesis pause-leader,partition-one,kill-leader"),
+    kept("sessions, no fault", "--workload session"),
+    // One kill: each new leader gives sessions their time anew.
+    kept("sessions, leader killed", "--workload session --nemesis kill-leader --interval 15").lasting(40),
+    planted("stale reads", "--workload register --reads stale --nemesis partition-one").short(),
+    planted(
+        "default reads, all killed",
+        "--workload register --reads default --nemesis kill-all --ballast 60000 --interval 5",
+    )
+    .short(),
+    planted("locks without tokens", "--workload lock --clients 40 --nemesis pause-one").short(),
+    planted("a set, and a snapshot restored", "--workload set --nemesis restore --interval 5"),
+];
+
+/// What came of a run.
+#[derive(Debug)]
+struct Came {
+    verdict: String,
+    /// What the first check said of that verdict.
+    why: String,
+    /// How many calls happened, did not, and nobody knows of.
+    calls: [u64; 3],
+    command: String,
+    took: Duration,
+}
+
+/// Makes them one after the other.
+pub(crate) fn jepsen(workspace: &Workspace, plan: &Plan) -> Result<(), Error> {
+    let host = Host::here();
+    let tools = setup::setup(workspace, &host)?;
+    for need in [Need::Tool("LICTOR_CONSUL_BIN"), Need::Tool("LICTOR_IP_BIN")] {
+        if let Some(why) = need.unmet(&host, &tools) {
+            return Err(Error::Verdict(why));
+        }
+    }
+    // Its own, or what a person has named.
+    let found = tools.found.iter().find(|(variable, _)| *variable == "LICTOR_CONSUL_BIN");
+    let consul = found.map_or_else(|| consul::path(workspace), |(_, path)| path.clone());
+    let chosen: Vec<&Run> = RUNS.iter().filter(|run| plan.chooses(run)).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
+        return Err(Error::Verdict(format!("there is no such run; there are: {}", names.join("; "))));
+    }
+    let seed = plan.seed.unwrap_or_else(|| u64::from(std::process::id()));
+    println!("seed {seed}");
+    cargo(workspace)
+        .args(["build", "--release", "--package", "lictor-jepsen"])
+        .deadline(BESIDES * 3)
+        .run()?;
+    let dir = fresh(workspace)?;
+    let mut stages = Stages::start();
+    let mut rows = Vec::new();
+    for (number, run) in chosen.iter().enumerate() {
+        let place = dir.join(format!("{:02}", number + 1));
+        stages.run(run.name, || {
+            let came = run.make(workspace, &consul, plan, seed, &place)?;
+            let told = format!("{}: {}", came.verdict, came.why);
+            let as_expected = came.verdict == run.expected;
+            rows.push((*run, came));
+            if as_expected {
+                Ok(told)
+            } else {
+                Err(Error::Verdict(format!("{told}, where {} was expected", run.expected)))
+            }
+        });
+    }
+    println!("kept in {}", dir.display());
+    if plan.long && plan.only.is_none() {
+        let version = consul::version(&consul)?;
+        write(&workspace.root().join(PAGE), &summary(&rows, plan, seed, &version))?;
+        println!("the summary is in {PAGE}");
+    }
+    stages.close(false)
+}
+
+impl Plan {
+    fn chooses(&self, run: &Run) -> bool {
+        (self.long || run.short) && self.only.as_ref().is_none_or(|only| run.name.contains(only.as_str()))
+    }
+
+    /// Five servers, or three when it is to be short.
+    const fn nodes(&self) -> u64 {
+        if self.long { 5 } else { 3 }
+    }
+}
+
+impl Run {
+    fn make(
+        &self,
+        workspace: &Workspace,
+        consul: &Path,
+        plan: &Plan,
+        seed: u64,
+        dir: &Path,
+    ) -> Result<Came, Error> {
+        let seconds = self.seconds.unwrap_or(plan.seconds);
+        let tool = Tool::new(workspace.target().join("release/lictor-jepsen"))
+            .arg("run")
+            .args(self.args.split(' '))
+            .args(["--nodes", &plan.nodes().to_string(), "--time", &seconds.to_string()])
+            .args(["--seed", &seed.to_string()])
+            .arg("--dir")
+            .arg(dir)
+            .env("LICTOR_CONSUL_BIN", consul)
+            .deadline(BESIDES + Duration::from_secs(seconds));
+        println!("{}", tool.line());
+        let begun = Instant::now();
+        let ended = tool.run();
+        let verdict = dir.join("verdict.json");
+        // Its exit code says the same; without a verdict it says why there is none.
+        if !verdict.is_file() {
+            return ended.and(Err(Error::Answer { of: "lictor-jepsen", what: "no verdict".to_owned() }));
+        }
+        Came::of(&read(&verdict)?, &read(&dir.join("run.json"))?, begun.elapsed())
+    }
+}
+
+impl Came {
+    fn of(judgement: &Value, made: &Value, took: Duration) -> Result<Self, Error> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let outcomes = judgement["outcomes"].as_array().map_or(&[][..], Vec::as_slice);
+        let verdict = text(&judgement["verdict"]);
+        let worst = outcomes.iter().find(|outcome| outcome["verdict"] == judgement["verdict"]);
+        let worst =
+            worst.ok_or_else(|| Error::Answer { of: "lictor-jepsen", what: judgement.to_string() })?;
+        // As `12 ok, 3 fail, 4 info` of each kind of call.
+        let stats = outcomes.iter().find(|outcome| outcome["check"] == "stats");
+        let facts = stats.and_then(|stats| stats["facts"].as_array()).into_iter().flatten();
+        let mut calls = [0; 3];
+        for fact in facts {
+            let name = text(&fact[0]);
+            if name.starts_with("during ") || name.starts_with("without ") {
+                continue;
+            }
+            for (sum, part) in calls.iter_mut().zip(text(&fact[1]).split(", ")) {
+                let number = part.split(' ').next().and_then(|number| number.parse::<u64>().ok());
+                *sum += number.unwrap_or_default();
+            }
+        }
+        let command = text(&made["command"]);
+        Ok(Self { verdict, why: text(&worst["summary"]), calls, command, took })
+    }
+}
+
+/// The summary, as Markdown.
+fn summary(rows: &[(&Run, Came)], plan: &Plan, seed: u64, version: &str) -> String {
+    let all: Duration = rows.iter().map(|(_, came)| came.took).sum();
+    let wrong = rows.iter().filter(|(run, came)| came.verdict != run.expected).count();
+    let calls: u64 = rows.iter().flat_map(|(_, came)| came.calls).sum();
+    let mut text = format!(
+        "Seed {seed}, {} servers of Consul {version}, {} s for the clients of each run: {} runs with {calls} calls in {} minutes, \
+         {} of them as expected.\n\n\
+         | run | what is done | ok / fail / info | expected | verdict | why |\n|---|---|---|---|---|---|\n",
+        plan.nodes(),
+        plan.seconds,
+        rows.len(),
+        all.as_secs().div_ceil(60),
+        rows.len() - wrong,
+    );
+    for (run, came) in rows {
+        let [ok, fail, info] = came.calls;
+        let verdict = &came.verdict;
+        // What was not expected is to be seen at once.
+        let verdict = if *verdict == run.expected { verdict.clone() } else { format!("**{verdict}**") };
+        text.extend([format!(
+            "| {} | `{}` | {ok} / {fail} / {info} | {} | {verdict} | {} |\n",
+            run.name, run.args, run.expected, came.why
+        )]);
+    }
+    if let Some((_, came)) = rows.first() {
+        text.extend([format!("\nWhat stands between them is as in the first one: `{}`.\n", came.command)]);
+    }
+    text
+}
+
+/// Puts the summary where the last one stands.
+fn write(path: &Path, summary: &str) -> Result<(), Error> {
+    let page = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.ok_or_else(|| {
+        Error::Verdict(format!("{} has no `{BEGIN}` and `{END}` to put the summary between", path.display()))
+    })?;
+    let page = format!("{before}{BEGIN}\n\n{summary}\n{END}{after}");
+    fs::write(path, page).map_err(Error::file("write", path))
+}
+
+/// An empty directory for them.
+fn fresh(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let dir = workspace.target().join("jepsen");
+    if dir.exists() {
+        fs::remove_dir_all(&dir).map_err(Error::file("remove", &dir))?;
+    }
+    fs::create_dir_all(&dir).map_err(Error::file("create", &dir))?;
+    Ok(dir)
+}
+
+fn read(path: &Path) -> Result<Value, Error> {
+    let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Answer { of: "lictor-jepsen", what: format!("{}: {error}", path.display()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn came(verdict: &str) -> Came {
+        let judgement = json!({"verdict": verdict, "outcomes": [
+            {"check": "register", "verdict": verdict, "summary": "so it is", "facts": [["keys", "3"]]},
+            {"check": "stats", "verdict": "valid", "summary": "fine", "facts": [
+                ["read", "10 ok, 2 fail, 0 info"], ["write", "5 ok, 0 fail, 1 info"], ["during kill-all", "9 ok, 9 fail, 9 info"],
+                ["without a fault", "9 ok, 9 fail, 9 info"]
+            ]}
+        ]});
+        Came::of(&judgement, &json!({"command": "lictor-jepsen run"}), Duration::from_secs(61)).unwrap()
+    }
+
+    #[test]
+    fn what_came_of_a_run_is_its_verdict_the_reason_and_each_call_once() {
+        let came = came("invalid");
+        assert_eq!(
+            (came.verdict.as_str(), came.why.as_str(), came.calls),
+            ("invalid", "so it is", [15, 2, 1])
+        );
+    }
+
+    #[test]
+    fn what_was_not_expected_stands_out_in_the_summary() {
+        let plan = Plan { long: true, seed: None, only: None, seconds: 60 };
+        let text = summary(&[(&RUNS[0], came("valid")), (&RUNS[1], came("invalid"))], &plan, 7, "1.8");
+        assert!(text.starts_with("Seed 7, 5 servers of Consul 1.8, 60 s "), "{text}");
+        assert!(text.contains("2 runs with 36 calls in 3 minutes, 1 of them as expected."), "{text}");
+        assert!(text.contains("| 15 / 2 / 1 | valid | valid | so it is |"), "{text}");
+        assert!(text.contains("| valid | **invalid** |"), "{text}");
+    }
+
+    #[test]
+    fn a_summary_takes_the_place_of_the_last_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("page.md");
+        fs::write(&page, format!("# A\n{BEGIN}\nold\n{END}\nrest\n")).unwrap();
+        write(&page, "new\n").unwrap();
+        assert_eq!(fs::read_to_string(&page).unwrap(), format!("# A\n{BEGIN}\n\nnew\n\n{END}\nrest\n"));
+        fs::write(&page, "# A\n").unwrap();
+        assert!(write(&page, "new\n").unwrap_err().to_string().contains("to put the summary between"));
+    }
+
+    #[test]
+    fn each_run_is_named_once_and_the_few_have_valid_and_invalid_ones() {
+        let mut names: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), RUNS.len());
+        let few = |expected| RUNS.iter().filter(|run| run.short && run.expected == expected).count();
+        assert!(few("valid") > 1 && few("invalid") > 1);
+    }
+}
