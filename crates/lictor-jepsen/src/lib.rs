@@ -17,6 +17,7 @@
 
 pub mod check;
 pub mod command;
+pub mod dice;
 pub mod history;
 pub mod live;
 pub mod report;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use serde_json::{Value, json};
 
+pub use crate::dice::Dice;
 use crate::history::{Kind, Op, Process};
 
 /// What is simulated.
@@ -34,32 +35,6 @@ pub struct Sim {
 impl Default for Sim {
     fn default() -> Self {
         Self { seed: 1, clients: 5, keys: 1, calls: 100, unknown: 20, refused: 20, values: 0 }
-    }
-}
-
-/// Numbers by dice.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// Those of a seed.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `below`; 0 if that is 0.
-    pub const fn below(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        if below == 0 { 0 } else { mixed % below }
-    }
-
-    /// Whether something happens that does so in so many of a thousand cases.
-    pub const fn happens(&mut self, of_thousand: u64) -> bool {
-        self.below(1000) < of_thousand
     }
 }
 

@@ -7,7 +7,6 @@
 pub mod cell;
 pub mod client;
 pub mod command;
-pub mod dice;
 pub mod nemesis;
 pub mod record;
 pub mod runner;

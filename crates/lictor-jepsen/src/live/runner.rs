@@ -17,7 +17,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::cell::Unwanted;
 use super::client::{ClientError, connect};
-use super::dice::Dice;
 use super::nemesis::fault::Fault;
 use super::nemesis::schedule::{Order, Schedule, Step};
 use super::nemesis::{Nemesis, NemesisError};
@@ -26,6 +25,7 @@ use super::say::Say;
 use super::workload::{Actor, Hand, Workload};
 use super::world::server::Setup;
 use super::world::{Places, World, WorldError, net};
+use crate::dice::Dice;
 use crate::history::{Kind, Process, WriteError};
 
 /// How long a call may take. A server without a leader holds one for 7 s before it says so, and others hang for longer.

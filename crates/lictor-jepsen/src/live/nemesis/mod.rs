@@ -18,12 +18,12 @@ use serde_json::{Value, json};
 
 use self::fault::Fault;
 use super::client::connect;
-use super::dice::Dice;
 use super::tool::ToolError;
 use super::world::disk::DiskError;
 use super::world::net::{Quality, Way};
 use super::world::server::{Server, ServerError};
 use super::world::{World, WorldError, net};
+use crate::dice::Dice;
 
 /// How long a snapshot may take, either way, and a server to leave.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::fault::Fault;
-use crate::live::dice::Dice;
+use crate::dice::Dice;
 
 /// The order of the faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

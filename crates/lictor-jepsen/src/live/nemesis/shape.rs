@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::live::dice::Dice;
+use crate::dice::Dice;
 use crate::live::world::net::Way;
 
 /// How a network is parted.

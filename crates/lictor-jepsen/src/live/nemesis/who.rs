@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::live::dice::Dice;
+use crate::dice::Dice;
 
 /// Which servers something happens to. Who that is, is drawn each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

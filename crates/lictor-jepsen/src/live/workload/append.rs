@@ -14,7 +14,7 @@ use lictor_consul::{Client, Consistency, Error, Index, Operation, Query};
 use serde_json::{Value, json};
 
 use super::{Actor, Call, Hand, Outcome, Wishes, Workload};
-use crate::live::dice::Dice;
+use crate::dice::Dice;
 
 /// How many lists are worked on at a time.
 const ACTIVE: usize = 5;

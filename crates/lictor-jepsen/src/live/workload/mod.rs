@@ -20,7 +20,7 @@ use lictor_consul::{Client, Consistency, Error};
 use serde_json::Value;
 
 use super::client::Failure;
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// What is about to be done.
 #[derive(Clone, Debug, PartialEq)]

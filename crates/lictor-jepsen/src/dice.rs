@@ -10,10 +10,8 @@ pub struct Dice(u64);
 impl Dice {
     /// A source that begins at this number.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
-        let mut dice = Self(seed);
-        dice.roll();
-        dice
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
     }
 
     /// Another source for what a text names: it does not depend on what was drawn before.
@@ -48,6 +46,11 @@ impl Dice {
     /// True in so many of a hundred cases.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
+    }
+
+    /// True in so many of a thousand cases.
+    pub fn happens(&mut self, of_thousand: u64) -> bool {
+        self.below(1000) < of_thousand
     }
 
     /// One of these; `None` when there is none.
