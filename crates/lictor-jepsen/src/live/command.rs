@@ -161,7 +161,7 @@ pub enum CommandError {
     #[error("there is no program of Consul {0}: name one by --consul")]
     NoConsul(String),
     /// A directory cannot be made.
-    #[error("cannot make the directory {}: {source}", path.display())]
+    #[error("cannot make the directory {}: {source}; name another by --dir", path.display())]
     Directory {
         /// Which.
         path: PathBuf,
@@ -389,7 +389,11 @@ impl Clean {
     /// If something cannot be removed.
     pub fn execute(&self) -> Result<Ended, CommandError> {
         let removed = one()?.block_on(clean(&self.scratch, Say { quiet: false }))?;
-        Say { quiet: false }.line(&format!("{removed} scratch directories of killed runs were removed"));
+        Say { quiet: false }.line(&match removed {
+            0 => "nothing is left of killed runs".to_owned(),
+            1 => "that was all: 1 directory".to_owned(),
+            more => format!("that was all: {more} directories"),
+        });
         Ok(Ended::Code(0))
     }
 }
