@@ -109,8 +109,13 @@ const RUNS: &[Run] = &[
     kept("lists", "--workload append --nemesis partition-halves,kill-leader,pause-leader").short(),
     kept("default reads, leader cut off", "--workload register --reads default --nemesis partition-leader"),
     kept("default reads, leader paused", "--workload register --reads default --nemesis pause-leader"),
-    kept("locks with tokens", "--workload fenced-lock --clients 40 --nemesis pause-one,pause-leader"),
-    kept("leaders", "--workload leader --nemesis pause-leader,partition-one,kill-leader"),
+    kept(
+        "locks with tokens",
+        "--workload fenced-lock --clients 40 --nemesis pause-one,pause-leader --interval 9",
+    )
+    .lasting(40),
+    kept("leaders", "--workload leader --nemesis pause-leader,partition-one,kill-leader --interval 8")
+        .lasting(50),
     kept("sessions, no fault", "--workload session"),
     // One kill: each new leader gives sessions their time anew.
     kept("sessions, leader killed", "--workload session --nemesis kill-leader --interval 15").lasting(40),
@@ -119,8 +124,11 @@ const RUNS: &[Run] = &[
         "default reads, all killed",
         "--workload register --reads default --nemesis kill-all --ballast 60000 --interval 5",
     )
-    .short(),
-    planted("locks without tokens", "--workload lock --clients 40 --nemesis pause-one").short(),
+    .short()
+    .lasting(60),
+    planted("locks without tokens", "--workload lock --clients 40 --nemesis pause-one --interval 9")
+        .short()
+        .lasting(40),
     planted("a set, and a snapshot restored", "--workload set --nemesis restore --interval 5"),
 ];
 
@@ -197,6 +205,16 @@ impl Plan {
 }
 
 impl Run {
+    /// How many seconds each fault is at work and there is none, so that each of them comes up; none if it is said.
+    fn interval(&self, seconds: u64) -> Option<u64> {
+        let mut words = self.args.split(' ');
+        if words.clone().any(|word| word == "--interval") {
+            return None;
+        }
+        let faults = words.find(|word| *word == "--nemesis").and_then(|_| words.next())?.split(',').count();
+        Some((seconds / (2 * faults as u64)).clamp(3, 10))
+    }
+
     fn make(
         &self,
         workspace: &Workspace,
@@ -211,6 +229,7 @@ impl Run {
             .args(self.args.split(' '))
             .args(["--nodes", &plan.nodes().to_string(), "--time", &seconds.to_string()])
             .args(["--seed", &seed.to_string()])
+            .args(self.interval(seconds).map(|interval| format!("--interval={interval}")))
             .arg("--dir")
             .arg(dir)
             .env("LICTOR_CONSUL_BIN", consul)
@@ -280,7 +299,7 @@ fn summary(rows: &[(&Run, Came)], plan: &Plan, seed: u64, version: &str) -> Stri
         )]);
     }
     if let Some((_, came)) = rows.first() {
-        text.extend([format!("\nWhat stands between them is as in the first one: `{}`.\n", came.command)]);
+        text.extend([format!("\nThe first one whole: `{}`.\n", came.command)]);
     }
     text
 }
@@ -357,6 +376,15 @@ mod tests {
         assert_eq!(fs::read_to_string(&page).unwrap(), format!("# A\n{BEGIN}\n\nnew\n\n{END}\nrest\n"));
         fs::write(&page, "# A\n").unwrap();
         assert!(write(&page, "new\n").unwrap_err().to_string().contains("to put the summary between"));
+    }
+
+    #[test]
+    fn each_fault_of_a_run_comes_up() {
+        let named = |name| RUNS.iter().find(|run| run.name == name).unwrap();
+        assert_eq!(named("register, no fault").interval(60), None);
+        assert_eq!(named("register, kills").interval(60), Some(7));
+        assert_eq!(named("stale reads").interval(60), Some(10));
+        assert_eq!(named("leaders").interval(60), None, "it is said");
     }
 
     #[test]
