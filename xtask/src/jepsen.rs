@@ -1,8 +1,9 @@
 //! `cargo xtask jepsen`: runs of `lictor-jepsen` on real servers, each with the verdict that is expected of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ const BESIDES: Duration = Duration::from_secs(10 * 60);
 
 /// What is asked for.
 pub(crate) struct Plan {
-    /// All of them, and the summary.
+    /// All of them, on five servers, and a summary in the documentation.
     pub(crate) long: bool,
     /// What all that is drawn begins with.
     pub(crate) seed: Option<u64>,
@@ -129,6 +130,9 @@ const RUNS: &[Run] = &[
     planted("locks without tokens", "--workload lock --clients 40 --nemesis pause-one --interval 9")
         .short()
         .lasting(40),
+    planted("stale reads of several keys", "--workload multi --reads stale --nemesis partition-one"),
+    planted("stale reads of lists", "--workload append --reads stale --nemesis partition-one"),
+    planted("stale reads of a set", "--workload set --reads stale --nemesis partition-one"),
     planted("a set, and a snapshot restored", "--workload set --nemesis restore --interval 5"),
 ];
 
@@ -140,8 +144,9 @@ struct Came {
     why: String,
     /// How many calls happened, did not, and nobody knows of.
     calls: [u64; 3],
+    /// What was drawn began with that.
+    seed: u64,
     command: String,
-    took: Duration,
 }
 
 /// Makes them one after the other.
@@ -167,17 +172,13 @@ pub(crate) fn jepsen(workspace: &Workspace, plan: &Plan) -> Result<(), Error> {
         .args(["build", "--release", "--package", "lictor-jepsen"])
         .deadline(BESIDES * 3)
         .run()?;
-    let dir = fresh(workspace)?;
+    let dir = workspace.target().join("jepsen").join(if plan.long { "long" } else { "short" });
     let mut stages = Stages::start();
-    let mut rows = Vec::new();
-    for (number, run) in chosen.iter().enumerate() {
-        let place = dir.join(format!("{:02}", number + 1));
+    for run in chosen {
         stages.run(run.name, || {
-            let came = run.make(workspace, &consul, plan, seed, &place)?;
+            let came = run.make(workspace, &consul, plan, seed, &dir)?;
             let told = format!("{}: {}", came.verdict, came.why);
-            let as_expected = came.verdict == run.expected;
-            rows.push((*run, came));
-            if as_expected {
+            if came.verdict == run.expected {
                 Ok(told)
             } else {
                 Err(Error::Verdict(format!("{told}, where {} was expected", run.expected)))
@@ -185,10 +186,8 @@ pub(crate) fn jepsen(workspace: &Workspace, plan: &Plan) -> Result<(), Error> {
         });
     }
     println!("kept in {}", dir.display());
-    if plan.long && plan.only.is_none() {
-        let version = consul::version(&consul)?;
-        write(&workspace.root().join(PAGE), &summary(&rows, plan, seed, &version))?;
-        println!("the summary is in {PAGE}");
+    if plan.long {
+        summarize(workspace, &dir, &consul::version(&consul)?)?;
     }
     stages.close(false)
 }
@@ -221,8 +220,9 @@ impl Run {
         consul: &Path,
         plan: &Plan,
         seed: u64,
-        dir: &Path,
+        runs: &Path,
     ) -> Result<Came, Error> {
+        let dir = fresh(&self.place(runs))?;
         let seconds = self.seconds.unwrap_or(plan.seconds);
         let tool = Tool::new(workspace.target().join("release/lictor-jepsen"))
             .arg("run")
@@ -231,23 +231,37 @@ impl Run {
             .args(["--seed", &seed.to_string()])
             .args(self.interval(seconds).map(|interval| format!("--interval={interval}")))
             .arg("--dir")
-            .arg(dir)
+            .arg(&dir)
             .env("LICTOR_CONSUL_BIN", consul)
             .deadline(BESIDES + Duration::from_secs(seconds));
         println!("{}", tool.line());
-        let begun = Instant::now();
         let ended = tool.run();
-        let verdict = dir.join("verdict.json");
         // Its exit code says the same; without a verdict it says why there is none.
-        if !verdict.is_file() {
-            return ended.and(Err(Error::Answer { of: "lictor-jepsen", what: "no verdict".to_owned() }));
+        match self.came(runs)? {
+            Some(came) => Ok(came),
+            None => ended.and(Err(Error::Answer { of: "lictor-jepsen", what: "no verdict".to_owned() })),
         }
-        Came::of(&read(&verdict)?, &read(&dir.join("run.json"))?, begun.elapsed())
+    }
+
+    /// Where it is kept.
+    fn place(&self, runs: &Path) -> PathBuf {
+        let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        runs.join(self.name.replace(", ", "-").chars().map(word).collect::<String>())
+    }
+
+    /// What came of it when it was last made.
+    fn came(&self, runs: &Path) -> Result<Option<Came>, Error> {
+        let dir = self.place(runs);
+        let verdict = dir.join("verdict.json");
+        if !verdict.is_file() {
+            return Ok(None);
+        }
+        Came::of(&read(&verdict)?, &read(&dir.join("run.json"))?).map(Some)
     }
 }
 
 impl Came {
-    fn of(judgement: &Value, made: &Value, took: Duration) -> Result<Self, Error> {
+    fn of(judgement: &Value, made: &Value) -> Result<Self, Error> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let outcomes = judgement["outcomes"].as_array().map_or(&[][..], Vec::as_slice);
         let verdict = text(&judgement["verdict"]);
@@ -268,24 +282,39 @@ impl Came {
                 *sum += number.unwrap_or_default();
             }
         }
-        let command = text(&made["command"]);
-        Ok(Self { verdict, why: text(&worst["summary"]), calls, command, took })
+        let (seed, command) = (made["seed"].as_u64().unwrap_or_default(), text(&made["command"]));
+        Ok(Self { verdict, why: text(&worst["summary"]), calls, seed, command })
     }
 }
 
+/// Puts a summary of the last runs into the documentation, if there is one of each.
+fn summarize(workspace: &Workspace, runs: &Path, version: &str) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    for run in RUNS {
+        match run.came(runs)? {
+            Some(came) => rows.push((run, came)),
+            None => {
+                println!("no summary is written: `{}` was never made", run.name);
+                return Ok(());
+            }
+        }
+    }
+    write(&workspace.root().join(PAGE), &summary(&rows, version))?;
+    println!("the summary is in {PAGE}");
+    Ok(())
+}
+
 /// The summary, as Markdown.
-fn summary(rows: &[(&Run, Came)], plan: &Plan, seed: u64, version: &str) -> String {
-    let all: Duration = rows.iter().map(|(_, came)| came.took).sum();
+fn summary(rows: &[(&Run, Came)], version: &str) -> String {
     let wrong = rows.iter().filter(|(run, came)| came.verdict != run.expected).count();
     let calls: u64 = rows.iter().flat_map(|(_, came)| came.calls).sum();
+    let seeds: BTreeSet<u64> = rows.iter().map(|(_, came)| came.seed).collect();
+    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let mut text = format!(
-        "Seed {seed}, {} servers of Consul {version}, {} s for the clients of each run: {} runs with {calls} calls in {} minutes, \
-         {} of them as expected.\n\n\
+        "Consul {version}, seed {}: {} runs with {calls} calls, {} of them as expected.\n\n\
          | run | what is done | ok / fail / info | expected | verdict | why |\n|---|---|---|---|---|---|\n",
-        plan.nodes(),
-        plan.seconds,
+        seeds.join(", "),
         rows.len(),
-        all.as_secs().div_ceil(60),
         rows.len() - wrong,
     );
     for (run, came) in rows {
@@ -315,14 +344,12 @@ fn write(path: &Path, summary: &str) -> Result<(), Error> {
     fs::write(path, page).map_err(Error::file("write", path))
 }
 
-/// An empty directory for them.
-fn fresh(workspace: &Workspace) -> Result<PathBuf, Error> {
-    let dir = workspace.target().join("jepsen");
+/// A place for a directory that is not there: what was there is removed.
+fn fresh(dir: &Path) -> Result<PathBuf, Error> {
     if dir.exists() {
-        fs::remove_dir_all(&dir).map_err(Error::file("remove", &dir))?;
+        fs::remove_dir_all(dir).map_err(Error::file("remove", dir))?;
     }
-    fs::create_dir_all(&dir).map_err(Error::file("create", &dir))?;
-    Ok(dir)
+    Ok(dir.to_owned())
 }
 
 fn read(path: &Path) -> Result<Value, Error> {
@@ -345,7 +372,7 @@ mod tests {
                 ["without a fault", "9 ok, 9 fail, 9 info"]
             ]}
         ]});
-        Came::of(&judgement, &json!({"command": "lictor-jepsen run"}), Duration::from_secs(61)).unwrap()
+        Came::of(&judgement, &json!({"command": "lictor-jepsen run", "seed": 7})).unwrap()
     }
 
     #[test]
@@ -359,10 +386,11 @@ mod tests {
 
     #[test]
     fn what_was_not_expected_stands_out_in_the_summary() {
-        let plan = Plan { long: true, seed: None, only: None, seconds: 60 };
-        let text = summary(&[(&RUNS[0], came("valid")), (&RUNS[1], came("invalid"))], &plan, 7, "1.8");
-        assert!(text.starts_with("Seed 7, 5 servers of Consul 1.8, 60 s "), "{text}");
-        assert!(text.contains("2 runs with 36 calls in 3 minutes, 1 of them as expected."), "{text}");
+        let text = summary(&[(&RUNS[0], came("valid")), (&RUNS[1], came("invalid"))], "1.8");
+        assert!(
+            text.starts_with("Consul 1.8, seed 7: 2 runs with 36 calls, 1 of them as expected."),
+            "{text}"
+        );
         assert!(text.contains("| 15 / 2 / 1 | valid | valid | so it is |"), "{text}");
         assert!(text.contains("| valid | **invalid** |"), "{text}");
     }
@@ -393,6 +421,9 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), RUNS.len());
+        let places: BTreeSet<PathBuf> = RUNS.iter().map(|run| run.place(Path::new("runs"))).collect();
+        assert_eq!(places.len(), RUNS.len());
+        assert!(places.contains(Path::new("runs/register-all-killed")), "{places:?}");
         let few = |expected| RUNS.iter().filter(|run| run.short && run.expected == expected).count();
         assert!(few("valid") > 1 && few("invalid") > 1);
     }
