@@ -291,13 +291,18 @@ impl<K: Kind> Check for Linearizable<K> {
         let summary = match verdict {
             Verdict::Unknown if total == 0 => format!("there are no operations of a {name}"),
             Verdict::Valid => {
-                format!("all {total} operations on {keys} keys have an order that explains them")
+                let on = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
+                format!("all {total} operations on {on} have an order that explains them")
             }
             Verdict::Unknown => format!("of {keys} keys {unknown} could not be judged"),
-            Verdict::Invalid if skipped > 0 => format!(
-                "of {keys} keys {broken} have no order that explains them, and {skipped} were not looked at any more"
-            ),
-            Verdict::Invalid => format!("of {keys} keys {broken} have no order that explains them"),
+            Verdict::Invalid => {
+                let have = if broken == 1 { "has" } else { "have" };
+                let rest = match skipped {
+                    0 => String::new(),
+                    _ => format!("; {skipped} were not looked at any more"),
+                };
+                format!("of {keys} keys {broken} {have} no order that explains it{rest}")
+            }
         };
         let mut outcome = Outcome::new(&self.name(), verdict, summary).with(findings);
         outcome.fact("operations", total);
