@@ -121,9 +121,10 @@ const RUNS: &[Run] = &[
     // One kill: each new leader gives sessions their time anew.
     kept("sessions, leader killed", "--workload session --nemesis kill-leader --interval 15").lasting(40),
     planted("stale reads", "--workload register --reads stale --nemesis partition-one").short(),
+    // The sooner there is a leader, the more of its log it has not read yet.
     planted(
         "default reads, all killed",
-        "--workload register --reads default --nemesis kill-all --ballast 60000 --interval 5",
+        "--workload register --reads default --nemesis kill-all --ballast 60000 --interval 5 --nodes 3",
     )
     .short()
     .lasting(60),
@@ -226,9 +227,10 @@ impl Run {
         let seconds = self.seconds.unwrap_or(plan.seconds);
         let tool = Tool::new(workspace.target().join("release/lictor-jepsen"))
             .arg("run")
-            .args(self.args.split(' '))
             .args(["--nodes", &plan.nodes().to_string(), "--time", &seconds.to_string()])
             .args(["--seed", &seed.to_string()])
+            // What is said twice counts as it is said last.
+            .args(self.args.split(' '))
             .args(self.interval(seconds).map(|interval| format!("--interval={interval}")))
             .arg("--dir")
             .arg(&dir)

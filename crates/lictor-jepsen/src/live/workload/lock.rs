@@ -7,7 +7,8 @@
 //!   before: then another one gets the lock, and two are in the section;
 //! - a *fenced* one does the same, but what it works on is outside of Consul and takes a token with each access: the index under which
 //!   the lock was acquired. It refuses one that is older than the newest it has seen, and the section counts for nothing;
-//! - a *leader* renews its session, and by its own clock stops believing before the session can have ended.
+//! - a *leader* renews its session, and by its own clock stops believing before another one can have got the lock: that has a delay as long
+//!   as the session lives, as a session ends before its time when its node is removed.
 //!
 //! Sessions of the first two end with their server's node, as most do. What ends one is not seen, so that it is written down
 //! beforehand as something that may happen at any time.
@@ -206,11 +207,12 @@ impl Holder {
         let lock_delay = Some(Duration::ZERO);
         let new = match self.manner {
             Manner::Bare | Manner::Fenced => NewSession { lock_delay, ..NewSession::default() },
-            // It ends with its time alone, whatever becomes of the node.
+            // No check of its node ends it. The node's end does all the same: dead servers are removed from the cluster, and
+            // with them their sessions, before their time. What then keeps others out is the delay.
             Manner::Leader => NewSession {
                 ttl: Some(TTL),
                 node_checks: Some(Vec::new()),
-                lock_delay,
+                lock_delay: Some(TTL),
                 ..NewSession::default()
             },
         };
