@@ -5,9 +5,10 @@
 
 mod disk;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{self, Arc, PoisonError, Weak};
 
 use rustix::io::Errno;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -30,9 +31,33 @@ const REPORTS: usize = 4;
 pub(crate) struct Folder {
     disk: Arc<Disk>,
     shown: String,
-    /// What takes no time takes turns: on a folder that hangs, as one that is mounted may, one thread waits and not one for
-    /// each who asks.
-    turn: Arc<Mutex<()>>,
+    turns: Arc<Turns>,
+}
+
+/// Who uses a folder takes turns, also if it was opened several times: on one that hangs, as one that is mounted may, two threads
+/// wait and not two for each who asks.
+#[derive(Default)]
+struct Turns {
+    /// What takes no time.
+    at_once: Arc<Mutex<()>>,
+    /// Copying a file there.
+    put: Arc<Mutex<()>>,
+}
+
+impl Turns {
+    /// Those of a folder.
+    fn of(path: &Path) -> Arc<Self> {
+        static ALL: sync::Mutex<BTreeMap<PathBuf, Weak<Turns>>> = sync::Mutex::new(BTreeMap::new());
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who waits for a turn holds on to it.
+        all.retain(|_, turns| turns.strong_count() > 0);
+        let known = all.get(path).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let turns = Arc::default();
+            all.insert(path.to_owned(), Arc::downgrade(&turns));
+            turns
+        })
+    }
 }
 
 impl Folder {
@@ -43,7 +68,7 @@ impl Folder {
             return Err(PlaceError::Settings { place: shown, setting: "the path", why });
         }
         let disk = Arc::new(Disk::new(settings.path.clone()));
-        Ok(Self { disk, shown, turn: Arc::default() })
+        Ok(Self { disk, shown, turns: Turns::of(&settings.path) })
     }
 
     pub(crate) fn shown(&self) -> &str {
@@ -59,10 +84,15 @@ impl Folder {
     ) -> Result<Stored, PlaceError> {
         let tried = format!("put `{name}`");
         let (reports, mut heard) = mpsc::channel(REPORTS);
+        let turn = Arc::clone(&self.turns.put).lock_owned().await;
         let work = {
             let (disk, name, file) = (Arc::clone(&self.disk), name.to_owned(), file.to_owned());
-            // When the caller has gone nobody hears a report, and the thread stops.
-            spawn_blocking(move || disk.put(&name, &file, how, &|sent| reports.blocking_send(sent).is_ok()))
+            let turns = Arc::clone(&self.turns);
+            spawn_blocking(move || {
+                let _turn = (turns, turn);
+                // When the caller has gone nobody hears a report, and the thread stops.
+                disk.put(&name, &file, how, &|sent| reports.blocking_send(sent).is_ok())
+            })
         };
         while let Some(sent) = heard.recv().await {
             progress(sent);
@@ -128,11 +158,11 @@ impl Folder {
         tried: &str,
         work: impl FnOnce(&Disk) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, PlaceError> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        let disk = Arc::clone(&self.disk);
+        let turn = Arc::clone(&self.turns.at_once).lock_owned().await;
+        let (disk, turns) = (Arc::clone(&self.disk), Arc::clone(&self.turns));
         let done = spawn_blocking(move || {
             // Also when nobody waits for it any more.
-            let _turn = turn;
+            let _turn = (turns, turn);
             work(&disk)
         });
         self.ended(done.await, name, tried)

@@ -104,7 +104,8 @@ async fn follow(kv: &Kv, desk: &DeskInbox) -> Result<(), Gone> {
         }
         let mut gone = Vec::new();
         for (key, (_, source, subject, _)) in known.iter().flatten() {
-            if !now.contains_key(key) {
+            // Another node may speak of it now, as of a place of snapshots whoever takes them.
+            if !now.contains_key(key) && !now.values().any(|(_, _, still, _)| still == subject) {
                 gone.push((source.clone(), subject.clone()));
             }
         }

@@ -463,8 +463,8 @@ pub(super) fn own() -> Source {
 }
 
 /// The sources of which the records of all nodes are all there is.
-pub(super) fn whole() -> [Source; 2] {
-    [own(), Source::new("peers")]
+pub(super) fn whole() -> [Source; 4] {
+    [own(), Source::peers(), Source::replicate(), Source::snapshot()]
 }
 
 #[cfg(test)]

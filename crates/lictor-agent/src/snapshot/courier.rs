@@ -7,7 +7,7 @@ use lictor_config::Names;
 use tokio::time::{sleep, timeout};
 use tracing::info;
 
-use super::send::{Spot, Trouble};
+use super::send::{Spot, Trouble, must_list};
 use super::take::Fresh;
 use super::term::{LISTED, Term};
 
@@ -133,7 +133,9 @@ async fn send(term: &Term, at: usize, fresh: &Fresh) -> Result<bool, Trouble> {
     // It is there; the rest can be done next time, too.
     tidy(term, at, &spot, fresh).await;
     term.place(at, |place| {
-        place.newest = place.newest.max(Some(fresh.at));
+        // Where it is not known what is there, this is the newest, whatever an earlier clock has said.
+        let known = place.newest.filter(|_| place.count.is_some());
+        place.newest = known.max(Some(fresh.at));
         place.sent = Some(fresh.name.clone());
     });
     let file = spot.called(fresh);
@@ -143,8 +145,11 @@ async fn send(term: &Term, at: usize, fresh: &Fresh) -> Result<bool, Trouble> {
 
 /// Removes what need not stay.
 async fn tidy(term: &Term, at: usize, spot: &Spot, fresh: &Fresh) {
-    if !spot.must_list() {
+    if !must_list(&spot.settings) {
         term.place(at, |place| place.trouble = None);
+        if term.stands(at).count.is_some() {
+            term.look(at).await;
+        }
         return;
     }
     let listed = timeout(LISTED, spot.ours(&term.series(), term.now())).await;
@@ -156,8 +161,11 @@ async fn tidy(term: &Term, at: usize, spot: &Spot, fresh: &Fresh) {
                     // It is not known yet which of them this cluster has taken.
                     return term.found(at, &ours);
                 }
-                if let Some(foreign) = ours.foreign(fresh) {
+                if let Some(foreign) = ours.foreign(fresh, &term.note().foreign) {
+                    let foreign = foreign.to_owned();
                     term.found(at, &ours);
+                    // As long as it is there: who puts few may have put many before.
+                    term.knows_foreign(&foreign).await;
                     let shown = spot.place.shown();
                     return term.trouble(
                         at,
@@ -179,4 +187,6 @@ async fn tidy(term: &Term, at: usize, spot: &Spot, fresh: &Fresh) {
         Err(_late) => "it does not say in time what is there, and nothing is removed".to_owned(),
     };
     term.trouble(at, &why);
+    // It is asked again until it says so.
+    term.place(at, |place| place.count = None);
 }

@@ -48,6 +48,7 @@ pub(super) async fn whenever_due(term: &Term, mut asked: mpsc::Receiver<Asked>) 
         };
         // The one before had all the time until now.
         let nowhere = if done.is_none() { term.is_nowhere() } else { None };
+        let begun = clock.now();
         let taken = round(term).await;
         due = term.due();
         let said = nowhere.map_or_else(|| taken.clone().map(drop), Err);
@@ -59,7 +60,7 @@ pub(super) async fn whenever_due(term: &Term, mut asked: mpsc::Receiver<Asked>) 
             Ok(()) => (failures, not_before, pause) = (0, None, PAUSES.0),
             Err(why) => {
                 failures += 1;
-                term.failed(&why);
+                term.failed(&why, begun);
                 if failures >= settings.max_failures {
                     return Ended::GaveUp(why);
                 }

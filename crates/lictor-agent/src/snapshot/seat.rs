@@ -14,7 +14,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::due::stamp;
 use super::lock::{Lock, Refused};
+use super::shelf;
 use super::view::{Phase, SnapshotState};
 use super::work::{Ended, Work, note_key, read_note};
 use crate::clock::Clock;
@@ -83,6 +85,9 @@ impl Slot {
                 let (tally, failing, failures) = (state.tally, state.failing.take(), state.failures);
                 let phase = phase.clone();
                 *state = SnapshotState { phase, known, tally, failing, failures, ..SnapshotState::default() };
+                if known {
+                    state.begins();
+                }
             }
             changed
         });
@@ -94,7 +99,7 @@ impl Slot {
         self.state.send_if_modified(|state| {
             let changed = state.phase != *phase || state.failing.is_none();
             if changed {
-                state.fails(why, now);
+                state.fails(why, false, now);
                 state.phase.clone_from(phase);
             }
             changed
@@ -243,6 +248,7 @@ impl Seat {
     async fn stand_by(&self, lease: &Lease) {
         let mut state = lease.state();
         let (mut nobody, mut looked): (Option<Instant>, Option<Instant>) = (None, None);
+        let mut swept = false;
         while lease.believes().is_none() {
             if self.fails() && looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
                 self.is_it_over().await;
@@ -252,6 +258,11 @@ impl Seat {
             match now {
                 LeaseState::Other { holder } => {
                     nobody = None;
+                    if holder != self.node && !swept {
+                        // Nobody on this machine works: what was not finished here holds everything in the clear.
+                        shelf::sweep_unfinished(&self.scratch);
+                        swept = true;
+                    }
                     self.slot.stands_by(&format!("{holder} takes them"), true);
                 }
                 LeaseState::Held { .. } => self.nobody("the lease has just ended", &mut nobody),
@@ -281,12 +292,8 @@ impl Seat {
     async fn is_it_over(&self) {
         let Some(note) = read_note(&self.client, &note_key(&self.own, &self.settings)).await else { return };
         self.slot.state.send_if_modified(|state| {
-            let since = state.failing.as_ref().map(|failing| failing.at.as_millisecond());
-            let over = since.is_some_and(|since| note.sent_unix_ms > since);
-            if over {
-                (state.failing, state.failures) = (None, 0);
-            }
-            over
+            state.is_somewhere(stamp(note.sent_unix_ms));
+            state.failing.is_none()
         });
     }
 }

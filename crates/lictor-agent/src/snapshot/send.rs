@@ -54,20 +54,22 @@ impl Ours {
         self.kept.last().map(|(at, _)| *at)
     }
 
-    /// One that neither is `sent` nor was there when that was begun, as far as this cluster knows.
-    pub(super) fn foreign(&self, sent: &Fresh) -> Option<&str> {
+    /// One that neither is `sent` nor was there when that was begun, as far as this cluster knows; or that is `known` for one.
+    pub(super) fn foreign(&self, sent: &Fresh, known: &[String]) -> Option<&str> {
         let after = sent.after?;
-        let foreign = |(at, kept): &&(Timestamp, Kept)| *at > after && kept.name != sent.name;
+        let foreign = |(at, kept): &&(Timestamp, Kept)| {
+            kept.name != sent.name && (*at > after || known.contains(&kept.name))
+        };
         self.kept.iter().find(foreign).map(|(_, kept)| kept.name.as_str())
     }
 }
 
-impl Spot {
-    /// Whether it has to be known what is there: not where nothing is removed.
-    pub(super) fn must_list(&self) -> bool {
-        self.settings.file.is_none() && self.settings.keep != Keep::ALL
-    }
+/// Whether it has to be known what is in a place: not where nothing is removed.
+pub(super) fn must_list(settings: &Settings) -> bool {
+    settings.file.is_none() && settings.keep != Keep::ALL
+}
 
+impl Spot {
     /// What this block has there.
     pub(super) async fn ours(&self, series: &Series<'_>, now: Timestamp) -> Result<Ours, PlaceError> {
         let all = self.place.list().await?;

@@ -93,7 +93,8 @@ async fn saving(
             said = done => said,
             () = stop.cancelled() => break,
         };
-        there = works && said.is_ok();
+        // Until it is gone it is there.
+        there = if works { said.is_ok() } else { there && said.is_err() };
         if let Err(error) = said {
             // The service may not be registered yet, or Consul has forgotten it.
             debug!(%error, id, "the check of the snapshots was not updated");

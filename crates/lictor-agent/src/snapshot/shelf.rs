@@ -40,24 +40,44 @@ struct Held {
     under_way: BTreeSet<usize>,
     /// Whether a place has it.
     somewhere: bool,
-    /// The next one was of another size, and no place had this one: it may be the last one with everything.
+    /// The next one was of another size, and no place had this one: it may be the last one with everything, and has a second
+    /// name that nothing removes.
     odd: bool,
 }
 
 impl Held {
-    /// Takes it from the folder, unless somebody should look at it.
+    /// Takes it from the folder.
     fn end(&self) {
-        let path = &self.fresh.path;
-        let ended = if self.odd && !self.somewhere {
-            let aside = aside(path);
-            warn!(path = %aside.display(), "kept: no place has it, and the next snapshot is of quite another size");
-            fs::rename(path, aside)
-        } else {
-            fs::remove_file(path)
-        };
-        if let Err(error) = ended {
-            warn!(path = %path.display(), %error, "what need not be sent any more cannot be taken from the scratch folder");
+        remove(&self.fresh.path);
+    }
+
+    /// Somebody should look at it, whatever happens to this process.
+    fn keep(&mut self) {
+        if self.somewhere || self.odd {
+            return;
         }
+        let aside = aside(&self.fresh.path);
+        match fs::hard_link(&self.fresh.path, &aside) {
+            Ok(()) => {
+                self.odd = true;
+                warn!(path = %aside.display(), "kept: no place has it yet, and the next snapshot is of quite another size");
+            }
+            Err(error) => warn!(path = %aside.display(), %error, "cannot be kept, and no place has it yet"),
+        }
+    }
+
+    /// A place has it.
+    fn is_there(&mut self) {
+        self.somewhere = true;
+        if std::mem::take(&mut self.odd) {
+            remove(&aside(&self.fresh.path));
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        warn!(path = %path.display(), %error, "what need not be sent any more cannot be taken from the scratch folder");
     }
 }
 
@@ -73,7 +93,9 @@ impl Shelf {
         let mut held = self.held();
         for older in held.iter_mut() {
             older.wanted = older.wanted.intersection(&older.under_way).copied().collect();
-            older.odd |= odd;
+            if odd {
+                older.keep();
+            }
         }
         let wanted = (0..places).collect();
         held.push(Held { fresh, wanted, under_way: BTreeSet::new(), somewhere: false, odd: false });
@@ -109,7 +131,9 @@ impl Shelf {
         if let Some(one) = held.iter_mut().find(|one| one.fresh.name == name) {
             one.under_way.remove(&place);
             one.wanted.remove(&place);
-            one.somewhere |= sent;
+            if sent {
+                one.is_there();
+            }
         }
         sweep(&mut held);
     }
@@ -170,9 +194,13 @@ pub(super) async fn left(
 ) -> Option<Fresh> {
     let made = |file: String| {
         let plain = fs::symlink_metadata(folder.join(&file)).is_ok_and(|found| found.is_file());
-        // What is encrypted now must not leave the machine as it was taken before.
-        let fits = plain && file.ends_with(SEALED) == sealed;
-        series.made(&named(&file)).filter(|_| fits).map(|wall| (wall, file))
+        let wall = series.made(&named(&file)).filter(|_| plain)?;
+        if sealed && !file.ends_with(SEALED) {
+            // What is encrypted now must not leave the machine as it was taken before, nor stay here.
+            remove(&folder.join(file));
+            return None;
+        }
+        Some((wall, file))
     };
     let mut found: Vec<(Wall, String)> = files(folder).into_iter().filter_map(made).collect();
     found.sort();
@@ -184,18 +212,16 @@ pub(super) async fn left(
         }
         wanted
     });
-    for (_, name) in found {
-        let path = folder.join(name);
-        if let Err(error) = fs::remove_file(&path) {
-            warn!(path = %path.display(), %error, "what was sent cannot be removed from the scratch folder");
-        }
-    }
-    let (wall, file) = wanted?;
+    let Some((wall, file)) = wanted else {
+        remove_all(folder, &found);
+        return None;
+    };
     let (path, name) = (folder.join(&file), named(&file));
     let sums = path.clone();
     let checked = tasks.on_thread("snapshot", move || take::checked(&sums, sealed)).ok()?.await.ok()?;
     match checked {
         Ok((size, sum)) => {
+            remove_all(folder, &found);
             Some(Fresh { path, name, at: stamp(wall.as_unix_millis()), size, sum, left: true, after: None })
         }
         Err(why) => {
@@ -203,6 +229,17 @@ pub(super) async fn left(
             None
         }
     }
+}
+
+fn remove_all(folder: &Path, found: &[(Wall, String)]) {
+    for (_, name) in found {
+        remove(&folder.join(name));
+    }
+}
+
+/// Removes what was not finished, where nobody works.
+pub(super) fn sweep_unfinished(folder: &Path) {
+    drop(files(folder));
 }
 
 /// The names of what lies in a folder, without what is not finished: that is removed unless it tells what was sent.
@@ -304,6 +341,13 @@ mod tests {
         rig.put("a", false);
         rig.put("b", true);
         assert_eq!(rig.files(), ["b", "kept.a"]);
+        rig.put("slow", false);
+        rig.next(1);
+        rig.put("next", true);
+        assert_eq!(rig.files(), ["kept.a", "kept.slow", "next", "slow"], "also while it is sent");
+        rig.shelf.done(1, "slow", true);
+        assert_eq!(rig.files(), ["kept.a", "next"], "a place has it after all");
+        rig.put("b", false);
         rig.next(0);
         rig.shelf.done(0, "b", true);
         rig.put("c", true);

@@ -119,6 +119,8 @@ pub(super) async fn take(
     tasks: &Tasks,
 ) -> Result<(Fresh, Found), String> {
     let wrote = |error: io::Error| format!("cannot write into {}: {error}", folder.display());
+    // Who takes one without the lease removes it when nothing is left there.
+    self::folder(folder)?;
     let (raw, file) = Unfinished::new(folder).map_err(wrote)?;
     download(client, stale, file).await.map_err(|failed| match failed {
         DownloadError::Consul(error) => format!("no snapshot from Consul: {error}"),
@@ -254,17 +256,30 @@ impl Write for Summing {
     }
 }
 
+/// Why something is not in the clear.
+#[derive(Debug)]
+pub(super) enum Sealed {
+    /// It cannot be opened with these keys, or is damaged.
+    Shut(String),
+    /// Nothing is known of it: this machine could not do it.
+    Untried(String),
+}
+
 /// Writes what is encrypted in the clear, into the scratch folder.
 pub(super) fn unseal(
     path: &Path,
     folder: &Path,
     keys: &lictor_snapshot::seal::Keys,
-) -> Result<Unfinished, String> {
+) -> Result<Unfinished, Sealed> {
     let failed = |error: &dyn std::fmt::Display| format!("cannot decrypt {}: {error}", path.display());
-    let file = BufReader::new(File::open(path).map_err(|error| failed(&error))?);
-    let mut plain = lictor_snapshot::seal::open(keys, file).map_err(|error| failed(&error))?;
-    let (clear, mut out) = Unfinished::new(folder).map_err(|error| failed(&error))?;
-    copy(&mut plain, &mut out).map_err(|error| failed(&error))?;
+    let here = |error: io::Error| Sealed::Untried(failed(&error));
+    let file = BufReader::new(File::open(path).map_err(here)?);
+    let mut plain = lictor_snapshot::seal::open(keys, file).map_err(|error| Sealed::Shut(failed(&error)))?;
+    let (clear, mut out) = Unfinished::new(folder).map_err(here)?;
+    copy(&mut plain, &mut out).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Sealed::Shut(failed(&error)),
+        _ => here(error),
+    })?;
     Ok(clear)
 }
 

@@ -46,8 +46,12 @@ pub(super) async fn tell(snapshots: Snapshots, feed: Feed, node: String, clock: 
         let now = clock.now();
         let wall = stamp(now.wall.as_unix_millis());
         let views = snapshots.all();
-        // Until all of them are known nothing is over: what was told before a start stands until then.
-        let complete = views.iter().all(|view| view.state.known);
+        // Until all of them are known nothing is over: what was told before a start stands until then. Of what is wrong from
+        // the start nothing more will be known.
+        let wrong = |view: &SnapshotView| {
+            verdicts(view, now.boot, wall).iter().any(|verdict| verdict.status != Status::Passing)
+        };
+        let complete = views.iter().all(|view| view.state.known || wrong(view));
         let reports: Vec<Report> =
             views.iter().flat_map(|view| reports(view, &node, now.boot, wall)).collect();
         let each = |report: &Report| (report.subject.key.clone(), (report.status, report.output.clone()));
@@ -220,7 +224,12 @@ mod tests {
     }
 
     fn failing(since: u64) -> Option<Failing> {
-        Some(Failing { since: Boot::from_millis(since), at: at("11:59:00"), why: "no way".into() })
+        Some(Failing {
+            since: Boot::from_millis(since),
+            at: at("11:59:00"),
+            why: "no way".into(),
+            tried: true,
+        })
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use lictor_config::{PlaceKind, When};
+use lictor_config::{Place, PlaceKind, When};
+use lictor_core::Now;
 use lictor_core::snapshot::{Jump, Series};
 use lictor_store::wire::{self, LatestDrill, LatestSnapshot};
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::due::{Due, stamp, wall};
 use super::place;
-use super::send::{Ours, Spot};
+use super::send::{AHEAD, Ours, Spot, must_list};
 use super::shelf::{self, Shelf};
 use super::take::Fresh;
 use super::view::{DrillState, Failing, Latest, Phase, PlaceState, SnapshotState};
@@ -26,12 +27,16 @@ pub(super) const LISTED: Duration = Duration::from_mins(2);
 /// How long a request for a note may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many files of others are noted.
+const FOREIGN: usize = 16;
+
 /// See the module.
 pub(super) struct Term {
     pub(super) work: Work,
     pub(super) datacenter: String,
     pub(super) shelf: Shelf,
-    spots: Vec<Spot>,
+    /// Those that can be used.
+    spots: Vec<Option<Spot>>,
     note: Mutex<LatestSnapshot>,
     /// One after the other; whether the last one could not be.
     writing: tokio::sync::Mutex<bool>,
@@ -45,21 +50,33 @@ pub(super) struct Doing {
     pub(super) drilling: bool,
 }
 
+/// A clock was wrong: when it was is not known.
+fn forget_the_future(note: &mut LatestSnapshot, latest: i64) {
+    let drill = note.drill.iter_mut().flat_map(|drill| [&mut drill.at_unix_ms, &mut drill.sound_unix_ms]);
+    for at in [&mut note.at_unix_ms, &mut note.sent_unix_ms].into_iter().chain(drill) {
+        if *at > latest {
+            *at = 0;
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Term {
     /// Nothing is asked of the places yet.
-    pub(super) async fn new(work: Work, spots: Vec<Spot>, datacenter: String) -> Self {
-        let shown = |spot: &Spot| PlaceState {
-            name: spot.settings.name.clone(),
-            shown: spot.place.shown().to_owned(),
+    pub(super) async fn new(work: Work, opened: Vec<Result<Spot, String>>, datacenter: String) -> Self {
+        let shown = |(settings, spot): (&Place, &Result<Spot, String>)| PlaceState {
+            name: settings.name.clone(),
+            shown: spot.as_ref().map_or(&*settings.name, |spot| spot.place.shown()).to_owned(),
             since: work.clock.boot(),
             ..PlaceState::default()
         };
-        let places = spots.iter().map(shown).collect();
+        let places = work.settings.places.iter().zip(&opened).map(shown).collect();
+        let spots = opened.into_iter().map(Result::ok).collect();
         work.slot.state.send_modify(|state| {
+            state.begins();
             *state = SnapshotState {
                 places,
                 tally: state.tally,
@@ -102,10 +119,12 @@ impl Term {
     /// # Errors
     /// What is missing, in words.
     pub(super) fn spot(&self, at: usize) -> Result<Spot, String> {
-        let Some(spot) = self.spots.get(at) else { return Err(format!("there is no place {at}")) };
-        match spot.settings.at {
-            PlaceKind::Folder(_) => Ok(spot.clone()),
-            PlaceKind::S3(_) | PlaceKind::Azure(_) | PlaceKind::Google(_) => place::open(&spot.settings),
+        let Some(settings) = self.work.settings.places.get(at) else {
+            return Err(format!("there is no place {at}"));
+        };
+        match (&settings.at, self.spots.get(at)) {
+            (PlaceKind::Folder(_), Some(Some(spot))) => Ok(spot.clone()),
+            _ => place::open(settings),
         }
     }
 
@@ -146,20 +165,20 @@ impl Term {
         });
     }
 
-    pub(super) fn failed(&self, why: &str) {
+    /// What was begun `then` has failed.
+    pub(super) fn failed(&self, why: &str, then: Now) {
         warn!(snapshot = %self.work.settings.name, why, "snapshots are not taken as they should be");
-        let now = self.work.clock.now();
         self.state(|state| {
             state.tally.failed += 1;
             state.failures += 1;
-            state.fails(why, now);
+            state.fails(why, true, then);
         });
         self.show();
     }
 
-    /// A place has got one: nothing fails any more.
+    /// A place has got one: what failed before it was begun is over.
     pub(super) async fn delivered(&self, fresh: &Fresh) {
-        self.state(|state| (state.failures, state.failing) = (0, None));
+        self.state(|state| state.is_somewhere(fresh.at));
         self.show();
         let at = fresh.at.as_millisecond();
         let first = {
@@ -168,9 +187,10 @@ impl Term {
             note.sent_unix_ms = note.sent_unix_ms.max(at);
             first
         };
-        if first {
-            self.write_note().await;
+        if !first {
+            return;
         }
+        self.write_note().await;
         let Some(key) = &self.work.settings.stamp else { return };
         let seconds = fresh.at.as_second().to_string();
         let put = timeout(PATIENCE, self.work.client.kv().put(key, seconds)).await;
@@ -186,6 +206,8 @@ impl Term {
 
     /// Notes something, for whoever comes later.
     pub(super) async fn noted(&self, change: impl FnOnce(&mut LatestSnapshot)) {
+        // Another program may have noted something meanwhile.
+        self.read_note().await;
         change(&mut lock(&self.note));
         let jump = self.work.slot.state.borrow().jump;
         self.show_note(jump);
@@ -195,12 +217,33 @@ impl Term {
     /// Takes over what is noted in Consul, unless this node knows of something later: all that Consul knows may have been
     /// put back to what it was.
     pub(super) async fn read_note(&self) {
-        if let Some(read) = self.work.read_note().await {
-            let mut note = lock(&self.note);
-            if read.at_unix_ms >= note.at_unix_ms {
-                *note = read;
-            }
+        let read = self.work.read_note().await;
+        let latest =
+            self.now().as_millisecond().saturating_add(i64::try_from(AHEAD.as_millis()).unwrap_or(i64::MAX));
+        let mut note = lock(&self.note);
+        forget_the_future(&mut note, latest);
+        let Some(mut read) = read else { return };
+        forget_the_future(&mut read, latest);
+        let tried = |note: &LatestSnapshot| note.drill.as_ref().map(|drill| drill.at_unix_ms);
+        let drill = if tried(&read) > tried(&note) { read.drill.take() } else { note.drill.take() };
+        let sent_unix_ms = read.sent_unix_ms.max(note.sent_unix_ms);
+        if read.at_unix_ms >= note.at_unix_ms {
+            *note = read;
         }
+        (note.drill, note.sent_unix_ms) = (drill, sent_unix_ms);
+    }
+
+    /// Notes that a file was put by somebody else.
+    pub(super) async fn knows_foreign(&self, name: &str) {
+        if self.note().foreign.iter().any(|known| known == name) {
+            return;
+        }
+        let noted = self.noted(|note| {
+            note.foreign.push(name.to_owned());
+            let most = note.foreign.len().saturating_sub(FOREIGN);
+            note.foreign.drain(..most);
+        });
+        noted.await;
     }
 
     async fn write_note(&self) {
@@ -259,7 +302,7 @@ impl Term {
             Ok(Err(error)) => error.to_string(),
             Err(_late) => "it does not say in time what is there".to_owned(),
         };
-        if spot.must_list() {
+        if must_list(&spot.settings) {
             self.trouble(at, &why);
         } else {
             // Where nothing is removed the right to look is not needed.
@@ -291,7 +334,7 @@ impl Term {
 
     /// Whether it has to be known what is in a place, and is not.
     pub(super) fn is_unknown(&self, at: usize) -> bool {
-        self.spots.get(at).is_some_and(Spot::must_list) && self.stands(at).count.is_none()
+        self.work.settings.places.get(at).is_some_and(must_list) && self.stands(at).count.is_none()
     }
 
     /// What an earlier process has taken and not sent everywhere is sent now.

@@ -17,7 +17,7 @@ use super::drill::{DrillMeans, find_consul};
 use super::due::{Due, Waited};
 use super::round::Asked;
 use super::send::Spot;
-use super::take::{self, Unfinished};
+use super::take::{self, Sealed, Unfinished};
 use super::term::{LISTED, Term};
 
 /// How often it is looked whether there is something to try.
@@ -133,6 +133,7 @@ async fn newest(term: &Term) -> Tried {
 
 async fn fetched(term: &Term, spot: &Spot, name: &str) -> Result<Unfinished, String> {
     let wrote = |error: io::Error| format!("cannot write into {}: {error}", term.work.scratch.display());
+    take::folder(&term.work.scratch)?;
     let (fetched, file) = Unfinished::new(&term.work.scratch).map_err(wrote)?;
     let mut file = tokio::fs::File::from_std(file);
     spot.place.fetch(name, &mut file).await.map_err(|error| error.to_string())?;
@@ -149,7 +150,8 @@ async fn tried(term: &Term, drill: &Drill, shown: String, fetched: Unfinished) -
     let plain = match in_the_clear(term, drill, fetched).await {
         Ok(plain) => plain,
         // Without its key it is of no use to anybody.
-        Err(why) => return Tried::Unsound(shown, why),
+        Err(Sealed::Shut(why)) => return Tried::Unsound(shown, why),
+        Err(Sealed::Untried(why)) => return Tried::Not(why),
     };
     let means = DrillMeans { limit: drill.limit, ..DrillMeans::new(program) };
     match super::drill::drill(plain.path(), &means, |_step| ()).await {
@@ -162,19 +164,20 @@ async fn tried(term: &Term, drill: &Drill, shown: String, fetched: Unfinished) -
     }
 }
 
-async fn in_the_clear(term: &Term, drill: &Drill, fetched: Unfinished) -> Result<Unfinished, String> {
-    let keys = keys(&term.work.settings, drill)?;
+async fn in_the_clear(term: &Term, drill: &Drill, fetched: Unfinished) -> Result<Unfinished, Sealed> {
+    let keys = keys(&term.work.settings, drill).map_err(Sealed::Untried)?;
     let folder = term.work.scratch.clone();
     let work = move || {
         let sealed = begins(fetched.path()).map(|begin| is_sealed(&begin));
         match sealed {
             Ok(false) => Ok(fetched),
             Ok(true) => take::unseal(fetched.path(), &folder, &keys),
-            Err(error) => Err(format!("cannot read what was fetched: {error}")),
+            Err(error) => Err(Sealed::Untried(format!("cannot read what was fetched: {error}"))),
         }
     };
-    let done = term.work.tasks.on_thread("snapshot", work).map_err(|error| format!("no thread: {error}"))?;
-    done.await.map_err(|_panicked| "decrypting broke off".to_owned())?
+    let done = term.work.tasks.on_thread("snapshot", work);
+    let done = done.map_err(|error| Sealed::Untried(format!("no thread: {error}")))?;
+    done.await.map_err(|_panicked| Sealed::Untried("decrypting broke off".to_owned()))?
 }
 
 /// What can read the snapshots of a block on this machine.

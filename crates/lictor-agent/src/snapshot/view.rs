@@ -50,17 +50,34 @@ pub struct Failing {
     pub at: Timestamp,
     /// Why it failed last.
     pub why: String,
+    /// Whether it was tried: then it is over when a place has one, else already when somebody can try it.
+    pub tried: bool,
 }
 
 impl SnapshotState {
     /// It fails, now or still.
-    pub(super) fn fails(&mut self, why: &str, now: Now) {
+    pub(super) fn fails(&mut self, why: &str, tried: bool, now: Now) {
         let (since, at) = (now.boot, super::due::wall(now));
         let why = why.to_owned();
         self.failing = Some(match self.failing.take() {
-            Some(before) => Failing { why, ..before },
-            None => Failing { since, at, why },
+            Some(before) => Failing { why, tried: before.tried || tried, ..before },
+            None => Failing { since, at, why, tried },
         });
+    }
+
+    /// Somebody can try it again.
+    pub(super) fn begins(&mut self) {
+        self.failing = self.failing.take().filter(|failing| failing.tried);
+    }
+
+    /// A place has got one that was begun then.
+    pub(super) fn is_somewhere(&mut self, at: Timestamp) {
+        // Names have seconds.
+        let later = |failing: &Failing| failing.at.as_second() > at.as_second();
+        self.failing = self.failing.take().filter(later);
+        if self.failing.is_none() {
+            self.failures = 0;
+        }
     }
 }
 

@@ -86,8 +86,12 @@ impl Work {
     }
 
     async fn begin(self) -> Result<Term, Ended> {
-        let spots: Result<Vec<Spot>, String> = self.settings.places.iter().map(place::open).collect();
-        let spots = spots.map_err(Ended::Refused)?;
+        let mut spots: Vec<Result<Spot, String>> = self.settings.places.iter().map(place::open).collect();
+        if spots.iter().all(Result::is_err)
+            && let Some(Err(why)) = spots.pop()
+        {
+            return Err(Ended::Refused(why));
+        }
         take::folder(&self.scratch).map_err(Ended::GaveUp)?;
         let datacenter = self.datacenter().await.map_err(Ended::GaveUp)?;
         Ok(Term::new(self, spots, datacenter).await)

@@ -49,7 +49,10 @@ async fn a_folder_is_not_made_where_its_own_folder_is_missing() {
     let files = Files::new();
     let place = place(&files.path("mount/backups"));
     let error = put(&place, &files, "a", "x", Put::New).await.unwrap_err();
-    let way = format!("{} is not there: make it, or mount what belongs there", files.path("mount/backups").display());
+    let way = format!(
+        "{} is not there: make it, or mount what belongs there",
+        files.path("mount/backups").display()
+    );
     assert!(matches!(error, PlaceError::NotFound { .. }) && error.to_string().ends_with(&way), "{error}");
     // Nor is nothing taken for an empty one.
     assert!(matches!(place.list().await.unwrap_err(), PlaceError::NotFound { .. }));

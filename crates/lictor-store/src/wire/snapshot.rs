@@ -20,6 +20,9 @@ pub struct LatestSnapshot {
     pub node: String,
     /// When the latest one was begun that a place has; 0: none has.
     pub sent_unix_ms: i64,
+    /// Files of others under names as the block gives them: where one is, nothing is removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<String>,
     /// The latest drill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<LatestDrill>,
