@@ -140,6 +140,9 @@ pub(crate) enum Command {
     /// Show or remove what is kept of connection monitors, here and in Consul
     #[command(subcommand)]
     State(State),
+    /// Print what a configuration may have done to units of systemd, a line `VERB UNIT` each
+    #[command(hide = true)]
+    Units(Units),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  lictor completions bash > /etc/bash_completion.d/lictor")]
     Completions {
@@ -280,6 +283,17 @@ pub(crate) struct Validate {
     /// How mistakes are shown
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
+}
+
+/// For the rule of polkit in the packages.
+#[derive(Debug, Args)]
+pub(crate) struct Units {
+    /// File or directory of *.hcl and *.json (can be repeated)
+    #[arg(long, short, env = "LICTOR_CONFIG", default_value = "/etc/lictor.d", value_name = "PATH")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Put it into this file in one go, in place of printing it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ pub(crate) mod snapshot;
 mod state;
 mod status;
 mod test;
+mod units;
 mod validate;
 
 use std::path::Path;
@@ -59,6 +60,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Service(command) => waiting(service::run(&command, terminal)),
         Command::Snapshot(command) => snapshot::run(&command, terminal),
         Command::State(command) => waiting(state::run(&command, terminal)),
+        Command::Units(args) => units::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "lictor", &mut script);
