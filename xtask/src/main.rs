@@ -23,6 +23,7 @@ mod test;
 mod tool;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -95,8 +96,12 @@ enum Command {
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
     },
-    /// Build the archive that is given away, and its checksum
-    Dist,
+    /// Build what is given away: an archive, packages for Debian and for rpm, and their checksums
+    Dist {
+        /// Pack this program in place of building one
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+    },
 }
 
 /// What a long run may be told.
@@ -141,6 +146,6 @@ fn run(command: Command) -> Result<(), Error> {
             let plan = fuzz::Plan { target: target.as_deref(), each: Duration::from_secs(seconds), seed };
             fuzz::fuzz(&workspace, &plan).map(drop)
         }
-        Command::Dist => dist::dist(&workspace),
+        Command::Dist { program } => dist::dist(&workspace, program.as_deref()),
     }
 }

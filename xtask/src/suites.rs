@@ -90,6 +90,18 @@ const SUITES: &[Suite] = &[
         words: Words { unit: &["real_host"], integration: &["real_host"], packages: &[] },
     },
     Suite {
+        name: "tests of the package for rpm",
+        tier: 1,
+        needs: &[
+            Need::Root,
+            Need::Tool("LICTOR_NSPAWN_BIN"),
+            Need::Tool("LICTOR_DBUS_BIN"),
+            Need::Tool("LICTOR_RPMBUILD_BIN"),
+        ],
+        tests: "test(/real_rpm/)",
+        words: Words { unit: &["real_rpm"], integration: &[], packages: &[] },
+    },
+    Suite {
         name: "tests on networks of their own",
         tier: 1,
         needs: &[
@@ -205,6 +217,7 @@ mod tests {
         let suites = [
             "tests as root",
             "tests on booted hosts",
+            "tests of the package for rpm",
             "tests on networks of their own",
             "tests on three booted hosts",
         ];

@@ -145,6 +145,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         reason: "evaluates the NixOS module (no daemon is started and nothing is fetched)",
     },
     Package {
+        name: "rpm",
+        program: "rpmbuild",
+        variable: "LICTOR_RPMBUILD_BIN",
+        reason: "builds the package for rpm",
+    },
+    Package {
         name: "virtualenv",
         program: "virtualenv",
         variable: "LICTOR_VIRTUALENV_BIN",

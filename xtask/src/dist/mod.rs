@@ -1,4 +1,16 @@
-//! `cargo xtask dist`: the archive that is given away, with its checksum.
+//! `cargo xtask dist`: what is given away, with checksums: an archive, a package for Debian and one for rpm.
+//!
+//! The same commit gives the same bytes: whatever is made here is dated by `SOURCE_DATE_EPOCH` or the commit.
+
+mod deb;
+mod manual;
+#[cfg(test)]
+mod metrics_tests;
+mod needs;
+mod rpm;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use self::tree::{Family, Parts, Tree};
 use crate::error::Error;
 use crate::lint::cargo;
 use crate::tool::Tool;
@@ -22,40 +35,126 @@ const CONTENT: &[(&str, &str)] = &[
     ("examples", "examples"),
     ("packaging/systemd", "systemd"),
     ("packaging/nixos", "nixos"),
+    ("packaging/config", "config"),
+    ("packaging/sysusers", "sysusers.d"),
+    ("packaging/tmpfiles", "tmpfiles.d"),
+    ("packaging/polkit", "polkit"),
+    ("packaging/container", "container"),
+    ("packaging/nomad", "nomad"),
+    ("packaging/ansible", "ansible"),
+    ("packaging/prometheus", "prometheus"),
+    ("packaging/grafana", "grafana"),
 ];
 
-/// Builds the `dist` profile and packs it under `<target>/dist`.
-pub(crate) fn dist(workspace: &Workspace) -> Result<(), Error> {
-    let platform = workspace::platform()?;
-    cargo(workspace).args(["build", "--profile", "dist", "--locked", "--package", "lictor"]).run()?;
+/// Who answers for the packages.
+const MAINTAINER: &str = "The Lictor authors";
 
-    let name = format!("lictor-{}-{platform}", env!("CARGO_PKG_VERSION"));
+/// What a list of packages shows.
+const SUMMARY: &str = "keeps services alive without a person awake";
+
+/// What is shown of one package.
+const DESCRIPTION: &[&str] = &[
+    "Lictor watches services and the machine they run on, judges what it sees, cures what it can by",
+    "remedies that survive crashes and reboots, and remembers all of it. It tells people what they have",
+    "to know, runs services on one of several nodes, copies keys of Consul between datacenters and takes",
+    "its snapshots. It is one program, for one machine or a few hundred, with or without Consul.",
+];
+
+/// What the packages say of the program.
+#[derive(Clone, Copy, Debug)]
+struct About<'a> {
+    version: &'a str,
+    /// As rustc names it.
+    platform: &'a str,
+    /// The oldest glibc that it runs with.
+    glibc: Option<&'a str>,
+    /// Seconds since 1970.
+    date: &'a str,
+    /// Where the packages go.
+    out: &'a Path,
+}
+
+/// How hard a package is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pack {
+    Small,
+    /// Not at all: for tests.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests are in a hurry"))]
+    Fast,
+}
+
+/// Builds the `dist` profile, or takes a program that was built, and packs it under `<target>/dist-archive`.
+pub(crate) fn dist(workspace: &Workspace, program: Option<&Path>) -> Result<(), Error> {
+    let platform = workspace::platform()?;
     let out = workspace.target().join("dist-archive");
     if out.exists() {
         fs::remove_dir_all(&out).map_err(Error::file("remove", &out))?;
     }
+    let name = format!("lictor-{}-{platform}", env!("CARGO_PKG_VERSION"));
     let stage = out.join(&name);
-    copy(&workspace.target().join("dist/lictor"), &stage.join("bin/lictor"))?;
+    let ours = stage.join("bin/lictor");
+    match program {
+        Some(program) => copy(program, &ours)?,
+        None => {
+            cargo(workspace).args(["build", "--profile", "dist", "--locked", "--package", "lictor"]).run()?;
+            copy(&workspace.target().join("dist/lictor"), &ours)?;
+        }
+    }
     for (from, to) in CONTENT {
         copy(&workspace.root().join(from), &stage.join(to))?;
     }
     third_party(workspace, &platform, &stage.join("licences"))?;
+    let glibc = needs::glibc(&ours)?;
+    let path = stage.join("NEEDS.txt");
+    fs::write(&path, needed(&platform, glibc.as_deref())).map_err(Error::file("write", &path))?;
 
+    let date = date(workspace)?;
     let archive = format!("{name}.tar.gz");
-    pack(workspace, &out, &name, &archive)?;
-    let sums = Tool::new("sha256sum").arg(&archive).dir(&out).output()?;
+    pack(&out, &name, &archive, &date)?;
+    let about = About {
+        version: env!("CARGO_PKG_VERSION"),
+        platform: &platform,
+        glibc: glibc.as_deref(),
+        date: &date,
+        out: &out,
+    };
+    let parts = Parts { program: &ours, licences: &stage.join("licences"), date: &date };
+    let debian = Tree::lay(workspace, parts, Family::Debian, out.join("deb"))?;
+    let deb = deb::build(workspace, &debian, &about, Pack::Small)?;
+    let red_hat = Tree::lay(workspace, parts, Family::RedHat, out.join("rpm"))?;
+    let rpm = rpm::build(workspace, &red_hat, &about, Pack::Small)?;
+
+    let files = [Path::new(&archive), &deb, &rpm].map(|file| file.file_name().unwrap_or_default().to_owned());
+    let sums = Tool::new("sha256sum").args(&files).dir(&out).output()?;
     let path = out.join("SHA256SUMS");
     fs::write(&path, &sums).map_err(Error::file("write", &path))?;
-    println!("{}\n{}", out.join(&archive).display(), sums.trim());
+    for scratch in ["deb", "rpm", "rpmbuild"].map(|name| out.join(name)) {
+        fs::remove_dir_all(&scratch).map_err(Error::file("remove", &scratch))?;
+    }
+    println!("{}:\n{}", out.display(), sums.trim());
     Ok(())
 }
 
-/// Packs so that the same commit gives the same bytes: sorted, owned by root, dated by the commit.
-fn pack(workspace: &Workspace, out: &Path, name: &str, archive: &str) -> Result<(), Error> {
+/// What the machine must have, in words.
+fn needed(platform: &str, glibc: Option<&str>) -> String {
+    let libc = glibc.map_or_else(
+        || "nothing but the kernel: the program is static".to_owned(),
+        |version| format!("glibc {version} or later"),
+    );
+    format!("Built for {platform}. It needs {libc}.\nThe units and drop-ins are for systemd 252 or later.\n")
+}
+
+/// By which everything is dated, in seconds since 1970.
+fn date(workspace: &Workspace) -> Result<String, Error> {
     let date = match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(date) => date,
         Err(_unset) => Tool::new("git").args(["log", "-1", "--format=%ct"]).dir(workspace.root()).output()?,
     };
+    Ok(date.trim().to_owned())
+}
+
+/// Packs so that the same commit gives the same bytes: sorted, owned by root, dated by the commit.
+fn pack(out: &Path, name: &str, archive: &str, date: &str) -> Result<(), Error> {
     Tool::new("tar")
         .args([
             "--create",
@@ -65,7 +164,7 @@ fn pack(workspace: &Workspace, out: &Path, name: &str, archive: &str) -> Result<
             "--numeric-owner",
             "--mode=u+rw,go-w,go+r",
         ])
-        .arg(format!("--mtime=@{}", date.trim()))
+        .arg(format!("--mtime=@{date}"))
         .args(["--use-compress-program=gzip -n -9", "--file", archive, name])
         .dir(out)
         .quiet()
@@ -141,33 +240,4 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
         fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     }
     fs::copy(from, to).map(drop).map_err(Error::file("copy", from))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_is_copied_with_all_that_is_in_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let from = dir.path().join("from");
-        fs::create_dir_all(from.join("inner")).unwrap();
-        fs::write(from.join("inner/file"), "text").unwrap();
-        copy(&from, &dir.path().join("to")).unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join("to/inner/file")).unwrap(), "text");
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let error = copy(Path::new("/nowhere/README.md"), Path::new("/nowhere/else/README.md"))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("/nowhere"), "{error}");
-    }
-
-    #[test]
-    fn licence_texts_are_told_from_other_files() {
-        assert!(["LICENSE-MIT", "license.md", "COPYRIGHT", "NOTICE", "UNLICENSE"].into_iter().all(is_notice));
-        assert!(!["README.md", "Cargo.toml", "lib.rs"].into_iter().any(is_notice));
-    }
 }
