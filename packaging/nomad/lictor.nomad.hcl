@@ -1,17 +1,11 @@
-# Lictor on every client of a Nomad cluster, as the program itself and not in a container: so it sees the machine.
-# `nomad job run lictor.nomad.hcl`; the client needs the driver `exec` and, for the state, a host volume `lictor`:
+# Lictor on two clients of a Nomad cluster: they watch Consul's checks and what answers over the network, and one of them
+# tells and acts under a lease while the other stands by. `nomad job run lictor.nomad.hcl`.
 #
-#   client {
-#     host_volume "lictor" {
-#       path = "/var/lib/lictor"
-#     }
-#   }
-#
-# To watch Consul's checks and copy its keys, `type = "service"` and `count = 2` are enough: one of them acts under a lease,
-# the other stands by.
+# The driver `exec` keeps it from the machine it runs on. What has to do with a machine (disks, units, journals) is for an
+# agent of that machine's own, from the deb or rpm.
 job "lictor" {
   datacenters = ["*"]
-  type        = "system"
+  type        = "service"
 
   update {
     max_parallel     = 1
@@ -20,21 +14,30 @@ job "lictor" {
   }
 
   group "lictor" {
+    count = 2
+
+    # A node is called as its client, so there is one on each.
+    constraint {
+      operator = "distinct_hosts"
+      value    = "true"
+    }
+
+    # The state goes along when it comes back to the same client; what is under way lies in Consul as well.
+    ephemeral_disk {
+      sticky = true
+      size   = 500
+    }
+
     network {
       port "http" {
         static = 8510
       }
     }
 
-    volume "state" {
-      type   = "host"
-      source = "lictor"
-    }
-
     service {
       name = "lictor"
       port = "http"
-      # Not /-/ready: an agent that is not ready says why, and Nomad is not to restart it for that.
+      # Not /-/ready: an agent that is not ready says why, and is not to be restarted for that.
       check {
         type     = "http"
         path     = "/-/healthy"
@@ -67,15 +70,10 @@ job "lictor" {
         args    = ["run", "--config", "${NOMAD_TASK_DIR}/lictor.d"]
       }
 
-      volume_mount {
-        volume      = "state"
-        destination = "/var/lib/lictor"
-      }
-
-      # A token of the variable nomad/jobs/lictor; with Vault the template names a secret in its place.
+      # Secrets are items of the variable nomad/jobs/lictor; with Vault the template names a secret in its place.
       template {
         destination = "${NOMAD_SECRETS_DIR}/http-token"
-        perms       = "0600"
+        perms       = "0644"
         data        = "{{ with nomadVar \"nomad/jobs/lictor\" }}{{ .http_token }}{{ end }}"
       }
 
@@ -86,7 +84,8 @@ job "lictor" {
         change_signal = "SIGHUP"
         data          = <<-LICTOR
         node {
-          name = "{{ env "node.unique.name" }}"
+          name      = "{{ env "node.unique.name" }}"
+          state_dir = "{{ env "NOMAD_ALLOC_DIR" }}/data/lictor"
         }
 
         http {
@@ -95,10 +94,20 @@ job "lictor" {
         }
 
         consul {
+          address = "http://{{ env "attr.unique.network.ip-address" }}:8500"
         }
 
-        watch "disk" "disks" {
-          every = "1m"
+        alerts {
+          consul {
+          }
+        }
+
+        notify "log" "file" {
+          path = "{{ env "NOMAD_ALLOC_DIR" }}/logs/alerts.log"
+        }
+
+        route "all" {
+          to = ["file"]
         }
         LICTOR
       }
@@ -108,8 +117,8 @@ job "lictor" {
       kill_timeout = "30s"
 
       resources {
-        cpu    = 100
-        memory = 128
+        cpu        = 100
+        memory     = 128
         memory_max = 512
       }
     }

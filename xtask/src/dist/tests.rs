@@ -253,3 +253,37 @@ fn licence_texts_are_told_from_other_files() {
     assert!(["LICENSE-MIT", "license.md", "COPYRIGHT", "NOTICE", "UNLICENSE"].into_iter().all(is_notice));
     assert!(!["README.md", "Cargo.toml", "lib.rs"].into_iter().any(is_notice));
 }
+
+/// The text of a configuration within another file: what is between a line that ends in one mark and one that is the other.
+fn within(text: &str, begin: &str, end: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.ends_with(begin)).skip(1);
+    lines.take_while(|line| line.trim() != end).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn every_configuration_that_is_shipped_is_in_order() {
+    let bench = Bench::new();
+    let packaging = bench.workspace.root().join("packaging");
+    let read = |path: &str| fs::read_to_string(packaging.join(path)).unwrap();
+    let nomad = within(&read("nomad/lictor.nomad.hcl"), "<<-LICTOR", "LICTOR");
+    // What Nomad puts in there: directories, names and addresses.
+    let filled = |part: &str| match part.split_once("}}") {
+        Some((what, rest)) if what.contains("NOMAD_") => format!("/value{rest}"),
+        Some((_, rest)) => format!("value{rest}"),
+        None => part.to_owned(),
+    };
+    let nomad: String = nomad.split("{{").map(filled).collect();
+    let shipped = [
+        ("config/lictor.hcl", read("config/lictor.hcl")),
+        ("container/config/lictor.hcl", read("container/config/lictor.hcl")),
+        ("ansible/playbook.yml", within(&read("ansible/playbook.yml"), "lictor_config: |", "")),
+        ("nomad/lictor.nomad.hcl", nomad),
+    ];
+    for (name, text) in shipped {
+        assert!(text.lines().count() > 1, "{name}: {text:?}");
+        let path = bench.dir.path().join("shipped.hcl");
+        fs::write(&path, &text).unwrap();
+        let checked = Tool::new(bench.dir.path().join("lictor")).arg("validate").arg(&path).output();
+        assert!(checked.is_ok(), "{name}: {}\n{text}", checked.unwrap_err());
+    }
+}
