@@ -103,7 +103,7 @@ fn page(name: &str, help: &Help, date: &str) -> String {
         for (term, said) in entries {
             say(".TP");
             say(&format!("\\fB{}\\fR", roff(term)));
-            say(&roff(said));
+            say(&roff(&without_values(said)));
         }
     }
     if !help.rest.is_empty() {
@@ -120,6 +120,18 @@ fn page(name: &str, help: &Help, date: &str) -> String {
     let others: Vec<_> = others.iter().map(|other| format!("\\fB{}\\fR(1)", roff(other))).collect();
     say(&others.join(", "));
     page
+}
+
+/// `[env: NAME=VALUE]` without the value: that of the machine the page is made on.
+fn without_values(said: &str) -> String {
+    let mut parts = said.split("[env: ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (variable, rest) = part.split_once(']').unwrap_or((part, ""));
+        let name = variable.split_once('=').map_or(variable, |(name, _)| name);
+        text.extend(["[env: ", name, "]", rest]);
+    }
+    text
 }
 
 /// Text that stands for itself.
@@ -156,6 +168,12 @@ mod tests {
         assert!(page.starts_with(".TH LICTOR-REMEDY 1 2026-01-01 "), "{page}");
         assert!(page.contains(".TP\n\\fB\\-\\-no\\-color\\fR\nShow no colours (also: NO_COLOR)\n"), "{page}");
         assert!(page.ends_with("\\fBlictor\\-remedy\\-list\\fR(1)\n"), "{page}");
+    }
+
+    #[test]
+    fn what_a_variable_holds_here_is_left_out() {
+        let said = "Where it is [env: LICTOR_HTTP_ADDR=http://here:1] [default: x] [env: USER]";
+        assert_eq!(without_values(said), "Where it is [env: LICTOR_HTTP_ADDR] [default: x] [env: USER]");
     }
 
     #[test]
