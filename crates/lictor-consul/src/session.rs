@@ -67,7 +67,8 @@ pub struct NewSession {
     pub lock_delay: Option<Duration>,
     /// What becomes of its keys.
     pub behavior: Behavior,
-    /// The node checks it ends with; an empty list is none, not even `serfHealth`.
+    /// The node checks it ends with; an empty list is none, not even `serfHealth`. When its node is removed it ends all
+    /// the same, whatever is left of its time.
     pub node_checks: Option<Vec<String>>,
 }
 
