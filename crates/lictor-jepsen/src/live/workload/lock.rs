@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lictor_consul::{Client, Error, NewSession, Operation, OperationErrorKind, SessionId};
 use serde_json::json;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{Actor, Call, Hand, Outcome, Wishes, Workload};
 
@@ -190,6 +190,10 @@ impl Actor for Holder {
         }
         // All get it once more, one after the other.
         self.tries = self.tries.checked_sub(1)?;
+        if self.manner == Manner::Leader {
+            // There may be a delay, of a session that was only ended now.
+            sleep(RENEW).await;
+        }
         self.next().await
     }
 }
