@@ -127,7 +127,7 @@ fn sure_reads_are_right_whatever_is_done() {
 #[test]
 fn stale_reads_are_found_out_under_a_partition() {
     let bench = Bench::new();
-    let (code, said) = bench.run("--time 8 --interval 3 --nemesis partition-one --reads stale");
+    let (code, said) = bench.run("--time 5 --interval 2 --nemesis partition-one --reads stale");
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(" is not linearizable."), "{said}");
 }
