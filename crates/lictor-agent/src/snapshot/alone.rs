@@ -44,6 +44,10 @@ impl SnapshotAlone {
     /// The same without the lease: only who has the lock that the block names works, and if it names none, everybody does.
     #[must_use]
     pub fn without_lease(self) -> Self {
+        if self.config.lock.is_some() {
+            // Until that is known, it is not this one that works.
+            self.slot.phase(&Phase::Standby("it is not known yet who holds the lock".to_owned()));
+        }
         Self { leased: false, ..self }
     }
 
@@ -79,10 +83,6 @@ impl SnapshotAlone {
 
     /// Takes them, as one of several if there are others, until it is stopped.
     pub async fn run(self, stop: CancellationToken) {
-        if !self.leased && self.config.lock.is_some() {
-            // Until that is known, it is not this one that works.
-            self.slot.phase(&Phase::Standby("it is not known yet who holds the lock".to_owned()));
-        }
         if let Some(name) = &self.config.service {
             let said = says(&self.config, &self.slot, &self.means.clock);
             let said = move || -> BoxFuture<'static, (Status, String)> { said() };

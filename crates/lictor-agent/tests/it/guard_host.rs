@@ -304,12 +304,15 @@ fn on_a_real_host_a_service_has_its_own_time_to_stop_when_the_machine_is_shut_do
     }
     // In the sandbox of the packaged agent, with what it needs for services.
     let packaged = include_str!("../../../../packaging/systemd/lictor.service");
-    let usual = "Type=notify\nExecStart=/usr/bin/lictor run --config /etc/lictor.d\n";
-    assert!(packaged.contains(usual));
-    let ours = format!("Type=exec\nExecStart={PROGRAM} hold {NAME} 7 shop-db.service\n");
+    let usual = ["Type=notify\n", "ExecStart=/usr/bin/lictor run --config /etc/lictor.d\n"];
+    let ours = ["Type=exec\n".to_owned(), format!("ExecStart={PROGRAM} hold {NAME} 7 shop-db.service\n")];
+    let unit = usual.iter().zip(&ours).fold(packaged.to_owned(), |unit, (usual, ours)| {
+        assert!(unit.contains(usual), "{usual}");
+        unit.replace(usual, ours)
+    });
     let services = include_str!("../../../../packaging/systemd/services.conf");
     host.write("/etc/systemd/system/lictor.service.d/services.conf", services);
-    host.unit("lictor.service", &packaged.replace(usual, &ours));
+    host.unit("lictor.service", &unit);
     host.ok(&["systemctl", "start", "lictor"]);
     let active = |unit: &str| host.run(&["systemctl", "is-active", unit]).stdout;
     let runs =

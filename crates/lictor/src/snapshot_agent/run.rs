@@ -59,6 +59,8 @@ async fn serve(told: Told, terminal: &Terminal) -> Result<(), Failure> {
     let alone = SnapshotAlone::new(&Arc::new(snapshot), &consul, &client, &means).without_lease();
     let state = alone.state();
     let mut told = Followed::default();
+    // A lock that is free is got sooner than `follow` looks.
+    told.look(&state.borrow());
     let done = tokio::select! {
         done = take(vec![alone], &means.tasks, start.mode == Mode::Once, terminal) => done,
         never = told.follow(state.clone()) => match never {},
