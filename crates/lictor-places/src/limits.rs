@@ -21,9 +21,9 @@ pub const RETRY_FOR: Duration = Duration::from_secs(30);
 /// The first pause between two tries, and the longest.
 pub const PAUSES: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(8));
 
-/// Size of a part of an upload in bytes, and the largest file that is sent as one. Files of more than
-/// [`PARTS`] such parts have larger ones.
-pub const PART: u64 = 8 * 1024 * 1024;
+/// Size of a part of an upload in bytes, the smallest that S3 takes, and the largest file that is sent as one. Files of
+/// more than [`PARTS`] such parts have larger ones.
+pub const PART: u64 = 5 * 1024 * 1024;
 
 /// Most parts of an upload: S3 and Google take 10,000.
 pub const PARTS: u64 = 9_000;

@@ -100,12 +100,12 @@ async fn a_part_that_is_cut_is_sent_again_and_no_other() {
         }
     });
     let files = Files::new();
-    let (file, bytes) = files.file("big", 40 * MIB);
+    let (file, bytes) = files.file("big", 25 * MIB);
     place.put("big", &file, Put::New, None, &|_| ()).await.unwrap();
     assert!(fetched(&place, "big").await == bytes);
     let parts = proxy.parts();
     assert_eq!(parts.len(), 6);
-    assert_eq!(parts.iter().filter(|part| part.body < 8 * MIB as u64).count(), 1);
+    assert_eq!(parts.iter().filter(|part| part.body < 5 * MIB as u64).count(), 1);
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ async fn a_large_file_is_sent_in_parts() {
     let (_moto, proxy, settings) = google(|_| Fate::Pass);
     let place = place_of(settings);
     let files = Files::new();
-    let (file, bytes) = files.file("big", 40 * MIB + 123);
+    let (file, bytes) = files.file("big", 25 * MIB + 123);
     place.put("big", &file, Put::New, None, &|_| ()).await.unwrap();
     assert_eq!(proxy.parts().len(), 6);
     let complete = proxy.asked().into_iter().find(Asked::completes).unwrap();

@@ -50,7 +50,7 @@ async fn a_large_file_is_sent_in_parts_and_is_new_or_replaces() {
     let proxy = Proxy::new(moto.address(), |_| Fate::Pass);
     let place = place_of(S3 { endpoint: Some(proxy.url()), ..settings });
     let files = Files::new();
-    let (file, bytes) = files.file("big", 40 * MIB + 123);
+    let (file, bytes) = files.file("big", 25 * MIB + 123);
     let heard = std::sync::Mutex::new(Vec::new());
     let stored =
         place.put("big", &file, Put::New, None, &|sent| heard.lock().unwrap().push(sent)).await.unwrap();

@@ -49,7 +49,9 @@ pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(
     let put = async {
         let sent = place.client.snapshot().restore(sending.pieces()).await;
         sent.map_err(|why| match why.may_have_happened() {
-            true => place.failed(&format!("it is not known whether it was restored{there}"), &why),
+            true => place
+                .failed(&format!("it is not known whether it was restored{there}"), &why)
+                .help("the same command with --dry-run shows what there is now against this snapshot"),
             false => place.failed("nothing was restored", &why),
         })
     };

@@ -129,7 +129,12 @@ async fn named(args: &SnapshotSave, place: &Place) -> Result<PathBuf, Failure> {
 
 /// Has Consul write all it knows into a file.
 pub(super) async fn fill(saved: &Unverified, place: &Place, stale: bool) -> Result<(), Failure> {
-    let failed = |why: Error| place.failed("no snapshot", &why);
+    let failed = |why: Error| match why {
+        Error::Broken { .. } | Error::Status { status: 500.., .. } => place.failed("no snapshot", &why).help(
+            "that is how it ends when the leader of the servers goes or another takes its place: try again",
+        ),
+        _ => place.failed("no snapshot", &why),
+    };
     let wrote = |why: io::Error| {
         Failure::new(Exit::Failed, format!("cannot write {}: {why}", saved.path().display()))
     };
