@@ -11,6 +11,9 @@ use lictor_core::{Event, Status, What};
 #[path = "../tests/it/web_clustered.rs"]
 #[expect(clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
 mod web_clustered;
+#[path = "../tests/it/web_copying.rs"]
+#[expect(clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
+mod web_copying;
 #[path = "../tests/it/web_desk.rs"]
 #[expect(dead_code, clippy::unwrap_used, reason = "it is made for the tests, which ask for more")]
 mod web_desk;
@@ -56,6 +59,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let desk = if what == "bad" { DeskStandin::busy() } else { DeskStandin::idle() };
     let world = World::with_desk(view, past, desk);
+    if what == "bad" {
+        let mut copies = vec![web_copying::copy(web_copying::holding())];
+        copies.push(web_copying::copy(web_copying::copied()));
+        world.copies.set(copies);
+        world.snapshots.set(vec![web_copying::block(web_copying::taken())]);
+    }
     let listen = Listen {
         address: ([127, 0, 0, 1], port).into(),
         token: std::env::var("LICTOR_TOKEN").ok().map(lictor_config::Secret::value),

@@ -370,8 +370,8 @@ impl Agent {
             alerts: Arc::new(alerting.desk()),
             posts: alerting.posts(),
             services: Arc::new(services.clone()),
-            replication: replication.clone(),
-            snapshots: snapshots.clone(),
+            replication: Arc::new(replication.clone()),
+            snapshots: Arc::new(snapshots.clone()),
             mesh: mesh.clone(),
             limits: web::Limits::default(),
         };

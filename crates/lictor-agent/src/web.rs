@@ -53,14 +53,13 @@ pub use metrics::{Metrics, registry};
 pub use replicate::copies;
 pub use snapshots::snapshots;
 pub use source::{
-    Alerts, Caller, Clustered, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Source, Webhooks,
+    Alerts, Caller, Clustered, Forgotten, Heartbeats, Kept, KeptState, MonitorState, Replicated, Snapshotted,
+    Source, Webhooks,
 };
 
 pub(crate) use text::rfc3339;
 
 use crate::alert::prometheus::Posts;
-use crate::replicate::Replication;
-use crate::snapshot::Snapshots;
 use crate::{OnEnd, Tasks};
 use connection::Load;
 use guard::Rules;
@@ -105,10 +104,10 @@ pub struct State {
     pub posts: Posts,
     /// The services of this node; [`Services`](crate::service::Services) is one.
     pub services: Arc<dyn Clustered>,
-    /// What is copied between datacenters.
-    pub replication: Replication,
-    /// The snapshots that are taken of Consul.
-    pub snapshots: Snapshots,
+    /// What is copied between datacenters; [`Replication`](crate::replicate::Replication) is one.
+    pub replication: Arc<dyn Replicated>,
+    /// The snapshots that are taken of Consul; [`Snapshots`](crate::snapshot::Snapshots) is one.
+    pub snapshots: Arc<dyn Snapshotted>,
     /// How the mesh of peers stands, after each round.
     pub mesh: watch::Receiver<Arc<MeshView>>,
     /// Whether start-up is over.

@@ -26,4 +26,5 @@ pub use crate::consul::client;
 pub use alone::{Alone, Copies};
 pub use board::{Means, OrderError, Replication};
 pub use prove::words;
+pub(crate) use tell::verdict;
 pub use view::{CopyState, CopyView, Phase, Would};

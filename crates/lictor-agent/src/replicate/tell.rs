@@ -71,7 +71,7 @@ fn report(view: &CopyView, node: &str, now: Boot) -> Report {
 }
 
 /// Whether a copy is as it should be, in words without numbers that change all the time.
-pub(super) fn verdict(view: &CopyView, now: Boot) -> (Status, String) {
+pub(crate) fn verdict(view: &CopyView, now: Boot) -> (Status, String) {
     let state = &view.state;
     let late = state.behind.is_some_and(|since| now.since(since) >= PATIENCE);
     let name = view.config.name.as_str();

@@ -37,6 +37,7 @@ pub use alone::SnapshotAlone;
 pub use board::{Means as SnapshotMeans, SnapshotOrderError, Snapshots};
 pub use stored::{FetchError, Stored, StoredFile, Taken};
 pub use take::{DownloadError, download};
+pub(crate) use tell::{Verdict, verdicts};
 pub use view::{
     DrillState, Failing as SnapshotFailing, Latest, Phase as SnapshotPhase, PlaceState, SnapshotState,
     SnapshotView, Tally as SnapshotTally,

@@ -29,11 +29,11 @@ const LATE: u32 = 3;
 
 /// What is told of: that snapshots are taken, each place, and the drills.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// `taking`, `place NAME` or `drill`.
-    pub(super) of: String,
-    pub(super) status: Status,
-    pub(super) said: String,
+    pub(crate) of: String,
+    pub(crate) status: Status,
+    pub(crate) said: String,
 }
 
 /// Tells of what is wrong with the snapshots of a node, and that it is over, for as long as the agent runs.
@@ -88,7 +88,7 @@ fn reports(view: &SnapshotView, node: &str, now: Boot, wall: Timestamp) -> Vec<R
 }
 
 /// What there is to say of a block; nothing where another node says it. In words without numbers that change all the time.
-pub(super) fn verdicts(view: &SnapshotView, now: Boot, wall: Timestamp) -> Vec<Verdict> {
+pub(crate) fn verdicts(view: &SnapshotView, now: Boot, wall: Timestamp) -> Vec<Verdict> {
     let state = &view.state;
     let late = state.failing.as_ref().filter(|failing| now.since(failing.since) >= PATIENCE);
     let verdict = |of: &str, status, said: String| Verdict { of: of.to_owned(), status, said };

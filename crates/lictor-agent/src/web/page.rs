@@ -6,7 +6,9 @@ mod incident;
 mod model;
 mod peer;
 mod remedy;
+mod replication;
 mod service;
+mod snapshot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,10 @@ struct Page<'a> {
     node: &'a str,
     datacenter: Option<&'a str>,
     version: &'a str,
+    /// The other pages: where and what.
+    pages: &'a [(&'static str, &'static str)],
+    /// Which page it is.
+    here: &'a str,
     /// Where the script fetches what changes.
     source: &'a str,
     live: &'a str,
@@ -148,6 +154,42 @@ pub(super) async fn check(
     }
 }
 
+/// `GET /replication`: what is copied between datacenters.
+pub(super) async fn replication(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
+    let shown = async { replication::part(&site, site.source.view().await?.at) };
+    answer(&site, shown.await, &query, "/replication?fragment")
+}
+
+/// `GET /snapshots`: the snapshots of Consul.
+pub(super) async fn snapshots(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
+    let shown = async { snapshot::part(&site, site.source.view().await?.at) };
+    answer(&site, shown.await, &query, "/snapshots?fragment")
+}
+
+/// A page, the part of it that changes, or what went wrong.
+fn answer(site: &Site, part: Result<Part, Failure>, query: &PageQuery, source: &str) -> Response {
+    match part {
+        Ok(part) if query.fragment.is_some() => bare(&part),
+        Ok(part) => page(site, &part, source),
+        Err(failure) => failed(site, &failure),
+    }
+}
+
+/// The pages that there is something for.
+fn pages(site: &Site) -> Vec<(&'static str, &'static str)> {
+    let mut pages = Vec::new();
+    if !site.replication.all().is_empty() {
+        pages.push(("/replication", "Replication"));
+    }
+    if !site.snapshots.all().is_empty() {
+        pages.push(("/snapshots", "Snapshots"));
+    }
+    if !pages.is_empty() {
+        pages.insert(0, ("/", "Overview"));
+    }
+    pages
+}
+
 /// A page that says what went wrong.
 pub(super) fn failed(site: &Site, failure: &Failure) -> Response {
     let heading = match failure.status {
@@ -189,6 +231,11 @@ fn unrendered() -> Failure {
 
 fn page(site: &Site, part: &Part, source: &str) -> Response {
     let assets = &*ASSETS;
+    let pages = pages(site);
+    let here = match source.split('?').next().unwrap_or_default() {
+        "/fragment" => "/",
+        path => path,
+    };
     let page = Page {
         title: &part.title,
         icon: if part.bad { &assets.icon_bad } else { &assets.icon_good },
@@ -196,6 +243,8 @@ fn page(site: &Site, part: &Part, source: &str) -> Response {
         node: &site.node,
         datacenter: site.datacenter.as_deref(),
         version: &site.version,
+        pages: &pages,
+        here,
         source,
         live: &part.html,
     };

@@ -9,14 +9,14 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use lictor_core::Now;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tracing::info;
 
 use super::Site;
 use super::alerts::by;
 use super::api;
 use super::error::Failure;
-use super::route::Answer;
+use super::route::{Answer, reply};
 use super::text::visible;
 use crate::replicate::{CopyView, OrderError, Phase};
 
@@ -78,18 +78,14 @@ struct Word {
     by: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Done {
-    message: String,
-}
-
 async fn approve(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer<Done> {
-    answer(&site, &name, &headers, &body, true).await
+) -> Result<Response, Response> {
+    let answer = answer(&site, &name, &headers, &body, true).await;
+    reply(&site, &headers, answer, "/replication").await
 }
 
 async fn discard(
@@ -97,11 +93,18 @@ async fn discard(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer<Done> {
-    answer(&site, &name, &headers, &body, false).await
+) -> Result<Response, Response> {
+    let answer = answer(&site, &name, &headers, &body, false).await;
+    reply(&site, &headers, answer, "/replication").await
 }
 
-async fn answer(site: &Site, name: &str, headers: &HeaderMap, body: &[u8], approves: bool) -> Answer<Done> {
+async fn answer(
+    site: &Site,
+    name: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    approves: bool,
+) -> Result<String, Failure> {
     let word: Word = super::alerts::read(body, "a word on what is held back")?;
     let by = by(word.by, headers)?;
     let done = site.replication.answer(name, &word.id, approves).await;
@@ -116,7 +119,7 @@ async fn answer(site: &Site, name: &str, headers: &HeaderMap, body: &[u8], appro
                 false => format!("what was held back of {shown} under {id} stays"),
             };
             info!(replicate = shown, id, by, approves, "a person's word on deletes that were held back");
-            Ok(Json(Done { message }))
+            Ok(message)
         }
         Err(why @ OrderError::NoSuch(_)) => {
             Err(Failure::not_found(why.to_string()).help("GET /v1/replicate lists them"))

@@ -37,6 +37,8 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/fragment", get(page::fragment))
         .route("/incidents/{id}", get(page::incident))
         .route("/checks/{*name}", get(page::check))
+        .route("/replication", get(page::replication))
+        .route("/snapshots", get(page::snapshots))
         .route("/assets/{file}", get(asset::asset))
         .route("/metrics", get(metrics_page))
         .route("/-/healthy", get(healthy))
@@ -449,6 +451,25 @@ async fn carry_out(
             Ok(Redirect::to("/").into_response())
         }
         Ok((status, message)) => Ok((status, Json(Done { message })).into_response()),
+        Err(failure) if form => Err(page::failed(site, &failure)),
+        Err(failure) => Err(failure.into_response()),
+    }
+}
+
+/// Says what became of what was asked for: a program is answered in JSON, a form of the page with the page it is on.
+pub(super) async fn reply(
+    site: &Site,
+    headers: &HeaderMap,
+    answer: Result<String, Failure>,
+    back: &'static str,
+) -> Result<Response, Response> {
+    let form = accepts(headers, "text/html");
+    match answer {
+        Ok(_) if form => {
+            site.pages.forget().await;
+            Ok(Redirect::to(back).into_response())
+        }
+        Ok(message) => Ok(Json(Done { message }).into_response()),
         Err(failure) if form => Err(page::failed(site, &failure)),
         Err(failure) => Err(failure.into_response()),
     }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tracing::info;
 
 use super::Site;
 use super::alerts::by;
 use super::api;
 use super::error::Failure;
-use super::route::Answer;
+use super::route::{Answer, reply};
 use super::text::visible;
 use crate::snapshot::{SnapshotOrderError, SnapshotView};
 
@@ -48,20 +49,19 @@ struct Asked {
     by: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Done {
-    message: String,
-}
-
 async fn take(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer<Done> {
-    let by = asked(&headers, &body)?;
-    info!(snapshot = visible(&name, 130), by, "a snapshot is asked for");
-    done(site.snapshots.take(&name).await)
+) -> Result<Response, Response> {
+    let answer = async {
+        let by = asked(&headers, &body)?;
+        info!(snapshot = visible(&name, 130), by, "a snapshot is asked for");
+        done(site.snapshots.take(&name).await)
+    };
+    let answer = answer.await;
+    reply(&site, &headers, answer, "/snapshots").await
 }
 
 async fn drill(
@@ -69,10 +69,14 @@ async fn drill(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer<Done> {
-    let by = asked(&headers, &body)?;
-    info!(snapshot = visible(&name, 130), by, "a drill is asked for");
-    done(site.snapshots.drill(&name).await)
+) -> Result<Response, Response> {
+    let answer = async {
+        let by = asked(&headers, &body)?;
+        info!(snapshot = visible(&name, 130), by, "a drill is asked for");
+        done(site.snapshots.drill(&name).await)
+    };
+    let answer = answer.await;
+    reply(&site, &headers, answer, "/snapshots").await
 }
 
 fn asked(headers: &HeaderMap, body: &[u8]) -> Result<String, Failure> {
@@ -83,9 +87,9 @@ fn asked(headers: &HeaderMap, body: &[u8]) -> Result<String, Failure> {
     by(asked.by, headers)
 }
 
-fn done(answer: Result<String, SnapshotOrderError>) -> Answer<Done> {
+fn done(answer: Result<String, SnapshotOrderError>) -> Result<String, Failure> {
     match answer {
-        Ok(message) => Ok(Json(Done { message })),
+        Ok(message) => Ok(message),
         Err(why @ SnapshotOrderError::NoSuch(_)) => {
             Err(Failure::not_found(why.to_string()).help("GET /v1/snapshots lists them"))
         }

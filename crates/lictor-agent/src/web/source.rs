@@ -11,7 +11,9 @@ use lictor_core::{CheckName, Command, Refusal, Sample, alert};
 use serde::Serialize;
 
 use crate::alert::{AlertView, DeskInbox};
+use crate::replicate::{CopyView, OrderError, Replication};
 use crate::service::{AskError, Asking, Made, Pause, ServiceView, Services};
+use crate::snapshot::{SnapshotOrderError, SnapshotView, Snapshots};
 use crate::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use crate::{Gone, Inbox, NoAnswer, View};
 
@@ -289,5 +291,69 @@ impl Clustered for Services {
 
     fn init<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Made, AskError>> {
         Box::pin(Self::init(self, name))
+    }
+}
+
+/// What is copied between datacenters, as the web sees it. [`Replication`] is one; tests make their own.
+pub trait Replicated: Send + Sync {
+    /// How all copies of this node stand.
+    fn all(&self) -> Vec<CopyView>;
+
+    /// Has what is held back of a block under this id deleted, or stay.
+    ///
+    /// # Errors
+    /// See [`OrderError`].
+    fn answer<'a>(
+        &'a self,
+        name: &'a str,
+        id: &'a str,
+        approve: bool,
+    ) -> BoxFuture<'a, Result<(), OrderError>>;
+}
+
+impl Replicated for Replication {
+    fn all(&self) -> Vec<CopyView> {
+        Self::all(self)
+    }
+
+    fn answer<'a>(
+        &'a self,
+        name: &'a str,
+        id: &'a str,
+        approve: bool,
+    ) -> BoxFuture<'a, Result<(), OrderError>> {
+        Box::pin(Self::answer(self, name, id, approve))
+    }
+}
+
+/// The snapshots of Consul as the web sees them. [`Snapshots`] is one; tests make their own.
+pub trait Snapshotted: Send + Sync {
+    /// How those of all blocks stand, by name.
+    fn all(&self) -> Vec<SnapshotView>;
+
+    /// Has one taken now; in words, what was done.
+    ///
+    /// # Errors
+    /// See [`SnapshotOrderError`].
+    fn take<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, SnapshotOrderError>>;
+
+    /// Has the newest one tried now; in words, what came of it.
+    ///
+    /// # Errors
+    /// See [`SnapshotOrderError`].
+    fn drill<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, SnapshotOrderError>>;
+}
+
+impl Snapshotted for Snapshots {
+    fn all(&self) -> Vec<SnapshotView> {
+        Self::all(self)
+    }
+
+    fn take<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, SnapshotOrderError>> {
+        Box::pin(Self::take(self, name))
+    }
+
+    fn drill<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, SnapshotOrderError>> {
+        Box::pin(Self::drill(self, name))
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn clock(at: Wall) -> String {
     timestamp(at).strftime("%T").to_string()
 }
 
-fn timestamp(at: Wall) -> Timestamp {
+/// An instant as a time of the calendar; see [`rfc3339`].
+pub(super) fn timestamp(at: Wall) -> Timestamp {
     let end = if at.as_unix_millis() < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_millisecond(at.as_unix_millis()).unwrap_or(end)
 }
@@ -43,6 +44,29 @@ pub(super) fn span(span: Duration) -> String {
 pub(super) fn ago(then: Now, now: Now) -> String {
     let past = now.boot.since(then.boot);
     if past < Duration::from_secs(1) { "now".to_owned() } else { format!("{} ago", span(past)) }
+}
+
+/// How long ago an instant was by the wall clock, which may have been set since.
+pub(super) fn since(then: Wall, now: Wall) -> String {
+    let past = u64::try_from(now.as_unix_millis().saturating_sub(then.as_unix_millis())).unwrap_or(0);
+    if past < 1_000 { "now".to_owned() } else { format!("{} ago", span(Duration::from_millis(past))) }
+}
+
+/// A number of bytes with its largest unit: `31.0 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1_024 {
+        return if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") };
+    }
+    let mut tenths = u128::from(bytes) * 10;
+    let mut unit = "";
+    for next in UNITS {
+        if tenths < 10_240 {
+            break;
+        }
+        (tenths, unit) = (tenths / 1_024, next);
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 /// `1 check`, `2 checks`.
@@ -84,6 +108,20 @@ mod tests {
         assert_eq!(ago(at(0), at(2_500)), "2.5s ago");
         assert_eq!(ago(at(0), at(42_700)), "42s ago");
         assert_eq!(ago(at(9_000), at(0)), "now");
+    }
+
+    #[test]
+    fn bytes_are_told_in_their_largest_unit() {
+        assert_eq!([0, 1, 1_023].map(bytes), ["0 bytes", "1 byte", "1023 bytes"]);
+        assert_eq!([1_024, 1_536, 1_048_575].map(bytes), ["1.0 KiB", "1.5 KiB", "1023.9 KiB"]);
+        assert_eq!([1 << 20, 5 << 30, u64::MAX].map(bytes), ["1.0 MiB", "5.0 GiB", "15.9 EiB"]);
+    }
+
+    #[test]
+    fn an_instant_is_told_by_the_wall_clock_and_never_to_come() {
+        let at = Wall::from_unix_millis;
+        assert_eq!(since(at(0), at(2_500)), "2.5s ago");
+        assert_eq!(since(at(5_000), at(0)), "now");
     }
 
     #[test]

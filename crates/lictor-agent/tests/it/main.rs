@@ -62,6 +62,10 @@ mod web_client;
 #[cfg(test)]
 mod web_clustered;
 #[cfg(test)]
+mod web_copies;
+#[cfg(test)]
+mod web_copying;
+#[cfg(test)]
 mod web_desk;
 #[cfg(test)]
 mod web_events;

@@ -9,8 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lictor_agent::alert::prometheus::Posts;
-use lictor_agent::replicate::Replication;
-use lictor_agent::snapshot::Snapshots;
 use lictor_agent::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use lictor_agent::web::{
     self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
@@ -26,6 +24,7 @@ use lictor_core::{
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::web_clustered::ServicesStandin;
+use crate::web_copying::{CopiesStandin, SnapshotsStandin};
 use crate::web_desk::DeskStandin;
 
 /// The node.
@@ -50,6 +49,10 @@ pub(crate) struct World {
     desk: Arc<DeskStandin>,
     /// Its clustered services.
     pub(crate) services: Arc<ServicesStandin>,
+    /// What it copies.
+    pub(crate) copies: Arc<CopiesStandin>,
+    /// The snapshots it takes.
+    pub(crate) snapshots: Arc<SnapshotsStandin>,
     /// How the mesh stands.
     pub(crate) mesh: watch::Sender<Arc<MeshView>>,
 }
@@ -79,6 +82,8 @@ impl World {
             ready: Arc::new(AtomicBool::new(true)),
             desk,
             services: Arc::default(),
+            copies: Arc::default(),
+            snapshots: Arc::default(),
             mesh: watch::Sender::new(Arc::new(alone())),
         })
     }
@@ -103,8 +108,8 @@ impl World {
             alerts: Arc::<DeskStandin>::clone(&self.desk),
             posts: Posts::start(Arc::<DeskStandin>::clone(&self.desk), Clock::fresh(), &Tasks::new()),
             services: Arc::<ServicesStandin>::clone(&self.services),
-            replication: Replication::idle(),
-            snapshots: Snapshots::idle(),
+            replication: Arc::<CopiesStandin>::clone(&self.copies),
+            snapshots: Arc::<SnapshotsStandin>::clone(&self.snapshots),
             mesh: self.mesh.subscribe(),
             ready: Arc::clone(&self.ready),
             limits,

@@ -11,7 +11,7 @@ use super::alert::Section;
 use super::check::CheckRow;
 use super::incident::IncidentCard;
 use super::remedy::{RemedyCard, RunRow};
-use super::{peer, service};
+use super::{peer, replication, service, snapshot};
 use crate::View;
 use crate::web::Site;
 use crate::web::api::{Counts, Withheld};
@@ -41,6 +41,8 @@ pub(super) struct Live {
     alerting: Section,
     serving: service::Section,
     peering: peer::Section,
+    replication: replication::Section,
+    snapshots: snapshot::Section,
     checks: Vec<CheckRow>,
     /// How many checks are not shown, in words.
     hidden: Option<String>,
@@ -142,6 +144,8 @@ impl Live {
             alerting: Section::gather(site, all).await,
             serving,
             peering,
+            replication: replication::Section::new(&site.replication.all(), view.at, all),
+            snapshots: snapshot::Section::new(&site.snapshots.all(), view.at, all),
             checks,
             hidden,
             all,
