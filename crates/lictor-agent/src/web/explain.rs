@@ -33,40 +33,40 @@ pub(super) struct Explanation {
 
 /// Why a remedy did or did not start.
 #[derive(Debug, Serialize)]
-struct Reason {
-    remedy: String,
+pub(super) struct Reason {
+    pub(super) remedy: String,
     /// As in `/v1/remedies`.
-    state: &'static str,
+    pub(super) state: &'static str,
     /// What would start it, and whether that holds now.
-    triggers: Vec<Held>,
+    pub(super) triggers: Vec<Held>,
     /// Until when a condition that has held counts as holding.
     #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<Held>,
+    pub(super) until: Option<Held>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    guard: Option<Held>,
+    pub(super) guard: Option<Held>,
     /// What a start would be held back by now.
-    held_by: Vec<String>,
+    pub(super) held_by: Vec<String>,
     /// What it last decided, oldest first.
-    decisions: Vec<Decision>,
+    pub(super) decisions: Vec<Decision>,
 }
 
 /// A condition and whether it holds.
 #[derive(Debug, Serialize)]
-struct Held {
-    condition: String,
+pub(super) struct Held {
+    pub(super) condition: String,
     /// `holds`, `does not hold`, `cannot be told`; left out for a match or a change,
     /// which are of an instant.
     #[serde(skip_serializing_if = "Option::is_none")]
-    now: Option<&'static str>,
+    pub(super) now: Option<&'static str>,
 }
 
 /// One decision about a remedy.
 #[derive(Debug, Serialize)]
-struct Decision {
-    at: String,
+pub(super) struct Decision {
+    pub(super) at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<String>,
-    text: String,
+    pub(super) run: Option<String>,
+    pub(super) text: String,
 }
 
 /// Entries of an incident or check that are shown.
@@ -108,9 +108,7 @@ pub(super) async fn explain(view: &View, archive: &Archive, subject: &str) -> Re
         ..EventQuery::newest(TIMELINE)
     };
     let timeline = archive.events(timeline).await?;
-    let kinds = ["suppressed", "run_started", "run_ended", "parked", "escalated"];
-    let kinds = kinds.map(str::to_owned).to_vec();
-    let decisions = archive.events(EventQuery { kinds, ..EventQuery::newest(DECISIONS) }).await?;
+    let decisions = decisions(archive).await?;
 
     let mut explanation = Explanation {
         check: api::Check::new(&name, check, open_incident(view, &name), view).with_plan(&name, view),
@@ -126,6 +124,19 @@ pub(super) async fn explain(view: &View, archive: &Archive, subject: &str) -> Re
     };
     explanation.text = explanation.words(view, &name);
     Ok(explanation)
+}
+
+/// The latest decisions about remedies, oldest first.
+async fn decisions(archive: &Archive) -> Result<Vec<(u64, Event)>, Failure> {
+    let kinds = ["suppressed", "run_started", "run_ended", "parked", "escalated"];
+    let kinds = kinds.map(str::to_owned).to_vec();
+    archive.events(EventQuery { kinds, ..EventQuery::newest(DECISIONS) }).await
+}
+
+/// Why each remedy did or did not start, by name.
+pub(super) async fn reasons(view: &View, archive: &Archive) -> Result<Vec<Reason>, Failure> {
+    let decisions = decisions(archive).await?;
+    Ok(view.plan.remedies.keys().filter_map(|name| Reason::new(name, view, &decisions)).collect())
 }
 
 /// The remedies that look at a check, at checks composed of it, or are escalated to

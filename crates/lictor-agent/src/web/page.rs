@@ -3,12 +3,17 @@
 mod alert;
 mod check;
 mod incident;
+mod markdown;
 mod model;
 mod peer;
+mod remedies;
 mod remedy;
 mod replication;
+mod rules;
+mod search;
 mod service;
 mod snapshot;
+mod story;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +21,18 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse as _, Response};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use lictor_core::{CheckName, IncidentId};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use url::form_urlencoded;
 
 use super::Site;
 use super::asset::{ASSETS, Assets};
 use super::error::Failure;
 use super::text::visible;
+use story::Story;
 
 /// The page around what changes.
 #[derive(Template)]
@@ -88,6 +95,10 @@ pub(super) struct PageQuery {
     all: Option<String>,
     /// Only what changes.
     fragment: Option<String>,
+    /// `md`: an incident as Markdown.
+    format: Option<String>,
+    /// What is looked for.
+    q: Option<String>,
 }
 
 /// `GET /`.
@@ -111,23 +122,34 @@ pub(super) async fn fragment(
     Ok(bare(&part))
 }
 
-/// `GET /incidents/ID`: one incident with its whole timeline.
+/// `GET /incidents/ID`: one incident as a story; `/incidents/ID.md` the same as Markdown.
 pub(super) async fn incident(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Response> {
-    let shown = async {
+    let (id, markdown) = match id.strip_suffix(".md") {
+        Some(id) => (id.to_owned(), true),
+        None => (id, query.format.as_deref() == Some("md")),
+    };
+    let found = async {
         let missing = || {
             Failure::not_found(format!("no incident has the number `{}`", visible(&id, 30)))
                 .help("the ledger may have more of older ones: GET /v1/events?incident=NUMBER")
         };
         let number: IncidentId = id.parse().map_err(|_not_a_number| missing())?;
         let view = site.source.view().await?;
-        let found = view.incidents.get(&number).ok_or_else(missing)?;
-        incident::part(&site, &view, found).await.map(|part| (number, part))
+        let found = view.incidents.get(&number).cloned().ok_or_else(missing)?;
+        Ok::<_, Failure>((view, found))
     };
-    match shown.await {
+    let (view, found) = found.await.map_err(|failure| failed(&site, &failure))?;
+    if markdown {
+        let story = Story::gather(&site, &view, &found).await.map_err(|failure| failed(&site, &failure))?;
+        let kind = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
+        return Ok((kind, markdown::document(&story, &site.node)).into_response());
+    }
+    let number = found.id;
+    match incident::part(&site, &view, &found).await.map(|part| (number, part)) {
         Ok((_, part)) if query.fragment.is_some() => Ok(bare(&part)),
         Ok((number, part)) => Ok(page(&site, &part, &format!("/incidents/{number}?fragment"))),
         Err(failure) => Err(failed(&site, &failure)),
@@ -154,6 +176,27 @@ pub(super) async fn check(
     }
 }
 
+/// `GET /remedies`: each with its steps and what became of them.
+pub(super) async fn remedies(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
+    let shown = async { remedies::part(&site, &*site.source.view().await?).await };
+    answer(&site, shown.await, &query, "/remedies?fragment")
+}
+
+/// `GET /rules`: what starts each remedy, what holds it back, and what it decided last.
+pub(super) async fn rules(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
+    let shown = async { rules::part(&site, &*site.source.view().await?).await };
+    answer(&site, shown.await, &query, "/rules?fragment")
+}
+
+/// `GET /search?q=WORDS`: checks, incidents, remedies and services.
+pub(super) async fn search(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
+    let asked = query.q.as_deref().unwrap_or_default();
+    let shown = async { search::part(&site, &*site.source.view().await?, asked) };
+    let shown = shown.await;
+    let mut source = form_urlencoded::Serializer::new("/search?fragment".to_owned());
+    answer(&site, shown, &query, &source.append_pair("q", asked).finish())
+}
+
 /// `GET /replication`: what is copied between datacenters.
 pub(super) async fn replication(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
     let shown = async { replication::part(&site, site.source.view().await?.at) };
@@ -175,17 +218,14 @@ fn answer(site: &Site, part: Result<Part, Failure>, query: &PageQuery, source: &
     }
 }
 
-/// The pages that there is something for.
+/// The pages; of those that not every node has, the ones there is something for.
 fn pages(site: &Site) -> Vec<(&'static str, &'static str)> {
-    let mut pages = Vec::new();
+    let mut pages = vec![("/", "Overview"), ("/remedies", "Remedies"), ("/rules", "Rules")];
     if !site.replication.all().is_empty() {
         pages.push(("/replication", "Replication"));
     }
     if !site.snapshots.all().is_empty() {
         pages.push(("/snapshots", "Snapshots"));
-    }
-    if !pages.is_empty() {
-        pages.insert(0, ("/", "Overview"));
     }
     pages
 }

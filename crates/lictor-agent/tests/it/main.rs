@@ -80,6 +80,8 @@ mod web_peers;
 #[cfg(test)]
 mod web_services;
 #[cfg(test)]
+mod web_story;
+#[cfg(test)]
 mod web_world;
 mod webhook_calls;
 mod whole_rig;
