@@ -40,17 +40,21 @@
     localize();
   }
 
-  // Someone is marking text or pressing a button: not now.
+  // Someone is marking text, writing or pressing a button: not now.
   function occupied() {
     const marked = document.getSelection();
     const marking = marked && !marked.isCollapsed && live.contains(marked.anchorNode);
-    return marking || live.querySelector("button:active") !== null;
+    return marking || live.querySelector("button:active, input:focus, textarea:focus") !== null;
   }
 
   function replace(html) {
     const focus = document.activeElement && document.activeElement.id;
     const scrolled = [...live.querySelectorAll("pre")].map((pre) => pre.scrollLeft);
+    const open = [...live.querySelectorAll("details[open]")].map((part) => part.id);
+    const written = [...live.querySelectorAll("input[id], textarea[id]")].map((field) => [field.id, field.value]);
     live.innerHTML = html;
+    for (const id of open) { const part = document.getElementById(id); if (part) part.open = true; }
+    for (const [id, value] of written) { const field = document.getElementById(id); if (field) field.value = value; }
     live.querySelectorAll("pre").forEach((pre, index) => { pre.scrollLeft = scrolled[index] || 0; });
     const again = focus && document.getElementById(focus);
     if (again && live.contains(again)) again.focus({ preventScroll: true });

@@ -336,6 +336,7 @@ async fn the_page_says_what_is_wrong_who_knows_and_what_waits() {
         "<b>check=swap</b> for another",
         "by &#60;i&#62;bob&#60;/i&#62;: known &#38; harmless; fits 1 alert",
         "action=\"/v1/alerts/unsilence\"",
+        "action=\"/v1/alerts/silences\"",
     ] {
         assert!(page.body.contains(part), "not shown: {part}\n{}", page.body);
     }
@@ -358,17 +359,28 @@ async fn a_form_of_the_page_is_answered_with_the_page() {
     let done = send("/v1/alerts/acknowledge", "subject=consul%2Fdc1%2Fweb1%2Fshop-1%2Fhttp").await;
     assert_eq!((done.status, done.header("location")), (303, Some("/")));
     assert!(server.get("/").await.body.contains("page looks after it, since now"));
-    assert_eq!(send("/v1/alerts/unsilence", "silence=s1").await.status, 303);
+    let new = "matchers=node%3Dweb1%0D%0Acheck%3Dhttp&for=2h&comment=new+disks";
+    assert_eq!(send("/v1/alerts/silences", new).await.status, 303);
+    let all = server.get("/v1/alerts/silences").await.json();
+    assert_eq!(
+        (&all["silences"][1]["comment"], &all["silences"][1]["by"]),
+        (&json!("new disks"), &json!("page"))
+    );
+    let none = send("/v1/alerts/silences", "matchers=&for=2h&comment=").await;
+    assert!(none.status == 400 && none.body.contains("needs at least one matcher"), "{}", none.body);
+    for id in ["s1", "s2"] {
+        assert_eq!(send("/v1/alerts/unsilence", &format!("silence={id}")).await.status, 303);
+    }
     assert!(!server.get("/").await.body.contains("h3>Silences"));
     let refused = send("/v1/alerts/unsilence", "silence=s1").await;
     assert_eq!(refused.status, 404);
     assert!(refused.body.contains("there is no silence `s1`"), "{}", refused.body);
     assert_eq!(send("/v1/alerts/queue/retry", "notifier=chat").await.status, 303);
-    assert_eq!(desk.commands().len(), 4);
+    assert_eq!(desk.commands().len(), 6);
     let foreign = [("Accept", "text/html"), ("Sec-Fetch-Site", "cross-site")];
     let refused = server.ask("POST", "/v1/alerts/queue/drop", &foreign, "all=true").await;
     assert_eq!(refused.status, 403);
-    assert_eq!(desk.commands().len(), 4);
+    assert_eq!(desk.commands().len(), 6);
 }
 
 #[tokio::test]

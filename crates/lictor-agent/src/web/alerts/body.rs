@@ -1,7 +1,9 @@
 //! What is sent to the routes of alerts: JSON, or a form of the page.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
+
+use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -12,12 +14,38 @@ use crate::web::text::visible;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Add {
-    /// All of them must hold; see [`super::matcher`].
+    /// All of them must hold; see [`super::matcher`]. A form has one a line.
+    #[serde(deserialize_with = "lines")]
     pub(super) matchers: Vec<String>,
     #[serde(rename = "for")]
     pub(super) lasting: String,
     pub(super) by: Option<String>,
     pub(super) comment: Option<String>,
+}
+
+/// A list of texts, or one text with a line for each.
+fn lines<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct Lines;
+    impl<'de> Visitor<'de> for Lines {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of conditions such as [\"node=web1\"]")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+            Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = list.next_element()? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+    from.deserialize_any(Lines)
 }
 
 /// The end of a silence.
@@ -93,6 +121,15 @@ mod tests {
         assert!(read::<Choice>(b"all=true", "it").unwrap().all);
         let one: Acknowledge = read(b"subject=own%2Fn1%2Fa+b&for=2h", "it").unwrap();
         assert_eq!((one.subject.as_str(), one.lasting.as_deref()), ("own/n1/a b", Some("2h")));
+    }
+
+    #[test]
+    fn a_form_has_a_condition_a_line() {
+        let form: Add = read(b"matchers=node%3Dweb1%0D%0A%0D%0A+check%3Ddisk+&for=2h", "a silence").unwrap();
+        assert_eq!(form.matchers, ["node=web1", "check=disk"]);
+        let json: Add = read(br#"{"matchers": ["a=b\nc"], "for": "1h"}"#, "a silence").unwrap();
+        assert_eq!(json.matchers, ["a=b\nc"]);
+        assert!(refused::<Add>(r#"{"matchers": 1, "for": "1h"}"#).contains("expected a list of conditions"));
     }
 
     #[test]

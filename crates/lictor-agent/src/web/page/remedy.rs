@@ -83,7 +83,8 @@ impl RemedyCard {
     }
 }
 
-fn word(state: &'static str) -> &'static str {
+/// The state of a remedy as its badge says it.
+pub(super) fn word(state: &'static str) -> &'static str {
     match state {
         "gave_up" => "gave up",
         "budget_used" => "budget used",

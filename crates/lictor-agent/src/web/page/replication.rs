@@ -36,7 +36,7 @@ pub(super) struct CopyRow {
     pub(super) status: Status,
     /// What is being done.
     pub(super) phase: &'static str,
-    /// How it stands, in words.
+    /// How it stands, in words; empty where what is held back says it.
     pub(super) said: String,
     /// How far it is behind, in words.
     pub(super) lag: String,
@@ -95,9 +95,9 @@ impl CopyRow {
         let (status, said) = verdict(view, now.boot);
         let elsewhere = matches!(state.phase, Phase::Standby(_));
         let known = state.known || status != Status::Passing;
-        // The words of the alert say what to type; here are buttons.
+        // What is held back is shown with its buttons; the words of the alert say what to type.
         let said = match (&state.held, said.split_once("; `lictor ")) {
-            (Some(_), Some((said, _help))) => said.to_owned(),
+            (Some(_), Some((_said, _help))) => String::new(),
             _ => said,
         };
         let lag = match (state.behind, state.pending) {

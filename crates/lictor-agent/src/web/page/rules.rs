@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 use lictor_core::{CheckName, Condition, Mode, Trigger};
 
+use super::remedy::word;
 use super::{Part, render};
 use crate::View;
 use crate::web::error::Failure;
@@ -35,6 +36,8 @@ struct RulesPage {
 struct Rule {
     remedy: String,
     state: &'static str,
+    /// The same as the badge says it.
+    word: &'static str,
     /// Nothing is done, only recorded.
     observe: bool,
     /// The checks it looks at.
@@ -71,6 +74,7 @@ impl Rule {
             .chain(reason.guard.map(|held| ("only while", held)));
         Self {
             state: reason.state,
+            word: word(reason.state),
             observe: remedy.is_some_and(|(_, remedy)| remedy.mode.max(view.plan.mode) == Mode::Observe),
             checks: remedy
                 .map(|(_, remedy)| looked_at(&remedy.on, remedy.guard.as_ref()))
