@@ -102,8 +102,9 @@ impl Process {
     /// Takes in what it wrote last; others that still hold the pipe are not waited for.
     fn drain(&mut self) {
         let mut piece = [0; 4 << 10];
+        // Not its `try_read`, which reads nothing before the runtime has heard that there is something.
         while let Some(output) = &self.output
-            && let Ok(count @ 1..) = output.try_read(&mut piece)
+            && let Ok(count @ 1..) = rustix::io::read(output, &mut piece)
         {
             self.said.push(piece.get(..count).unwrap_or_default());
         }
