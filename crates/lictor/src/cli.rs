@@ -81,6 +81,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  lictor status\n  lictor status --watch\n  lictor status --format json | jq '.checks[] | select(.status != \"passing\")'"
     )]
     Status(Status),
+    /// Show how things stand live, on the whole terminal
+    #[command(
+        after_help = "Examples:\n  lictor top\n  ssh -t web1 lictor top\n\nKeys: 1 to 9 and Tab choose what is listed, Enter shows all of a line, / filters, ? helps, q ends."
+    )]
+    Top(Top),
     /// List incidents, or show one with its timeline
     #[command(after_help = "Examples:\n  lictor incidents --open\n  lictor incidents i5")]
     Incidents(Incidents),
@@ -140,6 +145,11 @@ pub(crate) enum Command {
     /// Show or remove what is kept of connection monitors, here and in Consul
     #[command(subcommand)]
     State(State),
+    /// Have this program take the place of one that it replaces, under its name
+    #[command(
+        after_help = "Examples:\n  lictor link\n  lictor link consul-replicate\n  lictor link --remove consul-replicate\n\nWithout a name it lists the names. A link to this program is put into the folder; a program that is there stays,\nunless --force has it kept as NAME.before-lictor, and --remove puts that back."
+    )]
+    Link(Link),
     /// Print what a configuration may have done to units of systemd, a line `VERB UNIT` each
     #[command(hide = true)]
     Units(Units),
@@ -285,6 +295,25 @@ pub(crate) struct Validate {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Link {
+    /// The names
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Where the links lie
+    #[arg(long, value_name = "DIR", default_value = "/usr/local/bin")]
+    pub(crate) dir: PathBuf,
+    /// Keep a program that is there as NAME.before-lictor
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) force: bool,
+    /// Remove the links, and put back what was kept
+    #[arg(long, requires = "names")]
+    pub(crate) remove: bool,
+    /// How the list is shown
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
 /// For the rule of polkit in the packages.
 #[derive(Debug, Args)]
 pub(crate) struct Units {
@@ -365,6 +394,12 @@ pub(crate) struct Status {
     /// Show it anew whenever something changes
     #[arg(long, short)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
 }
 
 #[derive(Debug, Args)]

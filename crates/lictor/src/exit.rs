@@ -85,6 +85,15 @@ impl Failure {
         }
     }
 
+    /// What went wrong, in one line.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Plain { message, .. } => message.clone(),
+            Self::Config(failure) => failure.to_string(),
+            Self::Said(_) => String::new(),
+        }
+    }
+
     pub(crate) fn show(&self, terminal: &Terminal) {
         match self {
             Self::Plain { message, help, .. } => {

@@ -16,6 +16,7 @@ mod output;
 mod powerconsul;
 mod probe;
 mod shape;
+mod sheet;
 mod snapshot_agent;
 mod syslog;
 mod telemetry;

@@ -33,6 +33,16 @@ impl Terminal {
         Self { out: colour(std::io::stdout().is_terminal()), err: colour(std::io::stderr().is_terminal()) }
     }
 
+    /// One that has colours, for what is drawn with them.
+    pub(crate) const fn painted() -> Self {
+        Self { out: true, err: true }
+    }
+
+    /// Whether stdout is shown in colours.
+    pub(crate) fn colours_out(&self) -> bool {
+        self.out
+    }
+
     /// Whether stderr is shown in colours.
     pub(crate) fn colours_err(&self) -> bool {
         self.err
@@ -187,6 +197,14 @@ fn paint(colour: bool, code: &str, text: &str) -> String {
 pub(crate) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    table_of(header.map(str::to_owned), rows)
+}
+
+/// The same for rows of any length.
+pub(crate) fn table_of<R: Into<comfy_table::Row>>(
+    header: impl Into<comfy_table::Row>,
+    rows: impl IntoIterator<Item = R>,
 ) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header);

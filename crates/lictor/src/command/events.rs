@@ -3,12 +3,13 @@
 use lictor_agent::text::one_line;
 use serde_json::Value;
 
-use super::follow::{Follow, Followed};
+use super::follow::{Follow, Followed, GONE};
 use crate::cli::Events as Args;
 use crate::client::{Client, typed};
 use crate::exit::Failure;
 use crate::output::{Format, Terminal};
 use crate::shape::{Event, Events};
+use crate::sheet::{About, Sheet};
 
 pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let client = Client::new(&args.agent)?;
@@ -45,9 +46,16 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
         return Ok(());
     }
     query.push(("after", parts.last.to_string()));
-    let mut follow = Follow::new(&client, query, *terminal);
+    let mut follow = Follow::new(&client, query);
     loop {
-        let Followed::Event(event) = follow.next().await? else { continue };
+        let event = match follow.next().await? {
+            Followed::Event(event) => event,
+            Followed::Gone => {
+                terminal.say(GONE);
+                continue;
+            }
+            Followed::Back => continue,
+        };
         match args.agent.format {
             Format::Json => Terminal::json_line(&event)?,
             Format::Text => Terminal::data(&short(&typed(event)?))?,
@@ -62,6 +70,21 @@ pub(crate) const LIST: usize = 200;
 /// An event in one line.
 fn short(event: &Event) -> String {
     head(event) + &one_line(&event.text, LIST)
+}
+
+/// Events as a list, the latest first.
+pub(super) fn sheet(answer: Value) -> Result<Sheet, Failure> {
+    let Events { events, .. } = typed(answer)?;
+    let lines = events.iter().rev().map(|event| {
+        let belongs = [&event.incident, &event.run].into_iter().flatten().cloned().collect::<Vec<_>>();
+        let about = match (&event.run, &event.incident) {
+            (Some(run), _) => About::Run(run.clone()),
+            (None, Some(incident)) => About::Incident(incident.clone()),
+            (None, None) => About::Itself(event.at.clone()),
+        };
+        (about, [local(&event.at), belongs.join(" "), one_line(&event.text, LIST)])
+    });
+    Ok(Sheet::new(["TIME", "OF", "WHAT"], lines))
 }
 
 /// Events with all they say.

@@ -1,11 +1,12 @@
 //! `lictor explain`.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::events::localized;
 use super::incidents::encoded;
 use crate::cli::Explain as Args;
-use crate::client::{Client, unless_json};
+use crate::client::{Client, typed};
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
 
@@ -35,8 +36,13 @@ pub(crate) fn monitor(args: &Args) -> Result<(), Failure> {
 pub(crate) async fn run(args: &Args, _terminal: &Terminal) -> Result<(), Failure> {
     let client = Client::new(&args.agent)?;
     let answer = client.get(&format!("/v1/explain/{}", encoded(&args.what)), &[]).await?;
-    match unless_json::<Explained>(args.agent.format, answer)? {
-        Some(explained) => Terminal::data(&localized(&explained.text)),
-        None => Ok(()),
+    match args.agent.format {
+        Format::Json => Terminal::json(&answer),
+        Format::Text => Terminal::data(&text(answer)?),
     }
+}
+
+/// What was answered, with the times of the person who reads it.
+pub(super) fn text(answer: Value) -> Result<String, Failure> {
+    Ok(localized(&typed::<Explained>(answer)?.text))
 }

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::output::Terminal;
 
 /// A line of the stream is cut off beyond this: an event is a few KiB.
 const LINE: usize = 1 << 20;
@@ -20,13 +19,15 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Said once each time.
-const GONE: &str = "the agent is gone, waiting for it";
+/// What a person is told of it.
+pub(crate) const GONE: &str = "the agent is gone, waiting for it";
 
 /// What a follower is told.
 pub(crate) enum Followed {
     /// Something was recorded.
     Event(Value),
+    /// The agent does not answer (any more); the next call waits for it.
+    Gone,
     /// The agent answers (again); what was recorded meanwhile comes now.
     Back,
 }
@@ -35,7 +36,8 @@ pub(crate) enum Followed {
 pub(crate) struct Follow<'a> {
     client: &'a Client,
     query: Vec<(&'static str, String)>,
-    terminal: Terminal,
+    /// Whether it was said that it is gone.
+    missed: bool,
     /// The number of the last event.
     last: Option<u64>,
     stream: Option<Stream>,
@@ -43,18 +45,18 @@ pub(crate) struct Follow<'a> {
 
 impl<'a> Follow<'a> {
     /// Follows an agent that has just answered: one that is gone since is waited for.
-    pub(crate) fn new(client: &'a Client, query: Vec<(&'static str, String)>, terminal: Terminal) -> Self {
-        Self { client, query, terminal, last: None, stream: None }
+    pub(crate) fn new(client: &'a Client, query: Vec<(&'static str, String)>) -> Self {
+        Self { client, query, missed: false, last: None, stream: None }
     }
 
     /// Begins to follow; an agent that is not there now is a failure.
-    pub(crate) async fn start(client: &'a Client, terminal: Terminal) -> Result<Self, Failure> {
-        let mut new = Self::new(client, Vec::new(), terminal);
+    pub(crate) async fn start(client: &'a Client) -> Result<Self, Failure> {
+        let mut new = Self::new(client, Vec::new());
         new.connect().await?;
         Ok(new)
     }
 
-    /// The next event; waits for an agent that is gone.
+    /// The next event; says when the agent is gone, and waits for it then. Nothing is lost when it is broken off.
     pub(crate) async fn next(&mut self) -> Result<Followed, Failure> {
         if let Some(stream) = &mut self.stream {
             if let Some(event) = stream.next().await? {
@@ -62,17 +64,19 @@ impl<'a> Follow<'a> {
                 return Ok(Followed::Event(event));
             }
             self.stream = None;
-            self.terminal.say(GONE);
-        } else if self.connected().await? {
-            return Ok(Followed::Back);
-        } else {
-            self.terminal.say(GONE);
+            self.missed = true;
+            return Ok(Followed::Gone);
+        }
+        if !self.missed && !self.connected().await? {
+            self.missed = true;
+            return Ok(Followed::Gone);
         }
         let mut pause = PAUSE;
-        while !self.connected().await? {
+        while self.stream.is_none() && !self.connected().await? {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST);
         }
+        self.missed = false;
         Ok(Followed::Back)
     }
 

@@ -1,7 +1,7 @@
 //! `lictor incidents`.
 
 use super::events::{local, timeline};
-use super::status::{incident_table, span};
+use super::status::{incident_sheet, span};
 use crate::cli::Incidents as Args;
 use crate::client::{Client, unless_json};
 use crate::exit::Failure;
@@ -13,20 +13,7 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
     if let Some(id) = &args.id {
         let answer = client.get(&format!("/v1/incidents/{}", encoded(id)), &[]).await?;
         let Some(incident) = unless_json::<Incident>(args.agent.format, answer)? else { return Ok(()) };
-        let state = if incident.open { format!("open, {}", incident.status) } else { "closed".to_owned() };
-        let heading = format!(
-            "{} of {}: {state}, worst {}, {} since {}",
-            incident.id,
-            incident.check,
-            incident.worst,
-            span(incident.lasts_ms),
-            local(&incident.opened)
-        );
-        return Terminal::data(&format!(
-            "{}\n\n{}",
-            terminal.heading(&heading),
-            timeline(&incident.timeline)
-        ));
+        return Terminal::data(&story(&incident, terminal));
     }
     let query: Vec<_> = args.open.then(|| ("open", "true".to_owned())).into_iter().collect();
     let answer = client.get("/v1/incidents", &query).await?;
@@ -36,7 +23,21 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
         terminal.say(which);
         return Ok(());
     }
-    Terminal::data(&incident_table(&incidents, terminal))
+    Terminal::data(&incident_sheet(&incidents, terminal).text())
+}
+
+/// An incident with its timeline.
+pub(super) fn story(incident: &Incident, terminal: &Terminal) -> String {
+    let state = if incident.open { format!("open, {}", incident.status) } else { "closed".to_owned() };
+    let heading = format!(
+        "{} of {}: {state}, worst {}, {} since {}",
+        incident.id,
+        incident.check,
+        incident.worst,
+        span(incident.lasts_ms),
+        local(&incident.opened)
+    );
+    format!("{}\n\n{}", terminal.heading(&heading), timeline(&incident.timeline))
 }
 
 /// A name as one segment of a path.

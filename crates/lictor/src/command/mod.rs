@@ -8,6 +8,7 @@ mod explain;
 mod follow;
 mod import;
 mod incidents;
+mod link;
 mod peers;
 mod remedy;
 mod replicate;
@@ -18,6 +19,7 @@ pub(crate) mod snapshot;
 mod state;
 mod status;
 mod test;
+mod top;
 mod units;
 mod validate;
 
@@ -43,6 +45,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Backtest(args) => waiting(backtest::run(&args, terminal)),
         Command::Test(args) => test::run(&args, terminal),
         Command::Status(args) => waiting(status::run(&args, terminal)),
+        Command::Top(args) => waiting(top::run(&args, terminal)),
         Command::Incidents(args) => waiting(incidents::run(&args, terminal)),
         Command::Events(args) => waiting(events::run(&args, terminal)),
         Command::Explain(args) if !args.config.is_empty() => explain::monitor(&args),
@@ -60,6 +63,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Service(command) => waiting(service::run(&command, terminal)),
         Command::Snapshot(command) => snapshot::run(&command, terminal),
         Command::State(command) => waiting(state::run(&command, terminal)),
+        Command::Link(args) => link::run(&args),
         Command::Units(args) => units::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

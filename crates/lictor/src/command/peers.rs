@@ -11,7 +11,8 @@ use crate::client::{Client, typed};
 use crate::command::events::LIST;
 use crate::command::status::{count, span};
 use crate::exit::{Exit, Failure};
-use crate::output::{Format, Terminal, table};
+use crate::output::{Format, Terminal};
+use crate::sheet::{About, Sheet};
 
 /// What `GET /v1/peers` answers.
 #[derive(Debug, Deserialize)]
@@ -134,6 +135,11 @@ const NOBODY: &str = "the agent watches no peers: a block `peers` in its configu
 /// Nobody has looked at them yet.
 const FIRST: &str = "the first round of looks at the peers is not over yet";
 
+/// The peers as a list.
+pub(super) fn sheet(answer: Value, terminal: &Terminal) -> Result<Sheet, Failure> {
+    Ok(typed::<Mesh>(answer)?.listed(terminal))
+}
+
 /// The peers in a line, for `lictor status`; nothing where none are watched.
 pub(super) fn summary(answer: Value, terminal: &Terminal) -> Result<Option<String>, Failure> {
     let mesh: Mesh = typed(answer)?;
@@ -169,12 +175,7 @@ impl Mesh {
     fn shown(&self, terminal: &Terminal) -> Vec<String> {
         let mut lines = vec![terminal.heading(&format!("{}: {}", self.node, self.seen()))];
         if !self.peers.is_empty() {
-            let mut peers: Vec<_> = self.peers.iter().collect();
-            // By id already; the sort is stable.
-            peers.sort_by_key(|peer| peer.is_well());
-            let rows = peers.into_iter().map(|peer| peer.row(terminal));
-            let header = ["PEER", &terminal.status("STATUS"), "FOR", "OTHERS", "SEEN"];
-            lines.extend([String::new(), table(header, rows)]);
+            lines.extend([String::new(), self.listed(terminal).text()]);
         }
         let wrong: Vec<_> = self.partition.iter().cloned().chain(self.alarms()).collect();
         if !wrong.is_empty() {
@@ -182,6 +183,14 @@ impl Mesh {
             lines.extend(wrong.iter().map(|line| terminal.alarm(line)));
         }
         lines
+    }
+
+    fn listed(&self, terminal: &Terminal) -> Sheet {
+        let mut peers: Vec<_> = self.peers.iter().collect();
+        // By id already; the sort is stable.
+        peers.sort_by_key(|peer| peer.is_well());
+        let lines = peers.into_iter().map(|peer| (About::Itself(peer.peer.clone()), peer.row(terminal)));
+        Sheet::new(["PEER", &terminal.status("STATUS"), "FOR", "OTHERS", "SEEN"], lines)
     }
 
     /// `4 of 5 peers seen, 3 well`.

@@ -13,6 +13,7 @@ use crate::client::{Client, typed, unless_json};
 use crate::exit::Failure;
 use crate::output::{Format, Terminal, table};
 use crate::shape::{Remedies, Remedy, Run, Runs, Step};
+use crate::sheet::{About, Sheet};
 
 /// Runs shown in a list.
 const FEW: usize = 20;
@@ -54,25 +55,38 @@ async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
     if remedies.is_empty() {
         terminal.say("the configuration has no remedy");
     }
-    let rows = remedies.iter().map(|remedy| {
-        [remedy.name.clone(), remedy.target.clone(), remedy.mode.clone(), one_line(&remedy.text, LIST)]
-    });
-    let mut text = table(["REMEDY", "TARGET", "MODE", "STATE"], rows);
+    let mut text = remedy_sheet(&remedies).text();
     if !runs.is_empty() {
-        let rows = runs.iter().take(FEW).map(|run| {
-            [
-                run.id.clone(),
-                run.remedy.clone(),
-                local(&run.started),
-                span(run.lasts_ms),
-                run.incident.clone().unwrap_or_default(),
-                one_line(&run.text, LIST),
-            ]
-        });
+        let mut sheet = run_sheet(&runs);
+        sheet.lines.truncate(FEW);
         text.push_str("\n\n");
-        text.push_str(&table(["RUN", "REMEDY", "STARTED", "LASTS", "INCIDENT", "STATE"], rows));
+        text.push_str(&sheet.text());
     }
     Terminal::data(&text)
+}
+
+pub(super) fn remedy_sheet(remedies: &[Remedy]) -> Sheet {
+    let lines = remedies.iter().map(|remedy| {
+        let cells =
+            [remedy.name.clone(), remedy.target.clone(), remedy.mode.clone(), one_line(&remedy.text, LIST)];
+        (About::Remedy(remedy.name.clone()), cells)
+    });
+    Sheet::new(["REMEDY", "TARGET", "MODE", "STATE"], lines)
+}
+
+pub(super) fn run_sheet(runs: &[Run]) -> Sheet {
+    let lines = runs.iter().map(|run| {
+        let cells = [
+            run.id.clone(),
+            run.remedy.clone(),
+            local(&run.started),
+            span(run.lasts_ms),
+            run.incident.clone().unwrap_or_default(),
+            one_line(&run.text, LIST),
+        ];
+        (About::Run(run.id.clone()), cells)
+    });
+    Sheet::new(["RUN", "REMEDY", "STARTED", "LASTS", "INCIDENT", "STATE"], lines)
 }
 
 async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
@@ -82,21 +96,26 @@ async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Fail
     if is_run {
         let answer = client.get(&format!("/v1/runs/{}", encoded(what)), &[]).await?;
         let Some(run) = unless_json::<Run>(agent.format, answer)? else { return Ok(()) };
-        let heading = format!("{} of {} on {}: {}", run.id, run.remedy, run.target, run.text);
-        let about = match &run.incident {
-            Some(incident) => format!("started {} because {} ({incident})", local(&run.started), run.cause),
-            None => format!("started {} because {}", local(&run.started), run.cause),
-        };
-        let captures: String =
-            run.captures.iter().map(|(name, value)| format!("\n{name} = {value:?}")).collect();
-        return Terminal::data(&format!(
-            "{}\n{about}{captures}\n\n{}",
-            terminal.heading(&heading),
-            timeline(&run.timeline)
-        ));
+        return Terminal::data(&run_story(&run, terminal));
     }
     let answer = client.get(&format!("/v1/remedies/{}", encoded(what)), &[]).await?;
     let Some(remedy) = unless_json::<Remedy>(agent.format, answer)? else { return Ok(()) };
+    Terminal::data(&described(&remedy, terminal))
+}
+
+/// A run with its timeline.
+pub(super) fn run_story(run: &Run, terminal: &Terminal) -> String {
+    let heading = format!("{} of {} on {}: {}", run.id, run.remedy, run.target, run.text);
+    let about = match &run.incident {
+        Some(incident) => format!("started {} because {} ({incident})", local(&run.started), run.cause),
+        None => format!("started {} because {}", local(&run.started), run.cause),
+    };
+    let captures: String = run.captures.iter().map(|(name, value)| format!("\n{name} = {value:?}")).collect();
+    format!("{}\n{about}{captures}\n\n{}", terminal.heading(&heading), timeline(&run.timeline))
+}
+
+/// A remedy with its steps.
+pub(super) fn described(remedy: &Remedy, terminal: &Terminal) -> String {
     let mut lines = vec![terminal.heading(&format!("{} on {}: {}", remedy.name, remedy.target, remedy.text))];
     lines.extend(remedy.on.iter().map(|on| format!("starts on {on}")));
     lines.extend(remedy.follows.iter().map(|follows| format!("starts as {follows}")));
@@ -107,7 +126,7 @@ async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Fail
         .iter()
         .map(|step| [step.name.clone(), does(step), step.attempts.to_string(), step.on_failure.clone()]);
     lines.push(format!("\n{}", table(["STEP", "DOES", "ATTEMPTS", "ON FAILURE"], rows)));
-    Terminal::data(&lines.join("\n"))
+    lines.join("\n")
 }
 
 fn does(step: &Step) -> String {

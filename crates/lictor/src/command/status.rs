@@ -10,12 +10,13 @@ use crate::cli::Status as Args;
 use crate::client::{Client, typed};
 use crate::command::alerts::summary as alerts_summary;
 use crate::command::events::{LIST, local};
-use crate::command::follow::Follow;
+use crate::command::follow::{Follow, Followed, GONE};
 use crate::command::peers::summary as peers_summary;
 use crate::command::service::summary as services_summary;
 use crate::exit::{Exit, Failure};
-use crate::output::{Format, Terminal, table};
+use crate::output::{Format, Terminal};
 use crate::shape::{Check, Checks, Copies, Incident, Incidents, Monitor, Status};
+use crate::sheet::{About, Sheet};
 
 /// Passing checks shown without `--all`.
 const FEW: usize = 20;
@@ -24,10 +25,13 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
     let client = Client::new(&args.agent)?;
     if args.watch {
         // First listen, then look: what comes in between is shown by the next look.
-        let mut changes = Follow::start(&client, *terminal).await?;
+        let mut changes = Follow::start(&client).await?;
         show(args, terminal, &client).await?;
         loop {
-            changes.next().await?;
+            if matches!(changes.next().await?, Followed::Gone) {
+                terminal.say(GONE);
+                continue;
+            }
             if args.agent.format == Format::Text {
                 Terminal::data("")?;
             }
@@ -68,38 +72,55 @@ async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool,
         return Ok(status.checks.passing == status.checks.total);
     }
     let status: Status = typed(status)?;
-    let Checks { mut checks } = typed(checks)?;
+    let Checks { checks } = typed(checks)?;
     let Incidents { incidents } = typed(incidents)?;
+    let mut lines = head(&status, alerts, peers, services, terminal)?;
+    if !incidents.is_empty() {
+        let heading = terminal.heading("Open incidents");
+        lines.extend([String::new(), heading, incident_sheet(&incidents, terminal).text()]);
+    }
+    let total = checks.len();
+    let bad = checks.iter().filter(|check| check.status != "passing").count();
+    let shown = if args.all { total } else { total.min(bad.max(FEW)) };
+    if shown > 0 {
+        let mut sheet = check_sheet(checks, terminal);
+        sheet.lines.truncate(shown);
+        lines.extend([String::new(), sheet.text()]);
+    }
+    if shown < total {
+        lines.push(format!("… and {} more that pass (--all)", total - shown));
+    }
+    Terminal::data(&lines.join("\n"))?;
+    Ok(status.checks.passing == status.checks.total)
+}
+
+/// What is to be known before all else.
+pub(super) fn head(
+    status: &Status,
+    alerts: Option<Value>,
+    peers: Option<Value>,
+    services: Option<Value>,
+    terminal: &Terminal,
+) -> Result<Vec<String>, Failure> {
     let peers = peers.map(|peers| peers_summary(peers, terminal)).transpose()?.flatten();
     let services = services.map(|services| services_summary(services, terminal)).transpose()?.flatten();
-    let mut lines = headline(&status, peers.is_some(), terminal);
+    let mut lines = headline(status, peers.is_some(), terminal);
     match alerts {
         Some(alerts) => lines.extend(alerts_summary(alerts, terminal)?),
         None => lines.push(terminal.alarm("alerts: the agent cannot say how they stand")),
     }
     lines.extend(peers);
     lines.extend(services);
-    if !incidents.is_empty() {
-        let heading = terminal.heading("Open incidents");
-        lines.extend([String::new(), heading, incident_table(&incidents, terminal)]);
-    }
+    Ok(lines)
+}
+
+/// The checks, the worst first.
+pub(super) fn check_sheet(mut checks: Vec<Check>, terminal: &Terminal) -> Sheet {
     let order =
         |check: &Check| check.status.parse::<lictor_core::Status>().map_or(0, |status| 3 - status as u8);
-    checks.sort_by_key(|check| (order(check), check.name.clone()));
-    let bad = checks.iter().filter(|check| check.status != "passing").count();
-    let shown = if args.all { checks.len() } else { checks.len().min(bad.max(FEW)) };
-    if shown > 0 {
-        let rows = checks.iter().take(shown).map(|check| row(check, terminal));
-        lines.extend([
-            String::new(),
-            table(["CHECK", &terminal.status("STATUS"), "FOR", "LAST RESULT"], rows),
-        ]);
-    }
-    if shown < checks.len() {
-        lines.push(format!("… and {} more that pass (--all)", checks.len() - shown));
-    }
-    Terminal::data(&lines.join("\n"))?;
-    Ok(status.checks.passing == status.checks.total)
+    checks.sort_by_cached_key(|check| (order(check), check.name.clone()));
+    let lines = checks.iter().map(|check| (About::Check(check.name.clone()), row(check, terminal)));
+    Sheet::new(["CHECK", &terminal.status("STATUS"), "FOR", "LAST RESULT"], lines)
 }
 
 fn headline(status: &Status, watches_peers: bool, terminal: &Terminal) -> Vec<String> {
@@ -191,12 +212,12 @@ fn row(check: &Check, terminal: &Terminal) -> [String; 4] {
     ]
 }
 
-/// Incidents in a table.
-pub(crate) fn incident_table(incidents: &[Incident], terminal: &Terminal) -> String {
-    let rows = incidents.iter().map(|incident| {
+/// A list of incidents.
+pub(crate) fn incident_sheet(incidents: &[Incident], terminal: &Terminal) -> Sheet {
+    let lines = incidents.iter().map(|incident| {
         let state = terminal.status(if incident.open { &incident.status } else { "closed" });
         let asks = if incident.escalated { " (needs a person)" } else { "" };
-        [
+        let cells = [
             incident.id.clone(),
             incident.check.clone(),
             format!("{state}{asks}"),
@@ -204,10 +225,11 @@ pub(crate) fn incident_table(incidents: &[Incident], terminal: &Terminal) -> Str
             local(&incident.opened),
             span(incident.lasts_ms),
             one_line(&incident.summary, LIST),
-        ]
+        ];
+        (About::Incident(incident.id.clone()), cells)
     });
     let status = terminal.status("STATUS");
-    table(["ID", "CHECK", &status, "WORST", "OPENED", "LASTS", "LAST CHANGE"], rows)
+    Sheet::new(["ID", "CHECK", &status, "WORST", "OPENED", "LASTS", "LAST CHANGE"], lines)
 }
 
 pub(crate) fn span(millis: u64) -> String {

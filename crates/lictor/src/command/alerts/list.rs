@@ -9,7 +9,8 @@ use crate::client::{Client, typed, unless_json};
 use crate::command::events::{LIST, local};
 use crate::command::status::count;
 use crate::exit::Failure;
-use crate::output::{Terminal, table};
+use crate::output::Terminal;
+use crate::sheet::{About, Sheet};
 
 #[derive(Deserialize)]
 struct Alerts {
@@ -128,16 +129,29 @@ pub(super) async fn run(args: &AlertList, terminal: &Terminal) -> Result<(), Fai
         return Ok(());
     };
     let mut lines = answer.notes(terminal);
-    let mut alerts = answer.alerts;
-    if alerts.is_empty() {
+    if answer.alerts.is_empty() {
         let limited = !query.is_empty();
         terminal.say(if limited { "nothing that is wrong fits" } else { "nothing is wrong" });
     } else {
-        alerts.sort_by_key(|alert| (order(alert), alert.subject.clone()));
-        let rows = alerts.iter().map(|alert| row(alert, terminal));
-        lines.push(table([&terminal.status("STATUS"), "SUBJECT", "SINCE", "TOLD", "NOTE", "OUTPUT"], rows));
+        lines.push(listed(answer.alerts, terminal).text());
     }
     if lines.is_empty() { Ok(()) } else { Terminal::data(&lines.join("\n")) }
+}
+
+/// The alerts as a list.
+pub(in crate::command) fn sheet(answer: Value, terminal: &Terminal) -> Result<Sheet, Failure> {
+    Ok(listed(typed::<Alerts>(answer)?.alerts, terminal))
+}
+
+fn listed(mut alerts: Vec<Alert>, terminal: &Terminal) -> Sheet {
+    alerts.sort_by_cached_key(|alert| (order(alert), alert.subject.clone()));
+    let lines = alerts.iter().map(|alert| (About::Itself(alert.subject.clone()), row(alert, terminal)));
+    let header = [&terminal.status("STATUS"), "SUBJECT", "SINCE", "TOLD", "NOTE", "OUTPUT"];
+    let mut sheet = Sheet::new(header, lines);
+    for (line, alert) in sheet.lines.iter_mut().zip(alerts) {
+        line.more = Some(alert.output);
+    }
+    sheet
 }
 
 /// What counts comes before what does not, the worst first, what nobody is told of last.

@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
 
 pub(super) use ack::without_null;
-pub(super) use list::summary;
+pub(super) use list::{sheet, summary};
 
 pub(crate) async fn run(args: &AlertsArgs, terminal: &Terminal) -> Result<(), Failure> {
     let Some(command) = &args.command else { return list::run(&args.list, terminal).await };

@@ -5,17 +5,18 @@ mod run;
 
 use lictor_agent::text::one_line;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::alerts::{say, without_null};
 use super::events::{LIST, local};
 use super::incidents::encoded;
-use super::status::span;
+use super::status::{count, span};
 use super::waiting;
 use crate::cli::{Agent, Replicate as Command, Word};
-use crate::client::{Client, unless_json};
+use crate::client::{Client, typed, unless_json};
 use crate::exit::{Exit, Failure};
 use crate::output::{Terminal, table};
+use crate::sheet::About;
 
 #[derive(Deserialize)]
 struct Copies {
@@ -105,6 +106,12 @@ async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Resul
     }
 }
 
+/// What is copied, for the list of all that is kept in a second place.
+pub(super) fn lines(answer: Value) -> Result<Vec<(About, [String; 4])>, Failure> {
+    let Copies { copies, .. } = typed(answer)?;
+    Ok(copies.iter().map(Copy::line).collect())
+}
+
 fn show(copies: &[Copy], by: By) -> Result<(), Failure> {
     let rows = copies.iter().map(|copy| {
         let lag = copy.behind_ms.map_or_else(|| "0".to_owned(), span);
@@ -131,6 +138,23 @@ fn show(copies: &[Copy], by: By) -> Result<(), Failure> {
 }
 
 impl Copy {
+    fn line(&self) -> (About, [String; 4]) {
+        let to = if self.to.is_empty() { HERE } else { &self.to };
+        let behind = self.behind_ms.map(|millis| format!("{} behind", span(millis)));
+        let held =
+            self.held.as_ref().map(|held| format!("{} deletes are held back: {}", held.keys, held.why));
+        let refused =
+            (self.refused > 0).then(|| format!("{} are refused", count(self.refused, "key", "keys")));
+        let more: Vec<_> = [self.why.clone(), held, refused, behind].into_iter().flatten().collect();
+        let cells = [
+            format!("{}: {} to {to}", self.name, one_line(&self.prefix, LIST)),
+            self.phase.clone(),
+            self.latest.as_deref().map_or_else(|| "never".to_owned(), local),
+            one_line(&more.join("; "), LIST),
+        ];
+        (About::Itself(format!("{} {}", self.name, self.prefix)), cells)
+    }
+
     /// What a person should know or do.
     fn explain(&self, by: By) -> Result<(), Failure> {
         let Self { name, prefix, .. } = self;

@@ -21,7 +21,7 @@ use crate::output::Terminal;
 
 pub(crate) use asked::who;
 pub(crate) use script::in_order;
-pub(crate) use status::summary;
+pub(crate) use status::{sheet, summary, text};
 
 pub(crate) async fn run(command: &Service, terminal: &Terminal) -> Result<(), Failure> {
     match command {

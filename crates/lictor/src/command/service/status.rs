@@ -12,7 +12,8 @@ use crate::cli::Agent;
 use crate::client::typed;
 use crate::command::events::{LIST, local};
 use crate::exit::{Exit, Failure};
-use crate::output::{Format, Terminal, table};
+use crate::output::{Format, Terminal};
+use crate::sheet::{About, Sheet};
 
 /// Nothing is configured.
 const NONE: &str = "no service is configured on this node: a block `service` in its configuration is one";
@@ -27,25 +28,31 @@ pub(super) async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failu
         terminal.say(NONE);
         return Ok(());
     }
-    Terminal::data(&rows(&services))
+    Terminal::data(&listed(&services).text())
 }
 
-fn rows(services: &[Service]) -> String {
-    let rows = services.iter().map(|one| {
+/// The services as a list.
+pub(crate) fn sheet(answer: Value) -> Result<Sheet, Failure> {
+    Ok(listed(&typed::<Services>(answer)?.services))
+}
+
+fn listed(services: &[Service]) -> Sheet {
+    let lines = services.iter().map(|one| {
         let operation =
             one.busy().map(|operation| format!("{}: {}", operation.text(), operation.phase_text()));
         let paused = one.paused.as_ref().map(|paused| format!("paused until {}", local(&paused.until)));
         let more: Vec<_> = operation.into_iter().chain(paused).collect();
-        [
+        let cells = [
             one.name.clone(),
             one.active.clone().unwrap_or_else(|| "-".to_owned()),
             one.nodes.join(", "),
             one.here.state.clone(),
             one.failover.clone(),
             one_line(&more.join("; "), LIST),
-        ]
+        ];
+        (About::Service(one.name.clone()), cells)
     });
-    table(["SERVICE", "RUNS ON", "NODES", "HERE", "FAILOVER", "UNDER WAY"], rows)
+    Sheet::new(["SERVICE", "RUNS ON", "NODES", "HERE", "FAILOVER", "UNDER WAY"], lines)
 }
 
 /// The services in a line, for `lictor status`; nothing where there are none.
@@ -101,6 +108,12 @@ pub(super) async fn status(name: Option<&str>, agent: &Agent, terminal: &Termina
         true => Ok(()),
         false => Err(Failure::Said(Exit::Failed)),
     }
+}
+
+/// One service in full; the states of its units are not asked for.
+pub(crate) fn text(answer: Value, peers: Option<Value>, terminal: &Terminal) -> Result<String, Failure> {
+    let service: Service = typed(answer)?;
+    Ok(shown(&service, &peers.map(seen).unwrap_or_default(), &BTreeMap::new(), terminal))
 }
 
 /// A service as the init scripts of powerconsul have shown it, and what they did not know below that.
@@ -349,7 +362,7 @@ mod tests {
     #[test]
     fn the_list_has_a_line_for_each_service() {
         let services = vec![typed(answer()).unwrap()];
-        insta::assert_snapshot!(rows(&services), @r"
+        insta::assert_snapshot!(listed(&services).text(), @r"
         SERVICE  RUNS ON  NODES         HERE     FAILOVER   UNDER WAY
         web      node1    node1, node2  running  automatic  paused until 2026-11-21 04:04:05+00:00
         ");

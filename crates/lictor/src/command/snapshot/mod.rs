@@ -27,6 +27,8 @@ use lictor_snapshot::source::ReadError;
 use lictor_snapshot::{Report, Source, verify};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
+pub(super) use status::lines;
+
 use super::{stopped, waiting};
 use crate::cli::{Snapshot as Command, SnapshotSecret, SnapshotState};
 use crate::exit::{Exit, Failure};

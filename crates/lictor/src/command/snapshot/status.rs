@@ -2,15 +2,16 @@
 
 use lictor_agent::text::one_line;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::{SnapshotStatus, SnapshotTake};
-use crate::client::{Client, unless_json};
+use crate::client::{Client, typed, unless_json};
 use crate::command::alerts::{say, without_null};
 use crate::command::events::{LIST, local};
 use crate::command::incidents::encoded;
 use crate::exit::{Exit, Failure};
 use crate::output::{Terminal, table};
+use crate::sheet::About;
 
 #[derive(Deserialize)]
 struct Snapshots {
@@ -80,6 +81,12 @@ pub(super) async fn status(args: &SnapshotStatus, terminal: &Terminal) -> Result
     }
 }
 
+/// The places of the snapshots, for the list of all that is kept in a second place.
+pub(in crate::command) fn lines(answer: Value) -> Result<Vec<(About, [String; 4])>, Failure> {
+    let Snapshots { snapshots, .. } = typed(answer)?;
+    Ok(snapshots.iter().flat_map(|one| one.places.iter().map(|place| one.line(place))).collect())
+}
+
 fn show(snapshots: &[Snapshot]) -> Result<(), Failure> {
     let rows = snapshots.iter().flat_map(|one| {
         let place = |place: &Place| {
@@ -98,6 +105,21 @@ fn show(snapshots: &[Snapshot]) -> Result<(), Failure> {
 }
 
 impl Snapshot {
+    fn line(&self, place: &Place) -> (About, [String; 4]) {
+        let sending = place.sending.map(|(sent, of)| format!("{sent} of {of} bytes have been sent"));
+        let drill = self.drill.as_ref().and_then(|drill| drill.failed.as_ref());
+        let drill = drill.map(|why| format!("the last drill failed: {why}"));
+        let more: Vec<_> =
+            [self.why.clone(), place.trouble.clone(), drill, sending].into_iter().flatten().collect();
+        let cells = [
+            format!("{}: snapshots to {}, {}", self.name, place.name, one_line(&place.at, LIST)),
+            self.phase.clone(),
+            place.newest.as_deref().map_or_else(|| "none".to_owned(), local),
+            one_line(&more.join("; "), LIST),
+        ];
+        (About::Itself(format!("{} {}", self.name, place.name)), cells)
+    }
+
     /// What a person should know.
     fn explain(&self) -> Result<(), Failure> {
         let name = &self.name;
