@@ -9,6 +9,8 @@ mod consul_alerts;
 mod consul_replicate;
 mod consul_snapshot;
 mod exit;
+#[cfg(test)]
+mod manual;
 mod old_flags;
 mod old_log;
 mod old_places;

@@ -51,6 +51,7 @@ mod together;
 mod together_long;
 mod together_secured;
 mod trouble;
+mod tutorial;
 mod watcher;
 mod webhook;
 mod wire;
