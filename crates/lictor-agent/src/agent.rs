@@ -30,6 +30,7 @@ use crate::decide::{Hands, Loop, Recorded};
 use crate::inbox::{INBOX, Inbox};
 use crate::monitor::{self, Monitors};
 use crate::notify::ServiceManager;
+use crate::past::{self, Past};
 use crate::peers::{self, Watching};
 use crate::probe;
 use crate::qbittorrent::Sessions;
@@ -350,6 +351,16 @@ impl Agent {
             scratch: config.node.state_dir.join("snapshots"),
             tasks: tasks.clone(),
         });
+        let past = Past::default();
+        let keeper = past::Keeper {
+            past: past.clone(),
+            node: config.node.name.clone(),
+            store: opened.store.clone(),
+            inbox: inbox.clone(),
+            desk: alerting.desk(),
+            clock: clock.clone(),
+        };
+        tasks.spawn_draining("past", OnEnd::Fine, keeper.run(tasks.stopping()));
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
         let state = web::State {
@@ -373,6 +384,7 @@ impl Agent {
             replication: Arc::new(replication.clone()),
             snapshots: Arc::new(snapshots.clone()),
             mesh: mesh.clone(),
+            past,
             limits: web::Limits::default(),
         };
         web::serve(listener, state, &tasks);

@@ -60,7 +60,7 @@ pub use source::{
 pub(crate) use text::rfc3339;
 
 use crate::alert::prometheus::Posts;
-use crate::{OnEnd, Tasks};
+use crate::{OnEnd, Past, Tasks};
 use connection::Load;
 use guard::Rules;
 use history::Archive;
@@ -110,6 +110,8 @@ pub struct State {
     pub snapshots: Arc<dyn Snapshotted>,
     /// How the mesh of peers stands, after each round.
     pub mesh: watch::Receiver<Arc<MeshView>>,
+    /// How the checks stood.
+    pub past: Past,
     /// Whether start-up is over.
     pub ready: Arc<AtomicBool>,
     /// Bounds.

@@ -6,6 +6,7 @@ mod incident;
 mod markdown;
 mod model;
 mod peer;
+mod record;
 mod remedies;
 mod remedy;
 mod replication;
@@ -32,6 +33,7 @@ use super::Site;
 use super::asset::{ASSETS, Assets};
 use super::error::Failure;
 use super::text::visible;
+pub(super) use record::day;
 use story::Story;
 
 /// The page around what changes.

@@ -50,6 +50,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/checks", get(checks))
         .route("/v1/checks/{*name}", get(check))
+        .route("/v1/history/{*name}", get(history))
         .route("/v1/incidents", get(incidents))
         .route("/v1/incidents/{id}", get(incident))
         .route("/v1/events", get(events))
@@ -167,6 +168,14 @@ async fn check(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Answe
     };
     let check = api::Check::new(name, check, open_incident(&view, name), &view);
     Ok(Json(check.with_plan(name, &view)))
+}
+
+/// How a check stood until now.
+async fn history(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Answer<api::History> {
+    let view = site.source.view().await?;
+    let found = CheckName::new(&name).ok().filter(|name| view.checks.contains_key(name));
+    let Some(found) = found else { return Err(no_check(&name)) };
+    Ok(Json(api::History::new(&name, site.past.of(&found, view.at.wall).as_ref())))
 }
 
 fn no_check(name: &str) -> Failure {

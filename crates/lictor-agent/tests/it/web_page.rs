@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lictor_core::{CheckName, Command, Event, Incident, IncidentId, RunId, Status, What};
-use lictor_store::MirrorState;
+use lictor_store::{Grain, MirrorState, Slot, Stood};
 use serde_json::json;
 
 use crate::web_client::{Answer, Server, serve, serve_world};
@@ -242,6 +242,60 @@ async fn a_check_has_a_page_of_its_own() {
     let missing = server.get("/checks/nothing").await;
     assert_eq!(missing.status, 404);
     assert!(missing.body.contains("no check is called `nothing`"), "{}", missing.body);
+}
+
+/// Days, of which the last is today: a fault, no data, maintenance, all well.
+fn days(check: &str) -> Vec<Slot> {
+    let none = Stood::default();
+    let today = u32::try_from(noon().wall.as_unix_millis() / 86_400_000).unwrap();
+    let stood = [
+        Stood { critical: 86_400_000, ..none },
+        Stood { unknown: 86_400_000, ..none },
+        Stood { maintenance: 86_400_000, ..none },
+        Stood { passing: 86_400_000, looks: 9, took: 90, ..none },
+    ];
+    let slot = |(number, stood)| Slot { grain: Grain::Day, number, checks: [(name(check), stood)].into() };
+    (today - 3..).zip(stood).map(slot).collect()
+}
+
+#[tokio::test]
+async fn a_check_shows_how_it_stood_in_90_days_and_which_share_of_them_it_was_up() {
+    let (view, past) = bad_day(noon());
+    let world = World::new(view, past);
+    let minute = u32::try_from(noon().wall.as_unix_millis() / 60_000).unwrap();
+    let took = |(number, took)| {
+        let stood = Stood { passing: 60_000, looks: 2, took, ..Stood::default() };
+        Slot { grain: Grain::Minute, number, checks: [(name("shop"), stood)].into() }
+    };
+    let minutes: Vec<_> = (minute - 2..).zip([20, 60]).map(took).collect();
+    world.past.take_up(&days("shop"), &[], &minutes);
+    let server = serve_world(world, None, &[], Default::default()).await;
+    for path in ["/", "/checks/shop"] {
+        let page = server.get(path).await;
+        shows(
+            &page,
+            &[
+                "the last 90 days: 4 days with data, 1 with a fault, 1 without data of its own, 1 of maintenance, \
+                 the last fault on 2026-11-18",
+                "<path class=\"critical\" d=\"M344 8h4\"/>",
+                "<path class=\"unknown\" d=\"M348 11.5h4\"/>",
+                "<path class=\"maintenance\" d=\"M352 13h4\"/>",
+                "<path class=\"passing\" d=\"M356 8h4\"/>",
+                "a look took 30 ms lately, 10 to 30 ms in the last 2 minutes",
+                "50.0 %",
+            ],
+        );
+    }
+    let json = server.get("/v1/history/shop").await.json();
+    assert_eq!(json["days"][0]["day"], "2026-11-18");
+    assert_eq!(json["days"][0]["critical_ms"], 86_400_000);
+    assert_eq!(
+        (json["windows"][1]["last"].as_str(), &json["windows"][1]["up_share"]),
+        (Some("7 d"), &json!(0.5))
+    );
+    assert_eq!(json["look_ms"], json!([10, 30]));
+    assert_eq!(server.get("/v1/history/mail").await.json()["days"], json!([]), "nothing is kept of it yet");
+    assert_eq!(server.get("/v1/history/none").await.status, 404);
 }
 
 #[tokio::test]

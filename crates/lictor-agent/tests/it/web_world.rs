@@ -13,7 +13,7 @@ use lictor_agent::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use lictor_agent::web::{
     self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
 };
-use lictor_agent::{Clock, NoAnswer, Tasks, View};
+use lictor_agent::{Clock, NoAnswer, Past, Tasks, View};
 use lictor_config::{Listen, Secret};
 use lictor_core::peers::MeshView;
 use lictor_core::{
@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) copies: Arc<CopiesStandin>,
     /// The snapshots it takes.
     pub(crate) snapshots: Arc<SnapshotsStandin>,
+    /// How the checks stood.
+    pub(crate) past: Past,
     /// How the mesh stands.
     pub(crate) mesh: watch::Sender<Arc<MeshView>>,
 }
@@ -84,6 +86,7 @@ impl World {
             services: Arc::default(),
             copies: Arc::default(),
             snapshots: Arc::default(),
+            past: Past::default(),
             mesh: watch::Sender::new(Arc::new(alone())),
         })
     }
@@ -111,6 +114,7 @@ impl World {
             replication: Arc::<CopiesStandin>::clone(&self.copies),
             snapshots: Arc::<SnapshotsStandin>::clone(&self.snapshots),
             mesh: self.mesh.subscribe(),
+            past: self.past.clone(),
             ready: Arc::clone(&self.ready),
             limits,
         }

@@ -9,7 +9,7 @@ use redb::{ReadableDatabase as _, Table, WriteTransaction};
 use super::batch::Batch;
 use super::error::StoreError;
 use super::sum::{seal, sum};
-use super::tables::{self, KV, LEDGER, META, POSITIONS, ROWS, SUBJECTS};
+use super::tables::{self, KV, LEDGER, META, PAST, POSITIONS, ROWS, SUBJECTS};
 use crate::wire::{self, Live, Made};
 
 /// What an entry of the ledger takes up beside its bytes: its key and its subjects.
@@ -23,6 +23,7 @@ pub(super) struct Tables<'t> {
     pub(super) ledger: Table<'t, u64, &'static [u8]>,
     pub(super) subjects: Table<'t, (&'static str, u64), ()>,
     pub(super) kv: Table<'t, &'static str, &'static [u8]>,
+    pub(super) past: Table<'t, u64, &'static [u8]>,
 }
 
 impl<'t> Tables<'t> {
@@ -35,6 +36,7 @@ impl<'t> Tables<'t> {
             ledger: txn.open_table(LEDGER)?,
             subjects: txn.open_table(SUBJECTS)?,
             kv: txn.open_table(KV)?,
+            past: txn.open_table(PAST)?,
         })
     }
 

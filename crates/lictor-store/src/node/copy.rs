@@ -22,7 +22,7 @@ use super::error::{OpenError, StoreError, guarded};
 use super::lock::Lock;
 use super::open::{self, Place, Present, StateFile};
 use super::sum::unseal;
-use super::tables::{self, KV, LEDGER, META, POSITIONS, ROWS, SUBJECTS};
+use super::tables::{self, KV, LEDGER, META, PAST, POSITIONS, ROWS, SUBJECTS};
 use super::{Anchor, NodeStore};
 use crate::wire::Live;
 
@@ -120,6 +120,7 @@ fn copy(from: &Database, path: &Path) -> Result<(), StoreError> {
             carry(&read, LEDGER, &mut tables.ledger)?;
             carry(&read, SUBJECTS, &mut tables.subjects)?;
             carry(&read, KV, &mut tables.kv)?;
+            carry(&read, PAST, &mut tables.past)?;
         }
         Ok(txn.commit()?)
     })
@@ -131,7 +132,8 @@ fn carry<K: Key + 'static, V: Value + 'static>(
     definition: TableDefinition<'_, K, V>,
     table: &mut Table<'_, K, V>,
 ) -> Result<(), StoreError> {
-    for found in read.open_table(definition)?.iter()? {
+    let Some(from) = tables::optional(read, definition)? else { return Ok(()) };
+    for found in from.iter()? {
         let (key, value) = found?;
         table.insert(key.value(), value.value())?;
     }
@@ -143,7 +145,8 @@ fn each<K: Key + 'static, V: Value + 'static>(
     table: TableDefinition<'_, K, V>,
     mut visit: impl for<'a> FnMut(K::SelfType<'a>, V::SelfType<'a>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    for found in read.open_table(table)?.iter()? {
+    let Some(table) = tables::optional(read, table)? else { return Ok(()) };
+    for found in table.iter()? {
         let (key, value) = found?;
         visit(key.value(), value.value())?;
     }
@@ -176,6 +179,7 @@ fn read_all(file: &StateFile) -> Result<(), StoreError> {
             return Err(StoreError::Damaged { why });
         }
         each(&read, KV, |key, bytes| unseal(key.as_bytes(), bytes).map(drop))?;
+        each(&read, PAST, |key, bytes| super::past::checks(key, bytes).map(drop))?;
         read.open_table(SUBJECTS)?.len()?;
         Ok(())
     })

@@ -8,6 +8,7 @@ mod error;
 mod ledger;
 mod lock;
 mod open;
+mod past;
 #[cfg(test)]
 mod power;
 mod prune;
@@ -21,6 +22,7 @@ pub use batch::{Anchor, Batch, Committed, NotRecorded};
 pub use copy::{Copied, CopyError, Restored, Restoring, check_copy, copy_of};
 pub use error::{OpenError, StoreError};
 pub use ledger::{Entry, LedgerOrder, LedgerPage, LedgerQuery};
+pub use past::{Grain, Slot, Stood};
 pub use prune::LedgerLimits;
 
 use std::path::PathBuf;

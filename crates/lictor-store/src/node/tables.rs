@@ -1,7 +1,7 @@
 //! The tables of the state file.
 
 use lictor_core::{CheckName, Event, IncidentId, RowKey, RunId};
-use redb::{ReadableTable, TableDefinition};
+use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, Value};
 
 use super::error::StoreError;
 use super::sum::{seal, unseal};
@@ -22,6 +22,21 @@ pub(super) const LEDGER: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 pub(super) const SUBJECTS: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("subjects");
 /// Shared records of a node that stands alone.
 pub(super) const KV: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kv");
+
+/// How checks stood, by the length of a part of time and its number.
+pub(super) const PAST: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("past");
+
+/// A table that files of older programs do not have.
+pub(super) fn optional<K: Key + 'static, V: Value + 'static>(
+    read: &ReadTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, StoreError> {
+    match read.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Reads one of the two values of `meta`.
 pub(super) fn meta<T: serde::de::DeserializeOwned>(

@@ -11,6 +11,7 @@ use super::batch::{Batch, Committed, NotRecorded};
 use super::error::{StoreError, guarded};
 use super::lock::Lock;
 use super::open::{self, Place};
+use super::past::{self, Slot};
 use super::prune::{LedgerLimits, Pruner};
 use super::reserve::Reserve;
 use super::shared;
@@ -28,6 +29,8 @@ pub(super) enum Work {
     Commit(Batch, oneshot::Sender<Result<Committed, NotRecorded>>),
     /// Change shared records.
     Kv(Vec<Op>, oneshot::Sender<Result<Written, KvError>>),
+    /// Add to how checks stood.
+    Past(Vec<Slot>, oneshot::Sender<Result<(), StoreError>>),
     /// Say that the node may act.
     Confirm(oneshot::Sender<Result<(), StoreError>>),
     /// Note that this is the end of an orderly stop.
@@ -148,7 +151,7 @@ impl Writer {
                     answered(reply.send(Ok(committed)));
                 }
                 (Work::Kv(_, reply), Answer::Kv(outcome)) => answered(reply.send(outcome)),
-                (Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => {
+                (Work::Past(_, reply) | Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => {
                     answered(reply.send(Ok(())));
                 }
                 (work, _) => refuse(work, &|| StoreError::Closed),
@@ -216,7 +219,10 @@ fn write(
 ) -> Result<Vec<Answer>, StoreError> {
     let mut tables = Tables::open(txn)?;
     live.commit += 1;
-    live.clean = false;
+    // How checks stood is nothing that a start goes on with.
+    if !works.iter().all(|work| matches!(work, Work::Past(..))) {
+        live.clean = false;
+    }
     let first = live.next_seq;
     let mut answers = Vec::with_capacity(works.len());
     for work in works {
@@ -233,6 +239,10 @@ fn write(
                     live.kv_revision = next.0;
                 }
                 Answer::Kv(outcome)
+            }
+            Work::Past(slots, _) => {
+                past::add(&mut tables.past, slots)?;
+                Answer::Done
             }
             Work::Confirm(_) => {
                 made.confirmed = true;
@@ -290,7 +300,7 @@ fn refuse(work: Work, why: &dyn Fn() -> StoreError) {
             answered(reply.send(Err(NotRecorded { why: why(), batch: Box::new(batch) })));
         }
         Work::Kv(_, reply) => answered(reply.send(Err(shared::unavailable(&why())))),
-        Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
+        Work::Past(_, reply) | Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
         Work::Close(reply) => answered(reply.send(())),
     }
 }

@@ -23,4 +23,6 @@ mod model;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod past;
+#[cfg(test)]
 mod support;

@@ -4,12 +4,13 @@ use askama::Template;
 use lictor_core::{Check, CheckName, Status};
 
 use super::model::Entry;
+use super::record::RecordView;
 use super::{Part, render};
-use crate::View;
 use crate::web::error::Failure;
 use crate::web::history::EventQuery;
 use crate::web::text::{ago, clock, rfc3339, span, utc, visible};
 use crate::web::{Site, explain};
+use crate::{Past, View};
 
 #[derive(Debug)]
 pub(super) struct CheckRow {
@@ -24,13 +25,15 @@ pub(super) struct CheckRow {
     /// The last results, oldest first.
     pub(super) recent: Vec<&'static str>,
     pub(super) recent_text: String,
+    /// How it stood until now.
+    pub(super) record: RecordView,
 }
 
 /// Longest summary shown, characters.
 const SUMMARY: usize = 240;
 
 impl CheckRow {
-    pub(super) fn new(name: &CheckName, check: &Check, view: &View) -> Self {
+    pub(super) fn new(name: &CheckName, check: &Check, view: &View, past: &Past) -> Self {
         let summary = match &check.last {
             Some((_, sample)) => visible(&sample.summary, SUMMARY),
             None => "no result yet".to_owned(),
@@ -56,6 +59,7 @@ impl CheckRow {
             streak,
             recent,
             recent_text,
+            record: past.of(name, view.at.wall).as_ref().map(RecordView::new).unwrap_or_default(),
         }
     }
 }
@@ -105,7 +109,7 @@ pub(super) async fn part(site: &Site, view: &View, name: &CheckName, check: &Che
             Status::Warning | Status::Unknown => "warn",
             Status::Critical => "bad",
         },
-        check: CheckRow::new(name, check, view),
+        check: CheckRow::new(name, check, view, &site.past),
         looked: check.last.as_ref().map_or_else(|| "never".to_owned(), |(at, _)| ago(*at, view.at)),
         values: values.map(|(name, value)| (name.to_string(), visible(&value.to_string(), 120))).collect(),
         results: check

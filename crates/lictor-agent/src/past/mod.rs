@@ -1,0 +1,58 @@
+//! How checks stood: kept per minute, per hour and per day, for strips, sparklines and uptimes.
+//!
+//! ```text
+//! the present, each 10 s ─▶ Book: how long each check stood how ─▶ a minute, an hour, a day is over ─▶ the store
+//! ```
+//!
+//! What is not yet over is in memory; what a killed agent loses is the minute it was in. Time in which no agent looked
+//! is in no part of it: it counts neither as up nor as down.
+
+mod book;
+mod keep;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lictor_core::{CheckName, Wall};
+use lictor_store::{Slot, Stood};
+
+pub(crate) use book::{Book, Look, share};
+pub(crate) use keep::Keeper;
+
+/// What is remembered of how checks stood. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Past(Arc<Mutex<Book>>);
+
+impl Past {
+    /// What is remembered of a check, as of that moment. `None`: nothing.
+    pub(crate) fn of(&self, check: &CheckName, now: Wall) -> Option<Record> {
+        self.with(|book| book.record(check, now))
+    }
+
+    /// Takes up days, hours and minutes that were kept: at a start.
+    pub fn take_up(&self, days: &[Slot], hours: &[Slot], minutes: &[Slot]) {
+        self.with(|book| book.take_up(days, hours, minutes));
+    }
+
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is remembered of one check.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Record {
+    /// The latest [`DAYS`] days of UTC, the oldest first; `None` where nobody looked.
+    pub(crate) days: Vec<Option<Stood>>,
+    /// The number of the last of them, from 1970-01-01.
+    pub(crate) today: u32,
+    /// How it stood in the last 24 hours, and in the last 7, 30 and 90 days.
+    pub(crate) windows: [Stood; 4],
+    /// Milliseconds of a look, on average, in each of the last 60 minutes that had one; oldest first.
+    pub(crate) took: Vec<u32>,
+}
+
+/// Days of a strip.
+pub(crate) const DAYS: usize = 90;
+
+/// The names of the windows.
+pub(crate) const WINDOWS: [&str; 4] = ["24 h", "7 d", "30 d", "90 d"];
