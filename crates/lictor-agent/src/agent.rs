@@ -110,6 +110,9 @@ pub enum StartError {
     /// The nodes of the services cannot reach each other.
     #[error("the services: {0}")]
     Services(String),
+    /// The status page cannot be shown.
+    #[error("the status page: {0}")]
+    StatusPage(String),
     /// The probe cannot answer.
     #[error("the probe: {0}")]
     Probe(String),
@@ -133,6 +136,7 @@ impl StartError {
             | Self::Consul(_)
             | Self::Listener(_)
             | Self::Services(_)
+            | Self::StatusPage(_)
             | Self::Probe(_) => None,
         }
     }
@@ -363,9 +367,17 @@ impl Agent {
         tasks.spawn_draining("past", OnEnd::Fine, keeper.run(tasks.stopping()));
         let (reloads, asked) = mpsc::channel(RELOADS);
         let ready = Arc::new(AtomicBool::new(true));
+        let history = Arc::new(crate::ledger::Ledger::new(opened.store.clone(), &config.node.state_dir));
+        let public = web::PublicSources {
+            source: Arc::new(inbox.clone()),
+            history: Arc::<crate::ledger::Ledger>::clone(&history),
+            alerts: Arc::new(alerting.desk()),
+            past: past.clone(),
+            node: config.node.name.clone(),
+        };
         let state = web::State {
             source: Arc::new(inbox.clone()),
-            history: Arc::new(crate::ledger::Ledger::new(opened.store.clone(), &config.node.state_dir)),
+            history,
             events: live.clone(),
             listen: config.http.clone(),
             node: config.node.name.clone(),
@@ -387,6 +399,8 @@ impl Agent {
             past,
             limits: web::Limits::default(),
         };
+        let mut public = web::PublicKeeper::new(public, state.limits, tasks.clone());
+        public.apply(config.status_page.as_ref()).await.map_err(StartError::StatusPage)?;
         web::serve(listener, state, &tasks);
         watching.apply(&config).await;
         services.apply(&config).await;
@@ -415,6 +429,7 @@ impl Agent {
             monitors,
             alerting: Some(alerting),
             probe,
+            public: Some(public),
             watching: Some(watching),
             services: Some(services.clone()),
             replication: Some(replication.clone()),

@@ -21,6 +21,7 @@ mod hook;
 mod listen;
 mod metrics;
 mod page;
+mod public;
 mod replicate;
 mod route;
 mod services;
@@ -57,6 +58,7 @@ pub use source::{
     Source, Webhooks,
 };
 
+pub(crate) use public::{Keeper as PublicKeeper, Sources as PublicSources};
 pub(crate) use text::rfc3339;
 
 use crate::alert::prometheus::Posts;
@@ -196,6 +198,17 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
 
 /// Serves another router at a listener of its own, within the same bounds, until the agent stops.
 pub fn serve_beside(listener: TcpListener, router: Router, limits: Limits, tasks: &Tasks) {
+    let accept = beside(listener, router, limits, tasks);
+    tasks.spawn_draining("http beside", OnEnd::Stop, accept);
+}
+
+/// Accepts connections for another router, within the same bounds, until the agent stops.
+fn beside(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    tasks: &Tasks,
+) -> impl Future<Output = ()> + Send + use<> {
     let load = Load::default();
     let waiting = load.clone();
     let router =
@@ -207,8 +220,7 @@ pub fn serve_beside(listener: TcpListener, router: Router, limits: Limits, tasks
         }));
     // Those of the agent are about its own interface.
     let metrics = Metrics::register(&mut Registry::default());
-    let accept = connection::accept(listener, router, metrics, load, limits, tasks.clone());
-    tasks.spawn_draining("http beside", OnEnd::Stop, accept);
+    connection::accept(listener, router, metrics, load, limits, tasks.clone())
 }
 
 /// Counts every entry of the ledger from now on.

@@ -13,7 +13,7 @@ const LISTED: usize = 5;
 /// (shop), remedy reconnect changed`; `nothing changed` when there is none.
 pub fn difference(old: &Config, new: &Config) -> String {
     let mut parts = Vec::new();
-    for kind in ["node", "http", "consul", "agent", "alerts", "cluster"] {
+    for kind in ["node", "http", "status_page", "consul", "agent", "alerts", "cluster"] {
         match (old.blocks.get(kind), new.blocks.get(kind)) {
             (None, Some(_)) => parts.push(format!("{kind} block added")),
             (Some(_), None) => parts.push(format!("{kind} block removed")),

@@ -49,6 +49,7 @@ pub use model::{
     WatchKind, Webhook, WebhookFormat,
 };
 pub use model::{Announce, Discovery, DnsPrograms, Peers, Probe, ProbeTls, WhoTells};
+pub use model::{Announcement, StatusGroup, StatusPage, StatusPart};
 pub use model::{
     Azure, AzureCredentials, Drill, Encrypt, Google, GoogleCredentials, Names, Place, PlaceKind, S3,
     S3Credentials, S3Encryption, S3Keys, Snapshot, When,

@@ -35,6 +35,8 @@ pub(super) struct Reloader {
     pub(super) alerting: Option<Alerting>,
     pub(super) probe: probe::Keeper,
     /// None where only the rest is tried out.
+    pub(super) public: Option<web::PublicKeeper>,
+    /// None where only the rest is tried out.
     pub(super) watching: Option<Watching>,
     /// None where only the rest is tried out.
     pub(super) services: Option<Services>,
@@ -114,6 +116,12 @@ impl Reloader {
         if let Err(why) = self.probe.apply(config.probe.as_ref()).await {
             warn!(error = why, "the probe stays the one of before");
             told.push(format!("the probe stays the one of before: {why}"));
+        }
+        if let Some(public) = &mut self.public
+            && let Err(why) = public.apply(config.status_page.as_ref()).await
+        {
+            warn!(error = why, "the status page stays the one of before");
+            told.push(format!("the status page stays the one of before: {why}"));
         }
         if let (Some(client), Some(settings)) = (&self.consul, &config.consul)
             && let Err(why) = consul::renew(client, settings)
@@ -263,6 +271,7 @@ mod tests {
             monitors,
             alerting,
             probe,
+            public: None,
             watching: None,
             services: None,
             replication: None,

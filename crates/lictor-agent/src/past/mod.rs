@@ -16,7 +16,7 @@ use lictor_core::{CheckName, Wall};
 use lictor_store::{Slot, Stood};
 
 pub(crate) use book::{Book, Look, share};
-pub(crate) use keep::Keeper;
+pub(crate) use keep::{Keeper, windows};
 
 /// What is remembered of how checks stood. Clones share it.
 #[derive(Clone, Debug, Default)]

@@ -33,7 +33,7 @@ use super::Site;
 use super::asset::{ASSETS, Assets};
 use super::error::Failure;
 use super::text::visible;
-pub(super) use record::day;
+pub(super) use record::{Bar, RecordView, day, percent};
 use story::Story;
 
 /// The page around what changes.

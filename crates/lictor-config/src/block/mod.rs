@@ -34,6 +34,7 @@ mod secret;
 mod service;
 mod snapshot;
 mod starting;
+mod status_page;
 mod step;
 mod systemd;
 mod tls;
@@ -73,6 +74,7 @@ pub(crate) static TOP: Schema = Schema {
     blocks: &[
         &node::BLOCK,
         &listen::BLOCK,
+        &status_page::BLOCK,
         &consul::BLOCK,
         &agent::BLOCK,
         &watch::BLOCK,

@@ -7,7 +7,7 @@ use lictor_core::{CheckName, CheckSource, Plan, Rate, RemedyName};
 
 use super::{
     TOP, agent, alerts, check, cluster, connection_monitor, consul, listen, node, notify, peers, probe,
-    remedy, replicate, rule, service, snapshot, watch,
+    remedy, replicate, rule, service, snapshot, status_page, watch,
 };
 use crate::code::Code;
 use crate::condition::rate_name;
@@ -34,6 +34,7 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     let mut config = Config {
         node,
         http,
+        status_page: None,
         consul: None,
         watches: BTreeMap::new(),
         actions: BTreeMap::new(),
@@ -103,6 +104,11 @@ pub(crate) fn decode(decoder: &Decoder<'_>, body: &Body) -> Option<Config> {
     config.alerts = Arc::new(alerts::decode(&told.reader(decoder), &top, body, around, &mut config.blocks));
     let shown = single(body, &probe::BLOCK);
     config.probe = if shown.written { probe::decode(&shown.reader(decoder)).map(Arc::new) } else { None };
+    let public = single(body, &status_page::BLOCK);
+    config.status_page = match public.written {
+        true => status_page::decode(&public.reader(decoder)).map(Arc::new),
+        false => None,
+    };
     let others = single(body, &peers::BLOCK);
     config.peers = if others.written { peers::decode(&others.reader(decoder)).map(Arc::new) } else { None };
     let idle = top.blocks("watch").is_empty() && config.alerts.consul.is_none();

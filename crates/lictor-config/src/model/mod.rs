@@ -12,6 +12,7 @@ mod peers;
 mod replicate;
 mod service;
 mod snapshot;
+mod status_page;
 mod systemd;
 mod torrent;
 
@@ -49,6 +50,8 @@ pub use snapshot::{
     Azure, AzureCredentials, Drill, Encrypt, Google, GoogleCredentials, Names, Place, PlaceKind, S3,
     S3Credentials, S3Encryption, S3Keys, Snapshot, When,
 };
+pub(crate) use status_page::slug;
+pub use status_page::{Announcement, StatusGroup, StatusPage, StatusPart};
 pub use systemd::{
     Reboot, SignalAction, SignalTo, SwapAction, SystemdAction, SystemdBus, Unit, UnitExpect, UnitName,
     UnitNameError, UnitVerb,
@@ -67,6 +70,8 @@ pub struct Config {
     pub node: Node,
     /// The listener of API, metrics and page.
     pub http: Listen,
+    /// What everybody may see, on a listener of its own.
+    pub status_page: Option<Arc<StatusPage>>,
     /// The Consul agent to use, if any.
     pub consul: Option<Consul>,
     /// The watchers by the name of the check they feed. Shared, because the configuration

@@ -1,0 +1,116 @@
+//! The status page of an agent over reloads.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lictor_config::StatusPage;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{Site, Sources, router};
+use crate::web::{Limits, beside};
+use crate::{OnEnd, Tasks};
+
+/// Keeps the status page of an agent as its configuration wants it.
+pub(crate) struct Keeper {
+    sources: Sources,
+    limits: Limits,
+    tasks: Tasks,
+    running: Option<Running>,
+}
+
+/// A page that is shown.
+struct Running {
+    page: Arc<StatusPage>,
+    /// Where it really is.
+    address: SocketAddr,
+    site: Arc<Site>,
+    stop: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// One that shows nothing yet.
+    pub(crate) fn new(sources: Sources, limits: Limits, tasks: Tasks) -> Self {
+        Self { sources, limits, tasks, running: None }
+    }
+
+    /// Shows what this says. If that cannot be, what was shown before is.
+    ///
+    /// # Errors
+    /// In words, what cannot be.
+    pub(crate) async fn apply(&mut self, page: Option<&Arc<StatusPage>>) -> Result<(), String> {
+        let Some(page) = page else {
+            if let Some(running) = self.running.take() {
+                running.end().await;
+                info!("the status page is not wanted any more");
+            }
+            return Ok(());
+        };
+        if let Some(running) = self.running.as_mut().filter(|running| running.page.address == page.address) {
+            if running.page != *page {
+                running.site.change(Arc::clone(page)).await;
+                running.page = Arc::clone(page);
+            }
+            return Ok(());
+        }
+        let site = Arc::new(Site::new(Arc::clone(page), self.sources.clone()));
+        // One listener at the same port may be in the way of the other.
+        let same = |running: &mut Running| running.address.port() == page.address.port();
+        let before = self.running.take_if(same);
+        let old = before.as_ref().map(|running| (Arc::clone(&running.page), Arc::clone(&running.site)));
+        if let Some(running) = before {
+            running.end().await;
+        }
+        match self.show(page, site) {
+            Ok(running) => {
+                if let Some(before) = self.running.replace(running) {
+                    before.end().await;
+                }
+                Ok(())
+            }
+            Err(why) => {
+                let Some((page, site)) = old else { return Err(why) };
+                match self.show(&page, site) {
+                    Ok(running) => self.running = Some(running),
+                    Err(worse) => return Err(format!("{why}; there is none now: {worse}")),
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// Where it is.
+    #[cfg(test)]
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.running.as_ref().map(|running| running.address)
+    }
+
+    fn show(&self, page: &Arc<StatusPage>, site: Arc<Site>) -> Result<Running, String> {
+        let failed = |error: std::io::Error| format!("cannot listen at {}: {error}", page.address);
+        let listener: TcpListener = crate::probe::bind(page.address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let stop = self.tasks.stopping().child_token();
+        let accept = beside(listener, router(Arc::clone(&site)), self.limits, &self.tasks);
+        let ends = stop.clone();
+        let accepting = self.tasks.spawn_draining("status page", OnEnd::Fine, async move {
+            tokio::select! {
+                () = ends.cancelled() => {}
+                () = accept => {}
+            }
+        });
+        info!(%address, "the status page is ready");
+        Ok(Running { page: Arc::clone(page), address, site, stop, accepting })
+    }
+}
+
+impl Running {
+    /// Lets go of the address. Who is being answered is answered to the end.
+    async fn end(self) {
+        self.stop.cancel();
+        // It ends at once; if it had panicked, it is gone as well.
+        let _gone = self.accepting.await;
+    }
+}

@@ -1,0 +1,366 @@
+//! The public page over real connections.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use lictor_core::{
+    Boot, Check, CheckName, Command, Event, Incident, IncidentId, Now, Plan, Refusal, Sample, Status, Wall,
+    What, alert,
+};
+use lictor_store::{Grain, Slot, Stood};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::alert::AlertView;
+use crate::inbox::Gone;
+use crate::web::{End, EventQuery, Limits};
+use crate::{NoAnswer, Tasks, View};
+
+/// 2026-11-21T03:04:05Z.
+const NOON: i64 = 1_795_230_245_000;
+
+fn at(before_seconds: u64) -> Now {
+    let millis = before_seconds * 1_000;
+    let wall = Wall::from_unix_millis(NOON - i64::try_from(millis).unwrap());
+    Now { boot: Boot::from_millis(100_000_000_000 - millis), wall }
+}
+
+fn name(text: &str) -> CheckName {
+    CheckName::new(text).unwrap()
+}
+
+/// A node whose state is in the test's hands.
+struct Node {
+    view: Mutex<Option<Arc<View>>>,
+    ledger: Vec<Event>,
+}
+
+impl Source for Node {
+    fn view(&self) -> BoxFuture<'_, Result<Arc<View>, NoAnswer>> {
+        let view = self.view.lock().unwrap().clone();
+        Box::pin(async move { view.ok_or(NoAnswer::Late) })
+    }
+
+    fn command(&self, _command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        unreachable!("the public page asks for nothing")
+    }
+}
+
+impl Alerts for Node {
+    fn view(&self) -> BoxFuture<'_, Result<Arc<AlertView>, NoAnswer>> {
+        Box::pin(async { Err(NoAnswer::Gone) })
+    }
+
+    fn command(&self, _command: alert::Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        unreachable!("the public page asks for nothing")
+    }
+
+    fn forget(&self, _node: String, _by: String) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        unreachable!("the public page asks for nothing")
+    }
+
+    fn input(&self, _input: alert::Input) -> BoxFuture<'_, Result<(), Gone>> {
+        unreachable!("the public page says nothing")
+    }
+}
+
+impl History for Node {
+    fn events(&self, query: &EventQuery) -> Result<Vec<(u64, Event)>, String> {
+        assert_eq!(query.end, End::Newest);
+        let all = (1..).zip(self.ledger.iter().cloned());
+        Ok(all.filter(|(seq, event)| query.matches(*seq, event)).take(query.limit).collect())
+    }
+
+    fn copy(&self) -> Result<File, String> {
+        Err("there is nothing to copy".to_owned())
+    }
+}
+
+fn check(status: Status, summary: &str) -> Arc<Check> {
+    let mut check = Check::new(at(600));
+    check.status = status;
+    check.last = Some((at(3), Sample::new(status, summary)));
+    Arc::new(check)
+}
+
+const SECRET: &str = "cannot reach http://10.0.0.7:8080/health as admin:hunter2";
+
+/// A node with three checks, one of them critical, of which two are shown.
+fn node() -> Arc<Node> {
+    let checks: BTreeMap<_, _> = [
+        ("web1-nginx", check(Status::Critical, SECRET)),
+        ("db7-disk", check(Status::Passing, "41 % used of /dev/sda1")),
+        ("payroll", check(Status::Critical, "nobody is paid")),
+    ]
+    .map(|(check, state)| (name(check), state))
+    .into();
+    let open = |id, check: &str, ago| Incident {
+        id: IncidentId(id),
+        check: name(check),
+        opened: at(ago),
+        closed: None,
+        status: Status::Critical,
+        worst: Status::Critical,
+        summary: SECRET.to_owned(),
+        escalated: false,
+    };
+    let incidents = [open(77, "web1-nginx", 600), open(78, "payroll", 60)];
+    let closed = |check: &str, ago, lasted| Event {
+        at: at(ago),
+        incident: Some(IncidentId(70)),
+        run: None,
+        what: What::IncidentClosed {
+            check: name(check),
+            after: Duration::from_secs(lasted),
+            why: Some(SECRET.to_owned()),
+        },
+    };
+    let view = View {
+        at: at(0),
+        plan: Arc::new(Plan::default()),
+        checks,
+        floods: BTreeMap::new(),
+        runs: BTreeMap::new(),
+        incidents: incidents.map(|incident| (incident.id, incident)).into(),
+        cannot_record: None,
+        withheld: false,
+        leases: BTreeMap::new(),
+        copies: None,
+    };
+    let ledger = vec![closed("db7-disk", 7_200, 600), closed("payroll", 9_000, 60)];
+    Arc::new(Node { view: Mutex::new(Some(Arc::new(view))), ledger })
+}
+
+fn page(address: &str, lines: &str) -> Arc<StatusPage> {
+    let watches: String = ["web1-nginx", "db7-disk", "payroll"]
+        .iter()
+        .map(|check| format!("watch \"heartbeat\" \"{check}\" {{\n within = \"1h\"\n}}\n"))
+        .collect();
+    let text = format!("{watches}status_page {{\n address = \"{address}\"\n{lines}\n}}\n");
+    lictor_config::parse("x.hcl", &text).unwrap().config.status_page.unwrap()
+}
+
+const SHOP: &str = r#"
+  title = "Shop & Co"
+  url   = "https://status.shop.example"
+  group "Shop" {
+    description = "All that <customers> see"
+    checks      = [check.web1-nginx]
+    part "Data" {
+      checks = [check.db7-disk]
+    }
+  }
+  group "Data" {
+    checks = [check.db7-disk]
+  }
+  announcement "A <new> house" {
+    text  = "On Sunday & Monday"
+    from  = "2026-11-20T00:00:00Z"
+    until = "2026-11-30T00:00:00Z"
+  }
+  announcement "Next year" {
+    text = "not yet"
+    from = "2027-01-01T00:00:00Z"
+  }
+  announcement "Last year" {
+    text  = "long ago"
+    until = "2026-01-01T00:00:00Z"
+  }"#;
+
+fn sources(node: &Arc<Node>) -> Sources {
+    let past = Past::default();
+    let today = u32::try_from(NOON / 86_400_000).unwrap();
+    let stood = Stood { passing: 80_000_000, critical: 6_400_000, ..Stood::default() };
+    let checks = [(name("web1-nginx"), stood), (name("payroll"), stood)].into();
+    past.take_up(&[Slot { grain: Grain::Day, number: today, checks }], &[], &[]);
+    let (source, history) = (Arc::<Node>::clone(node), Arc::<Node>::clone(node));
+    Sources { source, history, alerts: Arc::<Node>::clone(node), past, node: "web1.internal".to_owned() }
+}
+
+async fn shown(node: &Arc<Node>, limits: Limits) -> (Keeper, SocketAddr, Tasks) {
+    let tasks = Tasks::new();
+    let mut keeper = Keeper::new(sources(node), limits, tasks.clone());
+    keeper.apply(Some(&page("127.0.0.1:0", SHOP))).await.unwrap();
+    let address = keeper.address().unwrap();
+    (keeper, address, tasks)
+}
+
+async fn ask(address: SocketAddr, request: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(format!("{request}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    let mut text = String::new();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut text)).await??;
+    Ok(text)
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
+    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: status.shop.example")).await.unwrap()
+}
+
+fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    let (head, _) = answer.split_once("\r\n\r\n")?;
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+const EVERYTHING: [&str; 5] = ["/", "/status.json", "/feed.xml", "/badge/shop.svg", "/badge/data.svg"];
+
+#[tokio::test]
+async fn only_what_has_a_public_name_is_shown() {
+    let node = node();
+    let (_keeper, address, _tasks) = shown(&node, Limits::default()).await;
+    for path in EVERYTHING {
+        let answer = get(address, path).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
+        let inside = [
+            "nginx",
+            "db7",
+            "payroll",
+            "web1",
+            "internal",
+            "10.0.0.7",
+            "hunter2",
+            "cannot reach",
+            "sda1",
+            "paid",
+            "i77",
+            "i78",
+            "i70",
+            "lictor",
+            "Lictor",
+            "127.0.0.1",
+        ];
+        for secret in inside {
+            assert!(!answer.contains(secret), "{secret} is told at {path}:\n{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_says_how_each_group_stands_and_what_was() {
+    let node = node();
+    let (_keeper, address, _tasks) = shown(&node, Limits::default()).await;
+    let front = get(address, "/").await;
+    for part in [
+        "<title>Shop is down · Shop &#38; Co</title>",
+        "Shop has trouble since 2026-11-21 02:54 UTC.",
+        "All that &#60;customers&#62; see",
+        "A &#60;new&#62; house",
+        "On Sunday &#38; Monday",
+        "from 2026-11-20 00:00 UTC to 2026-11-30 00:00 UTC",
+        "90 d <b>92.5 %</b>",
+        "from 2026-11-21 00:54 UTC to 2026-11-21 01:04 UTC, 10m",
+        "<path class=\"critical\" d=\"M356 8h4\"/>",
+        "Nothing is kept of it yet.",
+    ] {
+        assert!(front.contains(part), "not shown: {part}\n{front}");
+    }
+    for hidden in ["Next year", "Last year", "<script", "<form"] {
+        assert!(!front.contains(hidden), "{hidden}\n{front}");
+    }
+    let json = get(address, "/status.json").await;
+    let json: serde_json::Value = serde_json::from_str(json.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!((json["state"].as_str(), json["groups"][1]["state"].as_str()), (Some("down"), Some("up")));
+    assert_eq!(json["groups"][0]["parts"][0]["name"], "Data");
+    assert_eq!(json["groups"][0]["days"][0]["worst"], "critical");
+    // That of the group it is a part of, and its own.
+    assert_eq!(json["troubles"].as_array().unwrap().len(), 3);
+    assert_eq!(json["announcements"].as_array().unwrap().len(), 1);
+    let feed = get(address, "/feed.xml").await;
+    for part in [
+        "application/rss+xml",
+        "<link>https://status.shop.example/</link>",
+        "<title>A &#60;new&#62; house</title>",
+        "<pubDate>Fri, 20 Nov 2026 00:00:00 GMT</pubDate>",
+        "Shop has trouble since 2026-11-21 02:54 UTC.",
+        "<title>Data: trouble, over</title>",
+    ] {
+        assert!(feed.contains(part), "not told: {part}\n{feed}");
+    }
+    let badge = get(address, "/badge/shop.svg").await;
+    assert!(badge.contains("aria-label=\"Shop: down, 92.5 % in 90 d\""), "{badge}");
+    assert_eq!(header(&badge, "cross-origin-resource-policy"), Some("cross-origin"));
+    assert!(get(address, "/badge/payroll.svg").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn it_is_only_read_and_may_be_kept_by_who_has_it() {
+    let node = node();
+    let (_keeper, address, _tasks) = shown(&node, Limits::default()).await;
+    for path in EVERYTHING {
+        let first = get(address, path).await;
+        assert_eq!(header(&first, "cache-control"), Some("public, max-age=15"), "{first}");
+        assert_eq!(header(&first, "set-cookie"), None);
+        assert_eq!(header(&first, "x-content-type-options"), Some("nosniff"));
+        let policy = header(&first, "content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; img-src 'self';"), "{policy}");
+        let tag = header(&first, "etag").unwrap();
+        let again = format!("GET {path} HTTP/1.1\r\nHost: x\r\nIf-None-Match: W/{tag}, \"other\"");
+        let again = ask(address, &again).await.unwrap();
+        assert!(again.starts_with("HTTP/1.1 304"), "{again}");
+        assert_eq!(again.split_once("\r\n\r\n").unwrap().1, "");
+        let head = ask(address, &format!("HEAD {path} HTTP/1.1\r\nHost: x")).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+        for method in ["POST", "PUT", "DELETE"] {
+            let answer =
+                ask(address, &format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0")).await;
+            assert!(answer.as_ref().unwrap().starts_with("HTTP/1.1 405"), "{answer:?}");
+        }
+    }
+    for inside in ["/v1/status", "/metrics", "/-/healthy", "/checks/payroll", "/incidents/i77"] {
+        assert!(get(address, inside).await.starts_with("HTTP/1.1 404"), "{inside}");
+    }
+    let style = crate::web::asset::ASSETS.style.clone();
+    assert!(get(address, &style).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn silent_clients_shut_nobody_out() {
+    let node = node();
+    let limits = Limits { connections: 3, ..Limits::default() };
+    let (_keeper, address, _tasks) = shown(&node, limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..12 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    assert!(get(address, "/").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_say_how_it_is_is_no_reason_to_say_that_all_is_well() {
+    let node = node();
+    *node.view.lock().unwrap() = None;
+    let (_keeper, address, _tasks) = shown(&node, Limits::default()).await;
+    let answer = get(address, "/").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && header(&answer, "retry-after") == Some("30"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_reload_changes_what_is_shown_and_where() {
+    let node = node();
+    let (mut keeper, first, _tasks) = shown(&node, Limits::default()).await;
+    assert!(get(first, "/").await.contains("Shop is down"));
+    let other = "group \"Office\" {\n checks = [check.db7-disk]\n }";
+    keeper.apply(Some(&page("127.0.0.1:0", other))).await.unwrap();
+    let front = get(first, "/").await;
+    assert!(front.contains("All is well") && front.contains("Office") && !front.contains("Shop"), "{front}");
+    // Another address, which is taken: it stays where it is.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = keeper.apply(Some(&page(&taken.local_addr().unwrap().to_string(), SHOP))).await;
+    assert!(refused.unwrap_err().starts_with("cannot listen at 127.0.0.1:"));
+    assert!(get(first, "/").await.contains("Office"));
+    let free = SocketAddr::from(([127, 0, 0, 1], lictor_testkit::ports::free()));
+    keeper.apply(Some(&page(&free.to_string(), SHOP))).await.unwrap();
+    assert!(get(free, "/").await.contains("Shop is down"));
+    assert!(TcpStream::connect(first).await.is_err(), "the first one is still there");
+    // The same port, of all addresses: the old one is in the way.
+    keeper.apply(Some(&page(&format!("0.0.0.0:{}", free.port()), SHOP))).await.unwrap();
+    assert!(get(free, "/").await.contains("Shop is down"));
+    keeper.apply(None).await.unwrap();
+    assert!(TcpStream::connect(free).await.is_err(), "it is still there");
+}
