@@ -37,7 +37,7 @@ mod node;
 pub use kv::{Kv, KvError};
 pub use mirror::{Adopted, Mirror, MirrorError, MirrorState, Pulse};
 pub use node::{
-    Anchor, Batch, Committed, Copied, CopyError, Entry, Grain, Health, LedgerLimits, LedgerOrder, LedgerPage,
-    LedgerQuery, NodeStore, NotRecorded, OpenError, Opened, Options, Restored, Restoring, Slot, Start, Stood,
-    StoreError, Warning, check_copy, copy_of,
+    ACTS_KEPT, Act, ActEnd, ActRecord, ActsVerified, Anchor, Batch, Committed, Copied, CopyError, Entry,
+    Grain, Health, LedgerLimits, LedgerOrder, LedgerPage, LedgerQuery, NodeStore, NotRecorded, OpenError,
+    Opened, Options, Restored, Restoring, Slot, Start, Stood, StoreError, Warning, check_copy, copy_of,
 };

@@ -6,10 +6,11 @@ use std::ops::Range;
 use lictor_core::{Event, IncidentId, Row, RowKey, RunId};
 use redb::{ReadableDatabase as _, Table, WriteTransaction};
 
+use super::acts;
 use super::batch::Batch;
 use super::error::StoreError;
 use super::sum::{seal, sum};
-use super::tables::{self, KV, LEDGER, META, PAST, POSITIONS, ROWS, SUBJECTS};
+use super::tables::{self, ACTS, KV, LEDGER, META, PAST, POSITIONS, ROWS, SUBJECTS};
 use crate::wire::{self, Live, Made};
 
 /// What an entry of the ledger takes up beside its bytes: its key and its subjects.
@@ -24,6 +25,7 @@ pub(super) struct Tables<'t> {
     pub(super) subjects: Table<'t, (&'static str, u64), ()>,
     pub(super) kv: Table<'t, &'static str, &'static [u8]>,
     pub(super) past: Table<'t, u64, &'static [u8]>,
+    pub(super) acts: Table<'t, u64, &'static [u8]>,
 }
 
 impl<'t> Tables<'t> {
@@ -37,6 +39,7 @@ impl<'t> Tables<'t> {
             subjects: txn.open_table(SUBJECTS)?,
             kv: txn.open_table(KV)?,
             past: txn.open_table(PAST)?,
+            acts: txn.open_table(ACTS)?,
         })
     }
 
@@ -77,6 +80,9 @@ impl<'t> Tables<'t> {
         let first = live.next_seq;
         for event in &batch.events {
             self.append(event, live)?;
+        }
+        for act in &batch.acts {
+            acts::append(&mut self.acts, act, live)?;
         }
         if let Some(anchor) = &batch.anchor {
             live.anchor = Some(anchor.into());

@@ -5,16 +5,18 @@ use std::ops::Range;
 
 use lictor_core::{Boot, CheckName, Event, Output, Row, RowKey, Wall};
 
+use super::acts::Act;
 use super::error::StoreError;
 
 /// What is to be recorded together: all of it becomes durable at once, or none.
 ///
-/// It keeps the latest of each row and of each position, and all events in order.
+/// It keeps the latest of each row and of each position, and all events and acts in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     pub(super) rows: BTreeMap<RowKey, Option<Row>>,
     pub(super) positions: BTreeMap<CheckName, Option<String>>,
     pub(super) events: Vec<Event>,
+    pub(super) acts: Vec<Act>,
     /// Where the clocks stand. Without one the last is kept.
     pub anchor: Option<Anchor>,
     /// Whether the space kept back for a full disk may be used: for the note that nothing
@@ -36,6 +38,11 @@ impl Batch {
     /// Adds an entry to the ledger.
     pub fn note(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Adds what somebody asked for, and what became of it.
+    pub fn act(&mut self, act: Act) {
+        self.acts.push(act);
     }
 
     /// Says how far a watcher has read its source.
@@ -62,13 +69,14 @@ impl Batch {
         self.rows.extend(later.rows);
         self.positions.extend(later.positions);
         self.events.extend(later.events);
+        self.acts.extend(later.acts);
         self.anchor = later.anchor.or(self.anchor.take());
         self.urgent |= later.urgent;
     }
 
     /// Whether there is nothing to record.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.positions.is_empty() && self.events.is_empty()
+        self.rows.is_empty() && self.positions.is_empty() && self.events.is_empty() && self.acts.is_empty()
     }
 
     /// The events in it.

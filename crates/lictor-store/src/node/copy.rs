@@ -22,7 +22,7 @@ use super::error::{OpenError, StoreError, guarded};
 use super::lock::Lock;
 use super::open::{self, Place, Present, StateFile};
 use super::sum::unseal;
-use super::tables::{self, KV, LEDGER, META, PAST, POSITIONS, ROWS, SUBJECTS};
+use super::tables::{self, ACTS, KV, LEDGER, META, PAST, POSITIONS, ROWS, SUBJECTS};
 use super::{Anchor, NodeStore};
 use crate::wire::Live;
 
@@ -121,6 +121,7 @@ fn copy(from: &Database, path: &Path) -> Result<(), StoreError> {
             carry(&read, SUBJECTS, &mut tables.subjects)?;
             carry(&read, KV, &mut tables.kv)?;
             carry(&read, PAST, &mut tables.past)?;
+            carry(&read, ACTS, &mut tables.acts)?;
         }
         Ok(txn.commit()?)
     })
@@ -179,6 +180,7 @@ fn read_all(file: &StateFile) -> Result<(), StoreError> {
             return Err(StoreError::Damaged { why });
         }
         each(&read, KV, |key, bytes| unseal(key.as_bytes(), bytes).map(drop))?;
+        each(&read, ACTS, |number, bytes| super::acts::entry(number, bytes).map(drop))?;
         each(&read, PAST, |key, bytes| super::past::checks(key, bytes).map(drop))?;
         read.open_table(SUBJECTS)?.len()?;
         Ok(())

@@ -1,5 +1,6 @@
 //! The local home: one file with the present and the past of this node.
 
+mod acts;
 mod apply;
 mod batch;
 mod copy;
@@ -18,6 +19,7 @@ mod sum;
 mod tables;
 mod writer;
 
+pub use acts::{ACTS_KEPT, Act, ActEnd, ActRecord, ActsVerified};
 pub use batch::{Anchor, Batch, Committed, NotRecorded};
 pub use copy::{Copied, CopyError, Restored, Restoring, check_copy, copy_of};
 pub use error::{OpenError, StoreError};

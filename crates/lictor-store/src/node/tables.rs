@@ -26,6 +26,9 @@ pub(super) const KV: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kv
 /// How checks stood, by the length of a part of time and its number.
 pub(super) const PAST: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("past");
 
+/// Who asked for what, by number.
+pub(super) const ACTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("acts");
+
 /// A table that files of older programs do not have.
 pub(super) fn optional<K: Key + 'static, V: Value + 'static>(
     read: &ReadTransaction,

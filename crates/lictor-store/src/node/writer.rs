@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use redb::{Database, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
+use super::acts::{self, Act};
 use super::apply::{Held, Tables};
 use super::batch::{Batch, Committed, NotRecorded};
 use super::error::{StoreError, guarded};
@@ -31,6 +32,8 @@ pub(super) enum Work {
     Kv(Vec<Op>, oneshot::Sender<Result<Written, KvError>>),
     /// Add to how checks stood.
     Past(Vec<Slot>, oneshot::Sender<Result<(), StoreError>>),
+    /// Record what somebody asked for.
+    Act(Box<Act>, oneshot::Sender<Result<u64, StoreError>>),
     /// Say that the node may act.
     Confirm(oneshot::Sender<Result<(), StoreError>>),
     /// Note that this is the end of an orderly stop.
@@ -43,6 +46,7 @@ pub(super) enum Work {
 enum Answer {
     Committed(Committed),
     Kv(Result<Written, KvError>),
+    Act(u64),
     Done,
 }
 
@@ -151,6 +155,7 @@ impl Writer {
                     answered(reply.send(Ok(committed)));
                 }
                 (Work::Kv(_, reply), Answer::Kv(outcome)) => answered(reply.send(outcome)),
+                (Work::Act(_, reply), Answer::Act(number)) => answered(reply.send(Ok(number))),
                 (Work::Past(_, reply) | Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => {
                     answered(reply.send(Ok(())));
                 }
@@ -219,8 +224,8 @@ fn write(
 ) -> Result<Vec<Answer>, StoreError> {
     let mut tables = Tables::open(txn)?;
     live.commit += 1;
-    // How checks stood is nothing that a start goes on with.
-    if !works.iter().all(|work| matches!(work, Work::Past(..))) {
+    // How checks stood and who asked for what is nothing that a start goes on with.
+    if !works.iter().all(|work| matches!(work, Work::Past(..) | Work::Act(..))) {
         live.clean = false;
     }
     let first = live.next_seq;
@@ -244,6 +249,7 @@ fn write(
                 past::add(&mut tables.past, slots)?;
                 Answer::Done
             }
+            Work::Act(act, _) => Answer::Act(acts::append(&mut tables.acts, act, live)?),
             Work::Confirm(_) => {
                 made.confirmed = true;
                 Answer::Done
@@ -300,6 +306,7 @@ fn refuse(work: Work, why: &dyn Fn() -> StoreError) {
             answered(reply.send(Err(NotRecorded { why: why(), batch: Box::new(batch) })));
         }
         Work::Kv(_, reply) => answered(reply.send(Err(shared::unavailable(&why())))),
+        Work::Act(_, reply) => answered(reply.send(Err(why()))),
         Work::Past(_, reply) | Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
         Work::Close(reply) => answered(reply.send(())),
     }

@@ -3,6 +3,8 @@
 use lictor_core as core;
 use serde::{Deserialize, Serialize};
 
+use super::ActChain;
+
 /// Written when the store is made, changed hardly ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
@@ -40,6 +42,9 @@ pub struct Live {
     /// Where the clocks stood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Anchor>,
+    /// How far the record of acts goes; none as long as nobody asked for anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acts: Option<ActChain>,
 }
 
 /// Where the clocks stood when the store was last written.

@@ -5,6 +5,7 @@
 //! (boot-time axis, for durations); a duration ends in `_ms`. The same types without the
 //! version are what the HTTP interface shows.
 
+mod act;
 mod alert;
 mod copy;
 mod desk;
@@ -21,6 +22,7 @@ mod row;
 mod service;
 mod snapshot;
 
+pub use act::{ActChain, ActEntry, End};
 pub use alert::AlertRow;
 pub use copy::{Canary, Copy, Owner};
 pub use desk::{Alive, Answer, Ask, Said, Term};

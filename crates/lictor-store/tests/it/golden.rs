@@ -80,11 +80,44 @@ fn what_a_store_says_of_itself_is_what_it_was() {
         rows_sum: 12,
         kv_revision: 13,
         anchor: Some((&anchor(14)).into()),
+        acts: None,
     };
     let position = wire::Position { watcher: "journal".into(), at: "s=ab;i=1".into() };
     golden("made.v1.jsonl", &[made], Clone::clone, Ok);
     golden("live.v1.jsonl", &[live, wire::Live::default()], Clone::clone, Ok);
     golden("positions.v1.jsonl", &[position], Clone::clone, Ok);
+}
+
+#[test]
+fn acts_and_how_checks_stood_are_what_they_were() {
+    let hash = "ab".repeat(32);
+    let act = wire::ActEntry {
+        at: at(1).into(),
+        by: "ann".into(),
+        from: "192.0.2.7".into(),
+        door: "page".into(),
+        what: "POST /v1/runs/r1/cancel".into(),
+        detail: String::new(),
+        end: wire::End::Begun,
+        said: String::new(),
+        of: None,
+        before: hash.clone(),
+    };
+    let ends = [wire::End::Done, wire::End::Refused, wire::End::Failed, wire::End::Unclear];
+    let ends = ends.map(|end| wire::ActEntry {
+        detail: "by=ann".into(),
+        end,
+        said: "it is".into(),
+        of: Some(7),
+        ..act.clone()
+    });
+    let acts: Vec<_> = std::iter::once(act).chain(ends).collect();
+    golden("acts.v1.jsonl", &acts, Clone::clone, Ok);
+    let acts = wire::ActChain { last: 9, hash: hash.clone(), cut: 2, cut_hash: hash };
+    let live = wire::Live { acts: Some(acts), ..wire::Live::default() };
+    golden("live-acts.v1.jsonl", &[live], Clone::clone, Ok);
+    let checks = [("shop".to_owned(), vec![60_000, 0, 0, 0, 0, 6, 72]), ("new".to_owned(), Vec::new())];
+    golden("past.v1.jsonl", &[wire::Past { checks: checks.into() }], Clone::clone, Ok);
 }
 
 #[test]

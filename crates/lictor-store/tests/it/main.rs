@@ -1,6 +1,8 @@
 //! The store as a whole, against real files and real servers.
 
 #[cfg(test)]
+mod acts;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod consul;
