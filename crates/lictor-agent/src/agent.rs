@@ -385,6 +385,8 @@ impl Agent {
             version,
             registry: Arc::new(registry),
             metrics,
+            acts: Arc::new(opened.store.clone()),
+            clock: Some(clock.clone()),
             reload: reloads.clone(),
             heartbeats: Arc::new(watchers.clone()),
             webhooks: Arc::new(watchers.clone()),

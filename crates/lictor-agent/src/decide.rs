@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{Effect, Engine, Event, Input, Now, Order, Output, Refusal, RunId, Span, What};
-use lictor_store::{Batch, Committed, Health, MirrorState, NodeStore, NotRecorded, StoreError};
+use lictor_store::{Act, ActEnd, Batch, Committed, Health, MirrorState, NodeStore, NotRecorded, StoreError};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -196,8 +196,12 @@ impl<H: Hands> Loop<H> {
                 let output = self.engine.step(input, self.clock.now());
                 self.gather(output, turns);
             }
-            Message::Command(command, sender) => {
-                let mut output = self.engine.step(Input::Command(command), self.clock.now());
+            Message::Command(command, act, sender) => {
+                let now = self.clock.now();
+                let mut output = self.engine.step(Input::Command(command), now);
+                if let Some(act) = act {
+                    turns.pending.batch.act(ended(*act, output.answer.as_ref(), now));
+                }
                 if let Some(answer) = output.answer.take() {
                     turns.pending.answers.push((sender, answer));
                 }
@@ -415,6 +419,16 @@ impl<H: Hands> Loop<H> {
             Err(refused) => error!(error = %refused.why, "the last decisions could not be recorded"),
         }
     }
+}
+
+/// An act with what the engine made of it.
+fn ended(act: Act, answer: Option<&Result<String, Refusal>>, at: Now) -> Act {
+    let (end, said) = match answer {
+        Some(Ok(said)) => (ActEnd::Done, said.clone()),
+        Some(Err(refusal)) => (ActEnd::Refused, refusal.to_string()),
+        None => (ActEnd::Unclear, String::new()),
+    };
+    Act { at, end, said, ..act }
 }
 
 fn withdrawn(order: &Order) -> Input {

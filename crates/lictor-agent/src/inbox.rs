@@ -5,7 +5,7 @@ use lictor_core::{
     Match, Now, Outcome, Plan, Refusal, Remedy, RemedyName, Role, Run, RunId, Sample, ServiceName, StepName,
     TakeOver,
 };
-use lictor_store::MirrorState;
+use lictor_store::{Act, MirrorState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub(crate) const INBOX: usize = 4_096;
 pub(crate) enum Message {
     /// An input of the engine.
     Input(Input),
-    /// A person's command, with the way to answer it.
-    Command(Command, oneshot::Sender<Result<String, Refusal>>),
+    /// A person's command, who gave it, and the way to answer it.
+    Command(Command, Option<Box<Act>>, oneshot::Sender<Result<String, Refusal>>),
     /// A new plan; answered when it is in force and recorded.
     Reload(Arc<Plan>, Event, oneshot::Sender<()>),
     /// What an earlier store of this node left; answered when it is durable.
@@ -179,8 +179,20 @@ impl Inbox {
     /// # Errors
     /// When the agent stops or does not answer within 10 s; see [`NoAnswer`].
     pub async fn command(&self, command: Command) -> Result<Result<String, Refusal>, NoAnswer> {
+        self.command_of(command, None).await
+    }
+
+    /// As [`command`](Self::command); who asks is recorded with what is decided.
+    ///
+    /// # Errors
+    /// As for that.
+    pub async fn command_of(
+        &self,
+        command: Command,
+        act: Option<Act>,
+    ) -> Result<Result<String, Refusal>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Message::Command(command, answer), answered).await
+        self.ask(Message::Command(command, act.map(Box::new), answer), answered).await
     }
 
     /// Returns when all that was handed in before is recorded.

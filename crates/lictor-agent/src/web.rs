@@ -8,6 +8,7 @@
 mod alerts;
 mod api;
 mod asset;
+mod audit;
 mod beat;
 mod caller;
 mod connection;
@@ -48,6 +49,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use audit::Acts;
 pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
@@ -62,7 +64,7 @@ pub(crate) use public::{Keeper as PublicKeeper, Sources as PublicSources};
 pub(crate) use text::rfc3339;
 
 use crate::alert::prometheus::Posts;
-use crate::{OnEnd, Past, Tasks};
+use crate::{Clock, OnEnd, Past, Tasks};
 use connection::Load;
 use guard::Rules;
 use history::Archive;
@@ -92,6 +94,10 @@ pub struct State {
     pub registry: Arc<Registry>,
     /// The counters in it.
     pub metrics: Metrics,
+    /// Keeps who asked for what.
+    pub acts: Arc<dyn Acts>,
+    /// When that is; [`None`] in tests.
+    pub clock: Option<Clock>,
     /// Takes requests to reload the configuration.
     pub reload: mpsc::Sender<Reload>,
     /// Takes the calls of what must call in.
@@ -169,6 +175,7 @@ struct Site {
     stop: CancellationToken,
     pages: page::Cache,
     load: Load,
+    refusals: audit::Refusals,
 }
 
 impl std::ops::Deref for Site {
@@ -188,6 +195,7 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
         stop: tasks.stopping(),
         pages: page::Cache::default(),
         load: Load::default(),
+        refusals: audit::Refusals::default(),
         state,
     });
     let (metrics, load, limits) = (site.metrics.clone(), site.load.clone(), site.limits);

@@ -94,6 +94,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  lictor events --limit 100\n  lictor events --follow\n  lictor events --incident i5 --format json"
     )]
     Events(Events),
+    /// Show who asked for what, when, from where, and what became of it
+    #[command(
+        after_help = "Examples:\n  lictor audit\n  lictor audit --limit 500 --format json\n  lictor audit verify\n\nEvery request to an agent that would change something is in it, also one that was refused. Each entry names the\nhash of the one before; `verify` says where that does not fit: docs/http.md."
+    )]
+    Audit(Audit),
     /// Explain an incident or a check: what it is judged by and why remedies did or did not start.
     /// With a configuration: what a connection monitor in it stands for
     #[command(
@@ -412,6 +417,30 @@ pub(crate) struct Incidents {
     pub(crate) open: bool,
     #[command(flatten)]
     pub(crate) agent: Agent,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
+    /// So many of the latest
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) limit: u32,
+    /// Those before this number
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) before: Option<u64>,
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Look at the whole record, and say where it was touched
+    Verify {
+        #[command(flatten)]
+        agent: Agent,
+    },
 }
 
 #[derive(Debug, Args)]

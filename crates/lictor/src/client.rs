@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use lictor_agent::text::escaped;
+use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::cli::Agent;
+use crate::command::who;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
 use crate::shape::{Reason, Refused};
@@ -125,6 +127,12 @@ impl Client {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
+        };
+        // For the record of acts, where nothing that is asked for says it.
+        let request = match HeaderValue::from_str(&who(None)) {
+            Ok(by) => request.header("X-Lictor-By", by),
+            // A name that no header can hold.
+            Err(_odd) => request,
         };
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Limits;
+use super::audit::Peer;
 use super::metrics::Metrics;
 use crate::{OnEnd, Tasks};
 
@@ -54,8 +55,8 @@ pub(super) async fn accept(
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _peer)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if gone_already(&error) => continue,
             Err(error) => {
                 // Mostly: no more file descriptors. One place is made, then tried again.
@@ -76,6 +77,7 @@ pub(super) async fn accept(
             router: TowerToHyperService::new(router.clone()),
             place: Arc::clone(&seat.place),
             load: load.clone(),
+            from: Peer(from.ip().to_canonical()),
         };
         let answering = serve_one(stream, answerer, stop.clone(), limits);
         let metrics = metrics.clone();
@@ -220,6 +222,7 @@ struct Answerer {
     router: TowerToHyperService<Router>,
     place: Arc<Place>,
     load: Load,
+    from: Peer,
 }
 
 impl Service<http::Request<Incoming>> for Answerer {
@@ -236,7 +239,9 @@ impl Service<http::Request<Incoming>> for Answerer {
             self.place.enter(BUSY);
         }
         let place = Arc::clone(&self.place);
-        let answer = self.router.call(request.map(|body| Arriving { body, place }));
+        let mut request = request.map(|body| Arriving { body, place });
+        request.extensions_mut().insert(self.from);
+        let answer = self.router.call(request);
         let place = Arc::clone(&self.place);
         let load = self.load.clone();
         Box::pin(async move {

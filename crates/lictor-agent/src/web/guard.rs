@@ -18,6 +18,7 @@ use hyper::body::Body as _;
 use lictor_config::Listen;
 
 use super::Site;
+use super::audit::{self, Asked};
 use super::caller;
 use super::error::Failure;
 use super::token::{self, Guarded};
@@ -224,7 +225,33 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response, Failure> {
+/// Lets a request in or refuses it, and has recorded who asks for what.
+async fn admit(site: &Site, request: Request, next: Next) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    // A stranger's body is not read.
+    let stranger = Asked::new(&parts, b"");
+    match enter(site, Request::from_parts(parts, body)).await {
+        Ok((request, None)) => Ok(next.run(request).await),
+        Ok((mut request, Some(asked))) => {
+            request.extensions_mut().insert(asked.clone());
+            let begun = audit::begin(site, &asked).await;
+            let response = next.run(request).await;
+            if let Some(act) = audit::ended(&asked, begun, &response) {
+                audit::record(site, act).await;
+            }
+            Ok(response)
+        }
+        Err(refused) => {
+            if let Some(asked) = stranger {
+                audit::turned_away(site, &asked, &refused).await;
+            }
+            Err(refused)
+        }
+    }
+}
+
+/// A request that is let in, and what it asks for.
+async fn enter(site: &Site, mut request: Request) -> Result<(Request, Option<Asked>), Failure> {
     let path = request.uri().path();
     let probe = matches!(path, "/-/healthy" | "/-/ready")
         || super::services::is_probe(path)
@@ -250,12 +277,13 @@ async fn admit(site: &Site, mut request: Request, next: Next) -> Result<Response
     }
     request.extensions_mut().insert(proof);
     if webhook || matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(next.run(request).await);
+        return Ok((request, None));
     }
     let (parts, body) = request.into_parts();
     let most = if super::alerts::takes_many(parts.uri.path()) { ALERTS } else { BODY };
     let body = gather(body, most).await?;
-    Ok(next.run(Request::from_parts(parts, body.into())).await)
+    let asked = Asked::new(&parts, &body);
+    Ok((Request::from_parts(parts, body.into()), asked))
 }
 
 /// The whole body of a request, when it is no larger than this and comes in time.

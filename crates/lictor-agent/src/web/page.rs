@@ -244,6 +244,7 @@ pub(super) fn failed(site: &Site, failure: &Failure) -> Response {
     let Ok(html) = html else { return failure.clone().into_response() };
     let mut response = page(site, &Part { title: heading.to_owned(), bad: true, html }, "/fragment");
     *response.status_mut() = failure.status;
+    response.extensions_mut().insert(failure.clone());
     response
 }
 

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, delete, get, post};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use bytes::BytesMut;
 use http::{HeaderValue, Method, StatusCode, header};
 use lictor_core::{CheckName, Command, IncidentId, RemedyName, RunId, Status, What};
@@ -23,13 +23,13 @@ use super::guard::{accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
 use super::{
-    Forgotten, KeptState, Site, alerts, api, asset, beat, explain, hook, metrics, page, replicate, services,
-    snapshots, stream,
+    Forgotten, KeptState, Site, alerts, api, asset, audit, beat, explain, hook, metrics, page, replicate,
+    services, snapshots, stream,
 };
 use crate::NoAnswer;
 
 pub(super) type Answer<T> = Result<Json<T>, Failure>;
-type Parameters<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
+pub(super) type Parameters<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
 pub(super) fn router(site: Arc<Site>) -> Router {
     Router::new()
@@ -66,6 +66,8 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/v1/peers", get(peers))
         .route("/v1/state", get(kept))
         .route("/v1/state/{name}", delete(forget))
+        .route("/v1/audit", get(audit::list))
+        .route("/v1/audit/verify", get(audit::verify))
         .route("/v1/backup", post(backup))
         .route("/v1/explain/{*subject}", get(explain_subject))
         .merge(alerts::routes())
@@ -408,25 +410,28 @@ pub(super) struct Done {
 async fn retry(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
+    asked: Option<Extension<audit::Asked>>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     let command = steered(&site, &id).await.map(Command::Retry);
-    carry_out(&site, command, &headers).await
+    carry_out(&site, command, asked.as_deref(), &headers).await
 }
 
 async fn cancel(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
+    asked: Option<Extension<audit::Asked>>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     let command = steered(&site, &id).await.map(Command::Cancel);
-    carry_out(&site, command, &headers).await
+    carry_out(&site, command, asked.as_deref(), &headers).await
 }
 
 /// `POST /v1/remedies/NAME/start`; a name may hold slashes, so the path is cut here.
 async fn remedy_command(
     State(site): State<Arc<Site>>,
     Path(path): Path<String>,
+    asked: Option<Extension<audit::Asked>>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     let command = match path.strip_suffix("/start") {
@@ -436,7 +441,7 @@ async fn remedy_command(
         }),
         None => Err(Failure::not_found("a remedy takes POST only at /v1/remedies/NAME/start")),
     };
-    carry_out(&site, command, &headers).await
+    carry_out(&site, command, asked.as_deref(), &headers).await
 }
 
 /// The answer to a command that its loop has and cannot record yet.
@@ -447,10 +452,12 @@ pub(super) const TAKEN: &str = "taken, not answered yet: it takes effect as soon
 async fn carry_out(
     site: &Site,
     command: Result<Command, Failure>,
+    asked: Option<&audit::Asked>,
     headers: &HeaderMap,
 ) -> Result<Response, Response> {
     let answered = async {
-        match site.source.command(command?).await {
+        let command = command?;
+        match site.source.command(command, asked.map(audit::Asked::take)).await {
             // It takes effect: whoever is told otherwise would ask again.
             Err(NoAnswer::Late) => Ok((StatusCode::ACCEPTED, TAKEN.to_owned())),
             answer => Ok::<_, Failure>((StatusCode::OK, answer??)),
@@ -562,7 +569,7 @@ async fn metrics_page(State(site): State<Arc<Site>>, headers: HeaderMap) -> Resu
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response())
 }
 
-fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
+pub(super) fn parameters<T>(query: Parameters<T>) -> Result<T, Failure> {
     query.map(|Query(read)| read).map_err(|error| {
         let mut why: &dyn std::error::Error = &error;
         while let Some(source) = why.source() {

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use lictor_config::Secret;
 use lictor_core::service::operation::Operation;
 use lictor_core::{CheckName, Command, Refusal, Sample, alert};
+use lictor_store::Act;
 use serde::Serialize;
 
 use crate::alert::{AlertView, DeskInbox};
@@ -25,11 +26,15 @@ pub trait Source: Send + Sync {
     /// When the agent stops or does not answer in time.
     fn view(&self) -> BoxFuture<'_, Result<Arc<View>, NoAnswer>>;
 
-    /// Asks for something; the answer comes when it is durable.
+    /// Asks for something; the answer comes when it is durable. Who asks is recorded with what is decided.
     ///
     /// # Errors
     /// When the agent stops or does not answer in time.
-    fn command(&self, command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>>;
+    fn command(
+        &self,
+        command: Command,
+        act: Option<Act>,
+    ) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>>;
 }
 
 impl Source for Inbox {
@@ -37,8 +42,12 @@ impl Source for Inbox {
         Box::pin(Self::view(self))
     }
 
-    fn command(&self, command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
-        Box::pin(Self::command(self, command))
+    fn command(
+        &self,
+        command: Command,
+        act: Option<Act>,
+    ) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        Box::pin(Self::command_of(self, command, act))
     }
 }
 

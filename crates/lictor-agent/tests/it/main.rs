@@ -56,6 +56,8 @@ mod web_alerts;
 #[cfg(test)]
 mod web_api;
 #[cfg(test)]
+mod web_audit;
+#[cfg(test)]
 mod web_auth;
 #[cfg(test)]
 mod web_client;
@@ -69,6 +71,8 @@ mod web_copying;
 mod web_desk;
 #[cfg(test)]
 mod web_events;
+#[cfg(test)]
+mod web_hostile;
 #[cfg(test)]
 mod web_limits;
 #[cfg(test)]

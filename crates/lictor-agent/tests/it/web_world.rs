@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use lictor_agent::alert::prometheus::Posts;
 use lictor_agent::watch::{HeartbeatError, WebhookError, WebhookTaken};
 use lictor_agent::web::{
-    self, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
+    self, Acts, Caller, End, EventQuery, Heartbeats, History, Limits, Reload, Source, State, Webhooks,
 };
 use lictor_agent::{Clock, NoAnswer, Past, Tasks, View};
 use lictor_config::{Listen, Secret};
@@ -21,6 +21,7 @@ use lictor_core::{
     Flood, Hold, Incident, IncidentId, Mode, Now, OnFailure, Outcome, Plan, Refusal, Remedy, Repeatability,
     Run, RunId, RunState, Sample, Status, Step, StepKind, Streak, Trigger, Value, Verify, Wall, What,
 };
+use lictor_store::{Act, ActRecord, ActsVerified};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::web_clustered::ServicesStandin;
@@ -53,6 +54,9 @@ pub(crate) struct World {
     pub(crate) copies: Arc<CopiesStandin>,
     /// The snapshots it takes.
     pub(crate) snapshots: Arc<SnapshotsStandin>,
+    /// What was recorded of acts by the web, and what it gave to the engine to be recorded.
+    acts: Mutex<Vec<Act>>,
+    of_engine: Mutex<Vec<Act>>,
     /// How the checks stood.
     pub(crate) past: Past,
     /// How the mesh stands.
@@ -86,6 +90,8 @@ impl World {
             services: Arc::default(),
             copies: Arc::default(),
             snapshots: Arc::default(),
+            acts: Mutex::default(),
+            of_engine: Mutex::default(),
             past: Past::default(),
             mesh: watch::Sender::new(Arc::new(alone())),
         })
@@ -104,6 +110,8 @@ impl World {
             version: "0.1.0".into(),
             registry,
             metrics,
+            acts: Arc::<Self>::clone(self),
+            clock: None,
             reload: self.reload.clone(),
             heartbeats: Arc::<Self>::clone(self),
             webhooks: Arc::<Self>::clone(self),
@@ -139,6 +147,16 @@ impl World {
         self.commands.lock().unwrap().clone()
     }
 
+    /// What was recorded of acts, each in a line.
+    pub(crate) fn acts(&self) -> Vec<String> {
+        self.acts.lock().unwrap().iter().map(line).collect()
+    }
+
+    /// What the engine was given to record.
+    pub(crate) fn acts_of_engine(&self) -> Vec<String> {
+        self.of_engine.lock().unwrap().iter().map(line).collect()
+    }
+
     pub(crate) fn beats(&self) -> Vec<(CheckName, Sample)> {
         self.beats.lock().unwrap().clone()
     }
@@ -154,6 +172,12 @@ impl World {
     }
 }
 
+fn line(act: &Act) -> String {
+    let of = act.of.map(|of| format!(" of {of}")).unwrap_or_default();
+    let Act { by, from, door, what, detail, end, said, .. } = act;
+    format!("{by} {door} {from}: {what} [{detail}] {end:?}{of} {said}").trim().to_owned()
+}
+
 impl Source for World {
     fn view(&self) -> BoxFuture<'_, Result<Arc<View>, NoAnswer>> {
         if self.stuck.load(Ordering::Relaxed) {
@@ -163,7 +187,12 @@ impl Source for World {
         Box::pin(async { Ok(view) })
     }
 
-    fn command(&self, command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+    fn command(
+        &self,
+        command: Command,
+        act: Option<Act>,
+    ) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+        self.of_engine.lock().unwrap().extend(act);
         self.commands.lock().unwrap().push(command.clone());
         if self.slow.load(Ordering::Relaxed) {
             return Box::pin(async { Err(NoAnswer::Late) });
@@ -179,6 +208,36 @@ impl Source for World {
             Command::Start(remedy) => Err(Refusal::NotFound(format!("there is no remedy {remedy}"))),
         };
         Box::pin(async { Ok(answer) })
+    }
+}
+
+impl Acts for World {
+    fn record(&self, act: Act) -> BoxFuture<'_, Result<u64, String>> {
+        if self.unreadable.load(Ordering::Relaxed) {
+            return Box::pin(async { Err("the disk is gone".to_owned()) });
+        }
+        let mut acts = self.acts.lock().unwrap();
+        acts.push(act);
+        let number = acts.len() as u64;
+        Box::pin(async move { Ok(number) })
+    }
+
+    fn list(&self, before: Option<u64>, limit: usize) -> Result<Vec<ActRecord>, String> {
+        if self.unreadable.load(Ordering::Relaxed) {
+            return Err("the disk is gone".to_owned());
+        }
+        let acts = self.acts.lock().unwrap();
+        let all =
+            (1..).zip(acts.iter().cloned()).filter(|(number, _)| before.is_none_or(|end| *number < end));
+        let record = |(number, act)| ActRecord { number, act, hash: "ab".into(), before: "cd".into() };
+        let mut all: Vec<_> = all.map(record).collect();
+        all.reverse();
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    fn verify(&self) -> Result<ActsVerified, String> {
+        Ok(ActsVerified { breaks: vec![(3, "it was changed".to_owned())], ..ActsVerified::default() })
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod alerts;
+mod audit;
 mod backtest;
 pub(crate) mod dev;
 mod events;
@@ -34,7 +35,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
 pub(crate) use replicate::progress;
-pub(crate) use service::in_order;
+pub(crate) use service::{in_order, who};
 
 /// Does what the command line asks for.
 pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::Status(args) => waiting(status::run(&args, terminal)),
         Command::Top(args) => waiting(top::run(&args, terminal)),
         Command::Incidents(args) => waiting(incidents::run(&args, terminal)),
+        Command::Audit(args) => waiting(audit::run(&args, terminal)),
         Command::Events(args) => waiting(events::run(&args, terminal)),
         Command::Explain(args) if !args.config.is_empty() => explain::monitor(&args),
         Command::Explain(args) => waiting(explain::run(&args, terminal)),

@@ -4,7 +4,7 @@ use crate::node::{program, run};
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [&[&str]; 61] = [
+    let commands: [&[&str]; 63] = [
         &[],
         &["dev"],
         &["run"],
@@ -14,6 +14,8 @@ fn every_command_explains_itself() {
         &["status"],
         &["incidents"],
         &["events"],
+        &["audit"],
+        &["audit", "verify"],
         &["explain"],
         &["remedy"],
         &["remedy", "list"],

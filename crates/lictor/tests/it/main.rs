@@ -4,6 +4,7 @@
 
 mod alerts;
 mod alerts_long;
+mod audit;
 mod backtest;
 mod clock;
 mod consul;

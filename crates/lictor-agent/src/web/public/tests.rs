@@ -46,7 +46,11 @@ impl Source for Node {
         Box::pin(async move { view.ok_or(NoAnswer::Late) })
     }
 
-    fn command(&self, _command: Command) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
+    fn command(
+        &self,
+        _command: Command,
+        _act: Option<lictor_store::Act>,
+    ) -> BoxFuture<'_, Result<Result<String, Refusal>, NoAnswer>> {
         unreachable!("the public page asks for nothing")
     }
 }
@@ -317,6 +321,37 @@ async fn it_is_only_read_and_may_be_kept_by_who_has_it() {
     }
     let style = crate::web::asset::ASSETS.style.clone();
     assert!(get(address, &style).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn names_and_words_of_the_configuration_are_text_in_all_that_is_given_out() {
+    let evil = "<script>alert(1)</script>\"'&amp;\u{1b}[31m\u{202e}exe";
+    let named = |what: &str| format!("{what} {evil}");
+    let mut page = (*page("127.0.0.1:0", SHOP)).clone();
+    page.title = named("title");
+    page.description = Some(named("description"));
+    for group in &mut page.groups {
+        group.name = named(&group.name);
+        group.description = Some(named("description"));
+        group.parts.iter_mut().for_each(|part| part.name = named(&part.name));
+    }
+    for told in &mut page.announcements {
+        (told.title, told.text) = (named("title"), named("text"));
+    }
+    let slug = page.groups[0].slug();
+    assert_eq!(slug, "shop-script-alert-1-script-amp-31m-exe");
+    let mut keeper = Keeper::new(sources(&node()), Limits::default(), Tasks::new());
+    keeper.apply(Some(&Arc::new(page))).await.unwrap();
+    let address = keeper.address().unwrap();
+    for path in ["/", "/feed.xml", "/status.json", &format!("/badge/{slug}.svg")] {
+        let answer = get(address, path).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r"\u{1b}[31m"), "{path}: {answer}");
+        for raw in ["\u{1b}", "\u{202e}"] {
+            assert!(!answer.contains(raw), "{path}: {raw:?}");
+        }
+        let json = path.ends_with("json");
+        assert!(json || !answer.contains("<script"), "{path}: {answer}");
+    }
 }
 
 #[tokio::test]
