@@ -7,14 +7,13 @@
 
 mod find;
 
+use std::env;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use std::{env, process};
 
 use tempfile::TempDir;
 
@@ -30,6 +29,9 @@ const STOPPED: Duration = Duration::from_secs(45);
 /// How long a command in there may take, in seconds.
 const COMMAND: u32 = 60;
 
+/// What the name of a directory of one begins with.
+const PREFIX: &str = "lictor-host-";
+
 /// What makes the namespaces, the mounts and the control groups.
 const SCRIPT: &str = include_str!("host/host.sh");
 
@@ -43,6 +45,9 @@ pub struct Options {
     /// A directory of it that is on a small disk of its own, and the size of that: `("/var/lib/x", "48m")`. What is
     /// written there is kept over a restart as the rest is.
     pub small_disk: Option<(&'static str, &'static str)>,
+    /// The network namespace in which it lives, as a file; one of its own, with a loopback interface and nothing else,
+    /// if none is named. One that is named is kept over a restart.
+    pub network: Option<PathBuf>,
     /// More options of systemd-nspawn.
     pub nspawn: Vec<String>,
 }
@@ -86,20 +91,30 @@ impl Host {
     /// If it cannot be booted; the message has the end of what it wrote to its console.
     #[must_use]
     pub fn with(options: &Options) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let nspawn = requirements();
-        let dir = TempDir::with_prefix("lictor-host-").unwrap_or_else(|error| panic!("{error}"));
+        let dir = TempDir::with_prefix(PREFIX).unwrap_or_else(|error| panic!("{error}"));
         // From here on the keeper removes it.
         let dir = dir.keep();
-        let name = format!("h{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // Not after a process: in a namespace of its own a test is process 1, and so is another one.
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().replace(PREFIX, "h");
         let prepared = fs::create_dir(dir.join("disk"))
             .and_then(|()| fs::write(dir.join("host.sh"), SCRIPT))
             .and_then(|()| File::create(dir.join("console.log")));
         let log = prepared.unwrap_or_else(|error| panic!("cannot write to {}: {error}", dir.display()));
-        let mut command = Command::new("/bin/sh");
+        let mut command = match &options.network {
+            Some(network) => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net={}", network.display())).arg("/bin/sh");
+                command
+            }
+            None => Command::new("/bin/sh"),
+        };
         command.arg(dir.join("host.sh")).arg("outer").arg(&dir).arg(format!("lictor-{name}")).arg(&name);
         command.arg(nspawn).args(&options.nspawn).args(options.programs.iter().map(|program| bound(program)));
         command.env_clear().env("PATH", PATH).stdin(Stdio::piped()).process_group(0);
+        if options.network.is_some() {
+            command.env("SHARED_NETWORK", "yes");
+        }
         if options.own_clocks {
             command.env("OWN_CLOCKS", "yes");
         }
@@ -273,7 +288,7 @@ impl Host {
         assert!(down.is_some(), "the host is not down after {READY:?}\n{}", self.console());
     }
 
-    fn enter(&self, argv: &[&str]) -> std::io::Result<Output> {
+    fn enter(&self, argv: &[&str]) -> io::Result<Output> {
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.leader.to_string()).arg("--all").arg("--");
         command.args(["/usr/bin/timeout", "--kill-after=5"]).arg(COMMAND.to_string()).args(argv);
@@ -299,6 +314,36 @@ impl Drop for Host {
             tell(&format!("{} of a host is left behind", self.dir.display()));
         }
     }
+}
+
+/// Removes the control groups of hosts that were killed together with what looks after them, and whose directories are in this
+/// one: they are all that such a host leaves besides.
+///
+/// # Errors
+/// If one is there that cannot be removed.
+pub fn sweep(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let Some(host) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        for tree in ["", "unified", "systemd"] {
+            let group = Path::new("/sys/fs/cgroup").join(tree).join(format!("lictor-h{host}"));
+            if group.is_dir() {
+                remove_group(&group)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a control group and those within it. What else is in there are files of the kernel's.
+fn remove_group(group: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(group)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_group(&entry.path())?;
+        }
+    }
+    fs::remove_dir(group)
 }
 
 /// Where programs are, in here and in there.

@@ -66,13 +66,15 @@ inner)
         read -r up _ </proc/uptime
         echo unshare --time --fork --kill-child --boottime "-$((${up%.*} - 1))" --monotonic "-$((${up%.*} - 1))"
     }
+    # In the network namespace that it was started in, or in one of its own.
+    [ -n "${SHARED_NETWORK:-}" ] || set -- --private-network "$@"
     run() {
         # It ends with 133 when the machine is to be booted again.
         code=133
         while [ "$code" = 133 ]; do
             code=0
             $(clocks) "$nspawn" --quiet --directory="$machine" --machine="$machine" --register=no --keep-unit \
-                --private-network --link-journal=no --resolv-conf=off --timezone=off "$@" \
+                --link-journal=no --resolv-conf=off --timezone=off "$@" \
                 --boot systemd.unit=multi-user.target || code=$?
         done
     }

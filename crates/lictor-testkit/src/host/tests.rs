@@ -73,3 +73,15 @@ fn a_command_in_a_real_host_says_how_it_ended() {
     let output = host.run(&["sh", "-c", "echo out; echo err >&2; exit 7"]);
     assert_eq!(output, Output { code: 7, stdout: "out\n".to_owned(), stderr: "err\n".to_owned() });
 }
+
+#[test]
+fn what_a_killed_real_host_leaves_is_swept_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = format!("sweep{}", std::process::id());
+    fs::create_dir(dir.path().join(format!("{PREFIX}{host}"))).unwrap();
+    let group = Path::new("/sys/fs/cgroup").join(format!("lictor-h{host}"));
+    fs::create_dir_all(group.join("init.scope")).unwrap();
+    sweep(dir.path()).unwrap();
+    assert!(!group.exists());
+    sweep(dir.path()).unwrap();
+}
