@@ -29,6 +29,19 @@ pub(crate) fn point(name: &str) {
 #[cfg(not(feature = "test-faults"))]
 pub(crate) fn point(_name: &str) {}
 
+/// Whether the guard of a service lets it run on when its belief is over, as none may: `LICTOR_PLANT` is `unfenced`. It shows that
+/// tests see two of a service where there are two.
+#[cfg(feature = "test-faults")]
+pub(crate) fn unfenced() -> bool {
+    std::env::var_os("LICTOR_PLANT").is_some_and(|planted| planted == "unfenced")
+}
+
+/// Whether the guard of a service lets it run on when its belief is over: never.
+#[cfg(not(feature = "test-faults"))]
+pub(crate) const fn unfenced() -> bool {
+    false
+}
+
 /// The pulse of the copies in Consul: `LICTOR_PULSE` is `BEAT:SILENCE` in milliseconds.
 #[cfg(feature = "test-faults")]
 pub(crate) fn pulse() -> Pulse {

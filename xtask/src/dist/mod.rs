@@ -100,6 +100,7 @@ pub(crate) fn dist(workspace: &Workspace, program: Option<&Path>) -> Result<(), 
             copy(&workspace.target().join("dist/lictor"), &ours)?;
         }
     }
+    not_for_tests(&ours)?;
     for (from, to) in CONTENT {
         copy(&workspace.root().join(from), &stage.join(to))?;
     }
@@ -133,6 +134,19 @@ pub(crate) fn dist(workspace: &Workspace, program: Option<&Path>) -> Result<(), 
     }
     println!("{}:\n{}", out.display(), sums.trim());
     Ok(())
+}
+
+/// Refuses a program in which tests can plant faults: it knows the variables by which they do.
+fn not_for_tests(program: &Path) -> Result<(), Error> {
+    let bytes = fs::read(program).map_err(Error::file("read", program))?;
+    let knows = |name: &&str| bytes.windows(name.len()).any(|part| part == name.as_bytes());
+    match ["LICTOR_FAULT", "LICTOR_PLANT"].into_iter().find(knows) {
+        None => Ok(()),
+        Some(name) => Err(Error::Verdict(format!(
+            "{} heeds {name}: it is built for tests, with the feature `test-faults`; build it without",
+            program.display()
+        ))),
+    }
 }
 
 /// What the machine must have, in words.

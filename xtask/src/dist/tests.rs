@@ -243,6 +243,18 @@ fn a_directory_is_copied_with_all_that_is_in_it() {
 }
 
 #[test]
+fn a_program_in_which_tests_can_plant_faults_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("lictor");
+    for (text, fine) in [("a program", true), ("\0LICTOR_PLANT\0", false), ("xLICTOR_FAULTx", false)] {
+        fs::write(&program, text).unwrap();
+        assert_eq!(not_for_tests(&program).is_ok(), fine, "{text}");
+    }
+    let said = not_for_tests(&program).unwrap_err().to_string();
+    assert!(said.contains("LICTOR_FAULT") && said.contains("build it without"), "{said}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error =
         copy(Path::new("/nowhere/README.md"), Path::new("/nowhere/else/README.md")).unwrap_err().to_string();
