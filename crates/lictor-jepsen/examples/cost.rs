@@ -50,7 +50,7 @@ impl Measure {
             let scratch = Scratch::make(&std::env::temp_dir())?;
             let (seconds, clients) = (self.seconds.to_string(), self.clients.to_string());
             let args = [seconds.into(), clients.into(), what.into(), scratch.path().as_os_str().to_owned()];
-            let ended = cell::enclose(&args as &[OsString], async || ()).await;
+            let ended = cell::enclose(&args as &[OsString], scratch.path(), async || ()).await;
             scratch.remove()?;
             if ended? != 0 {
                 return Err("the inner process failed".into());
@@ -84,6 +84,8 @@ impl Measure {
             actors: self.clients,
             nodes: NODES,
             faults: false,
+            spared: true,
+            left: scratch.join("left"),
             reads: Consistency::Default,
             per_key: 300,
         };
@@ -99,6 +101,7 @@ impl Measure {
             rest: Some(Duration::ZERO),
             seed: 1,
             setup: setup()?,
+            agents: None,
         };
         let logs = scratch.join("logs");
         let (places, history) = (Places { scratch, logs: &logs }, scratch.join("history.jsonl"));

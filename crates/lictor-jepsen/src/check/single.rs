@@ -10,6 +10,8 @@ use crate::history::{History, Kind};
 
 /// Judges, for each key, `active` calls (begun when it becomes active, ended when it is no more) and `beat` calls (a sign of
 /// life of the incarnation that the value names): what has beaten was active from its first beat to its last.
+///
+/// Where a longest time without anybody was promised, that from the last one to the end of the history counts too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Single {
     /// The longest time without anybody that was promised.
@@ -49,7 +51,7 @@ impl Check for Single {
         let mut findings = Vec::new();
         let (mut without, mut longest) = (0, 0);
         for (service, intervals) in services {
-            for (from, to) in gaps(history, &intervals) {
+            for (from, to) in gaps(history, &intervals, self.gap.is_some()) {
                 without += to - from;
                 longest = longest.max(to - from);
                 let most = self.gap.map_or(u64::MAX, |gap| u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX));
@@ -83,8 +85,8 @@ impl Check for Single {
     }
 }
 
-/// Times between the first and the last in which nobody was active, in nanoseconds.
-fn gaps(history: &History, intervals: &[Interval]) -> Vec<(u64, u64)> {
+/// Times between the first and the last in which nobody was active, in nanoseconds; `whole`: and after the last.
+fn gaps(history: &History, intervals: &[Interval], whole: bool) -> Vec<(u64, u64)> {
     let time = |at: usize| history.ops().get(at).map_or(0, |op| op.time);
     let mut times: Vec<(u64, u64)> =
         intervals.iter().map(|interval| (time(interval.from), time(interval.to))).collect();
@@ -96,6 +98,12 @@ fn gaps(history: &History, intervals: &[Interval]) -> Vec<(u64, u64)> {
             gaps.push((until, from));
         }
         until = Some(until.map_or(to, |until| until.max(to)));
+    }
+    let end = history.ops().last().map(|op| op.time);
+    if let (true, Some(until), Some(end)) = (whole, until, end)
+        && until < end
+    {
+        gaps.push((until, end));
     }
     gaps
 }
@@ -126,6 +134,16 @@ mod tests {
         assert_eq!(verdict, Verdict::Valid);
         assert!(facts.contains(&("nobody active, at the longest".into(), "4.000000 s".into())), "{facts:?}");
         assert_eq!(judge("aaa...bb.b", Some(3)).0, Verdict::Invalid);
+    }
+
+    #[test]
+    fn one_that_never_comes_back_was_away_to_the_end() {
+        let text = "{:time 1000000000 :process 0 :type :invoke :f :active :key 1}\n\
+                    {:time 2000000000 :process 0 :type :ok :f :active :key 1}\n\
+                    {:time 9000000000 :process 1 :type :invoke :f :status}\n";
+        let history = History::parse(text, Format::Edn).unwrap();
+        let verdict = |gap: Option<u64>| Single { gap: gap.map(Duration::from_secs) }.check(&history).verdict;
+        assert_eq!([None, Some(8), Some(6)].map(verdict), [Verdict::Valid, Verdict::Valid, Verdict::Invalid]);
     }
 
     #[test]

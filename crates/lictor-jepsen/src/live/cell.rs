@@ -21,7 +21,7 @@ use std::fs::{self, File};
 use std::future::pending;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -52,16 +52,17 @@ pub enum CellError {
 }
 
 /// Runs this program again, with these arguments, as the first process of namespaces of its own, and gives its exit code.
+/// What is temporary in there lies in `scratch`.
 ///
 /// `dying` is called, now and then, while the inner process has been killed and is not gone: one of those that have to go with it
 /// hangs in the kernel, as one that writes to a frozen disk does.
 ///
 /// # Errors
 /// If that cannot be done, or the process was killed.
-pub async fn enclose(args: &[OsString], dying: impl AsyncFn()) -> Result<u8, CellError> {
+pub async fn enclose(args: &[OsString], scratch: &Path, dying: impl AsyncFn()) -> Result<u8, CellError> {
     let program = std::env::current_exe().map_err(CellError::Program)?;
     let mut signals = Signals::listen().map_err(CellError::Wait)?;
-    let mut inner = command(program, args).spawn().map_err(CellError::Start)?;
+    let mut inner = command(program, args).env("TMPDIR", scratch).spawn().map_err(CellError::Start)?;
     // Whoever closes it, closes it for ever: the end of it is what the inner process waits for.
     let mut wish = inner.stdin.take();
     let mut looks = interval(LOOK);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lictor_consul::Consistency;
+use lictor_testkit::host;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -18,9 +19,9 @@ use super::runner::{self, Plan, Played, RunError};
 use super::say::Say;
 use super::scratch::{self, Scratch, ScratchError};
 use super::workload::{Kind, Wishes, Workload};
-use super::world::Places;
 use super::world::disk::{self, DiskError};
 use super::world::server::Setup;
+use super::world::{self, Places, agent};
 use crate::check::{Finding, Judgement, Outcome, Verdict};
 use crate::command;
 use crate::history::{History, HistoryError};
@@ -44,13 +45,14 @@ pub struct Run {
     /// What is tested
     #[arg(long, value_enum, default_value_t = Target::Consul)]
     target: Target,
-    /// What the clients do: register, versioned, multi, set, append, lock, fenced-lock, leader, session
-    #[arg(long, default_value = "register")]
-    workload: Kind,
-    /// What is done to the servers meanwhile: names of faults with commas between them, or none
+    /// What the clients do: register, versioned, multi, set, append, lock, fenced-lock, leader, session; and of Lictor:
+    /// failover [default: register, or failover]
+    #[arg(long)]
+    workload: Option<Kind>,
+    /// What is done to the hosts meanwhile: names of faults with commas between them, or none
     #[arg(long, default_value = "none", value_parser = faults)]
     nemesis: Faults,
-    /// How many servers
+    /// How many hosts, with a server of Consul on each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=99))]
     nodes: u16,
     /// How many seconds the clients work
@@ -68,7 +70,7 @@ pub struct Run {
     /// How sure reads are
     #[arg(long, value_enum, default_value_t = Reads::Consistent)]
     reads: Reads,
-    /// How many clients; three for each server if not given
+    /// How many clients; three for each server if not given, one for each agent
     #[arg(long)]
     clients: Option<u16>,
     /// How many operations a key sees before another takes its place
@@ -92,6 +94,12 @@ pub struct Run {
     /// The program of Consul; looked for in PATH if not given
     #[arg(long, env = "LICTOR_CONSUL_BIN")]
     consul: Option<PathBuf>,
+    /// The program of Lictor; looked for beside this one and in PATH if not given
+    #[arg(long, env = "LICTOR_BIN")]
+    lictor: Option<PathBuf>,
+    /// NAME=VALUE in the environment of agents and guards, such as what plants a fault in a build for tests (can be repeated)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    agent_env: Vec<(String, String)>,
     /// Where the run is kept: its history, the logs of the servers. A directory that does not exist
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -119,6 +127,8 @@ pub struct Clean {
 pub enum Target {
     /// Servers of Consul.
     Consul,
+    /// Agents of Lictor, with a server of Consul each.
+    Lictor,
 }
 
 /// How sure reads are.
@@ -151,6 +161,9 @@ pub enum CommandError {
     /// The disk of an earlier run cannot be thawed.
     #[error("cannot thaw what an earlier run left: {0}")]
     Disk(#[from] DiskError),
+    /// The control groups of machines cannot be removed.
+    #[error("cannot remove the control groups of machines that were killed: {0}")]
+    Sweep(io::Error),
     /// The run could not be made.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -160,6 +173,17 @@ pub enum CommandError {
     /// There is no Consul.
     #[error("there is no program of Consul {0}: name one by --consul")]
     NoConsul(String),
+    /// There is no Lictor.
+    #[error(
+        "there is no program of Lictor {0}: build one by `cargo build -p lictor`, or name one by --lictor"
+    )]
+    NoLictor(String),
+    /// A workload is for another target.
+    #[error("the workload `{0}` is for --target {1}")]
+    OtherTarget(Kind, &'static str),
+    /// A fault is done to agents, and there are none.
+    #[error("the fault `{0}` is done to agents: it is for --target lictor")]
+    NoAgents(Fault),
     /// A directory cannot be made.
     #[error("cannot make the directory {}: {source}; name another by --dir", path.display())]
     Directory {
@@ -190,8 +214,17 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::NotEnclosed | Self::NoConsul(_) => 64,
-            Self::Cell(_) | Self::Scratch(_) | Self::Disk(_) | Self::Run(_) | Self::Runtime(_) => 71,
+            Self::NotEnclosed
+            | Self::NoConsul(_)
+            | Self::NoLictor(_)
+            | Self::OtherTarget(..)
+            | Self::NoAgents(_) => 64,
+            Self::Cell(_)
+            | Self::Scratch(_)
+            | Self::Disk(_)
+            | Self::Sweep(_)
+            | Self::Run(_)
+            | Self::Runtime(_) => 71,
             Self::History(_) | Self::Directory { .. } | Self::File { .. } => 74,
             Self::Judge(error) => error.exit_code(),
         }
@@ -224,6 +257,7 @@ impl Run {
     async fn outside(&self) -> Result<Ended, CommandError> {
         let say = Say { quiet: self.quiet };
         let consul = self.consul()?;
+        let lictor = self.fits()?;
         clean(&self.scratch, say).await?;
         let seed = self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000_000));
         let dir = self.dir.clone().unwrap_or_else(|| self.named(seed));
@@ -234,14 +268,18 @@ impl Run {
         add("--seed", seed.to_string().into());
         add("--dir", dir.into_os_string());
         add("--consul", consul.into_os_string());
+        if let Some(lictor) = lictor {
+            add("--lictor", lictor.into_os_string());
+        }
         add("--inside", scratch.path().into());
         let rescue = async || {
             if let Err(error) = disk::rescue(scratch.path()).await {
                 say.line(&format!("a disk cannot be thawed, and what writes to it cannot end: {error}"));
             }
         };
-        let ended = cell::enclose(&args, rescue).await;
+        let ended = cell::enclose(&args, scratch.path(), rescue).await;
         disk::rescue(scratch.path()).await?;
+        sweep(scratch.path())?;
         scratch.remove()?;
         Ok(Ended::Code(ended?))
     }
@@ -255,14 +293,14 @@ impl Run {
         let say = Say { quiet: self.quiet };
         let dir = self.dir.clone().unwrap_or_default();
         let plan = self.plan()?;
-        let workload = self.workload.workload(self.wishes(plan.actors));
+        let workload = self.kind().workload(self.wishes(plan.actors, scratch));
         let logs = dir.join(LOGS);
         say.line(&format!("seed {}; kept in {}", plan.seed, dir.display()));
         say.line(&format!(
-            "{} clients of {} servers: {} for {} s, then {} s of rest",
+            "{} clients of {} hosts: {} for {} s, then {} s of rest",
             plan.actors,
             plan.nodes,
-            self.workload,
+            self.kind(),
             plan.time.as_secs(),
             plan.settle.as_secs()
         ));
@@ -292,11 +330,14 @@ impl Run {
             "" => String::new(),
             more => format!(" --server-config '{}'", more.replace('\'', r"'\''")),
         };
+        let target = self.target.name();
+        let planted: String =
+            self.agent_env.iter().map(|(name, value)| format!(" --agent-env {name}={value}")).collect();
         let command = format!(
-            "lictor-jepsen run --target consul --workload {} --nemesis {nemesis} --nodes {} --time {} --seed {} \
+            "lictor-jepsen run --target {target} --workload {} --nemesis {nemesis} --nodes {} --time {} --seed {} \
              --interval {} --schedule {} --reads {} --clients {} --per-key {} --ballast {} --settle {} \
-             --raft-multiplier {}{rest}{more}",
-            self.workload,
+             --raft-multiplier {}{rest}{more}{planted}",
+            self.kind(),
             plan.nodes,
             plan.time.as_secs(),
             plan.seed,
@@ -310,8 +351,8 @@ impl Run {
             self.raft_multiplier,
         );
         json!({
-            "target": "consul",
-            "workload": self.workload.to_string(),
+            "target": target,
+            "workload": self.kind().to_string(),
             "nemesis": faults,
             "schedule": plan.order.to_string(),
             "nodes": plan.nodes,
@@ -331,7 +372,9 @@ impl Run {
         let settle = self.settle.unwrap_or(if faults.is_empty() { 2 } else { 30 });
         Ok(Plan {
             nodes,
-            actors: self.clients.map_or(3 * nodes, usize::from),
+            actors: self
+                .clients
+                .map_or(if self.kind().tests_lictor() { nodes } else { 3 * nodes }, usize::from),
             time: Duration::from_secs(self.time),
             settle: Duration::from_secs(settle),
             faults,
@@ -345,10 +388,33 @@ impl Run {
                 raft_multiplier: self.raft_multiplier,
                 more: self.server_config.clone(),
             },
+            agents: self.fits()?.map(|program| agent::Setup { program, environment: self.agent_env.clone() }),
         })
     }
 
-    fn wishes(&self, actors: usize) -> Wishes {
+    /// What the clients do.
+    fn kind(&self) -> Kind {
+        self.workload.unwrap_or(match self.target {
+            Target::Consul => Kind::Register,
+            Target::Lictor => Kind::Failover,
+        })
+    }
+
+    /// The program of Lictor, if that is tested; workload and faults have to be for the target.
+    fn fits(&self) -> Result<Option<PathBuf>, CommandError> {
+        let kind = self.kind();
+        match (self.target, kind.tests_lictor()) {
+            (Target::Lictor, true) => self.lictor().map(Some),
+            (Target::Consul, false) => match self.nemesis.0.iter().find(|fault| fault.needs_agents()) {
+                Some(&fault) => Err(CommandError::NoAgents(fault)),
+                None => Ok(None),
+            },
+            (Target::Consul, true) => Err(CommandError::OtherTarget(kind, Target::Lictor.name())),
+            (Target::Lictor, false) => Err(CommandError::OtherTarget(kind, Target::Consul.name())),
+        }
+    }
+
+    fn wishes(&self, actors: usize, scratch: &Path) -> Wishes {
         let reads = match self.reads {
             Reads::Consistent => Consistency::Consistent,
             Reads::Default => Consistency::Default,
@@ -358,6 +424,9 @@ impl Run {
             actors,
             nodes: self.nodes.into(),
             faults: !self.nemesis.0.is_empty(),
+            // Of several at a time each may spare others.
+            spared: self.schedule != Order::Mixed && self.nemesis.0.iter().all(|fault| fault.spares_most()),
+            left: world::left(scratch),
             reads,
             per_key: self.per_key.max(1),
         }
@@ -365,20 +434,26 @@ impl Run {
 
     /// The program of Consul, by its whole path.
     fn consul(&self) -> Result<PathBuf, CommandError> {
-        if let Some(named) = &self.consul {
-            let whole = fs::canonicalize(named).ok().filter(|program| program.is_file());
-            return whole.ok_or_else(|| CommandError::NoConsul(format!("at {}", named.display())));
+        match &self.consul {
+            Some(named) => whole(named).map_err(CommandError::NoConsul),
+            None => in_path("consul").ok_or_else(|| CommandError::NoConsul("in PATH".to_owned())),
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found =
-            std::env::split_paths(&path).map(|dir| dir.join("consul")).find(|program| program.is_file());
-        found.ok_or_else(|| CommandError::NoConsul("in PATH".to_owned()))
+    }
+
+    /// The program of Lictor, by its whole path.
+    fn lictor(&self) -> Result<PathBuf, CommandError> {
+        if let Some(named) = &self.lictor {
+            return whole(named).map_err(CommandError::NoLictor);
+        }
+        let beside = std::env::current_exe().ok().map(|own| own.with_file_name("lictor"));
+        let found = beside.filter(|program| program.is_file()).or_else(|| in_path("lictor"));
+        found.ok_or_else(|| CommandError::NoLictor("beside this one or in PATH".to_owned()))
     }
 
     /// Where a run is kept that nobody named a directory for.
     fn named(&self, seed: u64) -> PathBuf {
         let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S");
-        PathBuf::from(format!("jepsen-runs/{now}-{}-{seed}", self.workload))
+        PathBuf::from(format!("jepsen-runs/{now}-{}-{seed}", self.kind()))
     }
 }
 
@@ -415,9 +490,9 @@ fn sound(played: &Played) -> Outcome {
     let finding = |text: &String| Finding::new(text.as_str(), Vec::new());
     let findings = played.falls.iter().chain(&played.findings).map(finding).collect::<Vec<_>>();
     let (verdict, summary) = if !played.falls.is_empty() {
-        (Verdict::Invalid, "servers ended by themselves")
+        (Verdict::Invalid, "servers or agents ended by themselves")
     } else if !played.well {
-        (Verdict::Unknown, "the servers did not get well after the faults")
+        (Verdict::Unknown, "the hosts did not get well after the faults")
     } else if played.stopped {
         (Verdict::Unknown, "it was stopped before its time")
     } else {
@@ -431,12 +506,18 @@ fn write(path: &Path, value: &Value) -> Result<(), CommandError> {
     written.map_err(|source| CommandError::File { path: path.to_owned(), source })
 }
 
+/// Removes what the machines of a run leave outside of its scratch directory when they are killed with it.
+fn sweep(scratch: &Path) -> Result<(), CommandError> {
+    host::sweep(scratch).map_err(CommandError::Sweep)
+}
+
 /// Removes the scratch directories of runs that were killed; gives how many there were.
 async fn clean(parent: &Path, say: Say) -> Result<usize, CommandError> {
     let abandoned = scratch::abandoned(parent)?;
     for dir in &abandoned {
         say.line(&format!("{} is left of a run that was killed: it is removed", dir.display()));
         disk::rescue(dir).await?;
+        sweep(dir)?;
         scratch::remove(dir)?;
     }
     Ok(abandoned.len())
@@ -449,6 +530,31 @@ fn make(dir: &Path) -> Result<(), CommandError> {
     }
     // Not one that exists: it may be the only record of another run.
     fs::create_dir(dir).map_err(failed)
+}
+
+/// The whole path of a program that was named.
+fn whole(named: &Path) -> Result<PathBuf, String> {
+    let whole = fs::canonicalize(named).ok().filter(|program| program.is_file());
+    whole.ok_or_else(|| format!("at {}", named.display()))
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Target {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Consul => "consul",
+            Self::Lictor => "lictor",
+        }
+    }
 }
 
 fn faults(text: &str) -> Result<Faults, FaultError> {
@@ -466,6 +572,7 @@ fn many() -> Result<Runtime, CommandError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nemesis::fault::Part;
     use super::super::nemesis::who::Who;
     use super::*;
 
@@ -473,7 +580,10 @@ mod tests {
     fn faults_are_named_with_commas_between_them() {
         let named = |text| faults(text).map(|faults| faults.0);
         assert_eq!(named("none"), Ok(vec![]));
-        assert_eq!(named("kill-all, pause-one"), Ok(vec![Fault::Kill(Who::All), Fault::Pause(Who::One)]));
+        assert_eq!(
+            named("kill-all, pause-one"),
+            Ok(vec![Fault::Kill(Part::Host, Who::All), Fault::Pause(Part::Host, Who::One)])
+        );
         assert!(named("kill-all,kill-cat").is_err());
     }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::witness;
 use super::workload::{Call, Outcome};
 use crate::history::{Format, Kind, Op, Process, WriteError, Writer};
 
@@ -16,6 +18,8 @@ use crate::history::{Format, Kind, Op, Process, WriteError, Writer};
 #[derive(Clone, Debug)]
 pub struct Recorder {
     started: Instant,
+    /// The same on the clock of [`witness`].
+    began: Duration,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -39,13 +43,19 @@ impl Recorder {
     pub fn begin(path: &Path) -> Result<Self, WriteError> {
         let writer = Some(Writer::create(path, Format::Json)?);
         let inner = Arc::new(Mutex::new(Inner { writer, tally: Tally::default() }));
-        Ok(Self { started: Instant::now(), inner })
+        Ok(Self { started: Instant::now(), began: witness::now(), inner })
     }
 
     /// When it began.
     #[must_use]
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// When it began, on the clock on which deeds are told.
+    #[must_use]
+    pub fn began(&self) -> Duration {
+        self.began
     }
 
     /// Writes down that a process is about to make a call to this node. The call is made after this returned.

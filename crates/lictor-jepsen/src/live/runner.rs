@@ -1,7 +1,7 @@
 //! A run: the phases in their order, the actors, the nemesis beside them.
 //!
 //! ```text
-//! servers start ▸ preparation ▸ main: actors work, faults begin and end ▸ all is healed ▸ servers settle ▸ last calls
+//! servers start ▸ preparation, agents start ▸ main: actors work, faults begin and end ▸ all is healed ▸ servers settle ▸ last calls
 //! ```
 
 use std::collections::BTreeSet;
@@ -22,9 +22,13 @@ use super::nemesis::schedule::{Order, Schedule, Step};
 use super::nemesis::{Nemesis, NemesisError};
 use super::record::{Recorder, Tally};
 use super::say::Say;
+use super::scene::{Scene, SceneError};
+use super::witness::{self, WitnessError};
 use super::workload::{Actor, Hand, Workload};
+use super::world::agent::Asker;
+use super::world::process::ProcessError;
 use super::world::server::Setup;
-use super::world::{Places, World, WorldError, net};
+use super::world::{Places, World, WorldError, agent, net};
 use crate::dice::Dice;
 use crate::history::{Kind, Process, WriteError};
 
@@ -68,6 +72,8 @@ pub struct Plan {
     pub seed: u64,
     /// How the servers are set up.
     pub setup: Setup,
+    /// How agents of Lictor are set up, if they are tested.
+    pub agents: Option<agent::Setup>,
 }
 
 /// What a run came to, besides its history.
@@ -75,7 +81,7 @@ pub struct Plan {
 pub struct Played {
     /// How many calls came to which end.
     pub tally: Tally,
-    /// How servers ended that nobody had killed.
+    /// How servers and agents ended that nobody had killed.
     pub falls: Vec<String>,
     /// What makes the run worth less: faults that were not done, a cluster that did not get well.
     pub findings: Vec<String>,
@@ -94,6 +100,12 @@ pub enum RunError {
     /// A client.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// What the agents have done.
+    #[error(transparent)]
+    Scene(#[from] SceneError),
+    /// The history with that in it.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The history.
     #[error(transparent)]
     History(#[from] WriteError),
@@ -103,6 +115,12 @@ pub enum RunError {
     /// An actor ended as none should.
     #[error("an actor ended: {0}")]
     Actor(#[from] JoinError),
+}
+
+impl From<ProcessError> for RunError {
+    fn from(error: ProcessError) -> Self {
+        Self::World(error.into())
+    }
 }
 
 /// What the actors are to do.
@@ -136,11 +154,23 @@ pub async fn play(
         load(&client, plan.ballast).await?;
     }
     workload.prepare(&client).await?;
+    if let (Some(setup), Some(scene)) = (&plan.agents, workload.scene()) {
+        say.line(&format!("{} agents start", plan.nodes));
+        world.populate(setup, scene, places)?;
+        world.start_agents()?;
+        scene.install(&mut world.agents).await?;
+        world.ready_for(Some(scene)).await?;
+    }
     let recorder = Recorder::begin(history)?;
-    let mut stage = Stage { plan, recorder, say, findings: BTreeSet::new() };
-    let played = stage.play(&mut world, workload).await;
+    let began = recorder.began();
+    let mut stage = Stage { plan, recorder, say, workload, findings: BTreeSet::new() };
+    let played = stage.play(&mut world).await;
     stage.recorder.finish()?;
-    played
+    let played = played?;
+    if let Some(scene) = workload.scene() {
+        witness::merge(history, scene.deeds()?, began)?;
+    }
+    Ok(played)
 }
 
 /// A run under way.
@@ -148,15 +178,16 @@ struct Stage<'a> {
     plan: &'a Plan,
     recorder: Recorder,
     say: Say,
+    workload: &'a Arc<dyn Workload>,
     findings: BTreeSet<String>,
 }
 
 impl Stage<'_> {
-    async fn play(&mut self, world: &mut World, workload: &Arc<dyn Workload>) -> Result<Played, RunError> {
+    async fn play(&mut self, world: &mut World) -> Result<Played, RunError> {
         let (phase, phases) = watch::channel(Phase::Main);
         let mut actors = JoinSet::new();
         for number in 0..self.plan.actors {
-            actors.spawn(self.actor(number, workload, phases.clone())?.run());
+            actors.spawn(self.actor(number, phases.clone())?.run());
         }
         let mut nemesis = Nemesis::new(Dice::of(self.plan.seed, "nemesis"));
         let stopped = self.main(world, &mut nemesis).await?;
@@ -203,7 +234,7 @@ impl Stage<'_> {
         };
         self.recorder.fault(&name, Value::Null, None)?;
         let done = match step {
-            Step::Begin(_) => nemesis.begin(world, fault).await,
+            Step::Begin(_) => nemesis.begin(world, fault, self.scene().and_then(Scene::active)).await,
             Step::End(_) => nemesis.end(world, fault).await,
         };
         match done {
@@ -232,7 +263,7 @@ impl Stage<'_> {
         world.heal().await?;
         self.recorder.fault("heal", Value::Null, None)?;
         self.say.line("all is healed, the servers settle");
-        let ready = world.ready().await;
+        let ready = world.ready_for(self.scene()).await;
         if let Err(error) = &ready {
             // Not an end: what the last calls say of it is worth knowing.
             self.findings.insert(error.to_string());
@@ -256,21 +287,21 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn actor(
-        &self,
-        number: usize,
-        workload: &Arc<dyn Workload>,
-        phases: watch::Receiver<Phase>,
-    ) -> Result<Player, RunError> {
+    fn scene(&self) -> Option<&dyn Scene> {
+        self.workload.scene()
+    }
+
+    fn actor(&self, number: usize, phases: watch::Receiver<Phase>) -> Result<Player, RunError> {
         let host = number % self.plan.nodes.max(1);
         let dice = |what: &str| Dice::of(self.plan.seed, &format!("{what} {number}"));
-        let hand = Hand { number, client: connect(host, CALL)?, dice: dice("actor") };
+        let agent = self.plan.agents.as_ref().map(|setup| Asker::new(host, &setup.program));
+        let hand = Hand { number, host, agent, client: connect(host, CALL)?, dice: dice("actor") };
         Ok(Player {
-            actor: workload.actor(hand),
+            actor: self.workload.actor(hand),
             node: net::name(host),
             process: number as u64,
             actors: self.plan.actors as u64,
-            rest: self.plan.rest.unwrap_or(workload.rest()),
+            rest: self.plan.rest.unwrap_or(self.workload.rest()),
             dice: dice("rest"),
             recorder: self.recorder.clone(),
             phases,
@@ -353,9 +384,11 @@ fn told(value: &Value) -> String {
         ends.join("→")
     });
     let mut told = nodes.chain(cut).collect::<Vec<_>>().join(" ");
-    if let Some(leader) = value.get("leader").and_then(Value::as_str) {
-        let comma = if told.is_empty() { "" } else { ", " };
-        told.extend([comma, "leader ", leader]);
+    for who in ["leader", "active"] {
+        if let Some(host) = value.get(who).and_then(Value::as_str) {
+            let comma = if told.is_empty() { "" } else { ", " };
+            told.extend([comma, who, " ", host]);
+        }
     }
     told
 }
@@ -381,6 +414,7 @@ mod tests {
         assert_eq!(told(&json!({"nodes": ["n1", "n2"], "leader": "n1"})), "n1 n2, leader n1");
         assert_eq!(told(&json!({"cut": [["n1", "n2"], ["n2", "n1"]]})), "n1→n2 n2→n1");
         assert_eq!(told(&json!({"leader": "n1"})), "leader n1");
+        assert_eq!(told(&json!({"leader": "n1", "active": "n2"})), "leader n1, active n2");
         assert_eq!(told(&Value::Null), "");
     }
 }

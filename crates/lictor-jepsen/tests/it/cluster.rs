@@ -4,87 +4,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
 
-use lictor_jepsen::history::{self, Kind, Op, Process};
+use lictor_jepsen::history::Kind;
 use lictor_testkit::{consul, wait};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
-/// How long something may take that a busy machine does.
-const SOON: Duration = Duration::from_secs(60);
-
-/// A place for runs, which goes with the test.
-struct Bench {
-    dir: TempDir,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn scratch(&self) -> PathBuf {
-        let scratch = self.dir.path().join("scratch");
-        fs::create_dir_all(&scratch).unwrap();
-        scratch
-    }
-
-    fn kept(&self) -> PathBuf {
-        self.dir.path().join("run")
-    }
-
-    /// A run of three servers.
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lictor-jepsen"));
-        command.args(["run", "--nodes", "3", "--settle", "1"]).args(args.split_whitespace());
-        command.arg("--scratch").arg(self.scratch()).arg("--dir").arg(self.kept());
-        command.env("LICTOR_CONSUL_BIN", consul::binary()).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &str) -> (Option<i32>, String) {
-        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
-        let said = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
-        (status.code(), said.into_owned())
-    }
-
-    fn start(&self, args: &str) -> Child {
-        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    }
-
-    fn history(&self) -> Vec<Op> {
-        history::read_path(self.kept().join("history.jsonl")).unwrap()
-    }
-
-    /// The processes that have to do with a run here.
-    fn processes(&self) -> Vec<String> {
-        let scratch = self.scratch();
-        let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
-            let line = fs::read(entry.path().join("cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(&*scratch.to_string_lossy()).then_some(line)
-        });
-        lines.collect()
-    }
-
-    fn leftovers(&self) -> Vec<PathBuf> {
-        fs::read_dir(self.scratch()).unwrap().flatten().map(|entry| entry.path()).collect()
-    }
-
-    /// Waits until the servers of a run work.
-    fn until_it_works(&self) {
-        let log = self.kept().join("nodes/n1.log");
-        let led =
-            || fs::read_to_string(&log).is_ok_and(|log| log.contains("New leader elected")).then_some(());
-        wait::until(SOON, led).unwrap_or_else(|| panic!("no leader: {:?}", self.processes()));
-    }
-}
-
-fn count(history: &[Op], kind: Kind) -> usize {
-    history.iter().filter(|op| op.kind == kind && op.process != Process::Nemesis).count()
-}
+use crate::bench::{Bench, SOON, count};
 
 fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();

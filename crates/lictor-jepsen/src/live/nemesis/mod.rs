@@ -12,16 +12,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{join, join_all};
 use futures::stream;
 use lictor_consul::{Client, Query};
 use serde_json::{Value, json};
 
-use self::fault::Fault;
+use self::fault::{Fault, Part};
+use self::who::Chief;
 use super::client::connect;
 use super::tool::ToolError;
+use super::world::agent::Agent;
 use super::world::disk::DiskError;
 use super::world::net::{Quality, Way};
-use super::world::server::{Server, ServerError};
+use super::world::process::ProcessError;
 use super::world::{World, WorldError, net};
 use crate::dice::Dice;
 
@@ -45,8 +48,8 @@ impl From<ToolError> for NemesisError {
     }
 }
 
-impl From<ServerError> for NemesisError {
-    fn from(error: ServerError) -> Self {
+impl From<ProcessError> for NemesisError {
+    fn from(error: ProcessError) -> Self {
         Self::World(error.into())
     }
 }
@@ -92,14 +95,19 @@ impl Nemesis {
         self.active.iter().map(|active| active.fault).collect()
     }
 
-    /// Begins a fault, and says on whom.
+    /// Begins a fault, and says on whom. `active` is the host that does what is tested.
     ///
     /// # Errors
     /// If it is not at work as it should be. It is to be ended nevertheless.
-    pub async fn begin(&mut self, world: &mut World, fault: Fault) -> Result<Value, NemesisError> {
-        let leader = world.leader().await;
-        let active = self.draw(fault, world.servers.len(), leader);
-        let said = active.describe(leader);
+    pub async fn begin(
+        &mut self,
+        world: &mut World,
+        fault: Fault,
+        active: Option<usize>,
+    ) -> Result<Value, NemesisError> {
+        let chief = Chief { leader: world.leader().await, active };
+        let active = self.draw(fault, world.servers.len(), chief);
+        let said = active.describe(chief);
         self.active.push(active);
         self.apply(world).await?;
         Ok(said)
@@ -114,25 +122,25 @@ impl Nemesis {
             return Ok(Value::Null);
         };
         let ended = self.active.remove(place);
-        let said = ended.describe(None);
+        let said = ended.describe(Chief::default());
         self.undo(world, ended).await?;
         Ok(said)
     }
 
-    fn draw(&mut self, fault: Fault, hosts: usize, leader: Option<usize>) -> Active {
+    fn draw(&mut self, fault: Fault, hosts: usize, chief: Chief) -> Active {
         let (mut drawn, mut ways) = (Vec::new(), BTreeSet::new());
         match fault {
-            Fault::Partition(shape) => ways = shape.ways(hosts, leader, &mut self.dice),
-            Fault::Kill(who)
-            | Fault::Pause(who)
+            Fault::Partition(shape) => ways = shape.ways(hosts, chief, &mut self.dice),
+            Fault::Kill(_, who)
+            | Fault::Pause(_, who)
             | Fault::Slow(who)
             | Fault::Lossy(who)
             | Fault::DiskFreeze(who)
-            | Fault::DiskFull(who) => drawn = who.of(hosts, leader, &mut self.dice),
+            | Fault::DiskFull(who) => drawn = who.of(hosts, chief, &mut self.dice),
             Fault::RestartAll => drawn = (0..hosts).collect(),
             Fault::Restore => {}
             Fault::Membership => {
-                let followers: Vec<_> = (0..hosts).filter(|&host| Some(host) != leader).collect();
+                let followers: Vec<_> = (0..hosts).filter(|&host| Some(host) != chief.leader).collect();
                 drawn = self.dice.pick(&followers).copied().into_iter().collect();
             }
         }
@@ -146,15 +154,19 @@ impl Nemesis {
         let hosts = &active.hosts;
         match active.fault {
             Fault::Partition(_) => world.net.cut(&ways).await?,
-            Fault::Kill(_) => kill(world, hosts).await?,
-            Fault::Pause(_) => {
-                for server in chosen(&mut world.servers, hosts) {
-                    server.freeze()?;
+            Fault::Kill(part, _) => kill(world, part, hosts).await?,
+            Fault::Pause(part, _) => {
+                for (part, host) in parts(part, hosts) {
+                    match part {
+                        Part::Host => {}
+                        Part::Agent => chosen(&mut world.agents, &[host]).try_for_each(Agent::freeze)?,
+                        Part::Consul => freeze(world, host)?,
+                    }
                 }
             }
             Fault::RestartAll => {
-                kill(world, hosts).await?;
-                start(world, hosts)?;
+                kill(world, Part::Host, hosts).await?;
+                start(world, &parts(Part::Host, hosts))?;
             }
             Fault::Slow(_) => {
                 let delay_ms = 50 + u32::try_from(self.dice.below(250)).unwrap_or_default();
@@ -186,13 +198,19 @@ impl Nemesis {
 
     /// Undoes what a fault did that is not active any more, and that no other one wants.
     async fn undo(&mut self, world: &mut World, ended: Active) -> Result<(), NemesisError> {
-        let hosts = self.unwanted(&ended);
+        let unwanted = self.unwanted(&ended);
+        let hosts: Vec<usize> =
+            unwanted.iter().map(|&(_, host)| host).collect::<BTreeSet<_>>().into_iter().collect();
         match ended.fault {
             Fault::Partition(_) => world.net.cut(&self.ways()).await?,
-            Fault::Kill(_) | Fault::RestartAll | Fault::Membership => start(world, &hosts)?,
-            Fault::Pause(_) => {
-                for server in chosen(&mut world.servers, &hosts) {
-                    server.thaw()?;
+            Fault::Kill(..) | Fault::RestartAll | Fault::Membership => start(world, &unwanted)?,
+            Fault::Pause(..) => {
+                for (part, host) in unwanted {
+                    match part {
+                        Part::Host => {}
+                        Part::Agent => chosen(&mut world.agents, &[host]).try_for_each(Agent::thaw)?,
+                        Part::Consul => thaw(world, host)?,
+                    }
                 }
             }
             Fault::Slow(_) | Fault::Lossy(_) => worsen(world, &hosts, None).await?,
@@ -213,12 +231,12 @@ impl Nemesis {
         self.active.iter().flat_map(|active| active.ways.iter().copied()).collect()
     }
 
-    /// The hosts of a fault that ended which no fault of its kind still has.
-    fn unwanted(&self, ended: &Active) -> Vec<usize> {
+    /// What of which hosts a fault that ended had, and no fault of its kind still has.
+    fn unwanted(&self, ended: &Active) -> Vec<(Part, usize)> {
         let kind = Kind::of(ended.fault);
         let same = self.active.iter().filter(|active| Kind::of(active.fault) == kind);
-        let wanted: BTreeSet<usize> = same.flat_map(|active| active.hosts.iter().copied()).collect();
-        ended.hosts.iter().copied().filter(|host| !wanted.contains(host)).collect()
+        let wanted: BTreeSet<(Part, usize)> = same.flat_map(Active::parts).collect();
+        ended.parts().into_iter().filter(|part| !wanted.contains(part)).collect()
     }
 }
 
@@ -237,8 +255,8 @@ impl Kind {
     fn of(fault: Fault) -> Self {
         match fault {
             Fault::Partition(_) => Self::Ways,
-            Fault::Kill(_) | Fault::RestartAll | Fault::Membership => Self::Process,
-            Fault::Pause(_) => Self::Pause,
+            Fault::Kill(..) | Fault::RestartAll | Fault::Membership => Self::Process,
+            Fault::Pause(..) => Self::Pause,
             Fault::Slow(_) | Fault::Lossy(_) => Self::Line,
             Fault::DiskFreeze(_) | Fault::DiskFull(_) => Self::Disk,
             Fault::Restore => Self::State,
@@ -247,8 +265,25 @@ impl Kind {
 }
 
 impl Active {
-    /// What stands in the history: who it is done to, and who led when it began.
-    fn describe(&self, leader: Option<usize>) -> Value {
+    /// What it is done to, of which hosts.
+    fn parts(&self) -> Vec<(Part, usize)> {
+        let part = match self.fault {
+            Fault::Kill(part, _) | Fault::Pause(part, _) => part,
+            // Who leaves is a server.
+            Fault::Membership => Part::Consul,
+            Fault::Partition(_)
+            | Fault::RestartAll
+            | Fault::Slow(_)
+            | Fault::Lossy(_)
+            | Fault::DiskFreeze(_)
+            | Fault::DiskFull(_)
+            | Fault::Restore => Part::Host,
+        };
+        parts(part, &self.hosts)
+    }
+
+    /// What stands in the history: who it is done to, and who stood out when it began.
+    fn describe(&self, chief: Chief) -> Value {
         let mut said = serde_json::Map::new();
         if !self.hosts.is_empty() {
             said.insert("nodes".to_owned(), self.hosts.iter().map(|&host| net::name(host)).collect());
@@ -257,28 +292,69 @@ impl Active {
             let ways = self.ways.iter().map(|&(from, to)| json!([net::name(from), net::name(to)]));
             said.insert("cut".to_owned(), ways.collect());
         }
-        if let Some(leader) = leader {
-            said.insert("leader".to_owned(), json!(net::name(leader)));
+        for (who, host) in [("leader", chief.leader), ("active", chief.active)] {
+            if let Some(host) = host {
+                said.insert(who.to_owned(), json!(net::name(host)));
+            }
         }
         Value::Object(said)
     }
+}
+
+/// What a part of a host consists of, for each of these hosts.
+fn parts(part: Part, hosts: &[usize]) -> Vec<(Part, usize)> {
+    let parts = match part {
+        Part::Host => &[Part::Agent, Part::Consul][..],
+        Part::Agent => &[Part::Agent],
+        Part::Consul => &[Part::Consul],
+    };
+    hosts.iter().flat_map(|&host| parts.iter().map(move |&part| (part, host))).collect()
 }
 
 fn chosen<'a, T>(all: &'a mut [T], hosts: &'a [usize]) -> impl Iterator<Item = &'a mut T> {
     all.iter_mut().enumerate().filter(|(host, _)| hosts.contains(host)).map(|(_, one)| one)
 }
 
-async fn kill(world: &mut World, hosts: &[usize]) -> Result<(), WorldError> {
-    let ends = chosen(&mut world.servers, hosts).map(Server::kill);
-    for ended in futures::future::join_all(ends).await {
+fn freeze(world: &mut World, host: usize) -> Result<(), ProcessError> {
+    chosen(&mut world.servers, &[host]).try_for_each(|server| server.process.freeze())
+}
+
+fn thaw(world: &mut World, host: usize) -> Result<(), ProcessError> {
+    chosen(&mut world.servers, &[host]).try_for_each(|server| server.process.thaw())
+}
+
+/// Kills a part of hosts, all at once; a whole host is one whose power is cut.
+async fn kill(world: &mut World, part: Part, hosts: &[usize]) -> Result<(), WorldError> {
+    let agents = async {
+        let ends = chosen(&mut world.agents, hosts).map(async |agent| match part {
+            Part::Host => agent.power_cut().await,
+            Part::Agent => agent.kill().await,
+            Part::Consul => Ok(()),
+        });
+        join_all(ends).await
+    };
+    let servers = async {
+        let ends = chosen(&mut world.servers, hosts).map(async |server| match part {
+            Part::Host | Part::Consul => server.process.kill().await,
+            Part::Agent => Ok(()),
+        });
+        join_all(ends).await
+    };
+    let (agents, servers) = join(agents, servers).await;
+    for ended in agents.into_iter().chain(servers) {
         ended?;
     }
     Ok(())
 }
 
-fn start(world: &mut World, hosts: &[usize]) -> Result<(), WorldError> {
-    for server in chosen(&mut world.servers, hosts) {
+/// Starts parts of hosts: servers first, which agents need.
+fn start(world: &mut World, parts: &[(Part, usize)]) -> Result<(), WorldError> {
+    let of = |wanted: Part| parts.iter().filter(move |(part, _)| *part == wanted).map(|&(_, host)| host);
+    for server in chosen(&mut world.servers, &of(Part::Consul).collect::<Vec<_>>()) {
         server.start(&world.net)?;
+    }
+    for agent in chosen(&mut world.agents, &of(Part::Agent).collect::<Vec<_>>()) {
+        agent.start(&world.net)?;
     }
     Ok(())
 }
@@ -323,8 +399,8 @@ async fn leave(world: &mut World, hosts: &[usize]) -> Result<(), NemesisError> {
         let asked = client.raw().put("/v1/agent/leave", &Value::Null).await;
         asked.map_err(NemesisError::refused("it does not leave"))?;
         for server in chosen(&mut world.servers, &[host]) {
-            if let Err(error) = server.depart(PATIENCE).await {
-                server.kill().await?;
+            if let Err(error) = server.process.depart(PATIENCE).await {
+                server.process.kill().await?;
                 return Err(NemesisError::Refused(error.to_string()));
             }
         }
@@ -347,17 +423,19 @@ mod tests {
             ways: BTreeSet::new(),
             snapshot: Vec::new(),
         };
-        nemesis.active.push(begin(Fault::Kill(Who::One), &[2]));
-        nemesis.active.push(begin(Fault::Pause(Who::All), &[0, 1, 2]));
-        let ended = begin(Fault::Kill(Who::Minority), &[1, 2]);
-        assert_eq!(nemesis.unwanted(&ended), [1]);
+        nemesis.active.push(begin(Fault::Kill(Part::Host, Who::One), &[2]));
+        nemesis.active.push(begin(Fault::Kill(Part::Agent, Who::One), &[1]));
+        nemesis.active.push(begin(Fault::Pause(Part::Host, Who::All), &[0, 1, 2]));
+        let ended = begin(Fault::Kill(Part::Host, Who::Minority), &[0, 1, 2]);
+        let unwanted = [(Part::Agent, 0), (Part::Consul, 0), (Part::Consul, 1)];
+        assert_eq!(nemesis.unwanted(&ended), unwanted);
     }
 
     #[test]
     fn all_that_is_parted_is_cut() {
         let mut nemesis = Nemesis::new(Dice::new(1));
         for shape in [Shape::Leader, Shape::Halves] {
-            let drawn = nemesis.draw(Fault::Partition(shape), 5, Some(0));
+            let drawn = nemesis.draw(Fault::Partition(shape), 5, Chief { leader: Some(0), active: None });
             nemesis.active.push(drawn);
         }
         let ways = nemesis.ways();
@@ -369,7 +447,7 @@ mod tests {
     fn it_is_never_the_leader_who_leaves() {
         let mut nemesis = Nemesis::new(Dice::new(1));
         for _ in 0..50 {
-            let drawn = nemesis.draw(Fault::Membership, 3, Some(1));
+            let drawn = nemesis.draw(Fault::Membership, 3, Chief { leader: Some(1), active: None });
             assert!(matches!(drawn.hosts[..], [0 | 2]), "{drawn:?}");
         }
     }

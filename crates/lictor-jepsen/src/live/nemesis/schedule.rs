@@ -88,11 +88,12 @@ impl fmt::Display for Order {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fault::Part;
     use super::super::who::Who;
     use super::*;
 
-    const KILL: Fault = Fault::Kill(Who::One);
-    const PAUSE: Fault = Fault::Pause(Who::One);
+    const KILL: Fault = Fault::Kill(Part::Host, Who::One);
+    const PAUSE: Fault = Fault::Pause(Part::Host, Who::One);
 
     /// The steps of a schedule, each done at once; a small letter ends.
     fn play(order: Order, faults: &[Fault], steps: usize, seed: u64) -> String {

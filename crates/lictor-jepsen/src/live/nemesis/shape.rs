@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::who::Chief;
 use crate::dice::Dice;
 use crate::live::world::net::Way;
 
@@ -13,6 +14,8 @@ pub enum Shape {
     One,
     /// The one that leads cannot reach the others, nor they it.
     Leader,
+    /// The same with the one that does what is tested.
+    Active,
     /// Two parts as equal as can be.
     Halves,
     /// A minority of any size and the rest.
@@ -27,17 +30,26 @@ pub enum Shape {
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::One, Self::Leader, Self::Halves, Self::Majority, Self::Bridge, Self::Ring, Self::OneWay];
+    pub const ALL: [Self; 8] = [
+        Self::One,
+        Self::Leader,
+        Self::Active,
+        Self::Halves,
+        Self::Majority,
+        Self::Bridge,
+        Self::Ring,
+        Self::OneWay,
+    ];
 
-    /// The ways that are cut among so many hosts, of which one may lead.
+    /// The ways that are cut among so many hosts, of which some may stand out.
     #[must_use]
-    pub fn ways(self, hosts: usize, leader: Option<usize>, dice: &mut Dice) -> BTreeSet<Way> {
+    pub fn ways(self, hosts: usize, chief: Chief, dice: &mut Dice) -> BTreeSet<Way> {
         let mixed = dice.shuffled((0..hosts).collect::<Vec<_>>());
         match self {
             Self::One => apart(&mixed, 1),
-            Self::Leader => {
-                let first = leader.filter(|&leader| leader < hosts).or(mixed.first().copied());
+            Self::Leader | Self::Active => {
+                let chief = if self == Self::Leader { chief.leader } else { chief.active };
+                let first = chief.filter(|&chief| chief < hosts).or(mixed.first().copied());
                 first.map(|first| first_apart(first, &mixed)).unwrap_or_default()
             }
             Self::Halves => apart(&mixed, hosts / 2),
@@ -91,6 +103,7 @@ impl fmt::Display for Shape {
         f.write_str(match self {
             Self::One => "one",
             Self::Leader => "leader",
+            Self::Active => "active",
             Self::Halves => "halves",
             Self::Majority => "majority",
             Self::Bridge => "bridge",
@@ -112,7 +125,7 @@ mod tests {
         let count =
             |ways: &BTreeSet<Way>, host| (0..hosts).filter(|&other| !ways.contains(&(other, host))).count();
         let play = |dice: &mut Dice| {
-            let ways = shape.ways(hosts, Some(2), dice);
+            let ways = shape.ways(hosts, Chief { leader: Some(2), active: Some(4) }, dice);
             assert!(ways.iter().all(|&(from, to)| from != to && from < hosts && to < hosts), "{ways:?}");
             (0..hosts).map(|host| (host, count(&ways, host))).collect()
         };
@@ -133,6 +146,7 @@ mod tests {
     #[test]
     fn the_leader_is_alone() {
         assert!(heard(Shape::Leader, 5).iter().all(|heard| heard[&2] == 1));
+        assert!(heard(Shape::Active, 5).iter().all(|heard| heard[&4] == 1));
     }
 
     #[test]
@@ -159,7 +173,7 @@ mod tests {
     fn in_a_ring_each_hears_a_majority_and_no_two_the_same() {
         let mut dice = Dice::new(1);
         for hosts in [3, 4, 5, 7] {
-            let ways = Shape::Ring.ways(hosts, None, &mut dice);
+            let ways = Shape::Ring.ways(hosts, Chief::default(), &mut dice);
             let hears = |host| -> BTreeSet<usize> {
                 (0..hosts).filter(|&other| !ways.contains(&(other, host))).collect()
             };
@@ -174,7 +188,7 @@ mod tests {
     fn one_way_is_cut_in_one_direction_only() {
         let mut dice = Dice::new(1);
         for _ in 0..100 {
-            let ways = Shape::OneWay.ways(5, None, &mut dice);
+            let ways = Shape::OneWay.ways(5, Chief::default(), &mut dice);
             assert_eq!(ways.len(), 4);
             assert!(ways.iter().all(|&(from, to)| !ways.contains(&(to, from))));
         }
@@ -183,7 +197,7 @@ mod tests {
     #[test]
     fn alone_there_is_nothing_to_part() {
         for shape in Shape::ALL {
-            assert!(shape.ways(1, None, &mut Dice::new(1)).is_empty(), "{shape}");
+            assert!(shape.ways(1, Chief::default(), &mut Dice::new(1)).is_empty(), "{shape}");
         }
     }
 }

@@ -244,8 +244,15 @@ mod tests {
 
     #[test]
     fn no_element_is_drawn_twice_for_a_list_and_full_ones_are_replaced() {
-        let wishes =
-            Wishes { actors: 1, nodes: 1, faults: false, reads: Consistency::Consistent, per_key: 10 };
+        let wishes = Wishes {
+            actors: 1,
+            nodes: 1,
+            faults: false,
+            spared: true,
+            left: "left".into(),
+            reads: Consistency::Consistent,
+            per_key: 10,
+        };
         let append = Append::new(wishes);
         let mut lists = append.lists.lock().unwrap();
         let mut dice = Dice::new(1);

@@ -4,6 +4,7 @@
 //! runner writes both down, around the call, and gives an actor another number when nobody knows what came of a call.
 
 pub mod append;
+pub mod failover;
 pub mod lock;
 pub mod register;
 pub mod session;
@@ -11,6 +12,7 @@ pub mod set;
 mod store;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use lictor_consul::{Client, Consistency, Error};
 use serde_json::Value;
 
 use super::client::Failure;
+use super::scene::Scene;
+use super::world::agent::Asker;
 use crate::dice::Dice;
 
 /// What is about to be done.
@@ -70,6 +74,10 @@ pub trait Actor: Send {
 pub struct Hand {
     /// Its number among the actors, from 0.
     pub number: usize,
+    /// The host of its server.
+    pub host: usize,
+    /// Asks the agent of Lictor there, if there is one.
+    pub agent: Option<Asker>,
     /// Asks its server; each request is sent once.
     pub client: Client,
     /// What it draws.
@@ -77,7 +85,7 @@ pub struct Hand {
 }
 
 /// What a workload may be told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Wishes {
     /// How many actors there are.
     pub actors: usize,
@@ -85,6 +93,10 @@ pub struct Wishes {
     pub nodes: usize,
     /// Whether there are faults.
     pub faults: bool,
+    /// Whether these leave most hosts alone at any time, so that another one can take over.
+    pub spared: bool,
+    /// Where the programs of agents leave what they have to say.
+    pub left: PathBuf,
     /// How sure reads are.
     pub reads: Consistency,
     /// How many operations a key sees before another one takes its place.
@@ -112,6 +124,8 @@ pub enum Kind {
     Leader,
     /// How long sessions live, and their locks wait.
     Session,
+    /// A service of Lictor's that runs on one of the hosts.
+    Failover,
 }
 
 /// What clients do in a run.
@@ -134,6 +148,11 @@ pub trait Workload: Send + Sync {
         &[]
     }
 
+    /// What it has besides, if Lictor is tested.
+    fn scene(&self) -> Option<&dyn Scene> {
+        None
+    }
+
     /// How long an actor rests between two calls, on average.
     fn rest(&self) -> Duration {
         Duration::from_millis(20)
@@ -142,7 +161,7 @@ pub trait Workload: Send + Sync {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Register,
         Self::Versioned,
         Self::Multi,
@@ -152,7 +171,25 @@ impl Kind {
         Self::FencedLock,
         Self::Leader,
         Self::Session,
+        Self::Failover,
     ];
+
+    /// Whether agents of Lictor are tested by it, and not servers of Consul alone.
+    #[must_use]
+    pub const fn tests_lictor(self) -> bool {
+        match self {
+            Self::Failover => true,
+            Self::Register
+            | Self::Versioned
+            | Self::Multi
+            | Self::Set
+            | Self::Append
+            | Self::Lock
+            | Self::FencedLock
+            | Self::Leader
+            | Self::Session => false,
+        }
+    }
 
     /// What it is, on one line.
     #[must_use]
@@ -169,6 +206,7 @@ impl Kind {
             Self::Session => {
                 "how long sessions live, and how long nobody gets the locks of one that was ended"
             }
+            Self::Failover => "a service that runs on one of the hosts, and moves; it never runs twice",
         }
     }
 
@@ -185,6 +223,7 @@ impl Kind {
             Self::FencedLock => Arc::new(lock::Lock::fenced(wishes)),
             Self::Leader => Arc::new(lock::Lock::leader(wishes)),
             Self::Session => Arc::new(session::Sessions::new(wishes)),
+            Self::Failover => Arc::new(failover::Failover::new(wishes)),
         }
     }
 }
@@ -244,6 +283,7 @@ impl fmt::Display for Kind {
             Self::FencedLock => "fenced-lock",
             Self::Leader => "leader",
             Self::Session => "session",
+            Self::Failover => "failover",
         })
     }
 }

@@ -1,8 +1,11 @@
-//! What is tested and what it stands on: hosts, the network between them, servers, disks.
+//! What is tested and what it stands on: hosts, the network between them, servers, agents, disks.
 
+pub mod agent;
 pub mod disk;
 mod late;
+pub mod machine;
 pub mod net;
+pub mod process;
 pub mod server;
 
 use std::collections::BTreeMap;
@@ -15,10 +18,13 @@ use futures::future::join_all;
 use lictor_consul::{Check, Client, Query, Status};
 use tokio::time::{Instant, sleep, timeout};
 
+use self::agent::{Agent, Place};
 use self::disk::{Disk, DiskError};
 use self::net::Net;
-use self::server::{Server, ServerError, Setup, State};
+use self::process::{ProcessError, State};
+use self::server::{Server, Setup};
 use super::client::{ClientError, connect};
+use super::scene::Scene;
 use super::tool::ToolError;
 
 /// How long all servers may take to be ready after a start or a heal. Elections with Consul's default timing take some 20 s,
@@ -37,9 +43,9 @@ pub enum WorldError {
     /// The network refuses.
     #[error(transparent)]
     Net(#[from] ToolError),
-    /// A server refuses.
+    /// A server refuses, or an agent.
     #[error(transparent)]
-    Server(#[from] ServerError),
+    Process(#[from] ProcessError),
     /// A disk refuses.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -60,8 +66,8 @@ pub enum WorldError {
         /// How many were wanted.
         count: usize,
     },
-    /// The servers do not get ready.
-    #[error("the servers are not ready after {READY:?}: {why}; see their logs")]
+    /// The servers do not get ready, or the agents.
+    #[error("the hosts are not ready after {READY:?}: {why}; see their logs")]
     NotReady {
         /// What the last look saw.
         why: String,
@@ -77,6 +83,12 @@ pub struct Places<'a> {
     pub logs: &'a Path,
 }
 
+/// The directory, in the scratch of a run, in which each host has one for what its agent's programs leave.
+#[must_use]
+pub fn left(scratch: &Path) -> PathBuf {
+    scratch.join("left")
+}
+
 /// The hosts, their servers, and the network between them. All of it ends with the namespaces of this process.
 #[derive(Debug)]
 pub struct World {
@@ -84,6 +96,8 @@ pub struct World {
     pub net: Net,
     /// The servers, one on each host.
     pub servers: Vec<Server>,
+    /// The agents of Lictor, one on each host if that is what is tested.
+    pub agents: Vec<Agent>,
     /// The disks of the servers, if they have their own.
     pub disks: BTreeMap<usize, Disk>,
     clients: Vec<Client>,
@@ -106,7 +120,13 @@ impl World {
         let net = Net::make(count).await?;
         fs::create_dir_all(places.logs)
             .map_err(|source| WorldError::Directory { path: places.logs.to_owned(), source })?;
-        let mut world = Self { net, servers: Vec::new(), disks: BTreeMap::new(), clients: Vec::new() };
+        let mut world = Self {
+            net,
+            servers: Vec::new(),
+            agents: Vec::new(),
+            disks: BTreeMap::new(),
+            clients: Vec::new(),
+        };
         for host in 0..count {
             let data = places.scratch.join(net::name(host));
             if disks {
@@ -128,6 +148,41 @@ impl World {
             server.start(&self.net)?;
         }
         self.ready().await
+    }
+
+    /// Puts an agent on each host, none of which is started yet.
+    ///
+    /// # Errors
+    /// If this machine cannot make them.
+    pub fn populate(
+        &mut self,
+        setup: &agent::Setup,
+        scene: &dyn Scene,
+        places: Places<'_>,
+    ) -> Result<(), WorldError> {
+        let place = |host| Place {
+            host,
+            blocks: scene.blocks(host),
+            files: scene.files(host),
+            // On the same disk as the server's.
+            state: places.scratch.join(net::name(host)).join("lictor"),
+            left: left(places.scratch).join(net::name(host)),
+            logs: places.logs,
+        };
+        let all: Vec<_> = (0..self.net.hosts()).map(place).collect();
+        self.agents = Agent::prepare(setup, scene.home(), &all)?;
+        Ok(())
+    }
+
+    /// Starts all agents that are down, and does not wait.
+    ///
+    /// # Errors
+    /// If one cannot be started.
+    pub fn start_agents(&mut self) -> Result<(), WorldError> {
+        for agent in &mut self.agents {
+            agent.start(&self.net)?;
+        }
+        Ok(())
     }
 
     /// Ends whatever was done to the world: ways are whole, disks thawed and empty, servers run. Does not wait.
@@ -152,7 +207,10 @@ impl World {
             note(self.net.worsen(host, None).await.map_err(WorldError::from));
         }
         for server in &mut self.servers {
-            note(server.thaw().and_then(|()| server.start(&self.net)).map_err(WorldError::from));
+            note(server.process.thaw().and_then(|()| server.start(&self.net)).map_err(WorldError::from));
+        }
+        for agent in &mut self.agents {
+            note(agent.thaw().and_then(|()| agent.start(&self.net)).map_err(WorldError::from));
         }
         first
     }
@@ -162,9 +220,21 @@ impl World {
     /// # Errors
     /// If that does not come about in time.
     pub async fn ready(&mut self) -> Result<(), WorldError> {
+        self.ready_for(None).await
+    }
+
+    /// The same, and until the agents of a scene are well too.
+    ///
+    /// # Errors
+    /// If that does not come about in time.
+    pub async fn ready_for(&mut self, scene: Option<&dyn Scene>) -> Result<(), WorldError> {
         let deadline = Instant::now() + READY;
         loop {
-            let Some(why) = self.obstacle().await? else { return Ok(()) };
+            let mut why = self.obstacle().await?;
+            if let (None, Some(scene)) = (&why, scene) {
+                why = scene.obstacle().await;
+            }
+            let Some(why) = why else { return Ok(()) };
             if Instant::now() >= deadline {
                 return Err(WorldError::NotReady { why });
             }
@@ -175,8 +245,8 @@ impl World {
     /// What is between the servers and being ready.
     async fn obstacle(&mut self) -> Result<Option<String>, WorldError> {
         for server in &mut self.servers {
-            if server.look()? != State::Running {
-                return Ok(Some(format!("{} does not run", server.name())));
+            if server.process.look()? != State::Running {
+                return Ok(Some(format!("{} does not run", server.process.name())));
             }
         }
         let named = self.named().await;
@@ -216,15 +286,19 @@ impl World {
         join_all(ask).await
     }
 
-    /// How servers ended that nobody had killed.
+    /// How servers and agents ended that nobody had killed.
     ///
     /// # Errors
     /// If that cannot be told of one.
     pub fn falls(&mut self) -> Result<Vec<String>, WorldError> {
         let mut falls = Vec::new();
         for server in &mut self.servers {
-            server.look()?;
-            falls.extend(server.falls().iter().cloned());
+            server.process.look()?;
+            falls.extend(server.process.falls().iter().cloned());
+        }
+        for agent in &mut self.agents {
+            agent.look()?;
+            falls.extend(agent.falls().iter().cloned());
         }
         Ok(falls)
     }

@@ -172,8 +172,9 @@ pub fn address(host: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, octet(host), 2)
 }
 
-/// The router's address on the line of a host.
-fn gateway(host: usize) -> Ipv4Addr {
+/// The router's address on the line of a host, which is where the host finds the harness.
+#[must_use]
+pub fn gateway(host: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, octet(host), 1)
 }
 

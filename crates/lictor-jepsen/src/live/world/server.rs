@@ -1,34 +1,17 @@
-//! One server of Consul on its host: started, frozen, killed, and its log kept.
+//! One server of Consul on its host.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::Child;
-use tokio::time::timeout;
 
 use super::net::{self, Net};
+use super::process::{PATH, Process, ProcessError};
 
 /// Where Consul serves HTTP, on each host.
 const HTTP: u16 = 8500;
 
 /// Where Consul speaks Raft, on each host.
 const RPC: u16 = 8300;
-
-/// How long a process may take to be gone after it was killed. One in the middle of a write to disk ends after it.
-const GONE: Duration = Duration::from_secs(20);
-
-/// Why something cannot be done with a server.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {attempt} {name}: {source}")]
-pub struct ServerError {
-    attempt: &'static str,
-    name: String,
-    source: io::Error,
-}
 
 /// How the servers of a run are set up.
 #[derive(Clone, Debug)]
@@ -41,29 +24,14 @@ pub struct Setup {
     pub more: String,
 }
 
-/// What a server is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It runs.
-    Running,
-    /// It was stopped where it stood (SIGSTOP).
-    Frozen,
-    /// It was ended, or was not started yet.
-    Down,
-}
-
 /// A server of Consul on a host.
 #[derive(Debug)]
 pub struct Server {
+    /// Its process, which is called as its host.
+    pub process: Process,
     host: usize,
-    name: String,
     program: PathBuf,
     config: PathBuf,
-    log: PathBuf,
-    child: Option<Child>,
-    state: State,
-    /// How it ended, each time that nobody had killed it.
-    falls: Vec<String>,
 }
 
 impl Server {
@@ -77,150 +45,24 @@ impl Server {
         setup: &Setup,
         data: &Path,
         log: PathBuf,
-    ) -> Result<Self, ServerError> {
+    ) -> Result<Self, ProcessError> {
         let name = net::name(host);
         let config = data.with_extension("hcl");
-        let failed = |source| ServerError { attempt: "configure", name: name.clone(), source };
-        fs::write(&config, configuration(host, count, setup, data)).map_err(failed)?;
-        let program = setup.program.clone();
-        Ok(Self { host, name, program, config, log, child: None, state: State::Down, falls: Vec::new() })
-    }
-
-    /// Its name, `n1` for the first.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What it is doing, as far as it was done by us.
-    #[must_use]
-    pub fn state(&self) -> State {
-        self.state
-    }
-
-    /// Where its log is.
-    #[must_use]
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-
-    /// How it ended, each time that nobody had killed it.
-    #[must_use]
-    pub fn falls(&self) -> &[String] {
-        &self.falls
+        fs::write(&config, configuration(host, count, setup, data))
+            .map_err(|source| ProcessError::new("configure", &name, source))?;
+        let process = Process::new(name, log);
+        Ok(Self { process, host, program: setup.program.clone(), config })
     }
 
     /// Starts it if it does not run, and does not wait until it answers.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn start(&mut self, net: &Net) -> Result<(), ServerError> {
-        if self.look()? != State::Down {
-            return Ok(());
-        }
-        let open = || -> io::Result<Child> {
-            let log = File::options().create(true).append(true).open(&self.log)?;
-            let mut command = net.command(self.host, &self.program);
-            command.arg("agent").arg("-config-file").arg(&self.config);
-            command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-            command.stderr(log.try_clone()?).stdout(log).kill_on_drop(true).spawn()
-        };
-        let child = open();
-        self.child = Some(child.map_err(|source| self.error("start", source))?);
-        self.state = State::Running;
-        Ok(())
-    }
-
-    /// Ends it as a power cut would (SIGKILL), and waits until it is gone.
-    ///
-    /// # Errors
-    /// If it is not gone in time.
-    pub async fn kill(&mut self) -> Result<(), ServerError> {
-        if self.look()? == State::Down {
-            return Ok(());
-        }
-        self.state = State::Down;
-        let Some(mut child) = self.child.take() else { return Ok(()) };
-        let gone = async {
-            child.start_kill()?;
-            child.wait().await
-        };
-        match timeout(GONE, gone).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(source)) => Err(self.error("kill", source)),
-            Err(_) => Err(self.error("kill", io::Error::other(format!("it is not gone after {GONE:?}")))),
-        }
-    }
-
-    /// Has no more to do with it until it ends by itself, which is then not a fall: it was asked to leave.
-    ///
-    /// # Errors
-    /// If it does not end in time.
-    pub async fn depart(&mut self, within: Duration) -> Result<(), ServerError> {
-        let Some(child) = self.child.as_mut() else { return Ok(()) };
-        match timeout(within, child.wait()).await {
-            Ok(Ok(_)) => {
-                self.child = None;
-                self.state = State::Down;
-                Ok(())
-            }
-            Ok(Err(source)) => Err(self.error("wait for the end of", source)),
-            Err(_) => {
-                Err(self.error("wait for the end of", io::Error::other(format!("it runs after {within:?}"))))
-            }
-        }
-    }
-
-    /// Stops it where it stands (SIGSTOP): its sockets stay open and answer nothing.
-    ///
-    /// # Errors
-    /// If the signal cannot be sent.
-    pub fn freeze(&mut self) -> Result<(), ServerError> {
-        if self.look()? == State::Running {
-            self.signal(Signal::STOP, "freeze")?;
-            self.state = State::Frozen;
-        }
-        Ok(())
-    }
-
-    /// Lets a frozen one go on (SIGCONT).
-    ///
-    /// # Errors
-    /// If the signal cannot be sent.
-    pub fn thaw(&mut self) -> Result<(), ServerError> {
-        if self.look()? == State::Frozen {
-            self.signal(Signal::CONT, "thaw")?;
-            self.state = State::Running;
-        }
-        Ok(())
-    }
-
-    /// Looks whether it ended by itself, and notes it.
-    ///
-    /// # Errors
-    /// If that cannot be told.
-    pub fn look(&mut self) -> Result<State, ServerError> {
-        let ended = match &mut self.child {
-            Some(child) => child.try_wait(),
-            None => Ok(None),
-        };
-        if let Some(status) = ended.map_err(|source| self.error("look at", source))? {
-            self.falls.push(format!("{} ended by itself: {status}", self.name));
-            self.child = None;
-            self.state = State::Down;
-        }
-        Ok(self.state)
-    }
-
-    fn signal(&self, signal: Signal, attempt: &'static str) -> Result<(), ServerError> {
-        let pid = self.child.as_ref().and_then(Child::id);
-        let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| self.error(attempt, io::Error::other("it has ended")))?;
-        kill_process(pid, signal).map_err(|error| self.error(attempt, error.into()))
-    }
-
-    fn error(&self, attempt: &'static str, source: io::Error) -> ServerError {
-        ServerError { attempt, name: self.name.clone(), source }
+    pub fn start(&mut self, net: &Net) -> Result<(), ProcessError> {
+        let mut command = net.command(self.host, &self.program);
+        command.arg("agent").arg("-config-file").arg(&self.config);
+        command.env_clear().env("PATH", PATH);
+        self.process.start(command)
     }
 }
 
