@@ -136,7 +136,7 @@ async fn ask(client: Client, number: usize, end: Instant) -> Outcome<u64> {
 fn setup() -> Outcome<Setup> {
     let program =
         std::env::var_os("LICTOR_CONSUL_BIN").ok_or("LICTOR_CONSUL_BIN names no program of Consul")?;
-    Ok(Setup { program: PathBuf::from(program), raft_multiplier: 1, more: String::new() })
+    Ok(Setup { program: PathBuf::from(program), raft_multiplier: 1, more: String::new(), datacenters: 1 })
 }
 
 #[expect(clippy::print_stdout, reason = "the result")]

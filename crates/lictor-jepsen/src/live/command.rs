@@ -46,7 +46,7 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Target::Consul)]
     target: Target,
     /// What the clients do: register, versioned, multi, set, append, lock, fenced-lock, leader, session; and of Lictor:
-    /// failover [default: register, or failover]
+    /// failover, alerts, remedy, replication [default: register, or failover]
     #[arg(long)]
     workload: Option<Kind>,
     /// What is done to the hosts meanwhile: names of faults with commas between them, or none
@@ -292,8 +292,9 @@ impl Run {
         }
         let say = Say { quiet: self.quiet };
         let dir = self.dir.clone().unwrap_or_default();
-        let plan = self.plan()?;
+        let mut plan = self.plan()?;
         let workload = self.kind().workload(self.wishes(plan.actors, scratch));
+        plan.setup.datacenters = workload.datacenters();
         let logs = dir.join(LOGS);
         say.line(&format!("seed {}; kept in {}", plan.seed, dir.display()));
         say.line(&format!(
@@ -387,6 +388,7 @@ impl Run {
                 program: self.consul()?,
                 raft_multiplier: self.raft_multiplier,
                 more: self.server_config.clone(),
+                datacenters: 1,
             },
             agents: self.fits()?.map(|program| agent::Setup { program, environment: self.agent_env.clone() }),
         })

@@ -37,7 +37,10 @@ pub trait Scene: Send + Sync {
     }
 
     /// What is between the agents and being well; asked before the actors begin and after all faults.
-    async fn obstacle(&self) -> Option<String>;
+    ///
+    /// # Errors
+    /// If an agent cannot be asked at all.
+    async fn obstacle(&self, agents: &mut [Agent]) -> Result<Option<String>, ProcessError>;
 
     /// The host that does now what is tested, if there is one.
     fn active(&self) -> Option<usize>;

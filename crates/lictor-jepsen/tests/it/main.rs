@@ -3,6 +3,7 @@
 
 mod bench;
 mod cluster;
+mod cluster_lictor;
 mod fleet;
 mod known;
 mod program;

@@ -154,10 +154,10 @@ impl Scene for Failover {
         Ok(())
     }
 
-    async fn obstacle(&self) -> Option<String> {
+    async fn obstacle(&self, _: &mut [Agent]) -> Result<Option<String>, ProcessError> {
         let now = witness::now();
         let fresh = self.lines.last().is_some_and(|(_, line)| line.at + FRESH > now);
-        (!fresh).then(|| format!("nobody runs the service {SERVICE}"))
+        Ok((!fresh).then(|| format!("nobody runs the service {SERVICE}")))
     }
 
     fn active(&self) -> Option<usize> {

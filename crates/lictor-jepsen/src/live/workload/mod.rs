@@ -3,10 +3,13 @@
 //! A workload gives each logical process an *actor*: it says what to do next, does it, and says what came of it. The
 //! runner writes both down, around the call, and gives an actor another number when nobody knows what came of a call.
 
+pub mod alerts;
 pub mod append;
 pub mod failover;
 pub mod lock;
 pub mod register;
+pub mod remedy;
+pub mod replication;
 pub mod session;
 pub mod set;
 mod store;
@@ -126,6 +129,12 @@ pub enum Kind {
     Session,
     /// A service of Lictor's that runs on one of the hosts.
     Failover,
+    /// What Lictor tells of checks of Consul's.
+    Alerts,
+    /// Steps that Lictor does when a check fails.
+    Remedy,
+    /// Keys that Lictor copies to another datacenter.
+    Replication,
 }
 
 /// What clients do in a run.
@@ -148,6 +157,11 @@ pub trait Workload: Send + Sync {
         &[]
     }
 
+    /// How many datacenters the hosts are in: the first ones in the first, and so on.
+    fn datacenters(&self) -> usize {
+        1
+    }
+
     /// What it has besides, if Lictor is tested.
     fn scene(&self) -> Option<&dyn Scene> {
         None
@@ -161,7 +175,7 @@ pub trait Workload: Send + Sync {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Register,
         Self::Versioned,
         Self::Multi,
@@ -172,13 +186,16 @@ impl Kind {
         Self::Leader,
         Self::Session,
         Self::Failover,
+        Self::Alerts,
+        Self::Remedy,
+        Self::Replication,
     ];
 
     /// Whether agents of Lictor are tested by it, and not servers of Consul alone.
     #[must_use]
     pub const fn tests_lictor(self) -> bool {
         match self {
-            Self::Failover => true,
+            Self::Failover | Self::Alerts | Self::Remedy | Self::Replication => true,
             Self::Register
             | Self::Versioned
             | Self::Multi
@@ -207,6 +224,9 @@ impl Kind {
                 "how long sessions live, and how long nobody gets the locks of one that was ended"
             }
             Self::Failover => "a service that runs on one of the hosts, and moves; it never runs twice",
+            Self::Alerts => "checks of Consul's that fail and pass again; each is told, and its end once",
+            Self::Remedy => "checks that fail and are cured in three steps, each done once and in order",
+            Self::Replication => "keys that are copied to another datacenter; nothing else is touched there",
         }
     }
 
@@ -224,6 +244,9 @@ impl Kind {
             Self::Leader => Arc::new(lock::Lock::leader(wishes)),
             Self::Session => Arc::new(session::Sessions::new(wishes)),
             Self::Failover => Arc::new(failover::Failover::new(wishes)),
+            Self::Alerts => Arc::new(alerts::Alerts::new(&wishes)),
+            Self::Remedy => Arc::new(remedy::Remedy::new(wishes)),
+            Self::Replication => Arc::new(replication::Replication::new(&wishes)),
         }
     }
 }
@@ -284,6 +307,9 @@ impl fmt::Display for Kind {
             Self::Leader => "leader",
             Self::Session => "session",
             Self::Failover => "failover",
+            Self::Alerts => "alerts",
+            Self::Remedy => "remedy",
+            Self::Replication => "replication",
         })
     }
 }

@@ -101,6 +101,7 @@ pub struct World {
     /// The disks of the servers, if they have their own.
     pub disks: BTreeMap<usize, Disk>,
     clients: Vec<Client>,
+    datacenters: usize,
 }
 
 impl World {
@@ -126,6 +127,7 @@ impl World {
             agents: Vec::new(),
             disks: BTreeMap::new(),
             clients: Vec::new(),
+            datacenters: setup.datacenters,
         };
         for host in 0..count {
             let data = places.scratch.join(net::name(host));
@@ -232,7 +234,7 @@ impl World {
         loop {
             let mut why = self.obstacle().await?;
             if let (None, Some(scene)) = (&why, scene) {
-                why = scene.obstacle().await;
+                why = scene.obstacle(&mut self.agents).await?;
             }
             let Some(why) = why else { return Ok(()) };
             if Instant::now() >= deadline {
@@ -250,11 +252,16 @@ impl World {
             }
         }
         let named = self.named().await;
-        let Some(first) = named.first().copied().flatten() else {
-            return Ok(Some("n1 names no leader".to_owned()));
-        };
-        if let Some(host) = named.iter().position(|&named| named != Some(first)) {
-            return Ok(Some(format!("{} does not name {} as the leader", net::name(host), net::name(first))));
+        for (host, &leader) in named.iter().enumerate() {
+            let Some(leader) = leader else {
+                return Ok(Some(format!("{} names no leader", net::name(host))));
+            };
+            // What the first one of its datacenter says, and one of them.
+            let first = named.iter().enumerate().find(|&(other, _)| self.together(other, host));
+            if first.is_some_and(|(_, &first)| first != Some(leader)) || !self.together(leader, host) {
+                let (name, leader) = (net::name(host), net::name(leader));
+                return Ok(Some(format!("{name} names {leader} as the leader, and others do not")));
+            }
         }
         for (host, client) in self.clients.iter().enumerate() {
             let (name, query) = (net::name(host), Query::new().consistent());
@@ -267,7 +274,13 @@ impl World {
         Ok(None)
     }
 
-    /// The host whose server leads, as most of those that answer say.
+    /// Whether hosts are in the same datacenter.
+    fn together(&self, one: usize, other: usize) -> bool {
+        let datacenter = |host| server::datacenter(host, self.clients.len(), self.datacenters);
+        datacenter(one) == datacenter(other)
+    }
+
+    /// The host whose server leads, as most of those that answer say; of several datacenters, that of one of them.
     pub async fn leader(&self) -> Option<usize> {
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
         for host in self.named().await.into_iter().flatten() {

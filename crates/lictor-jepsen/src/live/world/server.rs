@@ -1,7 +1,7 @@
 //! One server of Consul on its host.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::net::{self, Net};
@@ -22,6 +22,20 @@ pub struct Setup {
     pub raft_multiplier: u8,
     /// More of Consul's configuration, in its HCL.
     pub more: String,
+    /// How many datacenters the hosts are in, the first ones in the first; each has servers of its own.
+    pub datacenters: usize,
+}
+
+/// The datacenter of a host among so many, from 0: equal parts, as far as that goes.
+#[must_use]
+pub fn datacenter(host: usize, hosts: usize, datacenters: usize) -> usize {
+    host * datacenters.max(1) / hosts.max(1)
+}
+
+/// What a datacenter is called: `dc1` is the first.
+#[must_use]
+pub fn datacenter_name(datacenter: usize) -> String {
+    format!("dc{}", datacenter + 1)
 }
 
 /// A server of Consul on a host.
@@ -81,19 +95,28 @@ pub fn by_raft_address(address: &str, count: usize) -> Option<usize> {
 
 fn configuration(host: usize, count: usize, setup: &Setup, data: &Path) -> String {
     let (name, address) = (net::name(host), net::address(host));
-    let others: Vec<Ipv4Addr> = (0..count).filter(|&other| other != host).map(net::address).collect();
+    let own = datacenter(host, count, setup.datacenters);
+    let there = |other: &usize| datacenter(*other, count, setup.datacenters) == own;
+    let addresses = |hosts: &mut dyn Iterator<Item = usize>| -> Vec<String> {
+        hosts.filter(|&other| other != host).map(|other| net::address(other).to_string()).collect()
+    };
+    let others = addresses(&mut (0..count).filter(there));
+    let elsewhere = addresses(&mut (0..count).filter(|other| !there(other)));
+    let serf_wan = if elsewhere.is_empty() { "serf_wan = -1 " } else { "" };
     format!(
         r#"
 node_name = "{name}"
-datacenter = "dc1"
+datacenter = "{datacenter}"
 server = true
-bootstrap_expect = {count}
+bootstrap_expect = {expected}
 data_dir = {data:?}
 bind_addr = "{address}"
 client_addr = "{address}"
 retry_join = {others:?}
 retry_interval = "1s"
-ports {{ http = {HTTP} server = {RPC} dns = -1 grpc = -1 serf_wan = -1 }}
+ports {{ http = {HTTP} server = {RPC} dns = -1 grpc = -1 {serf_wan}}}
+retry_join_wan = {elsewhere:?}
+retry_interval_wan = "1s"
 performance {{ raft_multiplier = {raft_multiplier} }}
 disable_host_node_id = true
 disable_update_check = true
@@ -102,7 +125,8 @@ skip_leave_on_interrupt = true
 rejoin_after_leave = true
 {more}
 "#,
-        others = others.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        datacenter = datacenter_name(own),
+        expected = (0..count).filter(there).count(),
         raft_multiplier = setup.raft_multiplier,
         more = setup.more,
     )
@@ -114,11 +138,24 @@ mod tests {
 
     #[test]
     fn a_server_is_told_of_all_others_and_not_of_itself() {
-        let setup = Setup { program: "consul".into(), raft_multiplier: 1, more: String::new() };
+        let setup =
+            Setup { program: "consul".into(), raft_multiplier: 1, more: String::new(), datacenters: 1 };
         let text = configuration(1, 3, &setup, Path::new("/data/n2"));
         assert!(text.contains(r#"retry_join = ["10.77.1.2", "10.77.3.2"]"#), "{text}");
         assert!(text.contains(r#"bind_addr = "10.77.2.2""#), "{text}");
         assert!(text.contains(r#"data_dir = "/data/n2""#), "{text}");
+    }
+
+    #[test]
+    fn each_datacenter_has_servers_of_its_own_that_know_the_others_over_the_wan() {
+        let setup =
+            Setup { program: "consul".into(), raft_multiplier: 1, more: String::new(), datacenters: 2 };
+        let text = configuration(2, 3, &setup, Path::new("/data/n3"));
+        assert!(text.contains(r#"datacenter = "dc2""#) && text.contains("bootstrap_expect = 1\n"), "{text}");
+        assert!(text.contains(r#"retry_join_wan = ["10.77.1.2", "10.77.2.2"]"#), "{text}");
+        assert!(!text.contains("serf_wan = -1"), "{text}");
+        assert_eq!((0..5).map(|host| datacenter(host, 5, 2)).collect::<Vec<_>>(), [0, 0, 0, 1, 1]);
+        assert_eq!((0..5).map(|host| datacenter(host, 5, 1)).collect::<Vec<_>>(), [0; 5]);
     }
 
     #[test]
