@@ -1,4 +1,5 @@
-//! `cargo xtask jepsen`: runs of `lictor-jepsen` on real servers, each with the verdict that is expected of it.
+//! `cargo xtask jepsen`: runs of `lictor-jepsen` on real servers, and on agents of Lictor itself, each with the verdict that is
+//! expected of it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::lint::cargo;
-use crate::setup::{self, Host, consul};
+use crate::setup::{self, Host, Tools, consul};
 use crate::stages::Stages;
 use crate::suites::Need;
 use crate::tool::Tool;
@@ -18,12 +19,33 @@ use crate::workspace::Workspace;
 /// How long the clients of a run work, unless it is said.
 pub(crate) const SECONDS: u64 = 60;
 
-/// Where the summary stands.
+/// What boots hosts.
+const NSPAWN: &str = "LICTOR_NSPAWN_BIN";
+
+/// Where the summaries stand.
 const PAGE: &str = "docs/jepsen.md";
 
-/// What is around it there.
-const BEGIN: &str = "<!-- the last long run: `cargo xtask jepsen --long` writes it -->";
-const END: &str = "<!-- end of the last long run -->";
+/// Runs of one target, and where their summary stands.
+struct Part {
+    runs: &'static [Run],
+    /// What is around the summary.
+    begin: &'static str,
+    end: &'static str,
+}
+
+/// Of Consul's servers, and of Lictor's agents.
+const PARTS: [Part; 2] = [
+    Part {
+        runs: RUNS,
+        begin: "<!-- the last long run: `cargo xtask jepsen --long` writes it -->",
+        end: "<!-- end of the last long run -->",
+    },
+    Part {
+        runs: LICTOR,
+        begin: "<!-- the last long run of Lictor: `cargo xtask jepsen --long --only lictor` writes it -->",
+        end: "<!-- end of the last long run of Lictor -->",
+    },
+];
 
 /// Time for all but what the clients do: servers start, settle and are judged.
 const BESIDES: Duration = Duration::from_secs(10 * 60);
@@ -75,7 +97,65 @@ impl Run {
     }
 }
 
-/// All of them.
+/// Of Lictor itself. Booted hosts are three: there are not more processors for more.
+const LICTOR: &[Run] = &[
+    kept(
+        "lictor: a service, hosts killed and cut off",
+        "--target lictor --workload failover --nodes 3 --nemesis kill-active,partition-active,pause-active --interval 8",
+    )
+    .short()
+    .lasting(80),
+    kept(
+        "lictor: a service, agents killed and stopped",
+        "--target lictor --workload failover --nodes 3 --nemesis kill-agent-active,pause-agent-active,kill-agent-all \
+         --interval 8",
+    )
+    .lasting(80),
+    kept(
+        "lictor: a service, Consul in trouble",
+        "--target lictor --workload failover --nodes 3 --nemesis kill-leader,kill-consul-all,pause-consul-active,\
+         partition-one-way --interval 8",
+    )
+    .lasting(80),
+    kept(
+        "lictor: a service, all killed, bad lines and disks",
+        "--target lictor --workload failover --nodes 3 --nemesis restart-all,slow-active,lossy-one,disk-full-active \
+         --interval 8",
+    )
+    .lasting(80),
+    kept(
+        "lictor: a service, several faults at once",
+        "--target lictor --workload failover --nodes 3 --nemesis kill-one,pause-agent-one,partition-halves,\
+         pause-consul-one --schedule mixed --interval 5",
+    )
+    .lasting(80),
+    kept(
+        "lictor: alerts",
+        "--target lictor --workload alerts --nemesis kill-active,pause-agent-active,partition-active,restart-all,kill-leader \
+         --interval 7",
+    )
+    .lasting(80),
+    kept(
+        "lictor: remedies",
+        "--target lictor --workload remedy --nemesis kill-agent-active,kill-all,restart-all,pause-agent-all --interval 5",
+    )
+    .lasting(80),
+    kept(
+        "lictor: replication",
+        "--target lictor --workload replication --nodes 6 --nemesis partition-halves,kill-all,restart-all,pause-one,\
+         kill-agent-all --interval 8",
+    )
+    .lasting(80),
+    planted(
+        "lictor: a service that nobody fences",
+        "--target lictor --workload failover --nodes 3 --nemesis pause-agent-active --interval 8 \
+         --agent-env LICTOR_PLANT=unfenced",
+    )
+    .short()
+    .lasting(32),
+];
+
+/// Of Consul.
 const RUNS: &[Run] = &[
     kept("register, no fault", "--workload register"),
     kept(
@@ -162,22 +242,30 @@ pub(crate) fn jepsen(workspace: &Workspace, plan: &Plan) -> Result<(), Error> {
     // Its own, or what a person has named.
     let found = tools.found.iter().find(|(variable, _)| *variable == "LICTOR_CONSUL_BIN");
     let consul = found.map_or_else(|| consul::path(workspace), |(_, path)| path.clone());
-    let chosen: Vec<&Run> = RUNS.iter().filter(|run| plan.chooses(run)).collect();
+    let all = || PARTS.iter().flat_map(|part| part.runs);
+    let chosen: Vec<&Run> = all().filter(|run| plan.chooses(run)).collect();
     if chosen.is_empty() {
-        let names: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
+        let names: Vec<&str> = all().map(|run| run.name).collect();
         return Err(Error::Verdict(format!("there is no such run; there are: {}", names.join("; "))));
+    }
+    for need in chosen.iter().flat_map(|run| run.needs()) {
+        if let Some(why) = need.unmet(&host, &tools) {
+            return Err(Error::Verdict(why));
+        }
     }
     let seed = plan.seed.unwrap_or_else(|| u64::from(std::process::id()));
     println!("seed {seed}");
     cargo(workspace)
-        .args(["build", "--release", "--package", "lictor-jepsen"])
+        .args(["build", "--release", "--package", "lictor-jepsen", "--package", "lictor"])
+        // So that a fault can be planted where a run asks for one. `cargo xtask dist` refuses such a program.
+        .args(["--features", "lictor/test-faults"])
         .deadline(BESIDES * 3)
         .run()?;
     let dir = workspace.target().join("jepsen").join(if plan.long { "long" } else { "short" });
     let mut stages = Stages::start();
     for run in chosen {
         stages.run(run.name, || {
-            let came = run.make(workspace, &consul, plan, seed, &dir)?;
+            let came = run.make(workspace, &consul, &tools, plan, seed, &dir)?;
             let told = format!("{}: {}", came.verdict, came.why);
             if came.verdict == run.expected {
                 Ok(told)
@@ -219,13 +307,14 @@ impl Run {
         &self,
         workspace: &Workspace,
         consul: &Path,
+        tools: &Tools,
         plan: &Plan,
         seed: u64,
         runs: &Path,
     ) -> Result<Came, Error> {
         let dir = fresh(&self.place(runs))?;
         let seconds = self.seconds.unwrap_or(plan.seconds);
-        let tool = Tool::new(workspace.target().join("release/lictor-jepsen"))
+        let mut tool = Tool::new(workspace.target().join("release/lictor-jepsen"))
             .arg("run")
             .args(["--nodes", &plan.nodes().to_string(), "--time", &seconds.to_string()])
             .args(["--seed", &seed.to_string()])
@@ -235,13 +324,29 @@ impl Run {
             .arg("--dir")
             .arg(&dir)
             .env("LICTOR_CONSUL_BIN", consul)
+            .env("LICTOR_BIN", workspace.target().join("release/lictor"))
             .deadline(BESIDES + Duration::from_secs(seconds));
+        for (variable, path) in &tools.found {
+            if *variable == NSPAWN {
+                tool = tool.env(variable, path);
+            }
+        }
         println!("{}", tool.line());
         let ended = tool.run();
         // Its exit code says the same; without a verdict it says why there is none.
         match self.came(runs)? {
             Some(came) => Ok(came),
             None => ended.and(Err(Error::Answer { of: "lictor-jepsen", what: "no verdict".to_owned() })),
+        }
+    }
+
+    /// What a machine must have for it besides.
+    fn needs(&self) -> &'static [Need] {
+        // Those have hosts that are booted.
+        if self.args.contains("--workload failover") {
+            &[Need::Root, Need::Tool(NSPAWN), Need::Tool("LICTOR_DBUS_BIN")]
+        } else {
+            &[]
         }
     }
 
@@ -289,20 +394,25 @@ impl Came {
     }
 }
 
-/// Puts a summary of the last runs into the documentation, if there is one of each.
+/// Puts a summary of the last runs of each target into the documentation, if there is one of each.
 fn summarize(workspace: &Workspace, runs: &Path, version: &str) -> Result<(), Error> {
-    let mut rows = Vec::new();
-    for run in RUNS {
-        match run.came(runs)? {
-            Some(came) => rows.push((run, came)),
+    for part in &PARTS {
+        let mut rows = Vec::new();
+        let mut missing = None;
+        for run in part.runs {
+            match run.came(runs)? {
+                Some(came) => rows.push((run, came)),
+                None => missing = Some(run.name),
+            }
+        }
+        match missing {
+            Some(name) => println!("no summary is written of the part in which `{name}` was never made"),
             None => {
-                println!("no summary is written: `{}` was never made", run.name);
-                return Ok(());
+                write(&workspace.root().join(PAGE), part, &summary(&rows, version))?;
+                println!("the summary is in {PAGE}");
             }
         }
     }
-    write(&workspace.root().join(PAGE), &summary(&rows, version))?;
-    println!("the summary is in {PAGE}");
     Ok(())
 }
 
@@ -335,14 +445,15 @@ fn summary(rows: &[(&Run, Came)], version: &str) -> String {
     text
 }
 
-/// Puts the summary where the last one stands.
-fn write(path: &Path, summary: &str) -> Result<(), Error> {
+/// Puts the summary of a part where the last one stands.
+fn write(path: &Path, part: &Part, summary: &str) -> Result<(), Error> {
+    let (begin, end) = (part.begin, part.end);
     let page = fs::read_to_string(path).map_err(Error::file("read", path))?;
-    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let parts = page.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
     let (before, after) = parts.ok_or_else(|| {
-        Error::Verdict(format!("{} has no `{BEGIN}` and `{END}` to put the summary between", path.display()))
+        Error::Verdict(format!("{} has no `{begin}` and `{end}` to put the summary between", path.display()))
     })?;
-    let page = format!("{before}{BEGIN}\n\n{summary}\n{END}{after}");
+    let page = format!("{before}{begin}\n\n{summary}\n{end}{after}");
     fs::write(path, page).map_err(Error::file("write", path))
 }
 
@@ -401,11 +512,14 @@ mod tests {
     fn a_summary_takes_the_place_of_the_last_one() {
         let dir = tempfile::tempdir().unwrap();
         let page = dir.path().join("page.md");
-        fs::write(&page, format!("# A\n{BEGIN}\nold\n{END}\nrest\n")).unwrap();
-        write(&page, "new\n").unwrap();
-        assert_eq!(fs::read_to_string(&page).unwrap(), format!("# A\n{BEGIN}\n\nnew\n\n{END}\nrest\n"));
+        let [Part { begin, end, .. }, Part { begin: second, end: its_end, .. }] = &PARTS;
+        let rest = format!("rest\n{second}\nthat\n{its_end}\n");
+        fs::write(&page, format!("# A\n{begin}\nold\n{end}\n{rest}")).unwrap();
+        write(&page, &PARTS[0], "new\n").unwrap();
+        assert_eq!(fs::read_to_string(&page).unwrap(), format!("# A\n{begin}\n\nnew\n\n{end}\n{rest}"));
         fs::write(&page, "# A\n").unwrap();
-        assert!(write(&page, "new\n").unwrap_err().to_string().contains("to put the summary between"));
+        let refused = write(&page, &PARTS[1], "new\n").unwrap_err().to_string();
+        assert!(refused.contains("to put the summary between"), "{refused}");
     }
 
     #[test]
@@ -419,14 +533,24 @@ mod tests {
 
     #[test]
     fn each_run_is_named_once_and_the_few_have_valid_and_invalid_ones() {
-        let mut names: Vec<&str> = RUNS.iter().map(|run| run.name).collect();
+        let all = || PARTS.iter().flat_map(|part| part.runs);
+        let mut names: Vec<&str> = all().map(|run| run.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), RUNS.len());
-        let places: BTreeSet<PathBuf> = RUNS.iter().map(|run| run.place(Path::new("runs"))).collect();
-        assert_eq!(places.len(), RUNS.len());
+        assert_eq!(names.len(), all().count());
+        let places: BTreeSet<PathBuf> = all().map(|run| run.place(Path::new("runs"))).collect();
+        assert_eq!(places.len(), all().count());
         assert!(places.contains(Path::new("runs/register-all-killed")), "{places:?}");
-        let few = |expected| RUNS.iter().filter(|run| run.short && run.expected == expected).count();
-        assert!(few("valid") > 1 && few("invalid") > 1);
+        for part in &PARTS {
+            let few = |expected| part.runs.iter().filter(|run| run.short && run.expected == expected).count();
+            assert!(few("valid") > 0 && few("invalid") > 0);
+        }
+    }
+
+    #[test]
+    fn what_is_called_after_lictor_tests_lictor() {
+        let wrong = |run: &&Run| run.name.starts_with("lictor: ") != run.args.contains("--target lictor");
+        let wrong = PARTS.iter().flat_map(|part| part.runs).find(wrong).map(|run| run.name);
+        assert_eq!(wrong, None);
     }
 }

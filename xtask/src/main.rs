@@ -72,7 +72,7 @@ enum Command {
     },
     /// Test the consistency of real servers while faults are done to them, in the manner of Jepsen
     Jepsen {
-        /// All runs, on five servers; the summary is put into docs/jepsen.md
+        /// All runs, on five servers; summaries are put into docs/jepsen.md
         #[arg(long)]
         long: bool,
         /// What all that is drawn begins with
