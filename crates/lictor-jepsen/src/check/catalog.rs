@@ -17,6 +17,7 @@ use super::set::SetCheck;
 use super::single::Single;
 use super::stats::Stats;
 use super::timing::{Same, Timing};
+use super::turns::Turns;
 use crate::history::History;
 
 /// A check that can be named.
@@ -33,7 +34,7 @@ pub struct Entry {
 }
 
 /// All of them.
-pub const CHECKS: [Entry; 17] = [
+pub const CHECKS: [Entry; 18] = [
     Entry {
         name: "register",
         promise: "reads, writes and cas of each key are linearizable",
@@ -106,6 +107,12 @@ pub const CHECKS: [Entry; 17] = [
         promise: "each alert is told at least once and its end exactly once",
         settings: "",
         chosen_by: &["raise"],
+    },
+    Entry {
+        name: "turns",
+        promise: "what is told of each turns from fault to end and back, and ends well",
+        settings: "",
+        chosen_by: &[],
     },
     Entry {
         name: "remedy",
@@ -196,6 +203,7 @@ pub fn make(text: &str, limits: Limits) -> Result<Box<dyn Check>, CatalogError> 
             Box::new(Converge { places: settings.parsed("places", "a number")?.unwrap_or_default() })
         }
         "alerts" => Box::new(Alerts),
+        "turns" => Box::new(Turns),
         "remedy" => {
             let steps = settings.parsed("steps", "a number")?;
             Box::new(Remedy { steps: steps.ok_or_else(|| settings.wrong("steps", "a number"))? })

@@ -16,6 +16,7 @@ pub mod set;
 pub mod single;
 pub mod stats;
 pub mod timing;
+pub mod turns;
 
 use std::fmt;
 

@@ -7,6 +7,7 @@
 pub mod cell;
 pub mod client;
 pub mod command;
+pub mod hook;
 pub mod nemesis;
 pub mod record;
 pub mod runner;

@@ -56,16 +56,15 @@ pub fn now() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
-/// Puts deeds into the history that began at `began`, each by a process of its own. What was begun before counts from the
-/// beginning, and what was over by then is left out.
+/// Puts deeds into the history that began at `began`, each by a process of its own. What was done before stands at the beginning, in
+/// its order.
 ///
 /// # Errors
 /// If the history cannot be read or written.
-pub fn merge(path: &Path, deeds: Vec<Deed>, began: Duration) -> Result<(), WitnessError> {
+pub fn merge(path: &Path, mut deeds: Vec<Deed>, began: Duration) -> Result<(), WitnessError> {
     let mut ops = history::read_path(path)?;
-    let times = |deed: &Deed| (deed.from, deed.to.unwrap_or(deed.from));
-    let seen = deeds.into_iter().filter(|deed| times(deed).1 >= began);
-    for (process, deed) in (FIRST..).zip(seen) {
+    deeds.sort_by_key(|deed| deed.from);
+    for (process, deed) in (FIRST..).zip(deeds) {
         let time = |at: Duration| u64::try_from(at.saturating_sub(began).as_nanos()).unwrap_or(u64::MAX);
         let key = Some(deed.key).filter(|key| !key.is_null());
         let begun = Op::invoke(time(deed.from), Process::Client(process), deed.f, key, deed.value.clone());
@@ -108,8 +107,8 @@ mod tests {
         }
         writer.finish().unwrap();
         let deeds = vec![
+            deed("first", 91, Some(107)),
             deed("early", 90, Some(95)),
-            deed("first", 90, Some(107)),
             deed("second", 108, None),
             deed("third", 101, Some(120)),
         ];
@@ -120,6 +119,8 @@ mod tests {
         assert_eq!(
             seen,
             [
+                (0, "early", "invoke"),
+                (0, "early", "ok"),
                 (0, "first", "invoke"),
                 (1, "third", "invoke"),
                 (5, "ask", "invoke"),

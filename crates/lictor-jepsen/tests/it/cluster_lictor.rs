@@ -1,4 +1,4 @@
-//! Short real runs of agents of Lictor with a server of Consul each, whose agents are killed: alerts, remedies, replication. What
+//! Short real runs of agents of Lictor with a server of Consul each, whose agents are killed: alerts, remedies, replication, peers. What
 //! was right is found to be wrong when something is taken out of it.
 
 use std::path::PathBuf;
@@ -21,16 +21,21 @@ fn without(bench: &Bench, checks: &str, call: impl Fn(&Op) -> bool) -> (Option<i
 
 #[test]
 fn agents_that_are_killed_tell_each_alert_and_do_each_step_once_and_copy_all_and_nothing_else() {
-    let [alerts, remedy, replication] = [Bench::new(), Bench::new(), Bench::new()];
-    let benches = [(&alerts, "alerts"), (&remedy, "remedy"), (&replication, "replication")];
+    let [alerts, remedy, replication, peers] = [(); 4].map(|()| Bench::new());
+    let benches =
+        [(&alerts, "alerts"), (&remedy, "remedy"), (&replication, "replication"), (&peers, "peers")];
     // They mostly wait: all at once.
     let runs = benches.map(|(bench, workload)| {
         let args = format!("--workload {workload} --time 9 --interval 3 --nemesis kill-agent-all --seed 5");
         let mut command = bench.of_lictor(&args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
-    let expected =
-        ["alerts: valid: all ", "remedy: valid: ", "converge: valid: 2 states are the same at 3 places"];
+    let expected = [
+        "alerts: valid: all ",
+        "remedy: valid: ",
+        "converge: valid: 2 states are the same at 3 places",
+        "turns: valid: each of ",
+    ];
     for ((run, (bench, workload)), expected) in runs.into_iter().zip(benches).zip(expected) {
         let (code, said) = said(run.wait_with_output().unwrap());
         assert_eq!(code, Some(0), "{workload}: {said}");
@@ -44,4 +49,6 @@ fn agents_that_are_killed_tell_each_alert_and_do_each_step_once_and_copy_all_and
     assert!(code == Some(1) && said.contains("told"), "{said}");
     let (code, said) = without(&remedy, "remedy:steps=3", |op| op.f == "step" && op.value[1] == 2);
     assert!(code == Some(1) && said.contains("its steps are [1, 3]"), "{said}");
+    let (code, said) = without(&peers, "turns", |op| op.f == "told" && op.value == "resolved");
+    assert!(code == Some(1) && said.contains("a fault was told twice"), "{said}");
 }

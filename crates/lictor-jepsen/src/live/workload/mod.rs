@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod append;
 pub mod failover;
 pub mod lock;
+pub mod peers;
 pub mod register;
 pub mod remedy;
 pub mod replication;
@@ -135,6 +136,8 @@ pub enum Kind {
     Remedy,
     /// Keys that Lictor copies to another datacenter.
     Replication,
+    /// What agents tell of each other.
+    Peers,
 }
 
 /// What clients do in a run.
@@ -175,7 +178,7 @@ pub trait Workload: Send + Sync {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Register,
         Self::Versioned,
         Self::Multi,
@@ -189,13 +192,14 @@ impl Kind {
         Self::Alerts,
         Self::Remedy,
         Self::Replication,
+        Self::Peers,
     ];
 
     /// Whether agents of Lictor are tested by it, and not servers of Consul alone.
     #[must_use]
     pub const fn tests_lictor(self) -> bool {
         match self {
-            Self::Failover | Self::Alerts | Self::Remedy | Self::Replication => true,
+            Self::Failover | Self::Alerts | Self::Remedy | Self::Replication | Self::Peers => true,
             Self::Register
             | Self::Versioned
             | Self::Multi
@@ -227,6 +231,9 @@ impl Kind {
             Self::Alerts => "checks of Consul's that fail and pass again; each is told, and its end once",
             Self::Remedy => "checks that fail and are cured in three steps, each done once and in order",
             Self::Replication => "keys that are copied to another datacenter; nothing else is touched there",
+            Self::Peers => {
+                "agents that watch each other; each tells each fault of another once, and its end once"
+            }
         }
     }
 
@@ -244,9 +251,10 @@ impl Kind {
             Self::Leader => Arc::new(lock::Lock::leader(wishes)),
             Self::Session => Arc::new(session::Sessions::new(wishes)),
             Self::Failover => Arc::new(failover::Failover::new(wishes)),
-            Self::Alerts => Arc::new(alerts::Alerts::new(&wishes)),
+            Self::Alerts => Arc::new(alerts::Alerts::listen()),
             Self::Remedy => Arc::new(remedy::Remedy::new(wishes)),
             Self::Replication => Arc::new(replication::Replication::new(&wishes)),
+            Self::Peers => Arc::new(peers::Peers::new(wishes)),
         }
     }
 }
@@ -310,6 +318,7 @@ impl fmt::Display for Kind {
             Self::Alerts => "alerts",
             Self::Remedy => "remedy",
             Self::Replication => "replication",
+            Self::Peers => "peers",
         })
     }
 }
