@@ -146,6 +146,12 @@ const LICTOR: &[Run] = &[
          kill-agent-all --interval 8",
     )
     .lasting(80),
+    kept(
+        "lictor: peers",
+        "--target lictor --workload peers --nemesis kill-agent-one,partition-one,pause-agent-minority,partition-one-way,restart-all \
+         --interval 6",
+    )
+    .lasting(80),
     planted(
         "lictor: a service that nobody fences",
         "--target lictor --workload failover --nodes 3 --nemesis pause-agent-active --interval 8 \
