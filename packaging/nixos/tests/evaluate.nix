@@ -14,6 +14,14 @@ let
   nixos.options = {
     assertions = mkOption { type = types.listOf types.unspecified; default = [ ]; };
     warnings = mkOption { type = types.listOf types.str; default = [ ]; };
+    environment.systemPackages = mkOption { type = types.listOf types.package; default = [ ]; };
+    environment.etc = mkOption {
+      default = { };
+      type = types.attrsOf (types.submodule { text = mkOption { type = types.str; }; });
+    };
+    security.polkit.enable = mkOption { type = types.bool; default = false; };
+    security.polkit.extraConfig = mkOption { type = types.str; default = ""; };
+    systemd.tmpfiles.rules = mkOption { type = types.listOf types.str; default = [ ]; };
     networking.firewall.allowedTCPPorts = mkOption { type = types.listOf types.port; default = [ ]; };
     systemd.services = mkOption {
       default = { };
@@ -21,6 +29,7 @@ let
         types.submodule {
           description = mkOption { type = types.str; default = ""; };
           after = mkOption { type = types.listOf types.str; default = [ ]; };
+          reloadTriggers = mkOption { type = types.listOf types.str; default = [ ]; };
           wantedBy = mkOption { type = types.listOf types.str; default = [ ]; };
           environment = mkOption { type = types.attrsOf (types.nullOr types.str); default = { }; };
           unitConfig = mkOption { type = types.attrsOf types.unspecified; default = { }; };
@@ -33,6 +42,7 @@ let
   config = lib.evalModules [ nixos ../default.nix configuration ] {
     inherit lib;
     pkgs.lictor.outPath = lictor;
+    pkgs.coreutils.outPath = "";
   };
 
   # As NixOS writes units: a line for each item of a list, and variables in double quotes.
@@ -55,4 +65,7 @@ in
   ports = config.networking.firewall.allowedTCPPorts;
   failed = map (assertion: assertion.message) (lib.filter (assertion: !assertion.assertion) config.assertions);
   inherit (config) warnings;
+  files = builtins.mapAttrs (_name: file: file.text) config.environment.etc;
+  polkit = config.security.polkit.extraConfig;
+  tmpfiles = config.systemd.tmpfiles.rules;
 }

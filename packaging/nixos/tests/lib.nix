@@ -148,6 +148,12 @@ rec {
         in
         listToAttrs (map (name: named name (decided "${path}.${name}" { type = inner; } (said name))) kept);
     };
+    # Sets are joined, however deep; all else must be the same wherever it is said.
+    anything = {
+      name = "anything";
+      check = _value: true;
+      merge = path: chosen: if all isAttrs chosen then (attrsOf anything).merge path chosen else same path chosen;
+    };
     unspecified = {
       name = "unspecified";
       check = _value: true;

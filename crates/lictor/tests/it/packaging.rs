@@ -320,6 +320,45 @@ fn units_to_check(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn the_agent_has_on_nixos_what_its_unit_says() {
+    let told = good(
+        r#"services.lictor = {
+            enable = true; environmentFile = "/run/secrets/lictor"; credentials.pager = "/run/secrets/pager";
+            openFirewall = [ 8520 ];
+            settings = {
+                watch.http.shop = { url = "http://127.0.0.1:8080/"; };
+                rule.restart = { on = "check.shop == \"critical\""; act.systemd = { unit = "shop.service"; }; };
+            };
+        };
+        services.lictor.settings.node.name = "web1";"#,
+    );
+    let unit = told["units"]["lictor"].as_str().unwrap();
+    let file = fs::read_to_string(format!("{PACKAGING}/systemd/lictor.service")).unwrap();
+    assert_eq!(kept(unit), kept(&file));
+    for line in ["LoadCredential=pager:/run/secrets/pager", "EnvironmentFile=/run/secrets/lictor"] {
+        assert!(unit.contains(line), "{line}: {unit}");
+    }
+    assert_eq!((&told["ports"], &told["warnings"]), (&json!([8520]), &json!([])));
+    assert_eq!(told["tmpfiles"], json!(["d /run/lictor-allow 0755 root root -"]));
+    assert!(told["polkit"].as_str().unwrap().contains("/run/lictor-allow/units"));
+    // What it writes is a configuration, and names what polkit allows.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("nixos.json"), told["files"]["lictor.d/nixos.json"].as_str().unwrap()).unwrap();
+    let mut units = Command::new(env!("CARGO_BIN_EXE_lictor"));
+    units.args(["units", "--config"]).arg(dir.path());
+    let (code, out, err) = run(units);
+    assert_eq!((code, out.as_str()), (0, "restart shop.service\n"), "{err}");
+    let empty = good("services.lictor = { enable = true; credentials.x = \"/nix/store/x\"; };");
+    let warnings = empty["warnings"].to_string();
+    assert!(
+        warnings.contains("nothing is watched") && warnings.contains("x is a file in the Nix store"),
+        "{warnings}"
+    );
+    let bare = good("services.lictor = { enable = true; manageUnits = false; };");
+    assert_eq!(bare["polkit"], "");
+}
+
+#[test]
 fn systemd_understands_every_unit_and_calls_each_sandbox_tight() {
     let dir = tempfile::tempdir().unwrap();
     let units = units_to_check(dir.path());
