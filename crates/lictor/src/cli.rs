@@ -11,8 +11,9 @@ mod snapshot_agent;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use clap_complete::Shell;
+use clap_complete::{ArgValueCandidates, Shell};
 
+use crate::complete;
 use crate::output::Format;
 use crate::telemetry::LogFormat;
 pub(crate) use alerts::{Ack, AlertList, AlertsArgs, Choice, Forget, Silence, SilenceAdd, Unack};
@@ -410,7 +411,7 @@ pub(crate) struct Top {
 #[derive(Debug, Args)]
 pub(crate) struct Incidents {
     /// One incident, with its timeline
-    #[arg(value_name = "INCIDENT")]
+    #[arg(value_name = "INCIDENT", add = ArgValueCandidates::new(complete::incidents))]
     pub(crate) id: Option<String>,
     /// Only open ones
     #[arg(long)]
@@ -452,13 +453,13 @@ pub(crate) struct Events {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) limit: u32,
     /// Only those of an incident
-    #[arg(long, value_name = "INCIDENT")]
+    #[arg(long, value_name = "INCIDENT", add = ArgValueCandidates::new(complete::incidents))]
     pub(crate) incident: Option<String>,
     /// Only those of a run
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: Option<String>,
     /// Only those about a check
-    #[arg(long, value_name = "CHECK")]
+    #[arg(long, value_name = "CHECK", add = ArgValueCandidates::new(complete::checks))]
     pub(crate) check: Option<String>,
     /// Only of this kind, such as transition (can be repeated)
     #[arg(long, value_name = "KIND")]
@@ -470,7 +471,7 @@ pub(crate) struct Events {
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// A check, or an incident such as i5; with --config a connection monitor
-    #[arg(value_name = "INCIDENT|CHECK|MONITOR")]
+    #[arg(value_name = "INCIDENT|CHECK|MONITOR", add = ArgValueCandidates::new(complete::incidents_and_checks))]
     pub(crate) what: String,
     /// Write out a connection monitor of this configuration (can be repeated); no agent is asked
     #[arg(long, short, value_name = "PATH")]
@@ -564,7 +565,7 @@ pub(crate) enum Remedy {
     #[command(after_help = "Examples:\n  lictor remedy show reconnect\n  lictor remedy show r17")]
     Show {
         /// A remedy, or a run
-        #[arg(value_name = "REMEDY|RUN")]
+        #[arg(value_name = "REMEDY|RUN", add = ArgValueCandidates::new(complete::remedies_and_runs))]
         what: String,
         #[command(flatten)]
         agent: Agent,
@@ -572,6 +573,7 @@ pub(crate) enum Remedy {
     /// Start a remedy now; cooldown, budget and guard are set aside
     Start {
         /// The remedy
+        #[arg(add = ArgValueCandidates::new(complete::remedies))]
         remedy: String,
         #[command(flatten)]
         agent: Agent,
@@ -579,6 +581,7 @@ pub(crate) enum Remedy {
     /// Cancel a run; its clean-up step is still done
     Cancel {
         /// The run
+        #[arg(add = ArgValueCandidates::new(complete::runs))]
         run: String,
         #[command(flatten)]
         agent: Agent,
@@ -586,6 +589,7 @@ pub(crate) enum Remedy {
     /// Try the step of a parked run again
     Retry {
         /// The run
+        #[arg(add = ArgValueCandidates::new(complete::runs))]
         run: String,
         #[command(flatten)]
         agent: Agent,

@@ -5,6 +5,7 @@ mod called;
 mod cli;
 mod client;
 mod command;
+mod complete;
 mod consul_alerts;
 mod consul_replicate;
 mod consul_snapshot;
@@ -51,6 +52,12 @@ fn main() -> ExitCode {
         let why = launch::main(args.split_off(2).into_iter());
         Terminal::new(true).say(&format!("error: {why}"));
         return Exit::Failed.into();
+    }
+    if complete::asked() {
+        return match complete::answer(args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.exit().into(),
+        };
     }
     if args.get(1).is_some_and(|word| word == "demo-service") {
         return command::dev::service::main(&args.split_off(2));

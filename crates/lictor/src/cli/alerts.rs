@@ -1,8 +1,10 @@
 //! The command line of alerts, their queue and silences.
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCandidates;
 
 use super::{Agent, Alerts};
+use crate::complete;
 
 /// `lictor alerts`, with or without a word after it.
 #[derive(Debug, Args)]
@@ -118,6 +120,7 @@ pub(crate) enum Silence {
     #[command(after_help = "Example:\n  lictor silence end s3")]
     End {
         /// The silence, such as s3
+        #[arg(add = ArgValueCandidates::new(complete::silences))]
         id: String,
         #[command(flatten)]
         agent: Agent,

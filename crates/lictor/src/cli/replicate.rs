@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCandidates;
 
 use super::Agent;
+use crate::complete;
 use crate::output::Format;
 
 /// `lictor replicate`.
@@ -21,7 +23,7 @@ pub(crate) enum Replicate {
     )]
     Status {
         /// Only what this block copies
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::copies))]
         name: Option<String>,
         #[command(flatten)]
         agent: Agent,
@@ -86,7 +88,7 @@ pub(crate) struct ReplicateRun {
 #[derive(Debug, Args)]
 pub(crate) struct Word {
     /// The block
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::copies))]
     pub(crate) name: String,
     /// What the deletes are called
     #[arg(value_name = "ID")]

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::ArgValueCandidates;
 
 use super::Agent;
+use crate::complete;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Service {
@@ -21,7 +23,7 @@ pub(crate) enum Service {
     )]
     Status {
         /// The service [default: all of them]
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
         name: Option<String>,
         #[command(flatten)]
         agent: Agent,
@@ -66,7 +68,7 @@ pub(crate) enum Service {
     #[command(after_help = "Example:\n  lictor service history web --limit 100")]
     History {
         /// The service
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
         name: String,
         /// So many of the latest
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -94,7 +96,7 @@ pub(crate) enum Service {
 #[derive(Debug, Args)]
 pub(crate) struct One {
     /// The service
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
     pub(crate) name: String,
     /// Who wants it [default: the user and this machine]
     #[arg(long, value_name = "WHO")]

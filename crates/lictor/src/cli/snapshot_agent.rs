@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 
 use super::Agent;
+use crate::complete;
 use crate::output::Format;
 
 /// Snapshots that are taken without an agent of Lictor.
@@ -35,7 +37,7 @@ pub(crate) struct SnapshotConfig {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotStatus {
     /// Only this block
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::snapshots))]
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) agent: Agent,
@@ -45,7 +47,7 @@ pub(crate) struct SnapshotStatus {
 #[derive(Debug, Args)]
 pub(crate) struct SnapshotTake {
     /// The block
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::snapshots))]
     pub(crate) name: String,
     /// Have the newest one restored into a throw-away server instead, and compared
     #[arg(long)]

@@ -26,11 +26,11 @@ mod validate;
 
 use std::path::Path;
 
-use clap::CommandFactory as _;
 use futures::future::select_all;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Peers};
+use crate::complete;
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
@@ -67,11 +67,7 @@ pub(crate) fn run(cli: Cli, terminal: &Terminal) -> Result<(), Failure> {
         Command::State(command) => waiting(state::run(&command, terminal)),
         Command::Link(args) => link::run(&args),
         Command::Units(args) => units::run(&args),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "lictor", &mut script);
-            Terminal::data(&String::from_utf8_lossy(&script))
-        }
+        Command::Completions { shell } => complete::script(shell),
     }
 }
 

@@ -69,11 +69,17 @@ fn what_was_asked_for_is_listed_with_who_and_what_became_of_it_and_the_chain_is_
     assert!(first["by"].as_str().unwrap().contains(" on "), "{first}");
     assert_eq!(acts(&node)[0]["by"], "ann");
     let (_, out, _) = node.says(&["audit"]);
-    assert!(out.starts_with("NUMBER") && out.contains("done (of 3)") && out.contains("ann (cli from"), "{out}");
+    assert!(
+        out.starts_with("NUMBER") && out.contains("done (of 3)") && out.contains("ann (cli from"),
+        "{out}"
+    );
     node.kill();
     node.start();
     let (code, out, _) = node.says(&["audit", "verify"]);
-    assert!(code == 0 && out.starts_with("the record of acts is whole: 4 entries, 1 to 4\nlast hash: "), "{out}");
+    assert!(
+        code == 0 && out.starts_with("the record of acts is whole: 4 entries, 1 to 4\nlast hash: "),
+        "{out}"
+    );
 }
 
 #[test]

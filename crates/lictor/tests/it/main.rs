@@ -7,6 +7,7 @@ mod alerts_long;
 mod audit;
 mod backtest;
 mod clock;
+mod complete;
 mod consul;
 mod consul_alerts;
 mod consul_alerts_limits;
