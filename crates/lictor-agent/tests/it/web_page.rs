@@ -1,12 +1,16 @@
 //! The page: what it says, and what it does with what programs say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use lictor_agent::web::Alerts as _;
+use lictor_core::alert::{self, Matcher, Matchers, Pattern, Silence};
 use lictor_core::{CheckName, Command, Event, Incident, IncidentId, RunId, Status, What};
 use lictor_store::{Grain, MirrorState, Slot, Stood};
 use serde_json::json;
 
 use crate::web_client::{Answer, Server, serve, serve_world};
+use crate::web_desk::DeskStandin;
 use crate::web_world::{HOSTILE, World, bad_day, before, check, empty, many, name, noon};
 
 async fn serve_view(view: lictor_agent::View) -> Server {
@@ -296,6 +300,28 @@ async fn a_check_shows_how_it_stood_in_90_days_and_which_share_of_them_it_was_up
     assert_eq!(json["look_ms"], json!([10, 30]));
     assert_eq!(server.get("/v1/history/mail").await.json()["days"], json!([]), "nothing is kept of it yet");
     assert_eq!(server.get("/v1/history/none").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_check_in_a_window_of_maintenance_says_so_and_one_that_a_person_silenced_does_not() {
+    let desk = DeskStandin::idle();
+    for (check, by) in [("shop", Silence::CONFIGURATION), ("mail", "ann")] {
+        let any = vec![Pattern::Exactly(check.to_owned())];
+        let command = alert::Command::Silence {
+            id: Some(format!("window {check}")),
+            when: Matchers(vec![Matcher { label: "check".to_owned(), any, not: false }]),
+            lasting: Duration::from_secs(3_600),
+            by: by.to_owned(),
+            comment: String::new(),
+        };
+        desk.command(command).await.unwrap().unwrap();
+    }
+    let (view, past) = bad_day(noon());
+    let server = serve_world(World::with_desk(view, past, desk), None, &[], Default::default()).await;
+    let tag = "<span class=\"tag\">maintenance</span>";
+    assert_eq!(server.get("/").await.body.matches(tag).count(), 1);
+    assert!(server.get("/checks/shop").await.body.contains(tag));
+    assert!(!server.get("/checks/mail").await.body.contains(tag));
 }
 
 #[tokio::test]

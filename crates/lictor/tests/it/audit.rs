@@ -85,11 +85,11 @@ fn what_was_asked_for_is_listed_with_who_and_what_became_of_it_and_the_chain_is_
 #[test]
 fn a_command_and_who_gave_it_are_there_together_or_not_at_all_wherever_the_agent_is_killed() {
     for point in ["before-commit", "committed", "let-out"] {
-        for number in 1..=4 {
+        for number in 1..=3 {
             let mut node = Node::new(BLOCKS);
             node.start_with(Some(&format!("{point}:{number}")));
             // It may be dead before it answers, while it does, or not yet.
-            wait::until(Duration::from_secs(5), || node.ask(&["status", "--format", "json"]).ok());
+            wait::until(Duration::from_secs(3), || node.ask(&["status", "--format", "json"]).ok());
             drop(node.says(&["remedy", "start", "repair"]));
             node.kill();
             node.start();

@@ -1,22 +1,48 @@
 //! A check: a row of the table, and a page of its own.
 
 use askama::Template;
+use lictor_core::alert::{Silence, Subject};
 use lictor_core::{Check, CheckName, Status};
 
 use super::model::Entry;
 use super::record::RecordView;
 use super::{Part, render};
+use crate::past::windows;
 use crate::web::error::Failure;
 use crate::web::history::EventQuery;
 use crate::web::text::{ago, clock, rfc3339, span, utc, visible};
 use crate::web::{Site, explain};
 use crate::{Past, View};
 
+/// What a check is shown with besides how it stands.
+pub(super) struct Around {
+    node: String,
+    past: Past,
+    windows: Vec<Silence>,
+}
+
+impl Around {
+    /// Asks for it; windows that cannot be told are left out.
+    pub(super) async fn gather(site: &Site) -> Self {
+        let windows = site.alerts.view().await.map(|view| windows(&view)).unwrap_or_default();
+        Self { node: site.node.clone(), past: site.past.clone(), windows }
+    }
+
+    fn maintains(&self, check: &CheckName) -> bool {
+        !self.windows.is_empty() && {
+            let subject = Subject::own(&self.node, check.as_str());
+            self.windows.iter().any(|window| window.when.hold(&subject))
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct CheckRow {
     pub(super) name: String,
     pub(super) status: &'static str,
     pub(super) flapping: bool,
+    /// Whether nobody is told of it because a window of maintenance is open.
+    pub(super) maintenance: bool,
     pub(super) since: String,
     pub(super) lasts: String,
     pub(super) summary: String,
@@ -33,7 +59,7 @@ pub(super) struct CheckRow {
 const SUMMARY: usize = 240;
 
 impl CheckRow {
-    pub(super) fn new(name: &CheckName, check: &Check, view: &View, past: &Past) -> Self {
+    pub(super) fn new(name: &CheckName, check: &Check, view: &View, around: &Around) -> Self {
         let summary = match &check.last {
             Some((_, sample)) => visible(&sample.summary, SUMMARY),
             None => "no result yet".to_owned(),
@@ -53,13 +79,14 @@ impl CheckRow {
             name: name.to_string(),
             status: check.status.as_str(),
             flapping: check.flapping,
+            maintenance: around.maintains(name),
             since: rfc3339(check.since.wall),
             lasts: span(view.at.boot.since(check.since.boot)),
             summary,
             streak,
             recent,
             recent_text,
-            record: past.of(name, view.at.wall).as_ref().map(RecordView::new).unwrap_or_default(),
+            record: around.past.of(name, view.at.wall).as_ref().map(RecordView::new).unwrap_or_default(),
         }
     }
 }
@@ -109,7 +136,7 @@ pub(super) async fn part(site: &Site, view: &View, name: &CheckName, check: &Che
             Status::Warning | Status::Unknown => "warn",
             Status::Critical => "bad",
         },
-        check: CheckRow::new(name, check, view, &site.past),
+        check: CheckRow::new(name, check, view, &Around::gather(site).await),
         looked: check.last.as_ref().map_or_else(|| "never".to_owned(), |(at, _)| ago(*at, view.at)),
         values: values.map(|(name, value)| (name.to_string(), visible(&value.to_string(), 120))).collect(),
         results: check

@@ -8,17 +8,17 @@ use lictor_core::{Ending, Event, Mode, Outcome, RunState, Status, What};
 use lictor_store::MirrorState;
 
 use super::alert::Section;
-use super::check::CheckRow;
+use super::check::{Around, CheckRow};
 use super::incident::IncidentCard;
 use super::remedy::{RemedyCard, RunRow};
 use super::{peer, replication, service, snapshot};
+use crate::View;
 use crate::web::Site;
 use crate::web::api::{Counts, Withheld};
 use crate::web::error::Failure;
 use crate::web::facts::open_incidents;
 use crate::web::history::EventQuery;
 use crate::web::text::{ago, clock, count, rfc3339, span, thousands, utc, visible};
-use crate::{Past, View};
 
 /// The part of the page that changes.
 #[derive(Debug, Template)]
@@ -118,7 +118,7 @@ impl Live {
         }
         let events = ask(site, &mut history_error, EventQuery::newest(EVENTS)).await;
 
-        let (checks, hidden) = check_rows(&view, &site.past, all);
+        let (checks, hidden) = check_rows(&view, &Around::gather(site).await, all);
         let (remedies, more_remedies) = remedy_cards(&view, all);
         let mesh = Arc::clone(&site.mesh.borrow());
         let peering = peer::Section::new(&mesh, view.at, all);
@@ -288,7 +288,7 @@ fn count_chips(counts: Counts) -> Vec<Count> {
 }
 
 /// The rows of the checks, worst first, then by name; and what is left out, in words.
-fn check_rows(view: &View, past: &Past, all: bool) -> (Vec<CheckRow>, Option<String>) {
+fn check_rows(view: &View, around: &Around, all: bool) -> (Vec<CheckRow>, Option<String>) {
     let mut checks: Vec<_> = view.checks.iter().collect();
     // By name already; the sort is stable.
     checks.sort_by_key(|(_, check)| Reverse(check.status));
@@ -306,7 +306,7 @@ fn check_rows(view: &View, past: &Past, all: bool) -> (Vec<CheckRow>, Option<Str
             thousands(left)
         )
     });
-    let rows = checks.into_iter().map(|(name, check)| CheckRow::new(name, check, view, past)).collect();
+    let rows = checks.into_iter().map(|(name, check)| CheckRow::new(name, check, view, around)).collect();
     (rows, hidden)
 }
 

@@ -117,6 +117,10 @@ impl Shown {
                 let open = view.incidents.values().filter(|one| one.closed.is_none() && one.check == *check);
                 spans.extend(open.map(|incident| (incident.opened.wall.as_unix_millis(), None)));
             }
+            if worst(&group.checks) == State::Maintenance {
+                // It is meant to be so.
+                spans.retain(|(_, until)| until.is_some());
+            }
             let late = |until: &Option<i64>| until.is_none_or(|end| now.as_unix_millis() - end < LATELY);
             let whole = joined(spans).into_iter().filter(|(_, until)| late(until));
             troubles.extend(whole.map(|(from, until)| Trouble {

@@ -257,7 +257,7 @@ async fn the_page_says_how_each_group_stands_and_what_was() {
         "A &#60;new&#62; house",
         "On Sunday &#38; Monday",
         "from 2026-11-20 00:00 UTC to 2026-11-30 00:00 UTC",
-        "90 d <b>92.5 %</b>",
+        "90 d&nbsp;<b>92.5 %</b>",
         "from 2026-11-21 00:54 UTC to 2026-11-21 01:04 UTC, 10m",
         "<path class=\"critical\" d=\"M356 8h4\"/>",
         "Nothing is kept of it yet.",
@@ -290,6 +290,33 @@ async fn the_page_says_how_each_group_stands_and_what_was() {
     assert!(badge.contains("aria-label=\"Shop: down, 92.5 % in 90 d\""), "{badge}");
     assert_eq!(header(&badge, "cross-origin-resource-policy"), Some("cross-origin"));
     assert!(get(address, "/badge/payroll.svg").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn what_is_under_maintenance_is_no_trouble_while_that_lasts() {
+    let node = node();
+    let view = node.view.lock().unwrap().clone().unwrap();
+    let window = alert::Silence {
+        id: "move".to_owned(),
+        when: alert::Matchers::default(),
+        from: at(600),
+        lasting: Duration::from_secs(3_600),
+        by: alert::Silence::CONFIGURATION.to_owned(),
+        comment: String::new(),
+    };
+    let (sources, archive) = (sources(&node), Archive::new(Arc::<Node>::clone(&node)));
+    let page = page("127.0.0.1:0", SHOP);
+    let states = async |windows: &[alert::Silence]| {
+        let shown = shown::Shown::gather(&page, &view, windows, &sources, &archive).await;
+        let open = shown.troubles.iter().filter(|trouble| trouble.until.is_none()).count();
+        (shown.groups.iter().map(|group| group.state.word()).collect::<Vec<_>>(), open)
+    };
+    assert_eq!(states(&[]).await, (vec!["down", "up"], 1));
+    assert_eq!(states(std::slice::from_ref(&window)).await, (vec!["maintenance", "up"], 0));
+    let other = vec![alert::Pattern::Exactly("other".to_owned())];
+    let other = alert::Matcher { label: "node".to_owned(), any: other, not: false };
+    let elsewhere = alert::Silence { when: alert::Matchers(vec![other]), ..window };
+    assert_eq!(states(&[elsewhere]).await, (vec!["down", "up"], 1));
 }
 
 #[tokio::test]
