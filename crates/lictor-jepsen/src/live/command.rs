@@ -181,6 +181,9 @@ pub enum CommandError {
     /// A workload is for another target.
     #[error("the workload `{0}` is for --target {1}")]
     OtherTarget(Kind, &'static str),
+    /// A workload boots machines, which only root may.
+    #[error("the workload `{0}` boots machines: that needs root")]
+    NotRoot(Kind),
     /// A fault is done to agents, and there are none.
     #[error("the fault `{0}` is done to agents: it is for --target lictor")]
     NoAgents(Fault),
@@ -219,7 +222,8 @@ impl CommandError {
             | Self::NoLictor(_)
             | Self::OtherTarget(..)
             | Self::NoAgents(_) => 64,
-            Self::Cell(_)
+            Self::NotRoot(_)
+            | Self::Cell(_)
             | Self::Scratch(_)
             | Self::Disk(_)
             | Self::Sweep(_)
@@ -258,6 +262,10 @@ impl Run {
         let say = Say { quiet: self.quiet };
         let consul = self.consul()?;
         let lictor = self.fits()?;
+        // In there it will be called root in any case.
+        if self.kind() == Kind::Failover && !rustix::process::geteuid().is_root() {
+            return Err(CommandError::NotRoot(self.kind()));
+        }
         clean(&self.scratch, say).await?;
         let seed = self.seed.unwrap_or_else(|| rand::random_range(0..1_000_000_000));
         let dir = self.dir.clone().unwrap_or_else(|| self.named(seed));

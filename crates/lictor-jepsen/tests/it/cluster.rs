@@ -152,6 +152,11 @@ fn what_cannot_be_done_is_refused_before_anything_is_begun() {
         ("--nemesis clock", "the clocks cannot be stepped"),
         ("--nemesis kill-cat", "there is no fault `kill-cat`"),
         ("--workload juggling", "there is no workload `juggling`"),
+        ("--nemesis kill-active", "the fault `kill-active` is done to agents: it is for --target lictor"),
+        ("--workload failover", "the workload `failover` is for --target lictor"),
+        ("--target lictor --workload set", "the workload `set` is for --target consul"),
+        ("--target lictor --lictor /nowhere", "there is no program of Lictor at /nowhere"),
+        ("--agent-env x", "`x` is not NAME=VALUE"),
         ("--inside /nowhere", "--inside is for the process that `run` starts"),
     ] {
         let (code, said) = bench.run(args);
