@@ -46,7 +46,7 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Target::Consul)]
     target: Target,
     /// What the clients do: register, versioned, multi, set, append, lock, fenced-lock, leader, session; and of Lictor:
-    /// failover, alerts, remedy, replication, peers [default: register, or failover]
+    /// failover, alerts, remedy, replication, peers, snapshots [default: register, or failover]
     #[arg(long)]
     workload: Option<Kind>,
     /// What is done to the hosts meanwhile: names of faults with commas between them, or none

@@ -13,6 +13,7 @@ pub mod remedy;
 pub mod replication;
 pub mod session;
 pub mod set;
+pub mod snapshots;
 mod store;
 
 use std::fmt;
@@ -138,6 +139,8 @@ pub enum Kind {
     Replication,
     /// What agents tell of each other.
     Peers,
+    /// Snapshots of a set that grows.
+    Snapshots,
 }
 
 /// What clients do in a run.
@@ -178,7 +181,7 @@ pub trait Workload: Send + Sync {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Register,
         Self::Versioned,
         Self::Multi,
@@ -193,13 +196,19 @@ impl Kind {
         Self::Remedy,
         Self::Replication,
         Self::Peers,
+        Self::Snapshots,
     ];
 
     /// Whether agents of Lictor are tested by it, and not servers of Consul alone.
     #[must_use]
     pub const fn tests_lictor(self) -> bool {
         match self {
-            Self::Failover | Self::Alerts | Self::Remedy | Self::Replication | Self::Peers => true,
+            Self::Failover
+            | Self::Alerts
+            | Self::Remedy
+            | Self::Replication
+            | Self::Peers
+            | Self::Snapshots => true,
             Self::Register
             | Self::Versioned
             | Self::Multi
@@ -234,6 +243,7 @@ impl Kind {
             Self::Peers => {
                 "agents that watch each other; each tells each fault of another once, and its end once"
             }
+            Self::Snapshots => "snapshots while a set grows; each has the set as it was at one moment",
         }
     }
 
@@ -255,6 +265,7 @@ impl Kind {
             Self::Remedy => Arc::new(remedy::Remedy::new(wishes)),
             Self::Replication => Arc::new(replication::Replication::new(&wishes)),
             Self::Peers => Arc::new(peers::Peers::new(wishes)),
+            Self::Snapshots => Arc::new(snapshots::Snapshots::new(wishes)),
         }
     }
 }
@@ -319,6 +330,7 @@ impl fmt::Display for Kind {
             Self::Remedy => "remedy",
             Self::Replication => "replication",
             Self::Peers => "peers",
+            Self::Snapshots => "snapshots",
         })
     }
 }

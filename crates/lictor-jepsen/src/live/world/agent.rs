@@ -243,6 +243,12 @@ impl Asker {
         Self { host, program: program.to_owned() }
     }
 
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs a command of Lictor for so long at most, and gives how it ended and what it wrote.
     ///
     /// # Errors
@@ -251,6 +257,7 @@ impl Asker {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &net::name(self.host)]).arg(&self.program).args(args);
         command.env_clear().env("PATH", PATH).env("LICTOR_HTTP_ADDR", format!("http://{HTTP}"));
+        command.env("CONSUL_HTTP_ADDR", format!("http://{}", server::http(self.host)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let ended = timeout(within, command.output()).await;
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {within:?}"));
