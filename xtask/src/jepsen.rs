@@ -152,6 +152,16 @@ const LICTOR: &[Run] = &[
          --interval 6",
     )
     .lasting(80),
+    kept(
+        "lictor: snapshots",
+        "--target lictor --workload snapshots --nodes 3 --nemesis kill-leader,partition-leader,pause-leader,kill-agent-all \
+         --interval 5",
+    ),
+    planted(
+        "lictor: stale snapshots",
+        "--target lictor --workload snapshots --nodes 3 --nemesis partition-one --reads stale --interval 5",
+    )
+    .lasting(30),
     planted(
         "lictor: a service that nobody fences",
         "--target lictor --workload failover --nodes 3 --nemesis pause-agent-active --interval 8 \
