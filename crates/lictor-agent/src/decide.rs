@@ -34,6 +34,9 @@ const SLOW: Duration = Duration::from_secs(5);
 /// Ledger entries that wait while nothing can be recorded; more are counted and given up.
 const WAITING_EVENTS: usize = 20_000;
 
+/// The same for who asked for what.
+const WAITING_ACTS: usize = 2_000;
+
 /// A view is shared by the readers of this long, when nothing was decided meanwhile.
 const VIEW_AGE: Duration = Duration::from_millis(250);
 
@@ -199,7 +202,9 @@ impl<H: Hands> Loop<H> {
             Message::Command(command, act, sender) => {
                 let now = self.clock.now();
                 let mut output = self.engine.step(Input::Command(command), now);
-                if let Some(act) = act {
+                let full = turns.cannot_record.is_some() && turns.pending.batch.acts() >= WAITING_ACTS;
+                turns.lost += u64::from(full && act.is_some());
+                if let Some(act) = act.filter(|_| !full) {
                     turns.pending.batch.act(ended(*act, output.answer.as_ref(), now));
                 }
                 if let Some(answer) = output.answer.take() {

@@ -1,6 +1,8 @@
 //! What programs and servers said, made fit to be shown. The page, the terminal, the log
 //! and what is kept of an output all use these.
 
+use std::fmt::Write as _;
+
 /// A text with control characters and those that reverse or hide text written as escapes,
 /// except line breaks and tabs.
 pub fn escaped(text: &str) -> String {
@@ -38,6 +40,14 @@ pub fn hidden(c: char) -> bool {
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Bytes in hexadecimal digits, two each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }
 
 #[cfg(test)]

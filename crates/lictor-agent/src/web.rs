@@ -33,7 +33,7 @@ mod text;
 mod token;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -173,9 +173,12 @@ struct Site {
     archive: Archive,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
+    tasks: Tasks,
     pages: page::Cache,
     load: Load,
     refusals: audit::Refusals,
+    /// Acts that could not be recorded since the last one that was.
+    unrecorded: AtomicU64,
 }
 
 impl std::ops::Deref for Site {
@@ -193,9 +196,11 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
         archive: Archive::new(Arc::clone(&state.history)),
         streams: Arc::new(Semaphore::new(state.limits.streams)),
         stop: tasks.stopping(),
+        tasks: tasks.clone(),
         pages: page::Cache::default(),
         load: Load::default(),
         refusals: audit::Refusals::default(),
+        unrecorded: AtomicU64::new(0),
         state,
     });
     let (metrics, load, limits) = (site.metrics.clone(), site.load.clone(), site.limits);

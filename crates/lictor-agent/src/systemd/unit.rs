@@ -8,6 +8,7 @@ use zbus::wire::{OwnedVariant, Variant};
 
 use super::bus::{Bus, Trouble};
 use super::unit_path;
+use crate::text::hex;
 
 pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 pub(super) const UNIT: &str = "org.freedesktop.systemd1.Unit";
@@ -217,13 +218,6 @@ fn job(all: &BTreeMap<String, OwnedVariant>) -> bool {
     let pair = all.get("Job").and_then(|value| value.try_clone().ok());
     let pair: Option<(u32, zbus::wire::OwnedObjectPath)> = pair.and_then(|value| value.try_into().ok());
     pair.is_some_and(|(number, _)| number != 0)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
 
 #[cfg(test)]

@@ -19,15 +19,17 @@ use lictor_core::Now;
 use lictor_store::{Act, ActEnd, ActRecord, ActsVerified, NodeStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use tracing::warn;
 use url::form_urlencoded;
 
 use super::error::Failure;
-use super::guard::accepts;
+use super::guard::{accepts, is_probe, reads};
 use super::route::{Answer, Parameters, parameters};
 use super::text::{rfc3339, visible};
 use super::{Site, alerts, caller, token};
+use crate::text::hex;
 
 /// Who asks, where neither a body nor a user of basic authentication says so.
 pub(super) const BY_HEADER: HeaderName = HeaderName::from_static("x-lictor-by");
@@ -44,7 +46,7 @@ const SPELL: Duration = Duration::from_secs(3_600);
 
 /// How long an entry may take to be recorded before the act goes on without it: a disk that hangs must not keep anybody
 /// from having a service run elsewhere.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps who asked for what. [`NodeStore`] does; tests have their own.
 pub trait Acts: Send + Sync {
@@ -89,6 +91,8 @@ pub(super) struct Peer(pub(super) IpAddr);
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     act: Act,
+    /// Whether the decide loop is asked, which records it itself.
+    for_the_engine: bool,
     /// Whether somebody else records it.
     taken: Arc<AtomicBool>,
 }
@@ -97,8 +101,7 @@ impl Asked {
     /// What a request asks for, as far as it is known. `None`: it only reads, or is what a watcher waits for.
     pub(super) fn new(parts: &Parts, body: &[u8]) -> Option<Self> {
         let path = parts.uri.path();
-        let reads = matches!(parts.method, Method::GET | Method::HEAD);
-        if reads || caller::has_own_token(path) || alerts::takes_many(path) {
+        if reads(&parts.method) || is_probe(path) || caller::has_own_token(path) || alerts::takes_many(path) {
             return None;
         }
         let detail = [parts.uri.query().unwrap_or_default().as_bytes(), body].join(&b' ');
@@ -108,12 +111,12 @@ impl Asked {
             from: visible(&place(parts), PLACE),
             door: door(&parts.headers).to_owned(),
             what: visible(&format!("{} {path}", parts.method), PLACE),
-            detail: visible(String::from_utf8_lossy(&detail).trim(), WORDS),
+            detail: detailed(detail.trim_ascii()),
             end: ActEnd::Begun,
             said: String::new(),
             of: None,
         };
-        Some(Self { act, taken: Arc::default() })
+        Some(Self { act, for_the_engine: is_for_the_engine(&parts.method, path), taken: Arc::default() })
     }
 
     /// For who records it together with what is decided.
@@ -122,20 +125,48 @@ impl Asked {
         self.act.clone()
     }
 
-    /// Whether the decide loop is asked, which records it itself.
-    fn is_for_the_engine(&self) -> bool {
-        let path = self.act.what.strip_prefix("POST ").unwrap_or_default();
-        (path.starts_with("/v1/runs/") && (path.ends_with("/retry") || path.ends_with("/cancel")))
-            || (path.starts_with("/v1/remedies/") && path.ends_with("/start"))
+    /// Of what [`Self::take`] gave, nothing was done or recorded.
+    pub(super) fn give_back(&self) {
+        self.taken.store(false, Ordering::Relaxed);
     }
 }
 
-/// Who asks, as they say: who is named, the header for it, the user of basic authentication, else the door they came by.
+fn is_for_the_engine(method: &Method, path: &str) -> bool {
+    method == Method::POST
+        && ((path.starts_with("/v1/runs/") && (path.ends_with("/retry") || path.ends_with("/cancel")))
+            || (path.starts_with("/v1/remedies/") && path.ends_with("/start")))
+}
+
+/// What was asked for in full; of what is too long the beginning, and by what the rest can be known again.
+fn detailed(detail: &[u8]) -> String {
+    let shown = visible(&String::from_utf8_lossy(detail), WORDS);
+    if detail.len() <= WORDS {
+        return shown;
+    }
+    format!("{shown} ({} bytes, SHA-256 {})", detail.len(), hex(&Sha256::digest(detail)))
+}
+
+/// Who asks, as they say: who is named, the header for it, the user of basic authentication, else the door they came by. What
+/// a proxy or a password vouches for is there also if another one is named.
 fn who(headers: &HeaderMap, body: &[u8]) -> String {
     let header = || headers.get(BY_HEADER)?.to_str().ok().map(str::to_owned);
-    let some = |name: &String| !name.trim().is_empty();
-    let said = named(body).filter(some).or_else(|| header().filter(some)).or_else(|| token::user(headers));
-    said.map_or_else(|| door(headers).to_owned(), |name| name.trim().to_owned())
+    let mut names: Vec<String> = Vec::new();
+    for name in [named(body), header(), token::user(headers)].into_iter().flatten() {
+        let name = name.trim();
+        if !name.is_empty() && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    match &mut names[..] {
+        [] => door(headers).to_owned(),
+        [one] => std::mem::take(one),
+        // Of each as much as there is room for: one that is long hides no other.
+        [one, others @ ..] => {
+            let room = NAME / (others.len() + 2);
+            let others: Vec<_> = others.iter().map(|name| visible(name, room)).collect();
+            format!("{} (as {})", visible(one, room), others.join(", "))
+        }
+    }
 }
 
 /// The `by` of a body: of a JSON object, or of a form.
@@ -190,7 +221,7 @@ impl Refusals {
 
 /// Records that it is about to be done; its number. Not what the decide loop records.
 pub(super) async fn begin(site: &Site, asked: &Asked) -> Option<u64> {
-    if asked.is_for_the_engine() { None } else { record(site, asked.act.clone()).await }
+    if asked.for_the_engine { None } else { record(site, asked.act.clone()).await }
 }
 
 /// What became of it, to be [recorded](record). `None`: somebody else does.
@@ -224,13 +255,25 @@ pub(super) async fn turned_away(site: &Site, asked: &Asked, failure: &Failure) {
     record(site, Act { end: ActEnd::Refused, said, ..asked.act.clone() }).await;
 }
 
-/// Records an act as of now; gives its number. If it cannot be, that is logged, and the act is done all the same.
+/// Records an act as of now; gives its number. If it cannot be, that is logged, the act is done all the same, and the next
+/// that is recorded says how many were not.
 pub(super) async fn record(site: &Site, act: Act) -> Option<u64> {
     let at = site.clock.as_ref().map_or_else(Now::default, crate::Clock::now);
     let what = act.what.clone();
-    match tokio::time::timeout(PATIENCE, site.acts.record(Act { at, ..act })).await {
+    let missed = site.unrecorded.swap(0, Ordering::Relaxed);
+    let said = match missed {
+        0 => act.said,
+        some => {
+            let missed = format!("({some} before it could not be recorded)");
+            if act.said.is_empty() { missed } else { format!("{} {missed}", act.said) }
+        }
+    };
+    match tokio::time::timeout(PATIENCE, site.acts.record(Act { at, said, ..act })).await {
         Ok(Ok(number)) => return Some(number),
-        Ok(Err(why)) => warn!(what, why, "it is not recorded who asked for this"),
+        Ok(Err(why)) => {
+            site.unrecorded.fetch_add(missed.saturating_add(1), Ordering::Relaxed);
+            warn!(what, why, "it is not recorded who asked for this");
+        }
         Err(_late) => warn!(what, "it is not recorded yet who asked for this"),
     }
     None
@@ -381,8 +424,12 @@ mod tests {
     fn who_asks_is_who_says_so_in_the_body_the_header_the_user_or_else_the_door() {
         let (html, cli) = (("accept", "text/html"), ("user-agent", "lictor/0.1"));
         let basic = ("authorization", "Basic Ym9iOng=");
-        assert_eq!(by(&[("x-lictor-by", "carl"), basic], "{\"by\": \" ann \"}"), "ann by api");
-        assert_eq!(by(&[html, basic], "by=ann+b&for=2h"), "ann b by page");
+        let proxied = [("x-lictor-by", "carl"), basic];
+        assert_eq!(by(&proxied, "{\"by\": \" ann \"}"), "ann (as carl, bob) by api");
+        let long = format!("{{\"by\": \"{}\"}}", "x".repeat(5_000));
+        assert!(by(&proxied, &long).ends_with("… (as carl, bob) by api"), "{}", by(&proxied, &long));
+        assert_eq!(by(&[html, basic], "by=ann+b&for=2h"), "ann b (as bob) by page");
+        assert_eq!(by(&[html, basic], "by=bob"), "bob by page");
         assert_eq!(by(&[cli, ("x-lictor-by", "carl")], "{\"by\": \"\"}"), "carl by cli");
         assert_eq!(by(&[html, basic], "for=2h"), "bob by page");
         assert_eq!(by(&[], "{\"by\": 7"), "api by api");
@@ -394,6 +441,9 @@ mod tests {
             assert_eq!(asked("POST", path, &[], ""), None, "{path}");
         }
         assert_eq!(asked("GET", "/v1/status", &[], ""), None);
+        // A load balancer asks every two seconds.
+        assert_eq!(asked("OPTIONS", "/v1/service/shop/active", &[], ""), None);
+        assert_eq!(asked("POST", "/-/healthy", &[], ""), None);
         let act = asked("DELETE", "/v1/state/a?x=1", &[("x-forwarded-for", "10.0.0.9")], "").unwrap();
         assert_eq!((act.what.as_str(), act.detail.as_str()), ("DELETE /v1/state/a", "x=1"));
         assert_eq!(act.from, "192.0.2.7, which says it is for 10.0.0.9");
@@ -406,7 +456,9 @@ mod tests {
             asked("POST", "/v1/x", &[("x-forwarded-for", &long)], &format!("by=\u{202e}{long}\u{1b}[2J"));
         let act = act.unwrap();
         assert!(act.by.chars().count() < 120 && act.from.chars().count() < 220, "{act:?}");
-        assert!(act.detail.chars().count() < 520 && !act.detail.contains('\u{1b}'), "{act:?}");
+        assert!(act.detail.chars().count() < 620 && !act.detail.contains('\u{1b}'), "{act:?}");
+        // What was left out of it can be known again.
+        assert!(act.detail.ends_with(')') && act.detail.contains(" (9010 bytes, SHA-256 "), "{act:?}");
         assert!(act.by.starts_with(r"\u{202e}xxx"), "{act:?}");
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -16,12 +16,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use lictor_config::Listen;
+use tokio::sync::oneshot;
 
 use super::Site;
 use super::audit::{self, Asked};
 use super::caller;
 use super::error::Failure;
 use super::token::{self, Guarded};
+use crate::OnEnd;
+
+/// So long what is under way may take when the agent stops.
+const LAST: Duration = Duration::from_secs(2);
 
 /// The largest body of a request, bytes; webhooks and alerts may be larger.
 const BODY: usize = 64 * 1024;
@@ -191,11 +196,7 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
     let mut response = match tokio::time::timeout(ANSWER_PATIENCE, work).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(refused))) => refused.into_response(),
-        Ok(Err(_panicked)) => {
-            tracing::error!("a request made its handler panic");
-            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the agent could not answer")
-                .into_response()
-        }
+        Ok(Err(_panicked)) => panicked().into_response(),
         Err(_late) => {
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, "late", "the answer took longer than 40s")
                 .into_response()
@@ -225,22 +226,34 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
+/// Whether a method changes nothing, whatever it is asked of.
+pub(super) fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
+}
+
+/// Whether a path is one that load balancers and monitors ask, who show no token and come by any name.
+pub(super) fn is_probe(path: &str) -> bool {
+    matches!(path, "/-/healthy" | "/-/ready")
+        || super::services::is_probe(path)
+        || super::replicate::is_probe(path)
+}
+
 /// Lets a request in or refuses it, and has recorded who asks for what.
-async fn admit(site: &Site, request: Request, next: Next) -> Result<Response, Failure> {
+async fn admit(site: &Arc<Site>, request: Request, next: Next) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     // A stranger's body is not read.
     let stranger = Asked::new(&parts, b"");
+    let leads_somewhere = parts.extensions.get::<MatchedPath>().is_some();
     match enter(site, Request::from_parts(parts, body)).await {
         Ok((request, None)) => Ok(next.run(request).await),
-        Ok((mut request, Some(asked))) => {
-            request.extensions_mut().insert(asked.clone());
-            let begun = audit::begin(site, &asked).await;
+        Ok((request, Some(asked))) if !leads_somewhere => {
+            // Whoever has a wrong address, and tries it again and again, does nothing.
             let response = next.run(request).await;
-            if let Some(act) = audit::ended(&asked, begun, &response) {
-                audit::record(site, act).await;
-            }
+            let nothing = Failure::new(response.status(), "not_found", "there is nothing here");
+            audit::turned_away(site, &asked, &nothing).await;
             Ok(response)
         }
+        Ok((request, Some(asked))) => done_whoever_leaves(site, request, asked, next).await,
         Err(refused) => {
             if let Some(asked) = stranger {
                 audit::turned_away(site, &asked, &refused).await;
@@ -250,12 +263,51 @@ async fn admit(site: &Site, request: Request, next: Next) -> Result<Response, Fa
     }
 }
 
+/// Does what is asked for, and has recorded what becomes of it, also when who asked does not wait for that.
+async fn done_whoever_leaves(
+    site: &Arc<Site>,
+    mut request: Request,
+    asked: Asked,
+    next: Next,
+) -> Result<Response, Failure> {
+    request.extensions_mut().insert(asked.clone());
+    let (answer, answered) = oneshot::channel();
+    let (site, tasks) = (Arc::clone(site), site.tasks.clone());
+    let stop = site.stop.clone();
+    let work = async move {
+        let begun = audit::begin(&site, &asked).await;
+        let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let response = response.unwrap_or_else(|_panicked| panicked().into_response());
+        if let Some(act) = audit::ended(&asked, begun, &response) {
+            audit::record(&site, act).await;
+        }
+        // Who asked may have left.
+        drop(answer.send(response));
+    };
+    tasks.spawn_draining("request", OnEnd::Fine, async move {
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST).await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = late => {}
+        }
+    });
+    let stopping =
+        |_dropped| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the agent is stopping");
+    answered.await.map_err(stopping)
+}
+
+fn panicked() -> Failure {
+    tracing::error!("a request made its handler panic");
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the agent could not answer")
+}
+
 /// A request that is let in, and what it asks for.
 async fn enter(site: &Site, mut request: Request) -> Result<(Request, Option<Asked>), Failure> {
     let path = request.uri().path();
-    let probe = matches!(path, "/-/healthy" | "/-/ready")
-        || super::services::is_probe(path)
-        || super::replicate::is_probe(path);
+    let probe = is_probe(path);
     let proof = site.rules.proof(request.headers()).await;
     let proof = if probe { proof.unwrap_or(Proof::Missing) } else { proof? };
     // A browser can be led astray; who shows the token is no browser led astray. Health
@@ -276,7 +328,7 @@ async fn enter(site: &Site, mut request: Request) -> Result<(Request, Option<Ask
         return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).help("ask again in 30s"));
     }
     request.extensions_mut().insert(proof);
-    if webhook || matches!(*request.method(), Method::GET | Method::HEAD) {
+    if webhook || probe || reads(request.method()) {
         return Ok((request, None));
     }
     let (parts, body) = request.into_parts();

@@ -460,7 +460,12 @@ async fn carry_out(
         match site.source.command(command, asked.map(audit::Asked::take)).await {
             // It takes effect: whoever is told otherwise would ask again.
             Err(NoAnswer::Late) => Ok((StatusCode::ACCEPTED, TAKEN.to_owned())),
-            answer => Ok::<_, Failure>((StatusCode::OK, answer??)),
+            answer => {
+                if let (Err(NoAnswer::Busy | NoAnswer::Gone), Some(asked)) = (&answer, asked) {
+                    asked.give_back();
+                }
+                Ok::<_, Failure>((StatusCode::OK, answer??))
+            }
         }
     };
     let form = accepts(headers, "text/html");

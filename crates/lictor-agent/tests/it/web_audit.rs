@@ -74,6 +74,18 @@ async fn who_is_not_let_in_is_recorded_and_their_words_are_not_read() {
 }
 
 #[tokio::test]
+async fn a_wrong_address_that_is_tried_again_and_again_fills_no_record() {
+    let server = serve().await;
+    for _ in 0..90 {
+        assert_eq!(server.post("/v1/alets", "{}").await.status, 404);
+        assert_eq!(server.post("/-/healthy", "").await.status, 405);
+    }
+    let acts = server.world.acts();
+    assert_eq!(acts.len(), 60);
+    assert!(acts[0].ends_with("POST /v1/alets [{}] Refused there is nothing here"), "{}", acts[0]);
+}
+
+#[tokio::test]
 async fn reading_and_what_watchers_wait_for_is_no_act() {
     let server = serve().await;
     for path in ["/", "/v1/status", "/v1/audit", "/v1/audit/verify"] {

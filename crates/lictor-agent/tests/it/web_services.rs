@@ -163,6 +163,7 @@ async fn a_load_balancer_finds_the_one_node_that_runs_it_now() {
         assert_eq!(server.get("/v1/service/other/active").await.status, 404);
         assert_eq!(server.get("/v1/services/web").await.status, 401, "all the rest needs the token");
         assert_eq!(server.post("/v1/services/web/active", "").await.status, 405);
+        assert_eq!(server.world.acts(), [""; 0], "a load balancer fills the record");
     }
 }
 

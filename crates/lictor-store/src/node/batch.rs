@@ -45,6 +45,11 @@ impl Batch {
         self.acts.push(act);
     }
 
+    /// How many acts there are.
+    pub fn acts(&self) -> usize {
+        self.acts.len()
+    }
+
     /// Says how far a watcher has read its source.
     pub fn position(&mut self, watcher: CheckName, at: impl Into<String>) {
         self.positions.insert(watcher, Some(at.into()));

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
 
 use crate::cli::Link as Args;
@@ -27,9 +28,7 @@ pub(crate) const NAMES: [(&str, &str); 8] = [
 const KEPT: &str = ".before-lictor";
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let own = std::env::current_exe().map_err(|error| {
-        Failure::new(Exit::Failed, format!("it is not known where this program is: {error}"))
-    })?;
+    let own = called_by()?;
     if args.names.is_empty() {
         return list(args, &own);
     }
@@ -73,6 +72,24 @@ fn list(args: &Args, own: &Path) -> Result<(), Failure> {
     }
 }
 
+/// This program by the path it was called by: one that leads to it also after an upgrade, when that path is a link to another
+/// file.
+fn called_by() -> Result<PathBuf, Failure> {
+    let unknown =
+        |error| Failure::new(Exit::Failed, format!("it is not known where this program is: {error}"));
+    let own = std::env::current_exe().map_err(unknown)?;
+    let word = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    let here = std::env::current_dir().map_err(unknown)?;
+    let places: Vec<PathBuf> = if word.components().count() > 1 {
+        vec![here.join(&word)]
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|dir| here.join(dir).join(&word)).collect()
+    };
+    let leads_here = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|end| end == own);
+    Ok(places.into_iter().find(leads_here).unwrap_or(own))
+}
+
 /// What has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum There {
@@ -84,49 +101,82 @@ enum There {
 
 impl There {
     fn at(path: &Path, own: &Path) -> Self {
-        match (fs::symlink_metadata(path), fs::canonicalize(path)) {
-            (Err(error), _) if error.kind() == ErrorKind::NotFound => Self::Nothing,
-            (Ok(there), Ok(end)) if there.is_symlink() && end == own => Self::Ours,
-            _ => Self::Other,
-        }
+        let target = match fs::read_link(path) {
+            Ok(target) => target,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Self::Nothing,
+            Err(_no_link) => return Self::Other,
+        };
+        let same = fs::canonicalize(path).is_ok_and(|end| fs::canonicalize(own).is_ok_and(|own| own == end));
+        // Another version of it, or one that is gone.
+        let by_name = target.file_name().is_some_and(|name| name == "lictor");
+        if same || by_name { Self::Ours } else { Self::Other }
     }
 }
 
 /// Makes the link; a program that is there is kept under another name, if that was asked for.
 fn make(path: &Path, own: &Path, force: bool) -> Result<String, Failure> {
     let failed = |what: &str, error: &io::Error| failed(what, path, error);
-    let kept = kept(path);
-    let shown = path.display();
+    let (kept, fresh, shown) = (kept(path), fresh(path), path.display());
+    let made = || format!("{shown} → {}", own.display());
     match There::at(path, own) {
-        There::Ours => return Ok(format!("{shown} is a link to this program already")),
-        There::Other if !force => {
-            let failure =
-                Failure::new(Exit::Failed, format!("{shown} is there and is no link to this program"));
-            return Err(failure.help(format!("--force keeps it as {} and puts a link there", kept.display())));
+        There::Nothing => {
+            // Whatever is put there meanwhile stays.
+            symlink(own, path).map_err(|error| failed("cannot make", &error))?;
+            return Ok(made());
         }
-        There::Other if fs::symlink_metadata(&kept).is_ok() => {
-            let failure =
-                Failure::new(Exit::Failed, format!("{} is there already, and would be lost", kept.display()));
-            return Err(failure.help("move it away first"));
+        There::Ours => {
+            // An earlier call was ended in the middle.
+            if fs::symlink_metadata(&fresh).is_ok() && There::at(&fresh, own) == There::Other {
+                keep(&fresh, &kept).map_err(|error| failed("cannot keep what was", &error))?;
+            }
+            if fs::read_link(path).is_ok_and(|target| target == own) {
+                return Ok(format!("{shown} is a link to this program already"));
+            }
+            renewed(&fresh, own).map_err(|error| failed("cannot make", &error))?;
+            fs::rename(&fresh, path).map_err(|error| failed("cannot make", &error))?;
+            return Ok(made());
         }
-        There::Other => {
-            // The name is never without a program: the link takes it in one go.
-            fs::hard_link(path, &kept).map_err(|error| failed("cannot keep", &error))?;
-        }
+        There::Other => {}
+    }
+    if !force {
+        let why = format!("{shown} is there and is no link to this program");
+        let help = format!("--force keeps it as {} and puts a link there", kept.display());
+        return Err(Failure::new(Exit::Failed, why).help(help));
+    }
+    if fs::symlink_metadata(&kept).is_ok() {
+        let why = format!("{} is there already, and would be lost", kept.display());
+        return Err(Failure::new(Exit::Failed, why).help("move it away first"));
+    }
+    // The two change places in one go: the name is never without a program, and nothing that is put there meanwhile is lost.
+    renewed(&fresh, own).map_err(|error| failed("cannot make", &error))?;
+    renameat_with(CWD, &fresh, CWD, path, RenameFlags::EXCHANGE)
+        .map_err(|error| failed("cannot make", &error.into()))?;
+    keep(&fresh, &kept).map_err(|error| failed("cannot keep what was", &error))?;
+    Ok(format!("{}; what was there is {}", made(), kept.display()))
+}
+
+/// A new link beside the name, in place of what an earlier call may have left there.
+fn renewed(fresh: &Path, own: &Path) -> io::Result<()> {
+    match There::at(fresh, own) {
         There::Nothing => {}
+        There::Ours => fs::remove_file(fresh)?,
+        There::Other => {
+            return Err(io::Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{} is in the way", fresh.display()),
+            ));
+        }
     }
-    let had = fs::symlink_metadata(path).is_ok();
-    let fresh =
-        path.with_file_name(format!(".{}.lictor", path.file_name().unwrap_or_default().to_string_lossy()));
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("cannot make", &error)),
-        _ => {}
-    }
-    symlink(own, &fresh)
-        .and_then(|()| fs::rename(&fresh, path))
-        .map_err(|error| failed("cannot make", &error))?;
-    let was = if had { format!("; what was there is {}", kept.display()) } else { String::new() };
-    Ok(format!("{shown} → {}{was}", own.display()))
+    symlink(own, fresh)
+}
+
+/// Gives a program the name under which it waits; nothing loses that name.
+fn keep(program: &Path, kept: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, program, CWD, kept, RenameFlags::NOREPLACE)?)
+}
+
+fn fresh(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".{}.lictor", path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 /// Removes a link that is ours, and puts back what was there before.
@@ -185,6 +235,13 @@ mod tests {
         assert_eq!(There::at(&path, &own), There::Ours);
         assert_eq!(fs::read(dir.path().join("watcher.before-lictor")).unwrap(), b"theirs");
         assert!(make(&path, &own, true).unwrap().contains("already"));
+        // After an upgrade it is another file.
+        let newer = dir.path().join("2").join("lictor");
+        fs::create_dir(newer.parent().unwrap()).unwrap();
+        fs::rename(&own, &newer).unwrap();
+        assert_eq!(There::at(&path, &newer), There::Ours);
+        assert!(make(&path, &newer, false).unwrap().contains("2/lictor"));
+        fs::rename(&newer, &own).unwrap();
         remove(&path, &own).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"theirs");
         assert!(remove(&path, &own).is_err(), "it is not ours");
@@ -200,6 +257,19 @@ mod tests {
         fs::write(&path, "new").unwrap();
         assert!(make(&path, &own, true).unwrap_err().message().contains("would be lost"));
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_was_ended_in_the_middle_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, path) = (dir.path().join("lictor"), dir.path().join("probe"));
+        fs::write(&own, "ours").unwrap();
+        symlink(&own, &path).unwrap();
+        fs::write(dir.path().join(".probe.lictor"), "theirs").unwrap();
+        make(&path, &own, true).unwrap();
+        assert_eq!(fs::read(dir.path().join("probe.before-lictor")).unwrap(), b"theirs");
+        remove(&path, &own).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
     }
 
     #[test]

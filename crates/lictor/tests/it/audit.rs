@@ -67,12 +67,11 @@ fn what_was_asked_for_is_listed_with_who_and_what_became_of_it_and_the_chain_is_
     );
     let first = acts(&node).pop().unwrap();
     assert!(first["by"].as_str().unwrap().contains(" on "), "{first}");
-    assert_eq!(acts(&node)[0]["by"], "ann");
+    // Somebody may say another name, and does not hide behind it.
+    let by = acts(&node)[0]["by"].as_str().unwrap().to_owned();
+    assert!(by.starts_with("ann (as ") && by.contains(" on "), "{by}");
     let (_, out, _) = node.says(&["audit"]);
-    assert!(
-        out.starts_with("NUMBER") && out.contains("done (of 3)") && out.contains("ann (cli from"),
-        "{out}"
-    );
+    assert!(out.starts_with("NUMBER") && out.contains("done (of 3)") && out.contains(") (cli from"), "{out}");
     node.kill();
     node.start();
     let (code, out, _) = node.says(&["audit", "verify"]);
@@ -84,8 +83,9 @@ fn what_was_asked_for_is_listed_with_who_and_what_became_of_it_and_the_chain_is_
 
 #[test]
 fn a_command_and_who_gave_it_are_there_together_or_not_at_all_wherever_the_agent_is_killed() {
+    let mut done = Vec::new();
     for point in ["before-commit", "committed", "let-out"] {
-        for number in 1..=3 {
+        for number in 1..=4 {
             let mut node = Node::new(BLOCKS);
             node.start_with(Some(&format!("{point}:{number}")));
             // It may be dead before it answers, while it does, or not yet.
@@ -95,7 +95,10 @@ fn a_command_and_who_gave_it_are_there_together_or_not_at_all_wherever_the_agent
             node.start();
             let asked = acts(&node).iter().filter(|act| act["what"] == START && act["end"] == "done").count();
             assert_eq!(asked, commanded(&node), "{point}:{number}");
+            done.push(asked);
             assert_eq!(node.says(&["audit", "verify"]).0, 0, "{point}:{number}");
         }
     }
+    // It was killed before the command in some rounds, and after it in others.
+    assert!(done.contains(&0) && done.contains(&1), "{done:?}");
 }

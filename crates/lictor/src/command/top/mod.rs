@@ -39,8 +39,11 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
         return Err(failure);
     }
     first.into_iter().for_each(|news| screen.hear(news));
-    let mut tty = ratatui::try_init()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot take over the terminal: {error}")))?;
+    let mut tty = ratatui::try_init().map_err(|error| {
+        // A part of it may have been done.
+        ratatui::restore();
+        Failure::new(Exit::Failed, format!("cannot take over the terminal: {error}"))
+    })?;
     let done = tokio::select! {
         failed = feed => failed,
         done = interact(&mut tty, &mut screen, &mut heard, &want) => done,
@@ -57,6 +60,7 @@ async fn interact(
     want: &watch::Sender<Wanted>,
 ) -> Result<(), Failure> {
     let mut pressed = input::keys();
+    let mut stopped = std::pin::pin!(super::stopped());
     let broken = |error: std::io::Error| Failure::new(Exit::Failed, format!("the terminal is gone: {error}"));
     loop {
         tty.draw(|frame| draw::draw(screen, frame)).map_err(broken)?;
@@ -67,7 +71,7 @@ async fn interact(
                 Some(Err(error)) => return Err(broken(error)),
                 None => return Ok(()),
             },
-            () = super::stopped() => return Ok(()),
+            () = &mut stopped => return Ok(()),
         }
         let wanted = screen.wanted();
         want.send_if_modified(|now| {
