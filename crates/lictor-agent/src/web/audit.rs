@@ -317,18 +317,23 @@ impl From<ActRecord> for Entry {
             door: act.door,
             what: act.what,
             detail: act.detail,
-            end: match act.end {
-                ActEnd::Begun => "begun",
-                ActEnd::Done => "done",
-                ActEnd::Refused => "refused",
-                ActEnd::Failed => "failed",
-                ActEnd::Unclear => "unclear",
-            },
+            end: word(act.end),
             said: act.said,
             of: act.of,
             hash,
             before,
         }
+    }
+}
+
+/// The word for what became of an act.
+pub(super) const fn word(end: ActEnd) -> &'static str {
+    match end {
+        ActEnd::Begun => "begun",
+        ActEnd::Done => "done",
+        ActEnd::Refused => "refused",
+        ActEnd::Failed => "failed",
+        ActEnd::Unclear => "unclear",
     }
 }
 
@@ -388,7 +393,8 @@ pub(super) async fn verify(State(site): State<Arc<Site>>) -> Answer<Verified> {
     }))
 }
 
-async fn read<T: Send + 'static>(
+/// Reads the record, on a thread that may block.
+pub(super) async fn read<T: Send + 'static>(
     site: &Site,
     work: impl FnOnce(&dyn Acts) -> Result<T, String> + Send + 'static,
 ) -> Result<T, Failure> {

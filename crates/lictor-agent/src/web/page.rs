@@ -1,5 +1,6 @@
 //! The status page: rendered here, readable without a script, kept live by one.
 
+mod acts;
 mod alert;
 mod check;
 mod incident;
@@ -101,6 +102,8 @@ pub(super) struct PageQuery {
     format: Option<String>,
     /// What is looked for.
     q: Option<String>,
+    /// Acts before this number.
+    before: Option<u64>,
 }
 
 /// `GET /`.
@@ -190,6 +193,15 @@ pub(super) async fn rules(State(site): State<Arc<Site>>, Query(query): Query<Pag
     answer(&site, shown.await, &query, "/rules?fragment")
 }
 
+/// `GET /audit`: who asked for what.
+pub(super) async fn acts(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
+    let source = match query.before {
+        Some(before) => format!("/audit?fragment&before={before}"),
+        None => "/audit?fragment".to_owned(),
+    };
+    answer(&site, acts::part(&site, query.before).await, &query, &source)
+}
+
 /// `GET /search?q=WORDS`: checks, incidents, remedies and services.
 pub(super) async fn search(State(site): State<Arc<Site>>, Query(query): Query<PageQuery>) -> Response {
     let asked = query.q.as_deref().unwrap_or_default();
@@ -229,6 +241,7 @@ fn pages(site: &Site) -> Vec<(&'static str, &'static str)> {
     if !site.snapshots.all().is_empty() {
         pages.push(("/snapshots", "Snapshots"));
     }
+    pages.push(("/audit", "Acts"));
     pages
 }
 

@@ -39,6 +39,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/checks/{*name}", get(page::check))
         .route("/remedies", get(page::remedies))
         .route("/rules", get(page::rules))
+        .route("/audit", get(page::acts))
         .route("/search", get(page::search))
         .route("/replication", get(page::replication))
         .route("/snapshots", get(page::snapshots))

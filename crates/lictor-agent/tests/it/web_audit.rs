@@ -96,6 +96,34 @@ async fn reading_and_what_watchers_wait_for_is_no_act() {
 }
 
 #[tokio::test]
+async fn people_see_it_on_a_page_of_its_own() {
+    let server = serve().await;
+    assert!(server.get("/audit").await.body.contains("Nobody has asked for anything."));
+    for run in 0..101 {
+        server.ask("POST", &format!("/v1/runs/x{run}/retry"), &[ANN], "").await;
+    }
+    let page = server.get("/audit").await;
+    assert_eq!(page.status, 200);
+    for part in [
+        "<a href=\"/audit\" aria-current=\"page\">Acts</a>",
+        "<b>ann</b> <span class=\"dim\">api from 127.0.0.1</span>",
+        "<code>POST /v1/runs/x100/retry</code> <span class=\"word warning\">refused</span>",
+        "no run has the number `x100`",
+        "<a href=\"/audit?before=2\">Older ones</a>",
+    ] {
+        assert!(page.body.contains(part), "not shown: {part}\n{}", page.body);
+    }
+    assert!(!page.body.contains("x0/retry"), "more than a hundred are shown");
+    let older = server.get("/audit?before=2&fragment").await.body;
+    assert!(
+        older.contains("x0/retry") && !older.contains("<html") && !older.contains("Older ones"),
+        "{older}"
+    );
+    server.world.unreadable.store(true, Ordering::Relaxed);
+    assert_eq!(server.get("/audit").await.status, 503);
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_written_keeps_nobody_from_acting() {
     let server = serve().await;
     server.world.unreadable.store(true, Ordering::Relaxed);

@@ -112,6 +112,11 @@ async fn what_somebody_who_asks_says_of_themselves_is_text_in_the_record() {
     assert!(answer.status == 404 && !answer.body.contains("<script>"), "{answer:?}");
     let record = server.get("/v1/audit").await;
     assert_eq!(record.header("x-content-type-options"), Some("nosniff"));
+    let page = server.get("/audit").await.body;
+    assert!(page.contains("&#60;script&#62;alert(1)") && page.contains(r"\u{1b}[31mred"), "{page}");
+    for raw in ["<script>alert", "<img", "\u{1b}", "\u{202e}", "\0", "style=\""] {
+        assert!(!page.contains(raw), "{raw:?} is not escaped: {page}");
+    }
     let acts = record.json();
     assert_eq!(acts["acts"].as_array().unwrap().len(), 3);
     let texts = acts["acts"].as_array().unwrap().iter().flat_map(|act| act.as_object().unwrap().values());
