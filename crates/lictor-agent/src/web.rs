@@ -205,22 +205,25 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
     });
     let (metrics, load, limits) = (site.metrics.clone(), site.load.clone(), site.limits);
     tasks.spawn("metrics", OnEnd::Stop, count(Arc::clone(&site)));
-    let accept = connection::accept(listener, route::router(site), metrics, load, limits, tasks.clone());
+    let ends = tasks.stopping();
+    let accept =
+        connection::accept(listener, route::router(site), metrics, load, limits, tasks.clone(), ends);
     tasks.spawn_draining("http", OnEnd::Stop, accept);
 }
 
 /// Serves another router at a listener of its own, within the same bounds, until the agent stops.
 pub fn serve_beside(listener: TcpListener, router: Router, limits: Limits, tasks: &Tasks) {
-    let accept = beside(listener, router, limits, tasks);
+    let accept = beside(listener, router, limits, tasks, tasks.stopping());
     tasks.spawn_draining("http beside", OnEnd::Stop, accept);
 }
 
-/// Accepts connections for another router, within the same bounds, until the agent stops.
+/// Accepts connections for another router, within the same bounds, until `ends`; those that are open end with it.
 fn beside(
     listener: TcpListener,
     router: Router,
     limits: Limits,
     tasks: &Tasks,
+    ends: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
     let load = Load::default();
     let waiting = load.clone();
@@ -233,7 +236,7 @@ fn beside(
         }));
     // Those of the agent are about its own interface.
     let metrics = Metrics::register(&mut Registry::default());
-    connection::accept(listener, router, metrics, load, limits, tasks.clone())
+    connection::accept(listener, router, metrics, load, limits, tasks.clone(), ends)
 }
 
 /// Counts every entry of the ledger from now on.

@@ -1,4 +1,4 @@
-//! Connections: accepted, counted, bounded in number and time, closed when the agent stops.
+//! Connections: accepted, counted, bounded in number and time, closed when the agent stops or what is shown goes.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,10 +33,10 @@ use crate::{OnEnd, Tasks};
 /// The largest head of a request, bytes; more is answered with 431.
 const HEAD: usize = 64 * 1024;
 
-/// How long connections may go on with their present request when the agent stops.
+/// How long connections may go on with their present request when they are to end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Accepts connections until the agent stops. When `limits.connections` are open, a new
+/// Accepts connections until `stop`, with which those that are open end as well. When `limits.connections` are open, a new
 /// one takes the place of the one that has kept us waiting longest for a request; so
 /// clients that connect and say nothing never shut others out. While all of them are
 /// being answered a new one is closed at once.
@@ -47,8 +47,8 @@ pub(super) async fn accept(
     load: Load,
     limits: Limits,
     tasks: Tasks,
+    stop: CancellationToken,
 ) {
-    let stop = tasks.stopping();
     let table = Arc::new(Table::default());
     loop {
         let accepted = tokio::select! {

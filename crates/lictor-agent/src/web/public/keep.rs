@@ -93,21 +93,15 @@ impl Keeper {
         let listener: TcpListener = crate::probe::bind(page.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = self.tasks.stopping().child_token();
-        let accept = beside(listener, router(Arc::clone(&site)), self.limits, &self.tasks);
-        let ends = stop.clone();
-        let accepting = self.tasks.spawn_draining("status page", OnEnd::Fine, async move {
-            tokio::select! {
-                () = ends.cancelled() => {}
-                () = accept => {}
-            }
-        });
+        let accept = beside(listener, router(Arc::clone(&site)), self.limits, &self.tasks, stop.clone());
+        let accepting = self.tasks.spawn_draining("status page", OnEnd::Fine, accept);
         info!(%address, "the status page is ready");
         Ok(Running { page: Arc::clone(page), address, site, stop, accepting })
     }
 }
 
 impl Running {
-    /// Lets go of the address. Who is being answered is answered to the end.
+    /// Lets go of the address and of who is connected. Who is being answered is answered, and nothing more.
     async fn end(self) {
         self.stop.cancel();
         // It ends at once; if it had panicked, it is gone as well.

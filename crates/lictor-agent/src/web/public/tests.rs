@@ -402,6 +402,36 @@ async fn an_agent_that_does_not_say_how_it_is_is_no_reason_to_say_that_all_is_we
     assert!(answer.starts_with("HTTP/1.1 503") && header(&answer, "retry-after") == Some("30"), "{answer}");
 }
 
+/// Asks on a connection that stays open; what comes back, nothing when it was closed.
+async fn ask_on(stream: &mut TcpStream, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    if stream.write_all(request.as_bytes()).await.is_err() {
+        return String::new();
+    }
+    let (mut text, mut piece) = (Vec::new(), [0; 4_096]);
+    loop {
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut piece)).await.unwrap();
+        let count = read.unwrap_or(0);
+        text.extend_from_slice(&piece[..count]);
+        let said = String::from_utf8_lossy(&text).into_owned();
+        let length = header(&said, "content-length").and_then(|length| length.parse::<usize>().ok());
+        let body = said.split_once("\r\n\r\n").map(|(_, body)| body.len());
+        if count == 0 || length.zip(body).is_some_and(|(length, body)| body >= length) {
+            return said;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_was_taken_away_is_not_told_on_connections_that_stayed_open() {
+    let node = node();
+    let (mut keeper, address, _tasks) = shown(&node, Limits::default()).await;
+    let mut kept = TcpStream::connect(address).await.unwrap();
+    assert!(ask_on(&mut kept, "/status.json").await.contains("Shop"));
+    keeper.apply(None).await.unwrap();
+    assert_eq!(ask_on(&mut kept, "/status.json").await, "");
+}
+
 #[tokio::test]
 async fn a_reload_changes_what_is_shown_and_where() {
     let node = node();
