@@ -356,6 +356,7 @@ impl Agent {
             tasks: tasks.clone(),
         });
         let past = Past::default();
+        past.plan(&config.alerts.maintenance);
         let keeper = past::Keeper {
             past: past.clone(),
             node: config.node.name.clone(),
@@ -401,6 +402,7 @@ impl Agent {
             past,
             limits: web::Limits::default(),
         };
+        let planned = state.past.clone();
         let mut public = web::PublicKeeper::new(public, state.limits, tasks.clone());
         public.apply(config.status_page.as_ref()).await.map_err(StartError::StatusPage)?;
         web::serve(listener, state, &tasks);
@@ -432,6 +434,7 @@ impl Agent {
             alerting: Some(alerting),
             probe,
             public: Some(public),
+            past: planned,
             watching: Some(watching),
             services: Some(services.clone()),
             replication: Some(replication.clone()),

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::inbox::{Inbox, NoAnswer};
 use crate::monitor::Monitors;
 use crate::notify::ServiceManager;
+use crate::past::Past;
 use crate::peers::Watching;
 use crate::replicate::Replication;
 use crate::service::Services;
@@ -36,6 +37,8 @@ pub(super) struct Reloader {
     pub(super) probe: probe::Keeper,
     /// None where only the rest is tried out.
     pub(super) public: Option<web::PublicKeeper>,
+    /// The windows of maintenance, for what does not ask the desk.
+    pub(super) past: Past,
     /// None where only the rest is tried out.
     pub(super) watching: Option<Watching>,
     /// None where only the rest is tried out.
@@ -101,6 +104,7 @@ impl Reloader {
         if let Some(alerting) = &self.alerting {
             alerting.apply(&config, (self.tell)(&config)).await;
         }
+        self.past.plan(&config.alerts.maintenance);
         if let Some(watching) = &self.watching {
             watching.apply(&config).await;
         }
@@ -272,6 +276,7 @@ mod tests {
             alerting,
             probe,
             public: None,
+            past: Past::default(),
             watching: None,
             services: None,
             replication: None,

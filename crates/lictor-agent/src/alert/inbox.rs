@@ -67,6 +67,9 @@ pub enum Seat {
     },
 }
 
+/// Among the sources that cannot be asked: the records of the node that tells, which others read.
+pub(crate) const SHARED_RECORDS: &str = "the shared records";
+
 /// The state of the desk at one instant, for readers.
 #[derive(Clone, Debug)]
 pub struct AlertView {

@@ -51,6 +51,7 @@ use crate::task::{OnEnd, Tasks};
 use alone::{Alone, Current};
 use ask::Asks;
 use desk::DeskLoop;
+pub(crate) use inbox::SHARED_RECORDS;
 pub use inbox::{AlertView, DeskInbox, Seat};
 use keep::Kept;
 use own::OwnChecks;

@@ -28,7 +28,7 @@ use super::ask::{self, Asks};
 use super::desk::{DeskLoop, Ended, view_of};
 use super::fence::Fence;
 use super::gather;
-use super::inbox::{AlertView, DeskInbox, Message, Seat};
+use super::inbox::{AlertView, DeskInbox, Message, SHARED_RECORDS, Seat};
 use super::keep::Kept;
 use super::predecessor::{Guard, Predecessor};
 use super::prometheus::Posts;
@@ -338,7 +338,7 @@ async fn until(then: Option<Instant>) {
 /// What the records say.
 async fn seen(kv: &Kv, plan: Arc<AlertPlan>, seat: Seat, clock: &Clock) -> AlertView {
     let now = clock.now();
-    let lost = |why| (Vec::new(), Some(("the shared records".to_owned(), why)));
+    let lost = |why| (Vec::new(), Some((SHARED_RECORDS.to_owned(), why)));
     let (rows, lost) = match timeout(PATIENCE, Kept::look(kv, now)).await {
         Ok(Ok(rows)) => (rows, None),
         Ok(Err(why)) => lost(why.to_string()),

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use super::book::number;
 use super::{Look, Past};
 use crate::View;
-use crate::alert::{AlertView, DeskInbox};
+use crate::alert::DeskInbox;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 
@@ -101,7 +101,7 @@ impl Keeper {
     /// The windows of maintenance in force.
     async fn windows(&self) -> Vec<Silence> {
         let view = tokio::time::timeout(PATIENCE, self.desk.view()).await.ok().and_then(Result::ok);
-        view.map(|view| windows(&view)).unwrap_or_default()
+        self.past.windows(view.as_deref(), self.clock.now())
     }
 
     fn look(&self, view: &View, windows: &[Silence]) {
@@ -135,12 +135,6 @@ impl Keeper {
         waiting.clear();
         Ok(())
     }
-}
-
-/// The windows of maintenance that are in force.
-pub(crate) fn windows(view: &AlertView) -> Vec<Silence> {
-    let planned = view.silences.values().filter(|silence| silence.by == Silence::CONFIGURATION);
-    planned.cloned().collect()
 }
 
 fn gather(waiting: &mut BTreeMap<(Grain, u32), Slot>, over: Vec<Slot>) {

@@ -5,22 +5,32 @@
 //! ```
 //!
 //! What is not yet over is in memory; what a killed agent loses is the minute it was in. Time in which no agent looked
-//! is in no part of it: it counts neither as up nor as down.
+//! is in no part of it: it counts neither as up nor as down. What is under maintenance is kept as that.
 
 mod book;
 mod keep;
+mod planned;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lictor_core::{CheckName, Wall};
+use lictor_config::Maintenance;
+use lictor_core::alert::Silence;
+use lictor_core::{CheckName, Now, Wall};
 use lictor_store::{Slot, Stood};
 
+use crate::alert::AlertView;
 pub(crate) use book::{Book, Look, share};
-pub(crate) use keep::{Keeper, windows};
+pub(crate) use keep::Keeper;
+use planned::Planned;
+#[cfg(test)]
+pub(crate) use planned::tests::consul as consul_in_maintenance;
 
 /// What is remembered of how checks stood. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Past(Arc<Mutex<Book>>);
+pub struct Past {
+    book: Arc<Mutex<Book>>,
+    planned: Planned,
+}
 
 impl Past {
     /// What is remembered of a check, as of that moment. `None`: nothing.
@@ -33,8 +43,18 @@ impl Past {
         self.with(|book| book.take_up(days, hours, minutes));
     }
 
+    /// These windows of maintenance are planned from now on.
+    pub(crate) fn plan(&self, windows: &[Maintenance]) {
+        self.planned.apply(windows);
+    }
+
+    /// The windows of maintenance in force, as the desk says if it can tell.
+    pub(crate) fn windows(&self, desk: Option<&AlertView>, now: Now) -> Vec<Silence> {
+        self.planned.windows(desk, now)
+    }
+
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Book) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -39,6 +39,9 @@ const FRESH: Duration = Duration::from_secs(5);
 /// How long it may take to be made.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long the desk of the alerts may take to say what is under maintenance.
+const DESK: Duration = Duration::from_secs(5);
+
 /// What it is made of.
 #[derive(Clone)]
 pub(crate) struct Sources {
@@ -48,7 +51,7 @@ pub(crate) struct Sources {
     pub(crate) history: Arc<dyn History>,
     /// The alerts, for the windows of maintenance.
     pub(crate) alerts: Arc<dyn Alerts>,
-    /// How the checks stood.
+    /// How the checks stood, and what maintenance is planned.
     pub(crate) past: Past,
     /// The name of this node.
     pub(crate) node: String,
@@ -89,8 +92,8 @@ impl Site {
         let (sources, page) = (&self.sources, self.page());
         let work = async {
             let view = sources.source.view().await.ok()?;
-            let windows = sources.alerts.view().await.map(|view| crate::past::windows(&view));
-            let windows = windows.unwrap_or_default();
+            let desk = tokio::time::timeout(DESK, sources.alerts.view()).await.ok().and_then(Result::ok);
+            let windows = sources.past.windows(desk.as_deref(), view.at);
             let shown = shown::Shown::gather(&page, &view, &windows, sources, &self.archive).await;
             tokio::task::spawn_blocking(move || Papers::print(&shown)).await.ok()?
         };

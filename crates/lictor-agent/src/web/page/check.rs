@@ -2,12 +2,11 @@
 
 use askama::Template;
 use lictor_core::alert::{Silence, Subject};
-use lictor_core::{Check, CheckName, Status};
+use lictor_core::{Check, CheckName, Now, Status};
 
 use super::model::Entry;
 use super::record::RecordView;
 use super::{Part, render};
-use crate::past::windows;
 use crate::web::error::Failure;
 use crate::web::history::EventQuery;
 use crate::web::text::{ago, clock, rfc3339, span, utc, visible};
@@ -22,9 +21,10 @@ pub(super) struct Around {
 }
 
 impl Around {
-    /// Asks for it; windows that cannot be told are left out.
-    pub(super) async fn gather(site: &Site) -> Self {
-        let windows = site.alerts.view().await.map(|view| windows(&view)).unwrap_or_default();
+    /// Asks for it, as of that moment.
+    pub(super) async fn gather(site: &Site, now: Now) -> Self {
+        let desk = site.alerts.view().await.ok();
+        let windows = site.past.windows(desk.as_deref(), now);
         Self { node: site.node.clone(), past: site.past.clone(), windows }
     }
 
@@ -136,7 +136,7 @@ pub(super) async fn part(site: &Site, view: &View, name: &CheckName, check: &Che
             Status::Warning | Status::Unknown => "warn",
             Status::Critical => "bad",
         },
-        check: CheckRow::new(name, check, view, &Around::gather(site).await),
+        check: CheckRow::new(name, check, view, &Around::gather(site, view.at).await),
         looked: check.last.as_ref().map_or_else(|| "never".to_owned(), |(at, _)| ago(*at, view.at)),
         values: values.map(|(name, value)| (name.to_string(), visible(&value.to_string(), 120))).collect(),
         results: check

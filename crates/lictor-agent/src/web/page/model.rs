@@ -118,7 +118,7 @@ impl Live {
         }
         let events = ask(site, &mut history_error, EventQuery::newest(EVENTS)).await;
 
-        let (checks, hidden) = check_rows(&view, &Around::gather(site).await, all);
+        let (checks, hidden) = check_rows(&view, &Around::gather(site, view.at).await, all);
         let (remedies, more_remedies) = remedy_cards(&view, all);
         let mesh = Arc::clone(&site.mesh.borrow());
         let peering = peer::Section::new(&mesh, view.at, all);

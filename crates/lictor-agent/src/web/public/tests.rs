@@ -320,6 +320,18 @@ async fn what_is_under_maintenance_is_no_trouble_while_that_lasts() {
 }
 
 #[tokio::test]
+async fn planned_maintenance_is_shown_also_when_the_alerts_cannot_tell() {
+    let node = node();
+    // Its desk does not answer.
+    let sources = sources(&node);
+    sources.past.plan(&[crate::past::consul_in_maintenance()]);
+    let site = Site::new(page("127.0.0.1:0", SHOP), sources);
+    let json = site.papers().await.unwrap().json().body();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["groups"][0]["state"], "maintenance");
+}
+
+#[tokio::test]
 async fn it_is_only_read_and_may_be_kept_by_who_has_it() {
     let node = node();
     let (_keeper, address, _tasks) = shown(&node, Limits::default()).await;
