@@ -110,9 +110,6 @@ pub enum StartError {
     /// The nodes of the services cannot reach each other.
     #[error("the services: {0}")]
     Services(String),
-    /// The status page cannot be shown.
-    #[error("the status page: {0}")]
-    StatusPage(String),
     /// The probe cannot answer.
     #[error("the probe: {0}")]
     Probe(String),
@@ -136,7 +133,6 @@ impl StartError {
             | Self::Consul(_)
             | Self::Listener(_)
             | Self::Services(_)
-            | Self::StatusPage(_)
             | Self::Probe(_) => None,
         }
     }
@@ -404,7 +400,10 @@ impl Agent {
         };
         let planned = state.past.clone();
         let mut public = web::PublicKeeper::new(public, state.limits, tasks.clone());
-        public.apply(config.status_page.as_ref()).await.map_err(StartError::StatusPage)?;
+        // What only shows must not keep what acts from starting.
+        if let Err(why) = public.apply(config.status_page.as_ref()).await {
+            warn!(error = why, "the status page is not shown yet");
+        }
         web::serve(listener, state, &tasks);
         watching.apply(&config).await;
         services.apply(&config).await;

@@ -124,8 +124,8 @@ impl Reloader {
         if let Some(public) = &mut self.public
             && let Err(why) = public.apply(config.status_page.as_ref()).await
         {
-            warn!(error = why, "the status page stays the one of before");
-            told.push(format!("the status page stays the one of before: {why}"));
+            warn!(error = why, "the status page is not the one that is wanted");
+            told.push(format!("the status page is not the one that is wanted: {why}"));
         }
         if let (Some(client), Some(settings)) = (&self.consul, &config.consul)
             && let Err(why) = consul::renew(client, settings)

@@ -2,19 +2,34 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lictor_config::StatusPage;
+use lictor_core::Span;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{Site, Sources, router};
 use crate::web::{Limits, beside};
 use crate::{OnEnd, Tasks};
 
+/// Time between two attempts to show a page whose address cannot be had.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// Keeps the status page of an agent as its configuration wants it.
 pub(crate) struct Keeper {
+    seat: Arc<Mutex<Seat>>,
+    tasks: Tasks,
+    /// Cancelled when what is tried again is not wanted any more.
+    wanted: CancellationToken,
+    again: Duration,
+}
+
+/// What is shown, and what it takes to show something.
+struct Seat {
     sources: Sources,
     limits: Limits,
     tasks: Tasks,
@@ -34,14 +49,65 @@ struct Running {
 impl Keeper {
     /// One that shows nothing yet.
     pub(crate) fn new(sources: Sources, limits: Limits, tasks: Tasks) -> Self {
-        Self { sources, limits, tasks, running: None }
+        let seat = Seat { sources, limits, tasks: tasks.clone(), running: None };
+        Self { seat: Arc::new(Mutex::new(seat)), tasks, wanted: CancellationToken::new(), again: AGAIN }
     }
 
-    /// Shows what this says. If that cannot be, what was shown before is.
+    /// Shows what this says. If that cannot be, what was shown before is; if that was nothing, it is tried again until
+    /// it works or something else is wanted.
     ///
     /// # Errors
     /// In words, what cannot be.
     pub(crate) async fn apply(&mut self, page: Option<&Arc<StatusPage>>) -> Result<(), String> {
+        self.wanted.cancel();
+        let mut seat = self.seat.lock().await;
+        let applied = seat.apply(page).await;
+        let (Err(why), Some(page), None) = (&applied, page, &seat.running) else { return applied };
+        self.wanted = CancellationToken::new();
+        let again = try_again(Arc::clone(&self.seat), Arc::clone(page), self.again, self.wanted.clone());
+        drop(self.tasks.spawn("status page again", OnEnd::Fine, again));
+        Err(format!("{why}; none is shown, and it is tried again every {}", Span(self.again)))
+    }
+
+    /// Where it is.
+    #[cfg(test)]
+    pub(super) async fn address(&self) -> Option<SocketAddr> {
+        self.seat.lock().await.running.as_ref().map(|running| running.address)
+    }
+
+    /// The same with another time between two attempts.
+    #[cfg(test)]
+    pub(super) fn trying_each(self, again: Duration) -> Self {
+        Self { again, ..self }
+    }
+}
+
+/// Tries to show a page until it is shown or not wanted any more.
+async fn try_again(
+    seat: Arc<Mutex<Seat>>,
+    page: Arc<StatusPage>,
+    pause: Duration,
+    unwanted: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = unwanted.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let mut seat = seat.lock().await;
+        if unwanted.is_cancelled() {
+            return;
+        }
+        match seat.apply(Some(&page)).await {
+            Ok(()) => return,
+            Err(why) => debug!(error = why, "the status page is still not shown"),
+        }
+    }
+}
+
+impl Seat {
+    /// Shows what this says. If that cannot be, what was shown before is.
+    async fn apply(&mut self, page: Option<&Arc<StatusPage>>) -> Result<(), String> {
         let Some(page) = page else {
             if let Some(running) = self.running.take() {
                 running.end().await;
@@ -75,17 +141,11 @@ impl Keeper {
                 let Some((page, site)) = old else { return Err(why) };
                 match self.show(&page, site) {
                     Ok(running) => self.running = Some(running),
-                    Err(worse) => return Err(format!("{why}; there is none now: {worse}")),
+                    Err(worse) => return Err(format!("{why}; nor at the address of before: {worse}")),
                 }
                 Err(why)
             }
         }
-    }
-
-    /// Where it is.
-    #[cfg(test)]
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.running.as_ref().map(|running| running.address)
     }
 
     fn show(&self, page: &Arc<StatusPage>, site: Arc<Site>) -> Result<Running, String> {

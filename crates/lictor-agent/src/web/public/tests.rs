@@ -190,7 +190,7 @@ async fn shown(node: &Arc<Node>, limits: Limits) -> (Keeper, SocketAddr, Tasks) 
     let tasks = Tasks::new();
     let mut keeper = Keeper::new(sources(node), limits, tasks.clone());
     keeper.apply(Some(&page("127.0.0.1:0", SHOP))).await.unwrap();
-    let address = keeper.address().unwrap();
+    let address = keeper.address().await.unwrap();
     (keeper, address, tasks)
 }
 
@@ -381,7 +381,7 @@ async fn names_and_words_of_the_configuration_are_text_in_all_that_is_given_out(
     assert_eq!(slug, "shop-script-alert-1-script-amp-31m-exe");
     let mut keeper = Keeper::new(sources(&node()), Limits::default(), Tasks::new());
     keeper.apply(Some(&Arc::new(page))).await.unwrap();
-    let address = keeper.address().unwrap();
+    let address = keeper.address().await.unwrap();
     for path in ["/", "/feed.xml", "/status.json", &format!("/badge/{slug}.svg")] {
         let answer = get(address, path).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r"\u{1b}[31m"), "{path}: {answer}");
@@ -412,6 +412,39 @@ async fn an_agent_that_does_not_say_how_it_is_is_no_reason_to_say_that_all_is_we
     let (_keeper, address, _tasks) = shown(&node, Limits::default()).await;
     let answer = get(address, "/").await;
     assert!(answer.starts_with("HTTP/1.1 503") && header(&answer, "retry-after") == Some("30"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_page_whose_address_is_taken_is_shown_once_it_is_free() {
+    let node = node();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let keeper = Keeper::new(sources(&node), Limits::default(), Tasks::new());
+    let mut keeper = keeper.trying_each(Duration::from_millis(10));
+    let refused = keeper.apply(Some(&page(&address.to_string(), SHOP))).await.unwrap_err();
+    assert!(refused.ends_with("none is shown, and it is tried again every 10ms"), "{refused}");
+    drop(taken);
+    let shown = async {
+        while keeper.address().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), shown).await.unwrap();
+    assert!(get(address, "/").await.contains("Shop is down"));
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_wanted_any_more_is_not_tried_again() {
+    let node = node();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let keeper = Keeper::new(sources(&node), Limits::default(), Tasks::new());
+    let mut keeper = keeper.trying_each(Duration::from_millis(10));
+    keeper.apply(Some(&page(&address.to_string(), SHOP))).await.unwrap_err();
+    keeper.apply(None).await.unwrap();
+    drop(taken);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(keeper.address().await, None);
 }
 
 /// Asks on a connection that stays open; what comes back, nothing when it was closed.
