@@ -36,6 +36,12 @@
 //! | `txn` | `[["append", key, element], ["r", key, null or list], …]` |
 //! | `acquire`, `release` | the session; a `consul_index` of an `ok` is the fencing token |
 //! | `expire` | a session that ends; left open if that is by itself and nobody knows when |
+//! | `active` | whatever; from its beginning to its end something is active |
+//! | `store` | a fencing token that something was done under |
+//! | `raise`, `resolve` | none; the key is what is wrong from then on, or right |
+//! | `told` | `"firing"` or `"resolved"`; the key is what somebody was told of |
+//! | `run`, `step` | a run of a remedy; `[run, number of the step]` |
+//! | `final`, `expected` | a state of something at a place; the one that it should have |
 //! | `start-…`, `stop-…` of the nemesis | any; between them lies a window of a fault |
 
 mod edn;

@@ -56,15 +56,17 @@ pub fn now() -> Duration {
     Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
-/// Puts deeds into the history that began at `began`, each by a process of its own. What was done before stands at the beginning, in
-/// its order.
+/// Puts deeds into the history that began at `began`. What was done before stands at the beginning, in its order. A process does
+/// what is done in one place, one thing after the other; what goes on at the same time is done by several.
 ///
 /// # Errors
 /// If the history cannot be read or written.
 pub fn merge(path: &Path, mut deeds: Vec<Deed>, began: Duration) -> Result<(), WitnessError> {
     let mut ops = history::read_path(path)?;
     deeds.sort_by_key(|deed| deed.from);
-    for (process, deed) in (FIRST..).zip(deeds) {
+    let mut lanes = Lanes::default();
+    for deed in deeds {
+        let process = lanes.process(&deed);
         let time = |at: Duration| u64::try_from(at.saturating_sub(began).as_nanos()).unwrap_or(u64::MAX);
         let key = Some(deed.key).filter(|key| !key.is_null());
         let begun = Op::invoke(time(deed.from), Process::Client(process), deed.f, key, deed.value.clone());
@@ -83,6 +85,30 @@ pub fn merge(path: &Path, mut deeds: Vec<Deed>, began: Duration) -> Result<(), W
     fs::rename(&whole, path).map_err(|source| WitnessError::Place { path: path.to_owned(), source })
 }
 
+/// Which process does what.
+#[derive(Debug, Default)]
+struct Lanes {
+    /// Each with the place and the call, and when it is free; never if nobody knows.
+    all: Vec<(String, &'static str, Option<Duration>)>,
+}
+
+impl Lanes {
+    /// Who does this one: the first that does the like and is free by then. Deeds come in the order of their beginnings.
+    fn process(&mut self, deed: &Deed) -> u64 {
+        let fits = |(node, f, free): &(String, &str, Option<Duration>)| {
+            *node == deed.node && *f == deed.f && free.is_some_and(|free| free <= deed.from)
+        };
+        let lane = self.all.iter().position(fits).unwrap_or_else(|| {
+            self.all.push((deed.node.clone(), deed.f, Some(deed.from)));
+            self.all.len() - 1
+        });
+        if let Some((_, _, free)) = self.all.get_mut(lane) {
+            *free = deed.to;
+        }
+        FIRST + lane as u64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -93,6 +119,23 @@ mod tests {
         let (key, value, node) = (json!("web"), json!(7), "n1".to_owned());
         let at = Duration::from_millis;
         Deed { f, key, value, node, from: at(from), to: to.map(at) }
+    }
+
+    #[test]
+    fn a_process_does_the_like_in_one_place_one_after_the_other() {
+        let mut lanes = Lanes::default();
+        let deeds = [
+            deed("active", 1, Some(5)),
+            deed("store", 1, Some(1)),
+            deed("active", 4, Some(9)),
+            deed("active", 5, None),
+            Deed { node: "n2".to_owned(), ..deed("active", 6, Some(7)) },
+            deed("active", 20, Some(21)),
+            deed("active", 22, Some(23)),
+        ];
+        let processes: Vec<u64> = deeds.iter().map(|deed| lanes.process(deed) - FIRST).collect();
+        // Of the first nobody knows whether it is over; the second is free again.
+        assert_eq!(processes, [0, 1, 2, 0, 3, 2, 2]);
     }
 
     #[test]
