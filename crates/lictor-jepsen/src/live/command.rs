@@ -1,8 +1,10 @@
 //! The commands `run` and `clean`.
 
+mod error;
+mod program;
+
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,19 +14,21 @@ use lictor_testkit::host;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-use super::cell::{self, CellError};
+pub use self::error::CommandError;
+use self::program::{in_path, whole};
+use super::cell;
 use super::nemesis::fault::{Fault, FaultError};
 use super::nemesis::schedule::Order;
-use super::runner::{self, Plan, Played, RunError};
+use super::runner::{self, Plan, Played};
 use super::say::Say;
-use super::scratch::{self, Scratch, ScratchError};
+use super::scratch::{self, Scratch};
 use super::workload::{Kind, Wishes, Workload};
-use super::world::disk::{self, DiskError};
+use super::world::disk;
 use super::world::server::Setup;
 use super::world::{self, Places, agent};
 use crate::check::{Finding, Judgement, Outcome, Verdict};
 use crate::command;
-use crate::history::{History, HistoryError};
+use crate::history::History;
 
 /// The history, in the directory of a run.
 const HISTORY: &str = "history.jsonl";
@@ -145,95 +149,6 @@ pub enum Reads {
 /// The faults of a run.
 #[derive(Clone, Debug)]
 struct Faults(Vec<Fault>);
-
-/// Why a command could not be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// There are no namespaces for it.
-    #[error(transparent)]
-    Cell(#[from] CellError),
-    /// It was told to be in namespaces of its own, and is not.
-    #[error("--inside is for the process that `run` starts: leave it out")]
-    NotEnclosed,
-    /// A scratch directory cannot be handled.
-    #[error(transparent)]
-    Scratch(#[from] ScratchError),
-    /// The disk of an earlier run cannot be thawed.
-    #[error("cannot thaw what an earlier run left: {0}")]
-    Disk(#[from] DiskError),
-    /// The control groups of machines cannot be removed.
-    #[error("cannot remove the control groups of machines that were killed: {0}")]
-    Sweep(io::Error),
-    /// The run could not be made.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// What was written down is no history.
-    #[error("the history of the run is not well formed: {0}")]
-    History(#[from] HistoryError),
-    /// There is no Consul.
-    #[error("there is no program of Consul {0}: name one by --consul")]
-    NoConsul(String),
-    /// There is no Lictor.
-    #[error(
-        "there is no program of Lictor {0}: build one by `cargo build -p lictor`, or name one by --lictor"
-    )]
-    NoLictor(String),
-    /// A workload is for another target.
-    #[error("the workload `{0}` is for --target {1}")]
-    OtherTarget(Kind, &'static str),
-    /// A workload boots machines, which only root may.
-    #[error("the workload `{0}` boots machines: that needs root")]
-    NotRoot(Kind),
-    /// A fault is done to agents, and there are none.
-    #[error("the fault `{0}` is done to agents: it is for --target lictor")]
-    NoAgents(Fault),
-    /// A directory cannot be made.
-    #[error("cannot make the directory {}: {source}; name another by --dir", path.display())]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// What was seen cannot be judged, or not be told.
-    #[error(transparent)]
-    Judge(#[from] command::CommandError),
-    /// The program cannot do several things at a time.
-    #[error("cannot start the runtime: {0}")]
-    Runtime(io::Error),
-}
-
-impl CommandError {
-    /// What the program exits with, which is no verdict: 64 for a wrong command line, 71 for what this machine refuses,
-    /// 74 for what cannot be written, or what [`command::CommandError`] says.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::NotEnclosed
-            | Self::NoConsul(_)
-            | Self::NoLictor(_)
-            | Self::OtherTarget(..)
-            | Self::NoAgents(_) => 64,
-            Self::NotRoot(_)
-            | Self::Cell(_)
-            | Self::Scratch(_)
-            | Self::Disk(_)
-            | Self::Sweep(_)
-            | Self::Run(_)
-            | Self::Runtime(_) => 71,
-            Self::History(_) | Self::Directory { .. } | Self::File { .. } => 74,
-            Self::Judge(error) => error.exit_code(),
-        }
-    }
-}
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -540,17 +455,6 @@ fn make(dir: &Path) -> Result<(), CommandError> {
     }
     // Not one that exists: it may be the only record of another run.
     fs::create_dir(dir).map_err(failed)
-}
-
-/// The whole path of a program that was named.
-fn whole(named: &Path) -> Result<PathBuf, String> {
-    let whole = fs::canonicalize(named).ok().filter(|program| program.is_file());
-    whole.ok_or_else(|| format!("at {}", named.display()))
-}
-
-fn in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
