@@ -109,6 +109,11 @@ pub(crate) fn jepsen(workspace: &Workspace, plan: &Plan) -> Result<(), Error> {
         .args(["--features", "lictor/test-faults"])
         .deadline(BESIDES * 3)
         .run()?;
+    // Nobody is to find it where the program lies that people run.
+    let built = workspace.target().join("release/lictor");
+    let kept = for_tests(workspace);
+    fs::create_dir_all(workspace.target().join("jepsen")).map_err(Error::file("make", &kept))?;
+    fs::rename(&built, &kept).map_err(Error::file("move", &built))?;
     let dir = workspace.target().join("jepsen").join(if plan.long { "long" } else { "short" });
     let mut stages = Stages::start();
     for run in chosen {
@@ -172,7 +177,7 @@ impl Run {
             .arg("--dir")
             .arg(&dir)
             .env("LICTOR_CONSUL_BIN", consul)
-            .env("LICTOR_BIN", workspace.target().join("release/lictor"))
+            .env("LICTOR_BIN", for_tests(workspace))
             .deadline(BESIDES + Duration::from_secs(seconds));
         for (variable, path) in &tools.found {
             if *variable == NSPAWN {
@@ -317,6 +322,11 @@ fn read(path: &Path) -> Result<Value, Error> {
     let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
     serde_json::from_str(&text)
         .map_err(|error| Error::Answer { of: "lictor-jepsen", what: format!("{}: {error}", path.display()) })
+}
+
+/// The program with the faults that a run may ask for.
+fn for_tests(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("jepsen/lictor-for-tests")
 }
 
 #[cfg(test)]
