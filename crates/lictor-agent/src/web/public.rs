@@ -1,18 +1,19 @@
 //! The public status page: a listener of its own that shows what the configuration names, and nothing else.
 //!
 //! It takes no orders and asks for nothing, so it has neither cookies nor tokens. All of it is made anew at most once
-//! in [`FRESH`], however many ask.
+//! in 5 s, however many ask.
 
+mod closed;
 mod keep;
 mod paper;
 mod shown;
+mod site;
 mod spell;
 #[cfg(test)]
 mod tests;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex as Lock, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State as Held};
@@ -21,26 +22,15 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use lictor_config::StatusPage;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 pub(crate) use keep::Keeper;
 
 use super::asset;
-use super::history::{Archive, History};
+use super::history::History;
 use super::source::{Alerts, Source};
 use crate::Past;
 use paper::{Paper, Papers};
-
-/// How old what is shown may be.
-const FRESH: Duration = Duration::from_secs(5);
-
-/// How long it may take to be made.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long the desk of the alerts may take to say what is under maintenance.
-const DESK: Duration = Duration::from_secs(5);
+use site::Site;
 
 /// What it is made of.
 #[derive(Clone)]
@@ -55,52 +45,6 @@ pub(crate) struct Sources {
     pub(crate) past: Past,
     /// The name of this node.
     pub(crate) node: String,
-}
-
-/// What every request is answered from.
-struct Site {
-    page: Lock<Arc<StatusPage>>,
-    sources: Sources,
-    archive: Archive,
-    made: Mutex<Option<(Instant, Arc<Papers>)>>,
-}
-
-impl Site {
-    fn new(page: Arc<StatusPage>, sources: Sources) -> Self {
-        let archive = Archive::new(Arc::clone(&sources.history));
-        Self { page: Lock::new(page), archive, sources, made: Mutex::default() }
-    }
-
-    fn page(&self) -> Arc<StatusPage> {
-        Arc::clone(&self.page.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Shows something else from now on.
-    async fn change(&self, page: Arc<StatusPage>) {
-        let mut made = self.made.lock().await;
-        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = page;
-        *made = None;
-    }
-
-    /// All that is shown. Nothing when the agent does not say how things stand.
-    async fn papers(&self) -> Option<Arc<Papers>> {
-        // Held while it is made: the others wait and take the same.
-        let mut made = self.made.lock().await;
-        if let Some((_, papers)) = made.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            return Some(Arc::clone(papers));
-        }
-        let (sources, page) = (&self.sources, self.page());
-        let work = async {
-            let view = sources.source.view().await.ok()?;
-            let desk = tokio::time::timeout(DESK, sources.alerts.view()).await.ok().and_then(Result::ok);
-            let windows = sources.past.windows(desk.as_deref(), view.at);
-            let shown = shown::Shown::gather(&page, &view, &windows, sources, &self.archive).await;
-            tokio::task::spawn_blocking(move || Papers::print(&shown)).await.ok()?
-        };
-        let papers = Arc::new(tokio::time::timeout(PATIENCE, work).await.ok()??);
-        *made = Some((Instant::now(), Arc::clone(&papers)));
-        Some(papers)
-    }
 }
 
 fn router(site: Arc<Site>) -> Router {
@@ -143,7 +87,7 @@ async fn badge(Held(site): Held<Arc<Site>>, Path(file): Path<String>, headers: H
 
 /// Gives out a paper, or says that the client has it already.
 async fn answer(
-    site: &Site,
+    site: &Arc<Site>,
     headers: &HeaderMap,
     choose: impl FnOnce(&Papers) -> Option<&Paper>,
 ) -> Response {

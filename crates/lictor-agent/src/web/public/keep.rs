@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{Site, Sources, router};
+use super::site::Site;
+use super::{Sources, router};
 use crate::web::{Limits, beside};
 use crate::{OnEnd, Tasks};
 
@@ -117,12 +118,12 @@ impl Seat {
         };
         if let Some(running) = self.running.as_mut().filter(|running| running.page.address == page.address) {
             if running.page != *page {
-                running.site.change(Arc::clone(page)).await;
+                running.site.change(Arc::clone(page));
                 running.page = Arc::clone(page);
             }
             return Ok(());
         }
-        let site = Arc::new(Site::new(Arc::clone(page), self.sources.clone()));
+        let site = Arc::new(Site::new(Arc::clone(page), self.sources.clone(), self.tasks.clone()));
         // One listener at the same port may be in the way of the other.
         let same = |running: &mut Running| running.address.port() == page.address.port();
         let before = self.running.take_if(same);

@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 
 use lictor_config::{StatusGroup, StatusPage};
 use lictor_core::alert::{Silence, Subject};
-use lictor_core::{CheckName, Status, Wall, What};
+use lictor_core::{CheckName, Status, Wall};
 use lictor_store::Stood;
 
 use super::Sources;
+use super::closed::{Closed, Spell};
 use crate::View;
 use crate::past::Record;
-use crate::web::history::{Archive, EventQuery};
 use crate::web::text::visible;
 
 /// Longest text that is shown, characters.
 const TEXT: usize = 2_000;
 
-/// Past troubles that are looked for of each check, and shown of all.
-const LOOKED_FOR: usize = 20;
+/// Troubles that are shown.
 const SHOWN: usize = 30;
 
 /// How long ago troubles may be over that are still shown, milliseconds.
@@ -75,12 +74,14 @@ pub(super) struct Announced {
 }
 
 impl Shown {
-    pub(super) async fn gather(
+    /// Puts it together. `past_unknown`: not all that is over could be read.
+    pub(super) fn gather(
         page: &StatusPage,
         view: &View,
         windows: &[Silence],
         sources: &Sources,
-        archive: &Archive,
+        closed: &Closed,
+        past_unknown: bool,
     ) -> Self {
         let now = view.at.wall;
         let state = |check: &CheckName| state(view, windows, &sources.node, check);
@@ -93,41 +94,29 @@ impl Shown {
             parts: group.parts.iter().map(|part| (visible(&part.name, TEXT), worst(&part.checks))).collect(),
             record: together(group.checks.iter().filter_map(|check| sources.past.of(check, now))),
         };
-        let mut past_unknown = false;
         let mut troubles = Vec::new();
         for group in &page.groups {
             let mut spans = Vec::new();
             for check in &group.checks {
-                let query = EventQuery {
-                    check: Some(check.clone()),
-                    kinds: vec!["incident_closed".to_owned()],
-                    ..EventQuery::newest(LOOKED_FOR)
-                };
-                let Ok(events) = archive.events(query).await else {
-                    past_unknown = true;
-                    continue;
-                };
-                for (_, event) in events {
-                    if let What::IncidentClosed { after, .. } = event.what {
-                        let lasted = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
-                        let end = event.at.wall.as_unix_millis();
-                        spans.push((end.saturating_sub(lasted), Some(end)));
-                    }
-                }
+                spans.extend_from_slice(closed.of(check));
                 let open = view.incidents.values().filter(|one| one.closed.is_none() && one.check == *check);
-                spans.extend(open.map(|incident| (incident.opened.wall.as_unix_millis(), None)));
+                spans.extend(open.map(|incident| Spell {
+                    from: incident.opened.wall.as_unix_millis(),
+                    until: None,
+                    incident: incident.id.0,
+                }));
             }
             if worst(&group.checks) == State::Maintenance {
                 // It is meant to be so.
-                spans.retain(|(_, until)| until.is_some());
+                spans.retain(|span| span.until.is_some());
             }
             let late = |until: &Option<i64>| until.is_none_or(|end| now.as_unix_millis() - end < LATELY);
-            let whole = joined(spans).into_iter().filter(|(_, until)| late(until));
-            troubles.extend(whole.map(|(from, until)| Trouble {
+            let whole = joined(spans).into_iter().filter(|span| late(&span.until));
+            troubles.extend(whole.map(|span| Trouble {
                 group: visible(&group.name, TEXT),
                 slug: group.slug(),
-                from: Wall::from_unix_millis(from),
-                until: until.map(Wall::from_unix_millis),
+                from: Wall::from_unix_millis(span.from),
+                until: span.until.map(Wall::from_unix_millis),
             }));
         }
         // What goes on first, then the latest.
@@ -177,16 +166,17 @@ fn together(records: impl Iterator<Item = Record>) -> Option<Record> {
     })
 }
 
-/// Times that touch each other, as one; the oldest first.
-fn joined(mut spans: Vec<(i64, Option<i64>)>) -> Vec<(i64, Option<i64>)> {
+/// Times that touch each other, as one, by the number of the first incident; the oldest first.
+fn joined(mut spans: Vec<Spell>) -> Vec<Spell> {
     spans.sort_unstable();
-    let mut whole: Vec<(i64, Option<i64>)> = Vec::new();
-    for (from, until) in spans {
+    let mut whole: Vec<Spell> = Vec::new();
+    for span in spans {
         match whole.last_mut() {
-            Some((_, end)) if end.is_none_or(|end| from <= end) => {
-                *end = end.zip(until).map(|(one, other)| one.max(other));
+            Some(last) if last.until.is_none_or(|end| span.from <= end) => {
+                last.until = last.until.zip(span.until).map(|(one, other)| one.max(other));
+                last.incident = last.incident.min(span.incident);
             }
-            _ => whole.push((from, until)),
+            _ => whole.push(span),
         }
     }
     whole
@@ -254,15 +244,20 @@ mod tests {
     use super::*;
     use crate::past::DAYS;
 
+    fn together_are(spans: &[(i64, Option<i64>, u64)]) -> Vec<(i64, Option<i64>, u64)> {
+        let spans = spans.iter().map(|&(from, until, incident)| Spell { from, until, incident });
+        joined(spans.collect()).iter().map(|span| (span.from, span.until, span.incident)).collect()
+    }
+
     #[test]
     fn troubles_that_touch_are_one() {
         assert_eq!(
-            joined(vec![(5, Some(9)), (1, Some(5)), (20, Some(30)), (21, Some(22))]),
-            [(1, Some(9)), (20, Some(30))]
+            together_are(&[(5, Some(9), 1), (1, Some(5), 2), (20, Some(30), 3), (21, Some(22), 4)]),
+            [(1, Some(9), 1), (20, Some(30), 3)]
         );
-        assert_eq!(joined(vec![(1, None), (3, Some(4)), (9, Some(11))]), [(1, None)]);
-        assert_eq!(joined(vec![(1, Some(4)), (3, None)]), [(1, None)]);
-        assert_eq!(joined(Vec::new()), []);
+        assert_eq!(together_are(&[(1, None, 1), (3, Some(4), 2), (9, Some(11), 3)]), [(1, None, 1)]);
+        assert_eq!(together_are(&[(1, Some(4), 1), (3, None, 2)]), [(1, None, 1)]);
+        assert_eq!(together_are(&[]), []);
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use lictor_config::StatusPage;
 use lictor_core::{
     Boot, Check, CheckName, Command, Event, Incident, IncidentId, Now, Plan, Refusal, Sample, Status, Wall,
     What, alert,
@@ -14,6 +16,7 @@ use lictor_core::{
 use lictor_store::{Grain, Slot, Stood};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::*;
 use crate::alert::AlertView;
@@ -37,13 +40,23 @@ fn name(text: &str) -> CheckName {
 /// A node whose state is in the test's hands.
 struct Node {
     view: Mutex<Option<Arc<View>>>,
-    ledger: Vec<Event>,
+    ledger: Mutex<Vec<Event>>,
+    /// What the ledger was asked.
+    asked: Mutex<Vec<EventQuery>>,
+    /// How often it was asked how things stand.
+    looks: AtomicUsize,
+    /// How long that takes.
+    waits: Duration,
 }
 
 impl Source for Node {
     fn view(&self) -> BoxFuture<'_, Result<Arc<View>, NoAnswer>> {
-        let view = self.view.lock().unwrap().clone();
-        Box::pin(async move { view.ok_or(NoAnswer::Late) })
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let (view, waits) = (self.view.lock().unwrap().clone(), self.waits);
+        Box::pin(async move {
+            tokio::time::sleep(waits).await;
+            view.ok_or(NoAnswer::Late)
+        })
     }
 
     fn command(
@@ -75,9 +88,15 @@ impl Alerts for Node {
 
 impl History for Node {
     fn events(&self, query: &EventQuery) -> Result<Vec<(u64, Event)>, String> {
-        assert_eq!(query.end, End::Newest);
-        let all = (1..).zip(self.ledger.iter().cloned());
-        Ok(all.filter(|(seq, event)| query.matches(*seq, event)).take(query.limit).collect())
+        self.asked.lock().unwrap().push(query.clone());
+        let ledger = self.ledger.lock().unwrap();
+        let all = (1..).zip(ledger.iter().cloned()).filter(|(seq, event)| query.matches(*seq, event));
+        let mut found: Vec<_> = all.collect();
+        match query.end {
+            End::Oldest => found.truncate(query.limit),
+            End::Newest => drop(found.drain(..found.len().saturating_sub(query.limit))),
+        }
+        Ok(found)
     }
 
     fn copy(&self) -> Result<File, String> {
@@ -96,6 +115,10 @@ const SECRET: &str = "cannot reach http://10.0.0.7:8080/health as admin:hunter2"
 
 /// A node with three checks, one of them critical, of which two are shown.
 fn node() -> Arc<Node> {
+    Arc::new(made_up())
+}
+
+fn made_up() -> Node {
     let checks: BTreeMap<_, _> = [
         ("web1-nginx", check(Status::Critical, SECRET)),
         ("db7-disk", check(Status::Passing, "41 % used of /dev/sda1")),
@@ -114,16 +137,6 @@ fn node() -> Arc<Node> {
         escalated: false,
     };
     let incidents = [open(77, "web1-nginx", 600), open(78, "payroll", 60)];
-    let closed = |check: &str, ago, lasted| Event {
-        at: at(ago),
-        incident: Some(IncidentId(70)),
-        run: None,
-        what: What::IncidentClosed {
-            check: name(check),
-            after: Duration::from_secs(lasted),
-            why: Some(SECRET.to_owned()),
-        },
-    };
     let view = View {
         at: at(0),
         plan: Arc::new(Plan::default()),
@@ -136,8 +149,28 @@ fn node() -> Arc<Node> {
         leases: BTreeMap::new(),
         copies: None,
     };
-    let ledger = vec![closed("db7-disk", 7_200, 600), closed("payroll", 9_000, 60)];
-    Arc::new(Node { view: Mutex::new(Some(Arc::new(view))), ledger })
+    let ledger = vec![closed(69, "payroll", 9_000, 60), closed(70, "db7-disk", 7_200, 600)];
+    Node {
+        view: Mutex::new(Some(Arc::new(view))),
+        ledger: Mutex::new(ledger),
+        asked: Mutex::default(),
+        looks: AtomicUsize::new(0),
+        waits: Duration::ZERO,
+    }
+}
+
+/// The end of an incident, so many seconds ago, after so many.
+fn closed(id: u64, check: &str, ago: u64, lasted: u64) -> Event {
+    Event {
+        at: at(ago),
+        incident: Some(IncidentId(id)),
+        run: None,
+        what: What::IncidentClosed {
+            check: name(check),
+            after: Duration::from_secs(lasted),
+            why: Some(SECRET.to_owned()),
+        },
+    }
 }
 
 fn page(address: &str, lines: &str) -> Arc<StatusPage> {
@@ -304,19 +337,19 @@ async fn what_is_under_maintenance_is_no_trouble_while_that_lasts() {
         by: alert::Silence::CONFIGURATION.to_owned(),
         comment: String::new(),
     };
-    let (sources, archive) = (sources(&node), Archive::new(Arc::<Node>::clone(&node)));
+    let (sources, closed) = (sources(&node), closed::Closed::default());
     let page = page("127.0.0.1:0", SHOP);
-    let states = async |windows: &[alert::Silence]| {
-        let shown = shown::Shown::gather(&page, &view, windows, &sources, &archive).await;
+    let states = |windows: &[alert::Silence]| {
+        let shown = shown::Shown::gather(&page, &view, windows, &sources, &closed, false);
         let open = shown.troubles.iter().filter(|trouble| trouble.until.is_none()).count();
         (shown.groups.iter().map(|group| group.state.word()).collect::<Vec<_>>(), open)
     };
-    assert_eq!(states(&[]).await, (vec!["down", "up"], 1));
-    assert_eq!(states(std::slice::from_ref(&window)).await, (vec!["maintenance", "up"], 0));
+    assert_eq!(states(&[]), (vec!["down", "up"], 1));
+    assert_eq!(states(std::slice::from_ref(&window)), (vec!["maintenance", "up"], 0));
     let other = vec![alert::Pattern::Exactly("other".to_owned())];
     let other = alert::Matcher { label: "node".to_owned(), any: other, not: false };
     let elsewhere = alert::Silence { when: alert::Matchers(vec![other]), ..window };
-    assert_eq!(states(&[elsewhere]).await, (vec!["down", "up"], 1));
+    assert_eq!(states(&[elsewhere]), (vec!["down", "up"], 1));
 }
 
 #[tokio::test]
@@ -325,7 +358,7 @@ async fn planned_maintenance_is_shown_also_when_the_alerts_cannot_tell() {
     // Its desk does not answer.
     let sources = sources(&node);
     sources.past.plan(&[crate::past::consul_in_maintenance()]);
-    let site = Site::new(page("127.0.0.1:0", SHOP), sources);
+    let site = Arc::new(Site::new(page("127.0.0.1:0", SHOP), sources, Tasks::new()));
     let json = site.papers().await.unwrap().json().body();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["groups"][0]["state"], "maintenance");
@@ -475,6 +508,67 @@ async fn a_page_that_was_taken_away_is_not_told_on_connections_that_stayed_open(
     assert!(ask_on(&mut kept, "/status.json").await.contains("Shop"));
     keeper.apply(None).await.unwrap();
     assert_eq!(ask_on(&mut kept, "/status.json").await, "");
+}
+
+fn site(node: &Arc<Node>) -> Arc<Site> {
+    Arc::new(Site::new(page("127.0.0.1:0", SHOP), sources(node), Tasks::new()))
+}
+
+/// The troubles of the page, each with when it was over.
+async fn troubles(site: &Arc<Site>) -> Vec<(String, String)> {
+    let json = site.papers().await.unwrap().json().body();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("open").to_owned();
+    let troubles = json["troubles"].as_array().unwrap();
+    troubles.iter().map(|one| (text(&one["group"]), text(&one["until"]))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_is_read_once_and_then_only_what_is_new() {
+    let node = node();
+    let site = site(&node);
+    assert_eq!(troubles(&site).await.len(), 3);
+    node.ledger.lock().unwrap().push(closed(71, "db7-disk", 3_600, 60));
+    node.asked.lock().unwrap().clear();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let found = troubles(&site).await;
+    let over = found.iter().filter(|(group, until)| group == "Data" && until == "2026-11-21T02:04:05.000Z");
+    assert_eq!(over.count(), 1, "{found:?}");
+    let asked = node.asked.lock().unwrap();
+    let read = asked.iter().filter(|query| query.limit > 1).map(|query| (query.after, query.before));
+    assert_eq!(read.collect::<Vec<_>>(), [(Some(2), Some(4))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_slow_is_made_all_the_same() {
+    let node = Arc::new(Node { waits: Duration::from_secs(40), ..made_up() });
+    let site = site(&node);
+    // Two that wait and one that leaves at once: none has it in time, and it is made once.
+    let leaves = tokio::time::timeout(Duration::from_secs(1), site.papers());
+    let (one, other, left) = tokio::join!(site.papers(), site.papers(), leaves);
+    assert!(one.is_none() && other.is_none() && left.is_err());
+    tokio::time::sleep(Duration::from_secs(26)).await;
+    assert!(site.papers().await.is_some());
+    assert_eq!(node.looks.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_is_not_asked_by_everybody_and_holds_up_no_reload() {
+    let node = Arc::new(Node { waits: Duration::from_secs(14), ..made_up() });
+    *node.view.lock().unwrap() = None;
+    let site = site(&node);
+    let begun = Instant::now();
+    let all = futures::future::join_all((0..50).map(|_| site.papers()));
+    let reload = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        site.change(page("127.0.0.1:0", SHOP));
+        begun.elapsed()
+    };
+    let (all, changed) = tokio::join!(all, reload);
+    assert!(all.iter().all(Option::is_none) && begun.elapsed() < Duration::from_secs(15));
+    assert!(changed < Duration::from_secs(2), "{changed:?}");
+    assert!(site.papers().await.is_none() && site.papers().await.is_none());
+    assert_eq!(node.looks.load(Ordering::Relaxed), 2, "once for each page");
 }
 
 #[tokio::test]
