@@ -185,11 +185,16 @@ pub(crate) enum Import {
         after_help = "Example:\n  lictor import powerconsul /etc/init.d/web ~/.powerconsul.conf /etc/consul/*.json > services.hcl\n\nWhat is marked TODO in it needs a decision."
     )]
     Powerconsul(ImportPowerconsul),
+    /// The settings of consul-replicate: its flags, the files that they name, and the environment
+    #[command(
+        after_help = "Examples:\n  lictor import consul-replicate -config=/etc/consul-replicate.hcl > replicate.hcl\n  lictor import consul-replicate -prefix=global@dc1:backup\n\nWhat is marked TODO in it needs a decision. Secrets are not printed: files are named into which they belong."
+    )]
+    ConsulReplicate(ImportArguments),
     /// The settings of the snapshot agent of Consul Enterprise: its flags, and the files that they name
     #[command(
         after_help = "Examples:\n  lictor import consul-snapshot-agent -config-dir=/etc/consul-snapshot.d > snapshot.hcl\n  lictor import consul-snapshot-agent -interval=30m -local-path=/var/backups/consul\n\nWhat is marked TODO in it needs a decision. Secrets are not printed: files are named into which they belong."
     )]
-    ConsulSnapshotAgent(ImportConsulSnapshotAgent),
+    ConsulSnapshotAgent(ImportArguments),
     /// The environment of consul-snapshot
     #[command(
         after_help = "Example:\n  lictor import consul-snapshot /etc/consul-snapshot.env > snapshot.hcl\n\nThe file has lines NAME=value, as systemd's EnvironmentFile= has them. What is marked TODO in it needs a decision.\nSecrets are not printed: files are named into which they belong."
@@ -198,8 +203,8 @@ pub(crate) enum Import {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ImportConsulSnapshotAgent {
-    /// The arguments with which it was started, behind `consul snapshot agent`
+pub(crate) struct ImportArguments {
+    /// The arguments with which it was started, behind its name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<String>,
 }

@@ -32,6 +32,7 @@ pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Fai
         Import::ConsulAlerts(args) => consul_alerts(args).await?,
         Import::Sentinella(args) => sentinella(&args.file)?,
         Import::Powerconsul(args) => powerconsul(args)?,
+        Import::ConsulReplicate(args) => consul_replicate(&args.arguments)?,
         Import::ConsulSnapshotAgent(args) => snapshot_agent(&args.arguments)?,
         Import::ConsulSnapshot(args) => consul_snapshot(&args.file)?,
     };
@@ -117,6 +118,11 @@ fn snapshot_agent(arguments: &[String]) -> Result<(String, String), Failure> {
     let files = files::read(&flags.configs).map_err(failed)?;
     let made = snapshot_agent::import(&flags, &files).map_err(|why| failed(why.to_string()))?;
     Ok((made, count(files.len(), "file", "files")))
+}
+
+fn consul_replicate(arguments: &[String]) -> Result<(String, String), Failure> {
+    let (start, files) = crate::consul_replicate::told(arguments)?;
+    Ok((lictor_compat::consul_replicate::import(&start), count(files, "file", "files")))
 }
 
 fn consul_snapshot(file: &Path) -> Result<(String, String), Failure> {

@@ -23,6 +23,7 @@ use lictor_compat::Moment;
 use lictor_compat::consul_replicate::{Exit, Flags, LogLevel, Request, Start, USAGE, flags, text};
 
 use crate::called::by_name;
+use crate::exit::Failure;
 use crate::output::Terminal;
 
 const NAME: &str = "consul-replicate";
@@ -43,6 +44,26 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
         terminal.say(&says);
     }
     ExitCode::from(exit.code())
+}
+
+/// What these arguments, the files they name and the environment say, and how many files that are.
+///
+/// # Errors
+/// When it would not have run either.
+pub(crate) fn told(arguments: &[String]) -> Result<(Start, usize), Failure> {
+    let flags = match flags::parse(arguments) {
+        Ok(Request::Run(flags)) => flags,
+        // Clap takes that for its own, unless it stands behind `--`.
+        Ok(Request::Help) => {
+            let help = "`lictor import consul-replicate --help` says how it is used";
+            return Err(Failure::new(crate::exit::Exit::Usage, "there is nothing to be read").help(help));
+        }
+        Err(why) => return Err(Failure::new(crate::exit::Exit::Usage, why.to_string())),
+    };
+    let failed = |why: String| Failure::new(crate::exit::Exit::Failed, why);
+    let files = files::read(&flags.configs).map_err(failed)?;
+    let start = Start::new(&flags, &files, run::variable).map_err(|why| failed(why.to_string()))?;
+    Ok((start, files.len()))
 }
 
 /// What it was told, by what it reads when it begins and when the reload signal comes.

@@ -163,3 +163,24 @@ fn an_environment_of_consul_snapshot_becomes_a_valid_configuration() {
         "{out}"
     );
 }
+
+#[test]
+fn the_settings_of_consul_replicate_become_a_valid_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.hcl");
+    let old = "consul {\n  token = \"geheim\"\n}\nprefix {\n  source = \"global@dc1\"\n}\n";
+    fs::write(&file, old).unwrap();
+    let mut import = program();
+    import.args(["import", "consul-replicate", "-prefix=b@dc1", "-config"]).arg(&file);
+    let (code, out, err) = run(import);
+    assert_eq!(
+        (code, err.as_str()),
+        (0, "1 file read; 1 place is marked TODO, 0 values are marked SECRET\n"),
+        "{out}"
+    );
+    assert!(out.contains("global@dc1:global") && out.contains("b@dc1:b") && !out.contains("geheim"), "{out}");
+    let mut import = program();
+    import.args(["import", "consul-replicate", "-config"]).arg(dir.path().join("none.hcl"));
+    let (code, _, err) = run(import);
+    assert!(code == 1 && err.contains("missing file/folder: ") && err.contains("none.hcl"), "{err}");
+}
