@@ -159,8 +159,11 @@ pub(super) fn append(
     act: &Act,
     live: &mut Live,
 ) -> Result<u64, StoreError> {
-    let new = || ActChain { last: 0, hash: nothing(), cut: 0, cut_hash: nothing() };
-    let chain = live.acts.get_or_insert_with(new);
+    let found = match live.acts.take() {
+        Some(chain) => chain,
+        None => found(table)?,
+    };
+    let chain = live.acts.insert(found);
     let number = chain.last + 1;
     let body = wire::encode(&ActEntry::new(act, &chain.hash))?;
     table.insert(number, seal(&number.to_be_bytes(), &body).as_slice())?;
@@ -174,6 +177,17 @@ pub(super) fn append(
         chain.cut = first;
     }
     Ok(number)
+}
+
+/// How far a chain goes by its entries: an older program, which knows nothing of it, leaves them without a word of them.
+fn found(table: &Table<'_, u64, &'static [u8]>) -> Result<ActChain, StoreError> {
+    let new = ActChain { last: 0, hash: nothing(), cut: 0, cut_hash: nothing() };
+    let Some((last, bytes)) = table.last()? else { return Ok(new) };
+    // Of one that is damaged nothing is known; the chain then shows that it is broken there.
+    let hash = entry(last.value(), bytes.value()).map_or_else(|_damaged| nothing(), |(_, hash)| hash);
+    let Some((first, bytes)) = table.first()? else { return Ok(new) };
+    let before = entry(first.value(), bytes.value()).map_or_else(|_damaged| nothing(), |(one, _)| one.before);
+    Ok(ActChain { last: last.value(), hash, cut: first.value().saturating_sub(1), cut_hash: before })
 }
 
 fn verify(database: &Database) -> Result<ActsVerified, StoreError> {

@@ -106,18 +106,56 @@ async fn every_way_to_touch_it_is_found_where_it_was_done() {
     assert!(moved[0].1.contains("does not match its checksum"), "{moved:?}");
 }
 
-/// What somebody would write who knows the format: a true checksum before another body.
-fn forged(table: &mut redb::Table<'_, u64, &'static [u8]>, number: u64) {
-    let bytes = table.get(number).unwrap().unwrap().value().to_vec();
-    let body = String::from_utf8(bytes[4..].to_vec()).unwrap().replace("\"ann\"", "\"bob\"");
+/// The stored form of a value: a checksum before its body.
+fn sealed(key: &[u8], body: &[u8]) -> Vec<u8> {
     let mut crc = u32::MAX;
-    for byte in number.to_be_bytes().iter().chain(body.as_bytes()) {
+    for byte in key.iter().chain(body) {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
             crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
         }
     }
-    let sealed = [&(!crc).to_le_bytes()[..], body.as_bytes()].concat();
+    [&(!crc).to_le_bytes()[..], body].concat()
+}
+
+/// Leaves the file as an older program does, which writes how things stand without a word of the record of acts.
+fn older_program(dir: &tempfile::TempDir) {
+    let database = Database::open(dir.path().join("state.redb")).unwrap();
+    let txn = database.begin_write().unwrap();
+    {
+        let mut meta = txn.open_table(redb::TableDefinition::<&str, &[u8]>::new("meta")).unwrap();
+        let live = meta.get("live").unwrap().unwrap().value()[4..].to_vec();
+        let mut live: serde_json::Value = serde_json::from_slice(&live).unwrap();
+        assert!(live.as_object_mut().unwrap().remove("acts").is_some());
+        let live = sealed(b"live", live.to_string().as_bytes());
+        meta.insert("live", live.as_slice()).unwrap();
+    }
+    txn.commit().unwrap();
+}
+
+#[tokio::test]
+async fn a_step_back_to_an_older_program_overwrites_nothing() {
+    let dir = six().await;
+    older_program(&dir);
+    let store = open(dir.path()).store;
+    assert_eq!(store.record_act(act(7, "act 7")).await.unwrap(), 7);
+    let whole = store.verify_acts().unwrap();
+    assert_eq!((whole.entries, whole.first, whole.last, whole.cut, whole.breaks), (7, 1, 7, 0, Vec::new()));
+    store.close().await;
+    // The same where the first ones had been removed because there were too many.
+    touch(&dir, |table| drop(table.remove(1).unwrap()));
+    older_program(&dir);
+    let store = open(dir.path()).store;
+    assert_eq!(store.record_act(act(8, "act 8")).await.unwrap(), 8);
+    let whole = store.verify_acts().unwrap();
+    assert_eq!((whole.entries, whole.first, whole.last, whole.cut, whole.breaks), (7, 2, 8, 1, Vec::new()));
+}
+
+/// What somebody would write who knows the format: a true checksum before another body.
+fn forged(table: &mut redb::Table<'_, u64, &'static [u8]>, number: u64) {
+    let bytes = table.get(number).unwrap().unwrap().value().to_vec();
+    let body = String::from_utf8(bytes[4..].to_vec()).unwrap().replace("\"ann\"", "\"bob\"");
+    let sealed = sealed(&number.to_be_bytes(), body.as_bytes());
     table.insert(number, sealed.as_slice()).unwrap();
 }
 
