@@ -149,7 +149,8 @@ impl<'a> Feed<'a> {
             at: one.from.and_then(feed_time),
         });
         let troubles = shown.troubles.iter().map(|one| Item {
-            id: format!("trouble-{}-{}", one.slug, one.from.as_unix_millis()),
+            // Its beginning is measured and may move a little when it is over; its incident stays, and is not told.
+            id: format!("trouble-{}-{}", one.slug, short(&[&one.slug, &one.incident.to_string()])),
             title: match one.until {
                 None => format!("{}: trouble", one.group),
                 Some(_) => format!("{}: trouble, over", one.group),

@@ -60,6 +60,8 @@ pub(super) struct Group {
 pub(super) struct Trouble {
     pub(super) group: String,
     pub(super) slug: String,
+    /// The number of its first incident.
+    pub(super) incident: u64,
     pub(super) from: Wall,
     /// `None`: it goes on.
     pub(super) until: Option<Wall>,
@@ -115,6 +117,7 @@ impl Shown {
             troubles.extend(whole.map(|span| Trouble {
                 group: visible(&group.name, TEXT),
                 slug: group.slug(),
+                incident: span.incident,
                 from: Wall::from_unix_millis(span.from),
                 until: span.until.map(Wall::from_unix_millis),
             }));

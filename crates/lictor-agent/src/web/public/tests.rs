@@ -539,6 +539,29 @@ async fn the_ledger_is_read_once_and_then_only_what_is_new() {
     assert_eq!(read.collect::<Vec<_>>(), [(Some(2), Some(4))]);
 }
 
+/// The id of what the feed says of a group, and whether it is over.
+async fn in_feed(site: &Arc<Site>, group: &str) -> Vec<(String, bool)> {
+    let feed = String::from_utf8(site.papers().await.unwrap().feed().body().to_vec()).unwrap();
+    let items = feed.split("<item>").skip(1).filter(|item| item.contains(&format!("{group}: trouble")));
+    let id = |item: &str| item.split_once("<guid").unwrap().1.split('<').next().unwrap().to_owned();
+    items.map(|item| (id(item), item.contains("trouble, over"))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trouble_keeps_its_id_when_it_is_over() {
+    let node = node();
+    let site = site(&node);
+    let open = in_feed(&site, "Shop").await.into_iter().find(|(_, over)| !over).unwrap().0;
+    let mut view = (*node.view.lock().unwrap().clone().unwrap()).clone();
+    view.incidents.remove(&IncidentId(77));
+    *node.view.lock().unwrap() = Some(Arc::new(view));
+    // The two clocks do not agree to the second on when it began.
+    node.ledger.lock().unwrap().push(closed(77, "web1-nginx", 0, 599));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let found = in_feed(&site, "Shop").await;
+    assert!(found.contains(&(open.clone(), true)), "{open} is not in {found:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_page_that_is_slow_is_made_all_the_same() {
     let node = Arc::new(Node { waits: Duration::from_secs(40), ..made_up() });
