@@ -13,6 +13,10 @@ const GAP: u64 = 60_000;
 /// Hours kept in memory: a day and the one that is not over.
 const HOURS: usize = 25;
 
+/// Minutes of an hour, and hours of a day.
+const MINUTES: u32 = 60;
+const DAY_HOURS: u32 = 24;
+
 /// Minutes of a sparkline.
 const SPARK: usize = 60;
 
@@ -37,7 +41,7 @@ enum Standing {
     Maintenance,
 }
 
-type Checks = BTreeMap<CheckName, Stood>;
+pub(super) type Checks = BTreeMap<CheckName, Stood>;
 
 /// What is remembered of all checks.
 #[derive(Debug, Default)]
@@ -81,12 +85,6 @@ impl Spans {
     }
 }
 
-/// The number of the part of time that a moment is in.
-pub(super) fn number(grain: Grain, at: Wall) -> u32 {
-    let millis = u64::try_from(at.as_unix_millis()).unwrap_or(0);
-    u32::try_from(millis / grain.millis()).unwrap_or(u32::MAX)
-}
-
 /// The share of the time that is known in which it worked, maintenance left out. `None`: nothing is known.
 pub(crate) fn share(stood: &Stood) -> Option<f64> {
     let up = stood.passing.saturating_add(stood.warning);
@@ -112,38 +110,49 @@ fn add(to: &mut VecDeque<(u32, Spans)>, number: u32, stood: &Stood, most: usize)
 }
 
 impl Book {
-    /// Takes up what the store has: its days, the hours and the minutes of late. Hours and days that were not over
-    /// when it was written are made of what they have.
-    pub(crate) fn take_up(&mut self, days: &[Slot], hours: &[Slot], minutes: &[Slot]) {
-        const MINUTES: u32 = 60;
-        let whole: Vec<u32> = hours.iter().map(|slot| slot.number).collect();
-        let past: Vec<u32> = days.iter().map(|slot| slot.number).collect();
-        for minute in minutes.iter().filter(|minute| !whole.contains(&(minute.number / MINUTES))) {
-            merge(self.hours.entry(minute.number / MINUTES).or_default(), &minute.checks);
+    /// Takes up a minute that was kept; the minutes come first, the oldest before the others.
+    pub(super) fn take_minute(&mut self, minute: u32, checks: &Checks) {
+        merge(self.hours.entry(minute / MINUTES).or_default(), checks);
+        for (name, stood) in checks.iter().filter(|(_, stood)| stood.looks > 0) {
+            self.checks.entry(name.clone()).or_default().timed(minute, stood.looks, stood.took);
         }
-        let open: Vec<(u32, Checks)> = self.hours.iter().map(|(at, checks)| (*at, checks.clone())).collect();
-        let of_store = hours.iter().map(|slot| (slot.number, slot.checks.clone()));
-        let hours: Vec<(u32, Checks)> = of_store.chain(open).collect();
-        for (hour, checks) in hours.iter().filter(|(hour, _)| !past.contains(&(hour / 24))) {
-            merge(self.days.entry(hour / 24).or_default(), checks);
+    }
+
+    /// Takes up an hour that was kept, or of which only minutes are there; the hours come after the minutes, the oldest
+    /// before the others. What its minutes know and it does not is not in the store yet: it was not over when it was
+    /// written, whether the agent was killed or the clock stepped.
+    pub(super) fn take_hour(&mut self, hour: u32, stored: &Checks) {
+        let open = self.hours.remove(&hour).map(|checks| beyond(checks, stored)).unwrap_or_default();
+        for (name, stood) in stored.iter().chain(&open) {
+            add(&mut self.checks.entry(name.clone()).or_default().hours, hour, stood, HOURS);
         }
-        let open: Vec<(u32, Checks)> = self.days.iter().map(|(at, checks)| (*at, checks.clone())).collect();
-        for (day, checks) in days.iter().map(|slot| (slot.number, slot.checks.clone())).chain(open) {
-            for (name, stood) in &checks {
-                add(&mut self.checks.entry(name.clone()).or_default().days, day, stood, DAYS);
-            }
+        let day = self.days.entry(hour / DAY_HOURS).or_default();
+        merge(day, stored);
+        merge(day, &open);
+        if !open.is_empty() {
+            self.hours.insert(hour, open);
         }
-        for (hour, checks) in &hours {
-            for (name, stood) in checks {
-                add(&mut self.checks.entry(name.clone()).or_default().hours, *hour, stood, HOURS);
-            }
+    }
+
+    /// Takes up a day that was kept, or of which only hours are there; the days come last, the oldest before the others.
+    pub(super) fn take_day(&mut self, day: u32, stored: &Checks) {
+        let open = self.days.remove(&day).map(|checks| beyond(checks, stored)).unwrap_or_default();
+        for (name, stood) in stored.iter().chain(&open) {
+            add(&mut self.checks.entry(name.clone()).or_default().days, day, stood, DAYS);
         }
-        for minute in minutes {
-            for (name, stood) in minute.checks.iter().filter(|(_, stood)| stood.looks > 0) {
-                let kept = self.checks.entry(name.clone()).or_default();
-                kept.timed(minute.number, stood.looks, stood.took);
-            }
+        if !open.is_empty() {
+            self.days.insert(day, open);
         }
+    }
+
+    /// The hours, or the days, of which something is known by shorter parts of time.
+    pub(super) fn open(&self, grain: Grain) -> Vec<u32> {
+        let open = match grain {
+            Grain::Minute => &self.minutes,
+            Grain::Hour => &self.hours,
+            Grain::Day => &self.days,
+        };
+        open.keys().copied().collect()
     }
 
     /// Counts the time since the last call, in which the checks stood as they do or did then.
@@ -194,7 +203,7 @@ impl Book {
         if kept.counted.replace(came).is_some_and(|counted| came <= counted) || first {
             return;
         }
-        kept.timed(number(Grain::Minute, now), 1, took);
+        kept.timed(Grain::Minute.at(now), 1, took);
         let at = u64::try_from(now.as_unix_millis()).unwrap_or(0);
         self.put(look.name, at, &Stood { looks: 1, took, ..Stood::default() });
     }
@@ -220,7 +229,7 @@ impl Book {
             (Grain::Day, &mut self.days),
         ];
         for (grain, open) in parts {
-            let present = number(grain, now);
+            let present = grain.at(now);
             let whole = all && grain == Grain::Minute;
             // What a clock that was wrong has put into the future is taken out as well.
             let done: Vec<u32> = open.keys().copied().filter(|number| whole || *number != present).collect();
@@ -236,7 +245,7 @@ impl Book {
     /// What is remembered of a check.
     pub(crate) fn record(&self, name: &CheckName, now: Wall) -> Option<Record> {
         let kept = self.checks.get(name)?;
-        let (hour, today) = (number(Grain::Hour, now), number(Grain::Day, now));
+        let (hour, today) = (Grain::Hour.at(now), Grain::Day.at(now));
         let first = u64::from(today) + 1;
         let mut days = vec![None; DAYS];
         for (day, stood) in &kept.days {
@@ -263,7 +272,7 @@ impl Book {
 
     /// Forgets the memory of checks that nobody watches and of which no day is left.
     pub(crate) fn forget(&mut self, now: Wall, watched: impl Fn(&CheckName) -> bool) {
-        let today = number(Grain::Day, now);
+        let today = Grain::Day.at(now);
         self.checks.retain(|name, kept| {
             let late = kept.days.back().is_some_and(|(day, _)| u64::from(*day) + 90 > u64::from(today));
             late || watched(name)
@@ -305,9 +314,28 @@ fn merge(into: &mut Checks, from: &Checks) {
     }
 }
 
+/// What is known beyond something that it contains.
+fn beyond(mut all: Checks, within: &Checks) -> Checks {
+    all.retain(|name, stood| {
+        if let Some(known) = within.get(name) {
+            let less = |all: &mut u64, known: u64| *all = all.saturating_sub(known);
+            less(&mut stood.passing, known.passing);
+            less(&mut stood.warning, known.warning);
+            less(&mut stood.critical, known.critical);
+            less(&mut stood.unknown, known.unknown);
+            less(&mut stood.maintenance, known.maintenance);
+            less(&mut stood.looks, known.looks);
+            less(&mut stood.took, known.took);
+        }
+        *stood != Stood::default()
+    });
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Past;
 
     /// A whole hour of UTC.
     const START: i64 = 1_795_230_000_000;
@@ -407,6 +435,61 @@ mod tests {
         all.into_iter().map(|(number, checks)| Slot { grain, number, checks }).collect()
     }
 
+    /// What a start makes of what is kept.
+    fn taken_up(seconds: u64, days: &[Slot], hours: &[Slot], minutes: &[Slot]) -> Book {
+        let past = Past::default();
+        past.take_up(at(seconds).wall, days, hours, minutes);
+        past.with(std::mem::take)
+    }
+
+    #[test]
+    fn an_hour_that_the_clock_left_and_came_back_to_is_whole_after_a_restart() {
+        let mut slots = Vec::new();
+        let mut book = Book::default();
+        for seconds in (0..=1_800).step_by(10) {
+            look(&mut book, seconds, Status::Passing, 0);
+            slots.extend(book.over(at(seconds).wall, false));
+        }
+        // For a moment the clock shows the next day: the hour and the day that are not over are written.
+        slots.extend(book.over(at(1_800 + 86_400).wall, false));
+        for seconds in (1_810..=2_700).step_by(10) {
+            look(&mut book, seconds, Status::Passing, 0);
+            slots.extend(book.over(at(seconds).wall, false));
+        }
+        slots.extend(book.over(at(2_700).wall, true));
+        let kept =
+            |slots: &[Slot]| [Grain::Day, Grain::Hour, Grain::Minute].map(|grain| stored(slots, grain));
+        let [days, hours, minutes] = kept(&slots);
+        assert_eq!(hours[0].checks[&name()].passing, 1_800_000, "it was not over");
+        let mut book = taken_up(2_700, &days, &hours, &minutes);
+        let [day, week, ..] = windows(&book, 2_700);
+        assert_eq!((day.passing, week.passing), (2_700_000, 2_700_000));
+        // And what is written later is the rest, and no more.
+        look(&mut book, 2_700, Status::Passing, 0);
+        for seconds in (2_710..=3_600).step_by(10) {
+            look(&mut book, seconds, Status::Passing, 0);
+        }
+        slots.extend(book.over(at(3_600).wall, true));
+        let [_, hours, _] = kept(&slots);
+        assert_eq!(hours[0].checks[&name()].passing, 3_600_000);
+    }
+
+    #[test]
+    fn what_a_wrong_clock_has_put_into_the_future_takes_no_place_from_the_last_day() {
+        let (stood, hour) = (Stood { passing: 1_000, ..Stood::default() }, Grain::Hour.at(at(0).wall));
+        let slot = |number| Slot { grain: Grain::Hour, number, checks: [(name(), stood)].into() };
+        let hours: Vec<Slot> = (hour - 40..=hour).chain(hour + 100..hour + 130).map(slot).collect();
+        let book = taken_up(0, &[], &hours, &[]);
+        assert_eq!(windows(&book, 0)[0].passing, 24_000);
+        // A clock that is behind: what is known is not thrown away before it is set.
+        let mut hours: Vec<Slot> = (hour - 24..hour).map(slot).collect();
+        hours.insert(0, slot(5));
+        let past = Past::default();
+        past.take_up(Wall::from_unix_millis(0), &[], &hours, &[]);
+        let day = past.of(&name(), at(0).wall).unwrap().windows[0];
+        assert_eq!(day.passing, 23_000);
+    }
+
     #[test]
     fn nothing_is_lost_or_counted_twice_over_restarts() {
         let mut slots = Vec::new();
@@ -421,8 +504,7 @@ mod tests {
                 slots.extend(book.over(at(seconds).wall, true));
                 let [days, hours, minutes] =
                     [Grain::Day, Grain::Hour, Grain::Minute].map(|grain| stored(&slots, grain));
-                book = Book::default();
-                book.take_up(&days, &hours, &minutes);
+                book = taken_up(seconds, &days, &hours, &minutes);
                 // The first look after a start counts no time.
                 look(&mut book, seconds, Status::Passing, 0);
             }
@@ -437,12 +519,11 @@ mod tests {
 
     #[test]
     fn a_window_of_ninety_days_holds_all_its_milliseconds() {
-        let mut book = Book::default();
-        let today = number(Grain::Day, at(0).wall);
+        let today = Grain::Day.at(at(0).wall);
         let day = 86_400_000;
         let stood = Stood { passing: day - 1_000, critical: 1_000, ..Stood::default() };
         let slot = |number| Slot { grain: Grain::Day, number, checks: [(name(), stood)].into() };
-        book.take_up(&(today - 89..=today).map(slot).collect::<Vec<_>>(), &[], &[]);
+        let book = taken_up(0, &(today - 89..=today).map(slot).collect::<Vec<_>>(), &[], &[]);
         let [_, week, month, quarter] = windows(&book, 0);
         assert_eq!(
             [week, month, quarter].map(|all| all.passing + all.critical),

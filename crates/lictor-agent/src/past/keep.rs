@@ -1,6 +1,7 @@
 //! Looks at how the checks stand, and has the store keep it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::CheckName;
@@ -10,7 +11,6 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::book::number;
 use super::{Look, Past};
 use crate::View;
 use crate::alert::DeskInbox;
@@ -23,8 +23,9 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// How long somebody may take to say how things stand.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Parts of time that wait while the store records nothing; the oldest beyond that are given up.
-const WAITING: usize = 240;
+/// What waits while the store records nothing, checks of parts of time, each of some 100 bytes; minutes beyond that are
+/// given up, then hours, the oldest first.
+const WAITING: usize = 100_000;
 
 /// Keeps how checks stand.
 pub(crate) struct Keeper {
@@ -77,15 +78,9 @@ impl Keeper {
     async fn take_up(&self) {
         let (store, past, now) = (self.store.clone(), self.past.clone(), self.clock.now().wall);
         let read = move || {
-            let all = |grain: Grain| store.past(grain, 0..u32::MAX);
-            let (days, mut hours, minutes) = (all(Grain::Day)?, all(Grain::Hour)?, all(Grain::Minute)?);
-            // Older ones are in their days, unless the agent was away when that was over.
-            let oldest = number(Grain::Hour, now).saturating_sub(48);
-            hours.retain(|hour| {
-                hour.number >= oldest || !days.iter().any(|day| day.number == hour.number / 24)
-            });
-            past.take_up(&days, &hours, &minutes);
-            Ok::<_, StoreError>(())
+            let numbers = |grain| store.past_numbers(grain);
+            let slot = |grain, number: u32| Ok(store.past(grain, number..number.saturating_add(1))?.pop());
+            past.read(now, numbers, slot)
         };
         match tokio::task::spawn_blocking(read).await {
             Ok(Ok(())) => {}
@@ -131,9 +126,13 @@ impl Keeper {
     }
 
     async fn record(&self, waiting: &mut BTreeMap<(Grain, u32), Slot>) -> Result<(), StoreError> {
-        self.store.record_past(waiting.values().cloned().collect()).await?;
-        waiting.clear();
-        Ok(())
+        let slots = Arc::new(std::mem::take(waiting).into_values().collect::<Vec<_>>());
+        let recorded = self.store.record_past(Arc::clone(&slots), self.clock.now().wall).await;
+        if recorded.is_err() {
+            // The store has let go of them, or is about to.
+            gather(waiting, Arc::try_unwrap(slots).unwrap_or_else(|shared| shared.to_vec()));
+        }
+        recorded
     }
 }
 
@@ -148,7 +147,31 @@ fn gather(waiting: &mut BTreeMap<(Grain, u32), Slot>, over: Vec<Slot>) {
             }
         }
     }
-    while waiting.len() > WAITING {
-        waiting.pop_first();
+    let mut many: usize = waiting.values().map(|slot| slot.checks.len()).sum();
+    while many > WAITING
+        && let Some((_, slot)) = waiting.pop_first()
+    {
+        many -= slot.checks.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lictor_store::Stood;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_by_what_it_holds_and_minutes_go_first() {
+        let slot = |grain, number, many: usize| {
+            let name = |at| CheckName::new(&format!("check{at}")).unwrap();
+            Slot { grain, number, checks: (0..many).map(|at| (name(at), Stood::default())).collect() }
+        };
+        let mut waiting = BTreeMap::new();
+        gather(&mut waiting, vec![slot(Grain::Hour, 1, 5_000)]);
+        gather(&mut waiting, (100..140).map(|number| slot(Grain::Minute, number, 5_000)).collect());
+        let kept: Vec<u32> = waiting.keys().map(|(_, number)| *number).collect();
+        let wanted: Vec<u32> = (121..140).chain([1]).collect();
+        assert_eq!(kept, wanted);
     }
 }

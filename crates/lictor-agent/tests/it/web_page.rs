@@ -272,7 +272,7 @@ async fn a_check_shows_how_it_stood_in_90_days_and_which_share_of_them_it_was_up
         Slot { grain: Grain::Minute, number, checks: [(name("shop"), stood)].into() }
     };
     let minutes: Vec<_> = (minute - 2..).zip([20, 60]).map(took).collect();
-    world.past.take_up(&days("shop"), &[], &minutes);
+    world.past.take_up(noon().wall, &days("shop"), &[], &minutes);
     let server = serve_world(world, None, &[], Default::default()).await;
     for path in ["/", "/checks/shop"] {
         let page = server.get(path).await;

@@ -1,9 +1,10 @@
 //! How checks stood: per minute, per hour and per day, so many of each.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 
-use lictor_core::CheckName;
+use lictor_core::{CheckName, Wall};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table};
 use tokio::sync::oneshot;
 
@@ -57,6 +58,21 @@ impl Grain {
 
     fn key(self, number: u32) -> u64 {
         self.first() | u64::from(number)
+    }
+
+    fn number(self, key: u64) -> u32 {
+        u32::try_from(key.saturating_sub(self.first())).unwrap_or(u32::MAX)
+    }
+
+    /// All keys that it has.
+    pub(super) fn keys(self) -> RangeInclusive<u64> {
+        self.key(0)..=self.key(u32::MAX)
+    }
+
+    /// The number of the part of time that a moment is in.
+    pub fn at(self, moment: Wall) -> u32 {
+        let millis = u64::try_from(moment.as_unix_millis()).unwrap_or(0);
+        u32::try_from(millis / self.millis()).unwrap_or(u32::MAX)
     }
 }
 
@@ -125,13 +141,15 @@ pub struct Slot {
 }
 
 impl NodeStore {
-    /// Adds to what is kept of these parts of time; the oldest ones beyond [`Grain::kept`] are removed.
+    /// Adds to what is kept of these parts of time; the oldest ones beyond [`Grain::kept`] are removed. Those that lie
+    /// more than one after `now` are counted by themselves: neither they nor a clock that is behind for a moment cost
+    /// anything of what is known. Who shares the slots still has them when this fails.
     ///
     /// # Errors
     /// When the disk is full or fails; then nothing was added.
-    pub async fn record_past(&self, slots: Vec<Slot>) -> Result<(), StoreError> {
+    pub async fn record_past(&self, slots: Arc<Vec<Slot>>, now: Wall) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        match self.works.send(Work::Past(slots, reply)).await {
+        match self.works.send(Work::Past(slots, now, reply)).await {
             Ok(()) => answer.await.unwrap_or(Err(StoreError::Closed)),
             Err(_) => Err(StoreError::Closed),
         }
@@ -146,6 +164,22 @@ impl NodeStore {
         let database = self.shared.database()?;
         guarded(|| read(&database, grain, numbers))
     }
+
+    /// The numbers of the parts of time that are kept, the oldest first. It blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn past_numbers(&self, grain: Grain) -> Result<Vec<u32>, StoreError> {
+        let database = self.shared.database()?;
+        guarded(|| numbers(&database, grain))
+    }
+}
+
+/// Which parts of time are kept.
+fn numbers(database: &Database, grain: Grain) -> Result<Vec<u32>, StoreError> {
+    let Some(table) = tables::optional(&database.begin_read()?, PAST)? else { return Ok(Vec::new()) };
+    let keys = table.range(grain.keys())?;
+    keys.map(|found| Ok(grain.number(found?.0.value()))).collect()
 }
 
 fn read(database: &Database, grain: Grain, numbers: Range<u32>) -> Result<Vec<Slot>, StoreError> {
@@ -157,8 +191,7 @@ fn read(database: &Database, grain: Grain, numbers: Range<u32>) -> Result<Vec<Sl
     for found in table.range(grain.key(numbers.start)..grain.key(numbers.end))? {
         let (key, bytes) = found?;
         if let Ok(checks) = checks(key.value(), bytes.value()) {
-            let number = u32::try_from(key.value() - grain.first()).unwrap_or(u32::MAX);
-            slots.push(Slot { grain, number, checks });
+            slots.push(Slot { grain, number: grain.number(key.value()), checks });
         }
     }
     Ok(slots)
@@ -172,7 +205,11 @@ pub(super) fn checks(key: u64, bytes: &[u8]) -> Result<BTreeMap<CheckName, Stood
 }
 
 /// Adds parts of time to the table, and removes those that are too many.
-pub(super) fn add(table: &mut Table<'_, u64, &'static [u8]>, slots: &[Slot]) -> Result<(), StoreError> {
+pub(super) fn add(
+    table: &mut Table<'_, u64, &'static [u8]>,
+    slots: &[Slot],
+    now: Wall,
+) -> Result<(), StoreError> {
     for slot in slots {
         let key = slot.grain.key(slot.number);
         // What is damaged is begun anew.
@@ -189,12 +226,17 @@ pub(super) fn add(table: &mut Table<'_, u64, &'static [u8]>, slots: &[Slot]) -> 
         if !slots.iter().any(|slot| slot.grain == grain) {
             continue;
         }
-        let range = table.range(grain.key(0)..=grain.key(u32::MAX))?;
+        let range = table.range(grain.keys())?;
         let keys: Result<Vec<u64>, redb::StorageError> = range.map(|found| Ok(found?.0.value())).collect();
         let keys = keys?;
-        // By their number and not by their age: a clock that was wrong for a moment costs nothing of it.
-        for key in keys.iter().take(keys.len().saturating_sub(grain.kept())) {
-            table.remove(*key)?;
+        // Which clock was wrong is not known, that of now or that of then: what is ahead takes no place from the rest, and
+        // the rest none from what is ahead.
+        let ahead = keys.partition_point(|key| *key <= grain.key(grain.at(now).saturating_add(1)));
+        let (known, ahead) = keys.split_at(ahead);
+        for part in [known, ahead] {
+            for key in part.iter().take(part.len().saturating_sub(grain.kept())) {
+                table.remove(*key)?;
+            }
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lictor_core::Wall;
 use redb::{Database, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,7 +32,7 @@ pub(super) enum Work {
     /// Change shared records.
     Kv(Vec<Op>, oneshot::Sender<Result<Written, KvError>>),
     /// Add to how checks stood.
-    Past(Vec<Slot>, oneshot::Sender<Result<(), StoreError>>),
+    Past(Arc<Vec<Slot>>, Wall, oneshot::Sender<Result<(), StoreError>>),
     /// Record what somebody asked for.
     Act(Box<Act>, oneshot::Sender<Result<u64, StoreError>>),
     /// Say that the node may act.
@@ -156,7 +157,7 @@ impl Writer {
                 }
                 (Work::Kv(_, reply), Answer::Kv(outcome)) => answered(reply.send(outcome)),
                 (Work::Act(_, reply), Answer::Act(number)) => answered(reply.send(Ok(number))),
-                (Work::Past(_, reply) | Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => {
+                (Work::Past(.., reply) | Work::Confirm(reply) | Work::Clean(reply), Answer::Done) => {
                     answered(reply.send(Ok(())));
                 }
                 (work, _) => refuse(work, &|| StoreError::Closed),
@@ -245,8 +246,8 @@ fn write(
                 }
                 Answer::Kv(outcome)
             }
-            Work::Past(slots, _) => {
-                past::add(&mut tables.past, slots)?;
+            Work::Past(slots, now, _) => {
+                past::add(&mut tables.past, slots, *now)?;
                 Answer::Done
             }
             Work::Act(act, _) => Answer::Act(acts::append(&mut tables.acts, act, live)?),
@@ -307,7 +308,7 @@ fn refuse(work: Work, why: &dyn Fn() -> StoreError) {
         }
         Work::Kv(_, reply) => answered(reply.send(Err(shared::unavailable(&why())))),
         Work::Act(_, reply) => answered(reply.send(Err(why()))),
-        Work::Past(_, reply) | Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
+        Work::Past(.., reply) | Work::Confirm(reply) | Work::Clean(reply) => answered(reply.send(Err(why()))),
         Work::Close(reply) => answered(reply.send(())),
     }
 }

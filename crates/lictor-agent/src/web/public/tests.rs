@@ -214,7 +214,7 @@ fn sources(node: &Arc<Node>) -> Sources {
     let today = u32::try_from(NOON / 86_400_000).unwrap();
     let stood = Stood { passing: 80_000_000, critical: 6_400_000, ..Stood::default() };
     let checks = [(name("web1-nginx"), stood), (name("payroll"), stood)].into();
-    past.take_up(&[Slot { grain: Grain::Day, number: today, checks }], &[], &[]);
+    past.take_up(at(0).wall, &[Slot { grain: Grain::Day, number: today, checks }], &[], &[]);
     let (source, history) = (Arc::<Node>::clone(node), Arc::<Node>::clone(node));
     Sources { source, history, alerts: Arc::<Node>::clone(node), past, node: "web1.internal".to_owned() }
 }
