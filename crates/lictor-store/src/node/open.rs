@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use lictor_core::{CheckName, Row};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 
 use super::apply::Tables;
 use super::disk::{self, Maker};
 use super::error::{OpenError, StoreError, guarded};
+use super::past::Grain;
 use super::sum::{sum, unseal};
-use super::tables::{self, META, POSITIONS, ROWS, SCHEMA};
+use super::tables::{self, ACTS, META, PAST, POSITIONS, ROWS, SCHEMA};
 use crate::wire::{self, Live, Made};
 
 /// Where the state file is and how it is opened.
@@ -78,7 +79,7 @@ pub(super) fn existing(place: &Place) -> Result<(StateFile, Present), StoreError
     let mut file = database(place)?;
     let size = fs::metadata(&place.path).map_or(0, |meta| meta.len());
     if size > SMALL
-        && file.live.bytes.saturating_mul(4) < size
+        && file.live.bytes.saturating_add(guarded(|| beside(&file))?).saturating_mul(4) < size
         && let Err(error) = guarded(|| compact(&mut file, size))
     {
         // A full disk has no room for the copies that this makes; the next start tries again.
@@ -111,6 +112,28 @@ pub(super) fn existing(place: &Place) -> Result<(StateFile, Present), StoreError
         Ok(Present { rows, positions })
     })?;
     Ok((file, present))
+}
+
+/// What the file has besides the ledger, about, bytes: how checks stood and who asked for what. One entry is taken for
+/// all of its kind; to look at each would read all of them.
+fn beside(file: &StateFile) -> Result<u64, StoreError> {
+    let txn = file.database.begin_read()?;
+    let mut bytes: u64 = 0;
+    if let Some(past) = tables::optional(&txn, PAST)? {
+        let mut left = past.len()?;
+        for grain in Grain::ALL {
+            let Some(last) = past.range(grain.keys())?.next_back() else { continue };
+            let many = left.min(grain.kept() as u64);
+            left -= many;
+            bytes = bytes.saturating_add(many.saturating_mul(last?.1.value().len() as u64));
+        }
+    }
+    if let Some(acts) = tables::optional(&txn, ACTS)?
+        && let Some((_, last)) = acts.last()?
+    {
+        bytes = bytes.saturating_add(acts.len()?.saturating_mul(last.value().len() as u64));
+    }
+    Ok(bytes)
 }
 
 /// Files below this size are not worth compacting, bytes.
@@ -221,4 +244,35 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 pub(super) fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError + use<> {
     let path = path.to_path_buf();
     move |source| OpenError::Io { what, path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use lictor_core::Wall;
+
+    use super::super::past::{self, Slot, Stood};
+    use super::*;
+
+    #[test]
+    fn how_checks_stood_is_no_unused_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place { path: dir.path().join("state.redb"), maker: disk::real() };
+        let file = fresh(&place, "one").unwrap();
+        assert_eq!(beside(&file).unwrap(), 0);
+        let check = |number: u32| format!("check{number}").parse().unwrap();
+        let stood = Stood { passing: 3_600_000, looks: 360, took: 9_000, ..Stood::default() };
+        let slot = |number| Slot {
+            grain: past::Grain::Hour,
+            number,
+            checks: (0..1_000).map(|at| (check(at), stood)).collect(),
+        };
+        let slots: Vec<Slot> = (0..50).map(slot).collect();
+        let txn = file.database.begin_write().unwrap();
+        past::add(&mut Tables::open(&txn).unwrap().past, &slots, Wall::from_unix_millis(i64::MAX)).unwrap();
+        txn.commit().unwrap();
+        let txn = file.database.begin_read().unwrap();
+        let stored = txn.open_table(PAST).unwrap();
+        let real: usize = stored.iter().unwrap().map(|found| found.unwrap().1.value().len()).sum();
+        assert_eq!(beside(&file).unwrap(), real as u64);
+    }
 }
