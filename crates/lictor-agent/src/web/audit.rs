@@ -1,6 +1,7 @@
 //! The record of acts: who asked for what, when, from where, and what became of it.
 //!
-//! Every request that would change something is in it, also one that is refused. What the engine is asked for is recorded by the
+//! Every request that would change something is in it, also one that is refused (of those who are not let in, or have a wrong
+//! address, a bounded number an hour). What the engine is asked for is recorded by the
 //! decide loop, in the commit that records what was decided; anything else is recorded before it is done and once more when it is
 //! over, so that an agent that is killed in between leaves an entry that says so.
 
@@ -31,7 +32,7 @@ use super::text::{rfc3339, visible};
 use super::{Site, alerts, caller, token};
 use crate::text::hex;
 
-/// Who asks, where neither a body nor a user of basic authentication says so.
+/// Who asks, as a program or a proxy in front of this one says.
 pub(super) const BY_HEADER: HeaderName = HeaderName::from_static("x-lictor-by");
 
 /// Longest texts of an entry, characters.
