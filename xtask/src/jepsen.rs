@@ -59,7 +59,7 @@ pub(crate) struct Plan {
     pub(crate) long: bool,
     /// What all that is drawn begins with.
     pub(crate) seed: Option<u64>,
-    /// Only those with this in their names.
+    /// Only those with this in their names, which begin with `consul: ` or `lictor: `.
     pub(crate) only: Option<String>,
     /// How long the clients of each work.
     pub(crate) seconds: u64,
@@ -136,7 +136,7 @@ pub(crate) fn jepsen(workspace: &Workspace, plan: &Plan) -> Result<(), Error> {
 
 impl Plan {
     fn chooses(&self, run: &Run) -> bool {
-        (self.long || run.short) && self.only.as_ref().is_none_or(|only| run.name.contains(only.as_str()))
+        (self.long || run.short) && self.only.as_ref().is_none_or(|only| run.called().contains(only.as_str()))
     }
 
     /// Five servers, or three when it is to be short.
@@ -146,6 +146,15 @@ impl Plan {
 }
 
 impl Run {
+    /// Its name with what it tests before it.
+    fn called(&self) -> String {
+        if self.name.starts_with("lictor: ") {
+            self.name.to_owned()
+        } else {
+            format!("consul: {}", self.name)
+        }
+    }
+
     /// How many seconds each fault is at work and there is none, so that each of them comes up; none if it is said.
     fn interval(&self, seconds: u64) -> Option<u64> {
         let mut words = self.args.split(' ');
@@ -402,6 +411,21 @@ mod tests {
         for part in &PARTS {
             let few = |expected| part.runs.iter().filter(|run| run.short && run.expected == expected).count();
             assert!(few("valid") > 0 && few("invalid") > 0);
+        }
+    }
+
+    #[test]
+    fn one_of_the_two_targets_can_be_chosen() {
+        let plan = |only: &str| Plan { long: true, seed: None, only: Some(only.to_owned()), seconds: 1 };
+        for (only, runs) in [("consul: ", RUNS), ("lictor: ", LICTOR)] {
+            let plan = plan(only);
+            let chosen: Vec<&str> = PARTS
+                .iter()
+                .flat_map(|part| part.runs)
+                .filter(|run| plan.chooses(run))
+                .map(|run| run.name)
+                .collect();
+            assert_eq!(chosen, runs.iter().map(|run| run.name).collect::<Vec<_>>());
         }
     }
 

@@ -78,7 +78,7 @@ enum Command {
         /// What all that is drawn begins with
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
-        /// Only the runs with this in their names
+        /// Only the runs with this in their names, which begin with `consul: ` or `lictor: `
         #[arg(long, value_name = "TEXT")]
         only: Option<String>,
         /// How long the clients of each run work

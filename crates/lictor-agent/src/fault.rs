@@ -29,16 +29,34 @@ pub(crate) fn point(name: &str) {
 #[cfg(not(feature = "test-faults"))]
 pub(crate) fn point(_name: &str) {}
 
-/// Whether the guard of a service lets it run on when its belief is over, as none may: `LICTOR_PLANT` is `unfenced`. It shows that
-/// tests see two of a service where there are two.
-#[cfg(feature = "test-faults")]
-pub(crate) fn unfenced() -> bool {
-    std::env::var_os("LICTOR_PLANT").is_some_and(|planted| planted == "unfenced")
+/// What no agent may do, and one that is built for tests does when `LICTOR_PLANT` names it. It shows that tests see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plant {
+    /// `unfenced`: the guard of a service lets it run on when its belief is over.
+    Unfenced,
+    /// `forgets`: who begins to tell of alerts knows nothing of what was told before.
+    Forgets,
+    /// `repeats`: a step that was under way when the agent ended is done again, without a look at what became of it.
+    Repeats,
+    /// `blind`: what others do to copies is not seen.
+    Blind,
 }
 
-/// Whether the guard of a service lets it run on when its belief is over: never.
+/// Whether this one is planted.
+#[cfg(feature = "test-faults")]
+pub(crate) fn planted(plant: Plant) -> bool {
+    let name = match plant {
+        Plant::Unfenced => "unfenced",
+        Plant::Forgets => "forgets",
+        Plant::Repeats => "repeats",
+        Plant::Blind => "blind",
+    };
+    std::env::var_os("LICTOR_PLANT").is_some_and(|planted| planted == name)
+}
+
+/// Nothing is planted: this is not a build for tests.
 #[cfg(not(feature = "test-faults"))]
-pub(crate) const fn unfenced() -> bool {
+pub(crate) const fn planted(_: Plant) -> bool {
     false
 }
 

@@ -68,11 +68,18 @@ pub(super) const LICTOR: &[Run] = &[
     )
     .lasting(80),
     kept(
+        "lictor: a service, servers leave, snapshots restored",
+        "--target lictor --workload failover --nodes 3 --nemesis membership,restore --interval 8",
+    )
+    .lasting(80),
+    kept(
         "lictor: alerts",
         "--target lictor --workload alerts --nemesis kill-active,pause-agent-active,partition-active,restart-all,kill-leader \
          --interval 7",
     )
     .lasting(80),
+    kept("lictor: alerts, snapshots restored", "--target lictor --workload alerts --nemesis restore --interval 6")
+        .lasting(60),
     kept(
         "lictor: remedies",
         "--target lictor --workload remedy --nemesis kill-agent-active,kill-all,restart-all,pause-agent-all --interval 5",
@@ -107,6 +114,26 @@ pub(super) const LICTOR: &[Run] = &[
     )
     .short()
     .lasting(32),
+    planted(
+        "lictor: alerts that are forgotten",
+        "--target lictor --workload alerts --nemesis kill-active --interval 6 --agent-env LICTOR_PLANT=forgets",
+    )
+    .lasting(60),
+    planted(
+        "lictor: peers that are forgotten",
+        "--target lictor --workload peers --nemesis kill-agent-one,restart-all --interval 5 --agent-env LICTOR_PLANT=forgets",
+    )
+    .lasting(60),
+    planted(
+        "lictor: steps that are repeated",
+        "--target lictor --workload remedy --nemesis kill-agent-active --interval 4 --agent-env LICTOR_PLANT=repeats",
+    )
+    .lasting(40),
+    planted(
+        "lictor: copies that nobody looks at",
+        "--target lictor --workload replication --nodes 6 --nemesis partition-one --interval 8 --agent-env LICTOR_PLANT=blind",
+    )
+    .lasting(40),
 ];
 
 /// Of Consul.
@@ -169,4 +196,6 @@ pub(super) const RUNS: &[Run] = &[
     planted("stale reads of lists", "--workload append --reads stale --nemesis partition-one"),
     planted("stale reads of a set", "--workload set --reads stale --nemesis partition-one"),
     planted("a set, and a snapshot restored", "--workload set --nemesis restore --interval 5"),
+    // It brings back what had ended, and takes away what had begun since it was taken.
+    planted("sessions, and a snapshot restored", "--workload session --nemesis restore --interval 3"),
 ];

@@ -52,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::clock::Clock;
+use crate::fault::{self, Plant};
 use crate::inbox::Inbox;
 use crate::qbittorrent::Sessions;
 use crate::task::{OnEnd, Tasks};
@@ -464,6 +465,9 @@ impl Actors {
     /// Looks what became of an order; `None` when the agent stops before that is known.
     async fn inspect(&self, order: Order, limit: Duration, abort: CancellationToken) -> Option<Outcome> {
         let action = self.action(&order);
+        if fault::planted(Plant::Repeats) {
+            return Some(Outcome::NotStarted { detail: "nobody has looked".to_owned() });
+        }
         let attempt = self.attempt(order.clone(), limit, abort.clone());
         // A trace says more than a configuration that may have changed since.
         if matches!(action, Some(Action::Exec(_))) || attempt.exists().await {

@@ -13,6 +13,7 @@ use lictor_store::{Kv, KvError};
 use tracing::error;
 
 use super::predecessor::Records;
+use crate::fault::{self, Plant};
 
 /// Where the records lie.
 const PREFIX: &str = "alerts/";
@@ -101,6 +102,9 @@ impl Kept {
 
     /// All rows. What cannot be read is kept aside. Of a shared desk, times are put on our axis.
     pub(super) async fn load(&self, now: Now) -> Result<Vec<Row>, KvError> {
+        if fault::planted(Plant::Forgets) {
+            return Ok(Vec::new());
+        }
         let Some(began) = self.term else { return self.rows(self.kv.list(PREFIX).await?.pairs).await };
         // What Consul may not show it leaves out: only with the record of the term it is all.
         let mut pairs = self.kv.list(PREFIX).await?.pairs;

@@ -24,6 +24,7 @@ use super::term::Fence;
 use super::view::{CopyState, NAMED, Phase};
 use super::writer::Writer;
 use crate::clock::Clock;
+use crate::fault::{self, Plant};
 
 /// How far apart two listings of the destination are at least: it is listed only to see what others did there.
 const GAP_THERE: Duration = Duration::from_secs(10);
@@ -235,7 +236,7 @@ impl Copying {
 
     /// Whether it matters what others do at the destination.
     fn watches_there(&self) -> bool {
-        self.once.is_none() && (self.settings.repair || self.settings.delete)
+        self.once.is_none() && (self.settings.repair || self.settings.delete) && !fault::planted(Plant::Blind)
     }
 
     /// Takes the destination's keys in.

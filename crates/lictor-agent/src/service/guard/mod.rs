@@ -33,7 +33,7 @@ use rustix::mm::{MlockAllFlags, mlockall};
 
 use super::place::{Place, PlaceError};
 use crate::clock::Clock;
-use crate::fault;
+use crate::fault::{self, Plant};
 use slice::{Slice, pause};
 use words::{Answer, ROOM, Said};
 
@@ -184,7 +184,7 @@ impl Guarding {
         loop {
             let now = self.clock.stamp();
             let left = match self.belief {
-                Some(_) if fault::unfenced() => BEGIN,
+                Some(_) if fault::planted(Plant::Unfenced) => BEGIN,
                 Some(belief) => belief.left(now),
                 None => BEGIN.saturating_sub(now.longest_since(self.since)),
             };

@@ -1,11 +1,11 @@
 //! How long things take that Consul promises about sessions: that one lives for its time, and that nobody gets its locks
 //! for a while after it was ended.
 //!
-//! Each actor has a key of its own, so that nobody disturbs it, and does two things in turn:
+//! Each call has a key of its own, so that nobody disturbs it. Half of the actors do the one, half the other:
 //!
-//! - `expiry`: it makes a session that lives for 10 s, acquires its key, and looks when the session is gone. The call lasts from before
+//! - `expiry`: an actor makes a session that lives for 10 s, acquires its key, and looks when the session is gone. The call lasts from before
 //!   the session was made until it was seen to be gone;
-//! - `lock-delay`: it acquires its key, ends the session, and tries to acquire the key by another one. The call lasts from before the
+//! - `lock-delay`: an actor acquires its key, ends the session, and tries to acquire the key by another one. The call lasts from before the
 //!   end until the key was acquired.
 
 use std::time::Duration;
@@ -22,6 +22,9 @@ const TTL: Duration = Duration::from_secs(10);
 
 /// How long nobody is to get the locks of a session that was ended.
 const DELAY: Duration = Duration::from_secs(3);
+
+/// How long an actor rests on average before it makes a session that is to end by itself.
+const APART: Duration = Duration::from_secs(3);
 
 /// How often it is looked, or tried.
 const POLL: Duration = Duration::from_millis(100);
@@ -62,17 +65,20 @@ impl Workload for Sessions {
     }
 
     fn actor(&self, hand: Hand) -> Box<dyn Actor> {
-        Box::new(Watcher { hand, ended: None, expiry: false, done: false })
+        let expiry = hand.number.is_multiple_of(2);
+        Box::new(Watcher { hand, expiry, keys: 0, ended: None, done: false })
     }
 }
 
 /// An actor of this workload.
 struct Watcher {
     hand: Hand,
+    /// Whether it looks at expiries; at lock delays otherwise.
+    expiry: bool,
+    /// How many keys it has had.
+    keys: u32,
     /// The session that holds the key and is to be ended.
     ended: Option<SessionId>,
-    /// Whether it looked at an expiry last.
-    expiry: bool,
     /// Whether it has looked for the last time.
     done: bool,
 }
@@ -80,8 +86,10 @@ struct Watcher {
 #[async_trait]
 impl Actor for Watcher {
     async fn next(&mut self) -> Option<Call> {
-        self.expiry = !self.expiry;
+        self.keys += 1;
         if self.expiry {
+            // Not all at the same time.
+            sleep(self.hand.dice.around(APART)).await;
             return Some(Call::new("expiry", json!({ "ttl_ms": TTL.as_millis() })).on(self.key()));
         }
         self.ended = self.acquired(&NewSession { lock_delay: Some(DELAY), ..NewSession::default() }).await;
@@ -106,7 +114,7 @@ impl Actor for Watcher {
             return None;
         }
         // The shorter one of the two.
-        self.expiry = true;
+        self.expiry = false;
         self.next().await
     }
 }
@@ -138,13 +146,17 @@ impl Watcher {
         let client = &self.hand.client;
         // One that may have been ended or not says nothing about what follows.
         client.session().destroy(session).await.map_err(|error| error.to_string())?;
-        let other =
-            self.session(&NewSession { lock_delay: Some(Duration::ZERO), ..NewSession::default() }).await;
-        let other = other.ok_or("no other session was made")?;
+        let new = NewSession { lock_delay: Some(Duration::ZERO), ..NewSession::default() };
+        let mut other = self.session(&new).await.ok_or("no other session was made")?;
         let mut patience = Patience::new();
         let mut done = Some(());
-        while done.is_some() && !matches!(client.kv().acquire(&self.path(), "other", &other).await, Ok(true))
-        {
+        while done.is_some() {
+            match client.kv().acquire(&self.path(), "other", &other).await {
+                Ok(true) => break,
+                Ok(false) => {}
+                // It may be gone itself.
+                Err(_) => other = self.session(&new).await.unwrap_or(other),
+            }
             done = patience.rest().await;
         }
         self.end(&other).await;
@@ -175,7 +187,7 @@ impl Watcher {
     }
 
     fn key(&self) -> String {
-        format!("s{}", self.hand.number)
+        format!("s{}-{}", self.hand.number, self.keys)
     }
 
     fn path(&self) -> String {
