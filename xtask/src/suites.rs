@@ -76,6 +76,17 @@ const SUITES: &[Suite] = &[
         words: Words { unit: &[], integration: &["objects::"], packages: &[] },
     },
     Suite {
+        name: "tests in a browser",
+        tier: 1,
+        needs: &[
+            Need::Tool("LICTOR_CHROMIUM_BIN"),
+            Need::Tool("LICTOR_NODE_BIN"),
+            Need::Tool("LICTOR_PLAYWRIGHT_DIR"),
+        ],
+        tests: "kind(test) & test(/^browser::/)",
+        words: Words { unit: &[], integration: &["browser::"], packages: &[] },
+    },
+    Suite {
         name: "tests as root",
         tier: 1,
         needs: &[Need::Root],

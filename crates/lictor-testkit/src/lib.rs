@@ -1,6 +1,7 @@
 //! Real servers, stand-ins and the simulator. For tests only: nothing here is part of the program.
 
 pub mod alertmanager;
+pub mod browser;
 pub mod buckets;
 pub mod consul;
 mod daemon;

@@ -1,12 +1,12 @@
 //! `cargo xtask setup`: what the tests need of the machine.
 //!
-//! Packages come from Debian; Consul and servers of objects are unpacked beside the build output.
+//! Packages come from Debian; Consul and what Debian does not have are unpacked beside the build output.
 //! Nothing is asked, no service is started, and what is there already is left
 //! as it is, so a second run does nothing and takes no time.
 
 pub(crate) mod consul;
+mod fetched;
 mod host;
-mod objects;
 mod packages;
 mod sources;
 
@@ -71,12 +71,12 @@ pub(crate) fn setup(workspace: &Workspace, host: &Host) -> Result<Tools, Error> 
             tools.missing.push(Missing { what: "consul", variable: CONSUL_VARIABLE, why: error.to_string() });
         }
     }
-    for server in objects::SERVERS {
-        match server.ensure(workspace) {
-            Ok(path) => tools.found.push((server.variable, path)),
+    for wanted in fetched::FETCHED {
+        match wanted.ensure(workspace) {
+            Ok(path) => tools.found.push((wanted.variable, path)),
             Err(error) => tools.missing.push(Missing {
-                what: server.program,
-                variable: server.variable,
+                what: wanted.program,
+                variable: wanted.variable,
                 why: error.to_string(),
             }),
         }

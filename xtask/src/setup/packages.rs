@@ -160,9 +160,20 @@ pub(crate) const PACKAGES: &[Package] = &[
         name: "nodejs",
         program: "node",
         variable: "LICTOR_NODE_BIN",
-        reason: "runs s3rver and Azurite, real servers of objects",
+        reason: "runs s3rver and Azurite, real servers of objects, and what drives a browser",
     },
-    Package { name: "npm", program: "npm", variable: "LICTOR_NPM_BIN", reason: "fetches s3rver and Azurite" },
+    Package {
+        name: "npm",
+        program: "npm",
+        variable: "LICTOR_NPM_BIN",
+        reason: "fetches s3rver, Azurite and what drives a browser",
+    },
+    Package {
+        name: "chromium",
+        program: "chromium",
+        variable: "LICTOR_CHROMIUM_BIN",
+        reason: "a real browser, in which tests do what people do with the page",
+    },
 ];
 
 /// Time to install everything on a slow line, waiting for another apt included.

@@ -1,4 +1,4 @@
-//! Servers that keep objects, for the tests: moto from PyPI, s3rver and Azurite from npm.
+//! What Debian has no package of, for the tests: moto from PyPI; s3rver, Azurite and what drives a browser from npm.
 //!
 //! They live beside the build output, each kind in a folder of its own that is made whole before it gets its name, and
 //! are installed nowhere. Only the interpreters come from Debian. Which index and registry are asked is what the
@@ -14,11 +14,28 @@ use crate::tool::Tool;
 use crate::workspace::Workspace;
 
 /// What is in the virtual environment, and the folder that has these versions.
-const PYTHON: Bundle = Bundle { folder: "moto-5.2.5", packages: &["moto[server,s3]==5.2.5"] };
+const PYTHON: Bundle = Bundle {
+    folder: "moto-5.2.5",
+    packages: &["moto[server,s3]==5.2.5"],
+    reason: "a real server of objects",
+    fetch: fetch_python,
+};
 
 /// What is in the folder of npm. Newer versions of Azurite want a newer node than Debian has.
-const NODE: Bundle =
-    Bundle { folder: "s3rver-3.7.1-azurite-3.35.0", packages: &["s3rver@3.7.1", "azurite@3.35.0"] };
+const NODE: Bundle = Bundle {
+    folder: "s3rver-3.7.1-azurite-3.35.0",
+    packages: &["s3rver@3.7.1", "azurite@3.35.0"],
+    reason: "real servers of objects",
+    fetch: fetch_node,
+};
+
+/// What drives Debian's Chromium, and what finds faults in a page. Neither needs anything else, and no browser is fetched.
+const BROWSER: Bundle = Bundle {
+    folder: "playwright-core-1.65.1-axe-core-4.14.1",
+    packages: &["playwright-core@1.65.1", "axe-core@4.14.1"],
+    reason: "what people do with the page is done in a real browser",
+    fetch: fetch_node,
+};
 
 /// Time to fetch some 200 MB on a slow line.
 const FETCH: Duration = Duration::from_secs(1200);
@@ -28,55 +45,63 @@ struct Bundle {
     /// What the folder is called; another version is another folder.
     folder: &'static str,
     packages: &'static [&'static str],
+    /// What for.
+    reason: &'static str,
+    fetch: fn(&Bundle, &Path) -> Result<(), Error>,
 }
 
-/// One server.
-#[derive(Debug)]
-pub(crate) struct Server {
-    /// The program.
+/// One program, or a folder of modules.
+pub(crate) struct Fetched {
+    /// What it is.
     pub(crate) program: &'static str,
     /// The variable by which tests learn where it is.
     pub(crate) variable: &'static str,
     /// Where it is, in the folder of its bundle.
     inside: &'static str,
-    python: bool,
+    bundle: &'static Bundle,
 }
 
 /// All of them.
-pub(crate) const SERVERS: &[Server] = &[
-    Server { program: "moto_server", variable: "LICTOR_MOTO_BIN", inside: "bin/moto_server", python: true },
-    Server {
+pub(crate) const FETCHED: &[Fetched] = &[
+    Fetched {
+        program: "moto_server",
+        variable: "LICTOR_MOTO_BIN",
+        inside: "bin/moto_server",
+        bundle: &PYTHON,
+    },
+    Fetched {
         program: "s3rver",
         variable: "LICTOR_S3RVER_BIN",
         inside: "node_modules/.bin/s3rver",
-        python: false,
+        bundle: &NODE,
     },
-    Server {
+    Fetched {
         program: "azurite-blob",
         variable: "LICTOR_AZURITE_BIN",
         inside: "node_modules/.bin/azurite-blob",
-        python: false,
+        bundle: &NODE,
+    },
+    Fetched {
+        program: "playwright-core",
+        variable: "LICTOR_PLAYWRIGHT_DIR",
+        inside: "node_modules",
+        bundle: &BROWSER,
     },
 ];
 
-impl Server {
+impl Fetched {
     /// Where it is: where its variable says, or in its bundle, which is fetched if it is not there.
     pub(crate) fn ensure(&self, workspace: &Workspace) -> Result<PathBuf, Error> {
         if let Some(given) = std::env::var_os(self.variable) {
             return Ok(PathBuf::from(given));
         }
-        let bundle = if self.python { &PYTHON } else { &NODE };
-        let home = workspace.tools().join(bundle.folder);
+        let home = workspace.tools().join(self.bundle.folder);
         let program = home.join(self.inside);
         if program.exists() {
             return Ok(program);
         }
-        println!("fetching {}: a real server of objects for the tests", bundle.packages.join(", "));
-        if self.python {
-            fetch_python(bundle, &home)?;
-        } else {
-            fetch_node(bundle, &home)?;
-        }
+        println!("fetching {}: {}", self.bundle.packages.join(", "), self.bundle.reason);
+        (self.bundle.fetch)(self.bundle, &home)?;
         if program.exists() {
             return Ok(program);
         }
