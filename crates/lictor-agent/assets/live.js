@@ -6,6 +6,8 @@
   const link = document.getElementById("link");
   const icon = document.getElementById("icon");
   if (!live || !window.fetch || !window.EventSource) return;
+  // What went wrong stays until it was read.
+  if (!live.dataset.src) return;
 
   const LEAST = 700; // ms between two fetches, however much happens
   const OLD = 10_000; // ms after which the ages shown are renewed
@@ -47,8 +49,14 @@
     return marking || live.querySelector("button:active, input:focus, textarea:focus") !== null;
   }
 
+  // By what something is known that a person can reach, also after it was made anew.
+  const reachable = () => [...live.querySelectorAll("a[href], button, input, textarea, summary")];
+  const mark = (one) => one.id || [one.tagName, one.getAttribute("href"), one.value, one.textContent].join("\n");
+
   function replace(html) {
-    const focus = document.activeElement && document.activeElement.id;
+    const at = live.contains(document.activeElement) ? document.activeElement : null;
+    const same = at ? reachable().filter((one) => mark(one) === mark(at)) : [];
+    const place = same.indexOf(at);
     const scrolled = [...live.querySelectorAll("pre")].map((pre) => pre.scrollLeft);
     const open = [...live.querySelectorAll("details[open]")].map((part) => part.id);
     const written = [...live.querySelectorAll("input[id], textarea[id]")].map((field) => [field.id, field.value]);
@@ -56,8 +64,11 @@
     for (const id of open) { const part = document.getElementById(id); if (part) part.open = true; }
     for (const [id, value] of written) { const field = document.getElementById(id); if (field) field.value = value; }
     live.querySelectorAll("pre").forEach((pre, index) => { pre.scrollLeft = scrolled[index] || 0; });
-    const again = focus && document.getElementById(focus);
-    if (again && live.contains(again)) again.focus({ preventScroll: true });
+    if (place >= 0) {
+      const again = reachable().filter((one) => mark(one) === mark(same[place]));
+      const one = again[place] || again[0];
+      if (one) one.focus({ preventScroll: true });
+    }
     adopt();
   }
 

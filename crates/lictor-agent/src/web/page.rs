@@ -51,7 +51,7 @@ struct Page<'a> {
     pages: &'a [(&'static str, &'static str)],
     /// Which page it is.
     here: &'a str,
-    /// Where the script fetches what changes.
+    /// Where the script fetches what changes; empty on a page that does not.
     source: &'a str,
     live: &'a str,
 }
@@ -255,7 +255,8 @@ pub(super) fn failed(site: &Site, failure: &Failure) -> Response {
     let message = visible(&failure.message, 1_000);
     let html = Failed { heading, message: &message, help: failure.help.as_deref() }.render();
     let Ok(html) = html else { return failure.clone().into_response() };
-    let mut response = page(site, &Part { title: heading.to_owned(), bad: true, html }, "/fragment");
+    // It stays until it was read.
+    let mut response = page(site, &Part { title: heading.to_owned(), bad: true, html }, "");
     *response.status_mut() = failure.status;
     response.extensions_mut().insert(failure.clone());
     response
