@@ -29,6 +29,12 @@ pub(super) fn timestamp(at: Wall) -> Timestamp {
     Timestamp::from_millisecond(at.as_unix_millis()).unwrap_or(end)
 }
 
+/// What a program said, made [`visible`], its lines in one.
+pub(super) fn in_a_line(text: &str, most: usize) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    visible(&lines.collect::<Vec<_>>().join(" / "), most)
+}
+
 /// Whole milliseconds of a duration.
 pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)

@@ -102,10 +102,10 @@ async fn an_output_keeps_its_lines() {
     let server = with(vec![outcome("exit status 1:\nfirst\n\tsecond\u{1b}[2J\n")]).await;
     shows(
         &server.get("/incidents/i7").await,
-        &["step restart: failed: exit status 1:</span><pre>exit status 1:\nfirst\n\tsecond\\u{1b}[2J</pre>"],
+        &["step restart: failed: exit status 1:</span><pre>first\n\tsecond\\u{1b}[2J</pre>"],
     );
     let text = server.get("/incidents/i7.md").await.body;
-    assert!(text.contains("\n  ```text\n  exit status 1:\n  first\n  \tsecond\\u{1b}[2J\n  ```\n"), "{text}");
+    assert!(text.contains("\n  ```text\n  first\n  \tsecond\\u{1b}[2J\n  ```\n"), "{text}");
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn what_a_program_says_is_text_in_the_story_and_in_its_markdown() {
     assert!(text.contains("- Said: \\<script\\>alert(1)\\</script\\>"), "{text}");
     // What has several lines is in a block with a fence that it does not end.
     let block = text.split("  ````text\n").nth(1).and_then(|rest| rest.split("\n  ````\n").next()).unwrap();
-    assert!(block.contains("\n  ```\n  # heading\n  [a](javascript:alert(1)) @all"), "{block}");
+    assert!(block.starts_with("  ```\n  # heading\n  [a](javascript:alert(1)) @all"), "{block}");
     let outside = text.replace(block, "");
     assert!(!outside.contains("<script>") && !outside.contains("@all"), "{outside}");
 }

@@ -20,9 +20,7 @@ pub(super) struct IncidentCard {
     /// `open for 3m 2s` or `closed 5m ago after 40s`.
     pub(super) when: String,
     pub(super) summary: String,
-    /// Whether the timeline begins earlier than what is shown of it.
-    pub(super) earlier: bool,
-    /// Oldest first.
+    /// The latest entries, oldest first.
     pub(super) timeline: Vec<Entry>,
 }
 
@@ -37,7 +35,6 @@ impl IncidentCard {
             escalated: incident.escalated,
             when: when(incident, view),
             summary: visible(&incident.summary, TEXT),
-            earlier: earlier > 0,
             timeline: events.iter().skip(earlier).map(|(_, event)| Entry::new(event).inside()).collect(),
         }
     }

@@ -18,7 +18,7 @@ use crate::web::api::{Counts, Withheld};
 use crate::web::error::Failure;
 use crate::web::facts::open_incidents;
 use crate::web::history::EventQuery;
-use crate::web::text::{ago, clock, count, rfc3339, span, thousands, utc, visible};
+use crate::web::text::{ago, clock, count, in_a_line, rfc3339, span, thousands, utc, visible};
 
 /// The part of the page that changes.
 #[derive(Debug, Template)]
@@ -354,7 +354,7 @@ impl Entry {
             utc: utc(event.at.wall),
             clock: clock(event.at.wall),
             tone: tone(&event.what),
-            text: visible(&event.what.to_string(), TEXT),
+            text: in_a_line(&event.what.to_string(), TEXT),
             incident: event.incident.map(|id| id.to_string()),
         }
     }

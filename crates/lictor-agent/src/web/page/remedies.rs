@@ -14,7 +14,7 @@ use crate::View;
 use crate::web::Site;
 use crate::web::error::Failure;
 use crate::web::history::EventQuery;
-use crate::web::text::{count, span, visible};
+use crate::web::text::{count, in_a_line, span};
 
 /// Remedies shown, and those of them whose latest run is taken from the ledger.
 const MOST: usize = 300;
@@ -113,7 +113,7 @@ fn steps(remedy: &Remedy, run: Option<&Run>, events: &[(u64, Event)]) -> Vec<Flo
     if let Some(run) = run.filter(|run| !run.ended()) {
         let said = fates.remove(&run.step).and_then(|(_, _, said)| said);
         let now = match &run.state {
-            RunState::Parked { why, .. } => ("stuck", "parked", Some(visible(why, TEXT))),
+            RunState::Parked { why, .. } => ("stuck", "parked", Some(in_a_line(why, TEXT))),
             _ => ("now", "under way", said),
         };
         fates.insert(&run.step, now);
@@ -133,7 +133,7 @@ fn steps(remedy: &Remedy, run: Option<&Run>, events: &[(u64, Event)]) -> Vec<Flo
 }
 
 fn fate(what: &What) -> Option<(&StepName, Fate)> {
-    let said = |text: &str| Some(visible(text, TEXT));
+    let said = |text: &str| Some(in_a_line(text, TEXT));
     Some(match what {
         What::Intent { step, .. } => (step, ("", "begun", None)),
         What::WouldAct { step, action } => {

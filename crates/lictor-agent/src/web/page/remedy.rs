@@ -5,7 +5,7 @@ use lictor_core::{Mode, RemedyName, Run, RunState};
 use super::model::{TEXT, run_tone};
 use crate::View;
 use crate::web::api;
-use crate::web::text::{ago, rfc3339, span, visible};
+use crate::web::text::{ago, in_a_line, rfc3339, span};
 
 #[derive(Debug)]
 pub(super) struct RemedyCard {
@@ -53,7 +53,7 @@ impl RemedyCard {
             name: name.to_string(),
             state,
             word: word(state),
-            text: (state != "idle").then(|| visible(&text, TEXT)),
+            text: (state != "idle").then(|| in_a_line(&text, TEXT)),
             observe: remedy.mode == Mode::Observe && view.plan.mode == Mode::Act,
             steps: steps.collect(),
             run: run.map(|run| run.id.to_string()),
@@ -126,7 +126,7 @@ impl RunRow {
             state,
             word,
             tone: run_tone(&run.state),
-            text: visible(&text, TEXT),
+            text: in_a_line(&text, TEXT),
             started: rfc3339(run.started.wall),
             ago: ago(ended.unwrap_or(run.started), view.at),
             took: ended.map(|at| span(at.boot.since(run.started.boot))),

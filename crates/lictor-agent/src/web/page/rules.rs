@@ -9,7 +9,7 @@ use super::remedy::word;
 use super::{Part, render};
 use crate::View;
 use crate::web::error::Failure;
-use crate::web::text::visible;
+use crate::web::text::{in_a_line, visible};
 use crate::web::{Site, explain};
 
 /// Rules shown.
@@ -89,7 +89,7 @@ impl Rule {
                 .rev()
                 .map(|decision| {
                     let run = decision.run.map(|run| format!("{run}: ")).unwrap_or_default();
-                    let text = format!("{run}{}", visible(&decision.text, TEXT));
+                    let text = format!("{run}{}", in_a_line(&decision.text, TEXT));
                     Decision { at: decision.at, text }
                 })
                 .collect(),

@@ -224,7 +224,7 @@ fn chapters(events: &[(u64, Event)]) -> Vec<Chapter> {
         Some(last) => last.lines.push(line),
         None => chapters.push(Chapter { kind, lines: vec![line] }),
     };
-    for (_, event) in events {
+    for (_, event) in observed_first(events) {
         if let What::Transition { evidence, .. } = &event.what {
             for (at, status, summary) in evidence {
                 let entry = Entry {
@@ -243,6 +243,21 @@ fn chapters(events: &[(u64, Event)]) -> Vec<Chapter> {
     chapters
 }
 
+/// The ledger has an incident before the change of status that opened it; what was observed comes first.
+fn observed_first(events: &[(u64, Event)]) -> Vec<&(u64, Event)> {
+    let mut ordered: Vec<_> = events.iter().collect();
+    for place in 1..ordered.len() {
+        let (before, event) = (&ordered[place - 1].1, &ordered[place].1);
+        if let (What::IncidentOpened { check: opened }, What::Transition { check, .. }) =
+            (&before.what, &event.what)
+            && (opened, before.at) == (check, event.at)
+        {
+            ordered.swap(place - 1, place);
+        }
+    }
+    ordered
+}
+
 impl Line {
     fn new(event: &Event) -> Self {
         let entry = Entry::new(event).inside();
@@ -254,15 +269,22 @@ impl Line {
                 | Outcome::Unknown { detail } => detail.as_str(),
             },
             What::Matched { line, .. } => line.as_str(),
+            // What it has put out stands with the attempt that has failed.
+            What::Retrying { why, .. } => why.as_str(),
             _ => "",
         };
         let said = said.trim_end();
         match said.split_once('\n') {
-            Some((first, _)) => {
+            Some((first, rest)) => {
                 let before = event.what.to_string();
                 let before = before.split_once(said).map_or("", |(before, _)| before);
                 let text = visible(&format!("{before}{first}"), TEXT);
-                Self { entry: Entry { text, ..entry }, output: Some(escaped(said)) }
+                let again = matches!(event.what, What::Retrying { .. });
+                let output = match event.what {
+                    What::Outcome { .. } => rest,
+                    _ => said,
+                };
+                Self { entry: Entry { text, ..entry }, output: (!again).then(|| escaped(output)) }
             }
             None => Self { entry, output: None },
         }
