@@ -123,7 +123,10 @@ impl Live {
         let mesh = Arc::clone(&site.mesh.borrow());
         let peering = peer::Section::new(&mesh, view.at, all);
         let serving = service::Section::new(&site.services.all(), &site.node, view.at);
-        let head = Head::new(&view, counts, &open, (&peering, &serving), site.is_ready());
+        let replication = replication::Section::new(&site.replication.all(), view.at, all);
+        let snapshots = snapshot::Section::new(&site.snapshots.all(), view.at, all);
+        let kept = Kept::of(&replication, &snapshots);
+        let head = Head::new(&view, counts, &open, (&peering, &serving, kept), site.is_ready());
         Ok(Self {
             title: format!("{} · {}", head.headline, site.node),
             tone: head.tone,
@@ -144,8 +147,8 @@ impl Live {
             alerting: Section::gather(site, all).await,
             serving,
             peering,
-            replication: replication::Section::new(&site.replication.all(), view.at, all),
-            snapshots: snapshot::Section::new(&site.snapshots.all(), view.at, all),
+            replication,
+            snapshots,
             checks,
             hidden,
             all,
@@ -177,12 +180,33 @@ struct Head {
     subline: String,
 }
 
+/// How copies and snapshots stand, where there are any.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    what: &'static str,
+    worst: Status,
+}
+
+impl Kept {
+    fn of(replication: &replication::Section, snapshots: &snapshot::Section) -> Option<Self> {
+        let what = match (replication.is_empty(), snapshots.is_empty()) {
+            (true, true) => return None,
+            (false, true) => "copies",
+            (true, false) => "snapshots",
+            (false, false) => "copies and snapshots",
+        };
+        let copies = replication.rows.iter().map(|row| row.status);
+        let worst = copies.chain(snapshots.rows.iter().map(|row| row.status)).max();
+        Some(Self { what, worst: worst.unwrap_or(Status::Unknown) })
+    }
+}
+
 impl Head {
     fn new(
         view: &View,
         counts: Counts,
         open: &[&lictor_core::Incident],
-        (peering, serving): (&peer::Section, &service::Section),
+        (peering, serving, kept): (&peer::Section, &service::Section, Option<Kept>),
         ready: bool,
     ) -> Self {
         let total = counts.total;
@@ -231,6 +255,23 @@ impl Head {
                 headline: if well { "All is well with the peers" } else { "Not all is well with the peers" }
                     .to_owned(),
                 subline: format!("{starting}{}", peering.summary),
+            };
+        }
+        if let Some(kept) = kept.filter(|_| total == 0) {
+            return Self {
+                tone: match kept.worst {
+                    Status::Passing => "good",
+                    Status::Unknown => "note",
+                    Status::Warning => "warn",
+                    Status::Critical => "bad",
+                },
+                icon: kept.worst.as_str(),
+                headline: match kept.worst {
+                    Status::Passing => format!("All is well with the {}", kept.what),
+                    Status::Unknown => format!("Not all is known yet of the {}", kept.what),
+                    Status::Warning | Status::Critical => format!("Not all is well with the {}", kept.what),
+                },
+                subline: format!("{starting}The configuration has no checks."),
             };
         }
         if total == 0 {

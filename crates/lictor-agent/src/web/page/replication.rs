@@ -112,6 +112,10 @@ impl CopyRow {
         let tally = state.tally;
         let there = match elsewhere {
             true => String::new(),
+            false if state.copies as u64 > tally.rows => {
+                let source = number(tally.rows);
+                format!("{} there, {source} at the source; ", count(state.copies, "key"))
+            }
             false => format!("{} of {} there; ", thousands(state.copies), keys(tally.rows)),
         };
         let done = format!(
