@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use lictor_core::alert::{AlertPlan, Case, Command, Deliveries, Matchers, SubjectKey};
-use lictor_core::{DeliveryId, NotifierName, Refusal, Span, Status};
+use lictor_core::{DeliveryId, NotifierName, Refusal, Span, Status, Wall};
 use serde::Serialize;
 use tracing::info;
 use url::form_urlencoded;
@@ -118,7 +118,7 @@ async fn silence(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Response> {
-    let (command, by) = match new_silence(&headers, &body) {
+    let (command, by) = match new_silence(&site, &headers, &body).await {
         Ok(asked) => asked,
         Err(failure) => return Err(refuse(&site, &headers, &failure)),
     };
@@ -138,9 +138,14 @@ async fn silence(
     }
 }
 
-fn new_silence(headers: &HeaderMap, body: &[u8]) -> Result<(Command, String), Failure> {
+async fn new_silence(site: &Site, headers: &HeaderMap, body: &[u8]) -> Result<(Command, String), Failure> {
     let add: Add = read(body, "a silence")?;
-    let (lasting, when) = (span(&add.lasting)?, conditions(&add.matchers)?);
+    let when = conditions(&add.matchers)?;
+    let lasting = match (&add.lasting, &add.until) {
+        (Some(lasting), None) => span(lasting)?,
+        (None, Some(until)) => left(until, site.alerts.view().await?.at.wall)?,
+        _ => return Err(Failure::bad_request("a silence needs either `for` or `until`")),
+    };
     let (by, comment) = (by(add.by, headers)?, comment(add.comment)?);
     Ok((Command::Silence { id: None, when, lasting, by: by.clone(), comment }, by))
 }
@@ -328,6 +333,22 @@ fn span(text: &str) -> Result<Duration, Failure> {
         return Err(Failure::bad_request("`for` is longer than 0s and at most 366d"));
     }
     Ok(span)
+}
+
+/// How long it is until then.
+fn left(until: &str, now: Wall) -> Result<Duration, Failure> {
+    let odd = |_odd| {
+        let shown = visible(until, 60);
+        Failure::bad_request(format!(
+            "`until` is `{shown}`, which is no instant such as 2026-11-30T08:00:00Z"
+        ))
+    };
+    let until = until.parse::<jiff::Timestamp>().map_err(odd)?.as_millisecond();
+    let left = Duration::from_millis(u64::try_from(until.saturating_sub(now.as_unix_millis())).unwrap_or(0));
+    if left.is_zero() || left > LONGEST {
+        return Err(Failure::bad_request("`until` is to come, and at most 366d from now"));
+    }
+    Ok(left)
 }
 
 /// Who asks: who is named, else who shows the token with a name, else the door they came by.

@@ -7,6 +7,7 @@ mod incident;
 mod markdown;
 mod model;
 mod peer;
+mod quiet;
 mod record;
 mod remedies;
 mod remedy;

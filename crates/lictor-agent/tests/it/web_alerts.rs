@@ -197,6 +197,22 @@ async fn a_silence_is_made_shown_and_ended() {
 }
 
 #[tokio::test]
+async fn a_silence_may_have_an_end_in_the_place_of_a_length() {
+    let (_desk, server) = busy().await;
+    let body = json!({"matchers": ["node=a"], "until": "2026-11-23T09:00:00+01:00"});
+    let made = server.post("/v1/alerts/silences", &body.to_string()).await.json();
+    assert_eq!(made["silence"]["until"], "2026-11-23T08:00:00.000Z", "{made}");
+    // The alert that somebody would be told of has a form with its labels; one that is silenced has none.
+    let page = server.get("/").await.body;
+    let form = "<input type=\"hidden\" name=\"matchers\" value=\"check=disk\nnode=node1\nsource=own\">";
+    assert!(
+        page.contains(form) && page.contains("<button name=\"for\" value=\"1h\">for 1 h</button>"),
+        "{page}"
+    );
+    assert!(!page.contains("value=\"check=swap\n"), "{page}");
+}
+
+#[tokio::test]
 async fn a_silence_that_is_not_understood_is_refused() {
     let (desk, server) = busy().await;
     let long = "x".repeat(1_001);
@@ -204,7 +220,11 @@ async fn a_silence_that_is_not_understood_is_refused() {
         (json!({"matchers": [], "for": "1h"}), "at least one matcher"),
         (json!({"matchers": ["node"], "for": "1h"}), "write LABEL=VALUE"),
         (json!({"matchers": ["node=/(/"], "for": "1h"}), "unclosed group"),
-        (json!({"matchers": ["node=a"]}), "missing field `for`"),
+        (json!({"matchers": ["node=a"]}), "either `for` or `until`"),
+        (json!({"matchers": ["node=a"], "for": "1h", "until": "2026-11-30T08:00:00Z"}), "either `for` or"),
+        (json!({"matchers": ["node=a"], "until": "Monday"}), "no instant such as 2026-11-30T08:00:00Z"),
+        (json!({"matchers": ["node=a"], "until": "2026-11-21T03:04:05Z"}), "`until` is to come"),
+        (json!({"matchers": ["node=a"], "until": "2028-01-01T00:00:00Z"}), "at most 366d from now"),
         (json!({"matchers": ["node=a"], "for": "soon"}), "which is not a duration such as 90m"),
         (json!({"matchers": ["node=a"], "for": "0s"}), "longer than 0s"),
         (json!({"matchers": ["node=a"], "for": "367d"}), "at most 366d"),

@@ -17,8 +17,10 @@ pub(super) struct Add {
     /// All of them must hold; see [`super::matcher`]. A form has one a line.
     #[serde(deserialize_with = "lines")]
     pub(super) matchers: Vec<String>,
+    /// How long; else `until` says when it ends, as RFC 3339.
     #[serde(rename = "for")]
-    pub(super) lasting: String,
+    pub(super) lasting: Option<String>,
+    pub(super) until: Option<String>,
     pub(super) by: Option<String>,
     pub(super) comment: Option<String>,
 }
@@ -135,8 +137,8 @@ mod tests {
     #[test]
     fn what_is_missing_or_unknown_is_named() {
         assert_eq!(
-            refused::<Add>("{\"matchers\":[]}"),
-            "the body is not a silence: missing field `for` at line 1 column 15"
+            refused::<Add>("{\"for\":\"1h\"}"),
+            "the body is not a silence: missing field `matchers` at line 1 column 12"
         );
         assert!(
             refused::<Add>(r#"{"matcher":"x"}"#)

@@ -1,11 +1,13 @@
 //! Alerts on the page: what is wrong and who knows, what waits to be told, and who is not told.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
-use lictor_core::alert::{Case, Delivery, Mute, Sending};
+use lictor_core::alert::{Case, Delivery, Mute, Sending, Subject};
 use lictor_core::{Now, Status};
 
 use super::model::TEXT;
+use super::quiet::{Presets, Quiet, ends};
 use crate::alert::{AlertView, Seat};
 use crate::web::Site;
 use crate::web::api;
@@ -58,6 +60,8 @@ pub(super) struct AlertRow {
     pub(super) muted: Option<String>,
     /// Whether it counts: then somebody may look after it.
     pub(super) firing: bool,
+    /// How nobody is told of it for a while, where somebody would be.
+    pub(super) quiet: Option<Quiet>,
 }
 
 /// A message that waits or is being sent.
@@ -80,6 +84,8 @@ pub(super) struct SilenceRow {
     pub(super) comment: String,
     pub(super) until: String,
     pub(super) utc: String,
+    /// The same where this machine is.
+    pub(super) ends: String,
     pub(super) left: String,
     /// How many alerts it fits, in words.
     pub(super) fits: String,
@@ -100,6 +106,7 @@ impl Section {
         wrong.sort_by_key(|(case, mute)| {
             (mute.is_some(), Reverse(worst(case)), Reverse(case.side_since.boot), &case.subject.key)
         });
+        let quiet = quieting(view);
         let few = |most: usize| if all { usize::MAX } else { most };
         let lost = view.lost.iter().map(|(source, why)| (visible(source, 130), visible(why, TEXT)));
         let silences = api::Silences::new(view).silences;
@@ -119,7 +126,7 @@ impl Section {
             alerts: wrong
                 .iter()
                 .take(few(ALERTS))
-                .map(|(case, mute)| row(case, mute.as_ref(), view.at))
+                .map(|(case, mute)| row(case, mute.as_ref(), view.at, quiet.as_ref()))
                 .collect(),
             notifiers: !view.plan.notifiers.is_empty(),
             more_queue: view.deliveries.len().saturating_sub(few(QUEUE)),
@@ -142,12 +149,25 @@ impl Section {
     }
 }
 
+/// The alert of a check of this node, if there is one.
+pub(super) async fn of_check(site: &Site, check: &str) -> Option<AlertRow> {
+    let view = site.alerts.view().await.ok()?;
+    let (case, mute) = view.cases.get(&Subject::own(&site.node, check).key)?;
+    let wrong = api::alert_state(case) != "over";
+    wrong.then(|| row(case, mute.as_ref(), view.at, quieting(&view).as_ref()))
+}
+
+/// The buttons that silence an alert, where there is anybody who tells.
+fn quieting(view: &AlertView) -> Option<Arc<Presets>> {
+    (!view.plan.notifiers.is_empty()).then(|| Presets::here(view.at.wall))
+}
+
 /// The status that counts, or will.
 fn worst(case: &Case) -> Status {
     case.settled.max(case.live)
 }
 
-fn row(case: &Case, mute: Option<&Mute>, now: Now) -> AlertRow {
+fn row(case: &Case, mute: Option<&Mute>, now: Now, quiet: Option<&Arc<Presets>>) -> AlertRow {
     let firing = case.settled != Status::Passing;
     let since = if firing { case.since } else { case.live_since };
     let mut tags = Vec::new();
@@ -191,6 +211,7 @@ fn row(case: &Case, mute: Option<&Mute>, now: Now) -> AlertRow {
         acknowledged,
         muted: mute.map(|mute| visible(&mute.to_string(), TEXT)),
         firing,
+        quiet: quiet.filter(|_| mute.is_none()).and_then(|presets| Quiet::new(&case.subject, presets)),
     }
 }
 
@@ -221,7 +242,7 @@ fn queued(delivery: &Delivery, now: Now) -> QueueRow {
 }
 
 fn silence(one: api::Silence, view: &AlertView) -> SilenceRow {
-    let ends = view
+    let at = view
         .silences
         .get(&one.id)
         .map_or(view.at.wall, |silence| api::after(silence.from.wall, millis(silence.lasting)));
@@ -230,7 +251,8 @@ fn silence(one: api::Silence, view: &AlertView) -> SilenceRow {
         by: visible(&one.by, 130),
         comment: visible(&one.comment, TEXT),
         until: one.until,
-        utc: utc(ends),
+        utc: utc(at),
+        ends: ends(at),
         left: span(std::time::Duration::from_millis(one.ends_in_ms)),
         fits: match one.alerts {
             0 => "fits nothing that is wrong".to_owned(),

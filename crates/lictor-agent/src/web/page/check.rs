@@ -4,6 +4,7 @@ use askama::Template;
 use lictor_core::alert::{Silence, Subject};
 use lictor_core::{Check, CheckName, Now, Status};
 
+use super::alert::{self, AlertRow};
 use super::model::Entry;
 use super::record::RecordView;
 use super::{Part, render};
@@ -98,6 +99,8 @@ struct CheckPage {
     title: String,
     tone: &'static str,
     check: CheckRow,
+    /// What people are told of it.
+    alert: Option<AlertRow>,
     /// When the last result came.
     looked: String,
     /// What was measured: names and values.
@@ -137,6 +140,7 @@ pub(super) async fn part(site: &Site, view: &View, name: &CheckName, check: &Che
             Status::Critical => "bad",
         },
         check: CheckRow::new(name, check, view, &Around::gather(site, view.at).await),
+        alert: alert::of_check(site, name.as_str()).await,
         looked: check.last.as_ref().map_or_else(|| "never".to_owned(), |(at, _)| ago(*at, view.at)),
         values: values.map(|(name, value)| (name.to_string(), visible(&value.to_string(), 120))).collect(),
         results: check
