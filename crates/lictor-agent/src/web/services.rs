@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -17,12 +17,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tracing::info;
 
-use super::Site;
 use super::alerts::{by, read};
 use super::api::{self, active, peer_is_seen, runs_here};
 use super::error::Failure;
+use super::guard::accepts;
 use super::route::Answer;
 use super::text::visible;
+use super::{Site, page};
 use crate::LeaseState;
 use crate::service::{AskError, Asking, LONGEST_PAUSE, Made, Pause, ServiceView};
 
@@ -141,19 +142,33 @@ fn done(message: String) -> Told {
     Ok(Json(Taken { message, operation: None, over: None }).into_response())
 }
 
+/// A program is answered in JSON; a form of the page with the page, or with one that says what went wrong.
 async fn switchover(
     State(site): State<Arc<Site>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Told {
-    let asks = Asks::read(&site, &name, &headers, &body)?;
+) -> Result<Response, Response> {
+    let form = accepts(&headers, "text/html");
+    match switched_over(&site, &name, &headers, &body).await {
+        Ok(_) if form => {
+            site.pages.forget().await;
+            Ok(Redirect::to("/").into_response())
+        }
+        Ok(told) => Ok(told),
+        Err(failure) if form => Err(page::failed(&site, &failure)),
+        Err(failure) => Err(failure.into_response()),
+    }
+}
+
+async fn switched_over(site: &Site, name: &str, headers: &HeaderMap, body: &[u8]) -> Told {
+    let asks = Asks::read(site, name, headers, body)?;
     let Asks { view, wish, .. } = &asks;
     let runs = active(view, &site.node);
-    let holder = asks.holder(&site)?;
+    let holder = asks.holder(site)?;
     let to = match &wish.to {
         Some(to) => to.clone(),
-        None => next(&site, view, &holder).ok_or_else(|| {
+        None => next(site, view, &holder).ok_or_else(|| {
             let message = format!("`{name}` has no other node than {holder}");
             Failure::new(StatusCode::CONFLICT, "conflict", message)
         })?,
@@ -168,7 +183,7 @@ async fn switchover(
             }
         };
     }
-    asks.ask(&site, What::Switchover { to }, Some(holder)).await
+    asks.ask(site, What::Switchover { to }, Some(holder)).await
 }
 
 async fn failover(

@@ -384,7 +384,7 @@ async fn the_page_shows_where_a_service_runs_and_what_this_node_could_do() {
             "(for 1h), as bob wants it: new disks",
         ],
     );
-    assert!(!here.contains("switchover"), "what is done is not under way: {here}");
+    assert!(!here.contains("switchover from"), "what is done is not under way: {here}");
     let there = section(standby()).await;
     shows(
         &there,
@@ -440,6 +440,33 @@ async fn the_page_shows_what_is_under_way_and_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn a_button_switches_a_service_over_and_is_there_only_when_that_can_be_asked_for() {
+    let button = "<input type=\"hidden\" name=\"to\" value=\"node2\"><button id=\"move-web-node2\">Switch over to node2";
+    let server = serve(held()).await;
+    let page = server.get("/").await.body;
+    shows(&page, &["action=\"/v1/services/web/switchover\"", button, "It is stopped on node1"]);
+    assert!(!page.contains("value=\"node1\""), "it runs there already: {page}");
+    let form = [("Accept", "text/html"), ("Content-Type", "application/x-www-form-urlencoded")];
+    let press = || server.ask("POST", "/v1/services/web/switchover", &form, "to=node2");
+    let done = press().await;
+    assert_eq!((done.status, done.header("location")), (303, Some("/")));
+    let to = What::Switchover { to: "node2".to_owned() };
+    assert_eq!(asked(&server), [(to, Some("node1".to_owned()), "page".to_owned())]);
+    *server.world.services.refuses.lock().unwrap() = Some(AskError::Busy { by: "alice".to_owned() });
+    let refused = press().await;
+    assert!(refused.status == 409 && refused.body.contains("<html"), "{refused:?}");
+    shows(&refused.body, &["That is not possible now", "alice was first"]);
+    assert!(!refused.body.contains("data-src=\"/"), "what went wrong is not renewed away");
+
+    let mut under_way = held();
+    under_way.state.operation = Some(operation(Phase::Asked));
+    for view in [under_way, free(Next::Nobody), free(Next::Anyone)] {
+        let shown = section(view).await;
+        assert!(!shown.contains("/switchover"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn what_people_write_is_shown_on_the_page_and_not_run() {
     let mut view = held();
     let Some(pause) = &mut view.state.pause else { panic!("it is not paused") };
@@ -452,7 +479,7 @@ async fn what_people_write_is_shown_on_the_page_and_not_run() {
     let server = serve(view).await;
     for path in ["/", "/fragment"] {
         let page = server.get(path).await.body;
-        assert_eq!(page.matches("&#60;script&#62;alert(1)").count(), 7, "{path}: {page}");
+        assert_eq!(page.matches("&#60;script&#62;alert(1)").count(), 8, "{path}: {page}");
         for raw in ["<script>alert", "<img", "\u{1b}", "\u{202e}", "\0", " onerror=alert(2)>"] {
             assert!(!page.contains(raw), "{path}: {raw:?} is not escaped");
         }

@@ -28,6 +28,8 @@ pub(super) struct ServiceRow {
     pub(super) here: String,
     /// Between which nodes it passes, and whether by itself.
     pub(super) passes: String,
+    /// Where it runs now, and the nodes to which it can be asked to go.
+    pub(super) moves: Option<(String, Vec<String>)>,
     /// What is under way: the badge and the words; or what has failed.
     pub(super) asked: Option<(&'static str, String, String)>,
     pub(super) paused: Option<PauseRow>,
@@ -70,6 +72,7 @@ impl ServiceRow {
     fn new(view: &ServiceView, node: &str, now: Now) -> Self {
         let Service { name, nodes, lease, here, active, paused, barred, .. } =
             Service::new(view, node, now.wall);
+        let moves = moves(view, active.as_deref(), &nodes);
         let pause = paused.zip(view.state.pause.as_ref());
         let status = status(&lease, &here, active.is_some());
         Self {
@@ -85,6 +88,7 @@ impl ServiceRow {
                 (true, None) => format!("passes by itself between {}", nodes.join(", ")),
                 (false, _) => format!("passes between {} when somebody asks for it", nodes.join(", ")),
             },
+            moves,
             asked: view.state.operation.as_ref().and_then(asked),
             paused: pause.map(|(paused, pause)| PauseRow {
                 until: paused.until,
@@ -95,6 +99,13 @@ impl ServiceRow {
             }),
         }
     }
+}
+
+/// From which node to which others it can be switched over, while nothing is asked of it.
+fn moves(view: &ServiceView, active: Option<&str>, nodes: &[String]) -> Option<(String, Vec<String>)> {
+    let active = active.filter(|_| view.state.operation.as_ref().is_none_or(Asked::is_over))?;
+    let others: Vec<_> = nodes.iter().filter(|node| *node != active).cloned().collect();
+    (!others.is_empty()).then(|| (active.to_owned(), others))
 }
 
 fn status(lease: &Lease, here: &Here, runs: bool) -> Status {
