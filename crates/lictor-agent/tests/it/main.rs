@@ -9,6 +9,7 @@ mod alert_consul_faults;
 mod alert_consul_rig;
 #[cfg(test)]
 mod alert_prometheus;
+mod browser;
 mod follow_file;
 mod follow_journal;
 mod follow_rig;

@@ -6,6 +6,7 @@ mod alerts;
 mod alerts_long;
 mod audit;
 mod backtest;
+mod browser;
 mod clock;
 mod complete;
 mod consul;
