@@ -17,8 +17,8 @@ use tempfile::TempDir;
 
 use crate::wait;
 
-/// How long something may take to be seen.
-const SOON: Duration = Duration::from_secs(20);
+/// How long something may take to be seen, milliseconds.
+const SOON: u64 = 20_000;
 
 /// How long Chromium may take to end.
 const ENDS: Duration = Duration::from_secs(10);
@@ -206,7 +206,7 @@ impl Window<'_> {
     /// Waits until these words are on the page, in this order. Upper and lower case are the same, and so are all blanks.
     #[track_caller]
     pub fn sees(&self, parts: &[&str]) {
-        let order = json!({ "parts": parts, "gone": false, "within": SOON.as_millis() as u64 });
+        let order = json!({ "parts": parts, "gone": false, "within": SOON });
         let answer = self.does("see", order);
         if answer["seen"] != true {
             let count = answer["count"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
@@ -220,7 +220,7 @@ impl Window<'_> {
     /// Waits until none of these words is on the page.
     #[track_caller]
     pub fn sees_no_more(&self, parts: &[&str]) {
-        let order = json!({ "parts": parts, "gone": true, "within": SOON.as_millis() as u64 });
+        let order = json!({ "parts": parts, "gone": true, "within": SOON });
         let answer = self.does("see", order);
         if answer["seen"] != true {
             self.fails(&format!("one of {parts:?} is still there"), &answer);
@@ -265,16 +265,29 @@ impl Window<'_> {
         self.does("fill", json!({ "label": label, "value": value }));
     }
 
-    /// Reaches something by Tab alone, sees that it is marked, and presses a key there.
+    /// Reaches something by Tab alone, and sees that it is marked.
     #[track_caller]
-    pub fn tabs_to(&self, name: &str, key: &str) {
-        let answer = self.does("reach", json!({ "name": name, "key": key, "most": TABS }));
+    pub fn tabs_to(&self, name: &str) {
+        let answer = self.does("reach", json!({ "name": name, "most": TABS }));
         if answer["reached"] != true {
             self.fails(&format!("`{name}` cannot be reached by {TABS} times Tab"), &answer);
         }
         if answer["ring"] != true {
             self.fails(&format!("`{name}` is not marked when it is reached by Tab"), &answer);
         }
+    }
+
+    /// Is still where it was reached by Tab.
+    #[track_caller]
+    pub fn is_still_at(&self, name: &str) {
+        let at = self.does("at", json!({}));
+        assert_eq!(at["words"], name, "the place on the page is lost");
+    }
+
+    /// Presses a key there, such as `Enter`.
+    #[track_caller]
+    pub fn presses_key(&self, key: &str) {
+        self.does("key", json!({ "key": key }));
     }
 
     /// How many elements there are that a selector names.

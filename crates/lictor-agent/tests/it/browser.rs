@@ -11,7 +11,7 @@ use crate::service_board::{Fleet, machine};
 use crate::service_rig::lock;
 
 /// How long a start takes: long enough to be watched.
-const START: Duration = Duration::from_secs(4);
+const START: Duration = Duration::from_secs(5);
 
 /// Two nodes, of which the first one runs the service.
 async fn running() -> Fleet {
@@ -64,10 +64,10 @@ async fn a_person_switches_a_service_of_a_real_consul_over_and_watches_it_go() {
     window.is_sound_as("under-way");
     window.sees(&["n2 has it", "Here: stopped"]);
     there.sees(&["runs on this node"]);
-    window.sees_no_more(&["switchover from n1 to n2"]);
     assert_eq!(there.loads(), loads, "the page was loaded anew");
     assert_eq!(started_on(&fleet), ["n1", "n2"]);
     window.sees(&["a switchover from n1 to n2 is done"]);
+    assert_eq!(window.count(".services .badge"), 0, "nothing is under way any more");
     window.is_sound_as("after");
 }
 
@@ -82,21 +82,4 @@ async fn without_scripts_a_service_of_a_real_consul_is_switched_over_all_the_sam
     window.sees(&["n2 has it", "Here: stopped", "a switchover from n1 to n2 is done"]);
     assert_eq!(started_on(&fleet), ["n1", "n2"]);
     window.is_sound_as("after");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_second_to_ask_a_real_consul_for_a_switchover_is_told_who_was_first() {
-    let fleet = running().await;
-    let browser = browser();
-    let (first, second) =
-        (browser.window(Look::default()), browser.window(Look::default().without_script().refused(409)));
-    for window in [&first, &second] {
-        switches_over(window, &fleet);
-    }
-    first.presses("Switch over to n2 : web");
-    first.sees(&["switchover from n1 to n2"]);
-    second.presses("Switch over to n2 : web");
-    second.sees(&["That is not possible now", "page was first and has asked for a switchover to n2"]);
-    first.sees(&["n2 has it", "a switchover from n1 to n2 is done"]);
-    assert_eq!(started_on(&fleet), ["n1", "n2"]);
 }

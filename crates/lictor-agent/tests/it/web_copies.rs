@@ -79,6 +79,30 @@ async fn what_fails_is_refused_or_is_not_known_is_told_from_what_is_well() {
 }
 
 #[tokio::test]
+async fn a_node_without_checks_says_at_the_top_whether_all_is_well_with_what_it_copies() {
+    let headline = async |server: Server| {
+        let page = server.get("/").await.body;
+        let (_, rest) = page.split_once("<section class=\"hero ").unwrap();
+        let tone = rest.split_once('"').unwrap().0.to_owned();
+        let (_, rest) = rest.split_once("<h1 id=\"headline\">").unwrap();
+        format!("{tone}: {}", rest.split_once("</h1>").unwrap().0)
+    };
+    assert_eq!(headline(copying(copied()).await).await, "good: All is well with the copies");
+    assert_eq!(headline(copying(holding()).await).await, "warn: Not all is well with the copies");
+    assert_eq!(
+        headline(copying(CopyState::default()).await).await,
+        "note: Not all is known yet of the copies"
+    );
+    assert_eq!(headline(taking(taken()).await).await, "good: All is well with the snapshots");
+}
+
+#[tokio::test]
+async fn a_copy_with_more_than_its_source_says_both_numbers() {
+    let state = CopyState { copies: 12_040, ..copied() };
+    shows(&copying(state).await.get("/replication").await, &["12,040 keys there, 12,000 at the source; 31"]);
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_it_would_do() {
     let mut view = copy(CopyState { would: Would { write: 3, delete: 1 }, ..copied() });
     let mut config = (*view.config).clone();

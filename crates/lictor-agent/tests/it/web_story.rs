@@ -1,7 +1,7 @@
 //! The pages that tell why: an incident as one story, also as Markdown, the remedies, the rules, and search.
 
 use lictor_agent::web::Limits;
-use lictor_core::{DeliveryId, Event, IncidentId, Mode, Outcome, RunId, What};
+use lictor_core::{DeliveryId, Event, IncidentId, Mode, Outcome, RunId, Status, What};
 
 use crate::web_client::{Answer, Server, serve, serve_world};
 use crate::web_world::{HOSTILE, World, bad_day, before, empty, many, name, noon};
@@ -68,6 +68,29 @@ async fn an_incident_is_one_story_in_the_order_it_happened() {
 }
 
 #[tokio::test]
+async fn what_was_observed_comes_before_the_incident_that_it_opened() {
+    // As the engine records it, in one moment.
+    let transition = What::Transition {
+        check: name("vpn"),
+        from: Status::Passing,
+        to: Status::Critical,
+        summary: "no handshake".to_owned(),
+        evidence: vec![(before(noon(), 1_905), Status::Critical, "no handshake".to_owned())],
+    };
+    let opened = at(1_900, 5, 0, What::IncidentOpened { check: name("vpn") });
+    let page = with(vec![opened, at(1_900, 5, 0, transition)]).await.get("/incidents/i5").await;
+    let order = [
+        "<h2>Observed</h2>",
+        "critical: no handshake",
+        "<h2>Judged</h2>",
+        "vpn went from",
+        "incident opened",
+    ];
+    in_order(&page.body, &order);
+    assert_eq!(page.body.matches("<h2>Judged</h2>").count(), 1, "{}", page.body);
+}
+
+#[tokio::test]
 async fn what_others_were_told_of_and_what_came_later_is_not_in_it() {
     let refused = What::NotTold {
         notifier: name("ops"),
@@ -106,6 +129,22 @@ async fn an_output_keeps_its_lines() {
     );
     let text = server.get("/incidents/i7.md").await.body;
     assert!(text.contains("\n  ```text\n  first\n  \tsecond\\u{1b}[2J\n  ```\n"), "{text}");
+}
+
+#[tokio::test]
+async fn where_there_is_one_line_an_output_is_one() {
+    let why = "exit status 1:\nfirst\n\n  second\n".to_owned();
+    let retrying =
+        What::Retrying { step: name("restart"), attempt: 4, after: std::time::Duration::from_secs(5), why };
+    let server = with(vec![outcome("exit status 1:\nfirst\n\n  second\n"), at(99, 7, 17, retrying)]).await;
+    shows(
+        &server.get("/").await,
+        &["step restart: failed: exit status 1: / first / second", "attempt 4 in 5s: exit status 1: / first"],
+    );
+    shows(&server.get("/remedies").await, &["<p class=\"said\">exit status 1: / first / second</p>"]);
+    // It stands with the attempt, and not once more with the next one.
+    let page = server.get("/incidents/i7").await.body;
+    assert_eq!(page.matches("first").count(), 1, "{page}");
 }
 
 #[tokio::test]

@@ -70,6 +70,15 @@ function watched(page, window) {
   });
 }
 
+// Where who has no mouse is: what that says, and whether it is marked.
+const place = (page) =>
+  page.evaluate(() => {
+    const one = document.activeElement;
+    const ring = getComputedStyle(one);
+    const words = (one.getAttribute("aria-label") ?? one.textContent).replace(/\s+/g, " ").trim();
+    return { words, ring: ring.outlineStyle !== "none" && parseFloat(ring.outlineWidth) > 0 };
+  });
+
 const target = (page, { role, name, within }) => {
   const whole = within ? page.locator(within) : page;
   return whole.getByRole(role, { name, exact: true });
@@ -136,24 +145,24 @@ const orders = {
     await page.getByLabel(label, { exact: true }).fill(value);
   },
 
-  // Presses Tab until it is there, as who has no mouse does, and then the key.
-  async reach({ page, name, key, most }) {
+  // Presses Tab until it is there, as who has no mouse does.
+  async reach({ page, name, most }) {
     for (let count = 0; count < most; count += 1) {
       await page.keyboard.press("Tab");
-      const at = await page.evaluate(() => {
-        const one = document.activeElement;
-        const ring = getComputedStyle(one);
-        const words = (one.getAttribute("aria-label") ?? one.textContent).replace(/\s+/g, " ").trim();
-        return { words, ring: ring.outlineStyle !== "none" && parseFloat(ring.outlineWidth) > 0 };
-      });
-      if (at.words !== name) continue;
-      const before = page.url();
-      await page.keyboard.press(key);
-      await pause(LOOK);
-      await page.waitForLoadState("load");
-      return { reached: true, ring: at.ring, before, url: page.url() };
+      const at = await place(page);
+      if (at.words === name) return { reached: true, ring: at.ring };
     }
     return { reached: false };
+  },
+
+  async at({ page }) {
+    return await place(page);
+  },
+
+  async key({ page, key }) {
+    await page.keyboard.press(key);
+    await pause(LOOK);
+    await page.waitForLoadState("load");
   },
 
   async count({ page, selector }) {
