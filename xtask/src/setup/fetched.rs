@@ -47,7 +47,7 @@ struct Bundle {
     packages: &'static [&'static str],
     /// What for.
     reason: &'static str,
-    fetch: fn(&Bundle, &Path) -> Result<(), Error>,
+    fetch: fn(&Self, &Path) -> Result<(), Error>,
 }
 
 /// One program, or a folder of modules.
