@@ -14,15 +14,6 @@ in
 {
   options.services.lictor = {
     enable = lib.mkEnableOption "Lictor, which keeps services alive";
-    package = mkOption {
-      type = types.package;
-      default =
-        pkgs.lictor or (throw ''
-          nixpkgs has no package of Lictor: set services.lictor.package, or add one named lictor by an overlay
-        '');
-      defaultText = lib.literalExpression "pkgs.lictor";
-      description = "The package of Lictor, with the program bin/lictor.";
-    };
     settings = mkOption {
       type = types.attrsOf types.anything;
       default = { };
