@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use super::{Net, PATH, line, net6, octet};
 
-/// What holds the packets: `$ARGV[0]` is its device, `$ARGV[1]` the seconds. It ends at the end of its input.
-const HOLDER: &str = r#"
+/// A program for perl that holds packets: its arguments are the device, the seconds, and how many of a hundred are dropped.
+/// It says `ready`, and ends at the end of its input.
+pub const HOLDER: &str = r#"
 use strict; use warnings; use Fcntl; use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
-my ($device, $delay) = @ARGV;
-sysopen(my $tun, '/dev/net/tun', O_RDWR) or die "/dev/net/tun: $!";
+my ($device, $delay, $loss) = @ARGV;
+sysopen(my $tun, '/dev/net/tun', O_RDWR) or die "/dev/net/tun: $!\n";
 # TUNSETIFF, with IFF_TUN and IFF_NO_PI.
-ioctl($tun, 0x400454ca, pack('a16 S x22', $device, 0x1001)) or die "$device: $!";
+ioctl($tun, 0x400454ca, pack('a16 S x22', $device, 0x1001)) or die "$device: $!\n";
 $| = 1; print "ready\n";
 my @held;
 while (1) {
@@ -24,6 +25,7 @@ while (1) {
     select($ready, undef, undef, @held ? $held[0][0] - $now : undef);
     last if vec($ready, fileno(STDIN), 1);
     next unless vec($ready, fileno($tun), 1) and sysread($tun, my $packet, 65536);
+    next if $loss and rand(100) < $loss;
     push @held, [clock_gettime(CLOCK_MONOTONIC) + $delay, $packet];
 }
 "#;
@@ -48,7 +50,7 @@ impl Net {
         let (device, table) = (device(host), table(host));
         self.router.ip(&[format!("tuntap add dev {device} mode tun"), format!("link set {device} up")]);
         let mut command = Command::new("/usr/bin/perl");
-        command.args(["-e", HOLDER, &device, &by.as_secs_f64().to_string()]);
+        command.args(["-e", HOLDER, &device, &by.as_secs_f64().to_string(), "0"]);
         // Of a process group of its own, to outlive a Ctrl-C: it ends with the network.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.env_clear().env("PATH", PATH).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -5,33 +5,13 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
+use lictor_testkit::net::HOLDER;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::net::{Quality, batch, line, network};
 use crate::live::tool::ToolError;
-
-/// What holds the packets: the device, the seconds, and how many of a hundred are dropped. It ends at the end of its input.
-const HOLDER: &str = r#"
-use strict; use warnings; use Fcntl; use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
-my ($device, $delay, $loss) = @ARGV;
-sysopen(my $tun, '/dev/net/tun', O_RDWR) or die "/dev/net/tun: $!\n";
-# TUNSETIFF, with IFF_TUN and IFF_NO_PI.
-ioctl($tun, 0x400454ca, pack('a16 S x22', $device, 0x1001)) or die "$device: $!\n";
-$| = 1; print "ready\n";
-my @held;
-while (1) {
-    my $now = clock_gettime(CLOCK_MONOTONIC);
-    while (@held and $held[0][0] <= $now) { syswrite($tun, (shift @held)->[1]) }
-    my $ready = ''; vec($ready, fileno($_), 1) = 1 for *STDIN, $tun;
-    select($ready, undef, undef, @held ? $held[0][0] - $now : undef);
-    last if vec($ready, fileno(STDIN), 1);
-    next unless vec($ready, fileno($tun), 1) and sysread($tun, my $packet, 65536);
-    next if $loss and rand(100) < $loss;
-    push @held, [clock_gettime(CLOCK_MONOTONIC) + $delay, $packet];
-}
-"#;
 
 /// Where the rules of the first host stand: after those that cut ways.
 const RULES: usize = 20_000;
