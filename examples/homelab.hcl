@@ -23,6 +23,7 @@ agent {
 
 watch "http" "shop" {
   url         = "https://shop.home.example/health"
+  group       = "Shop"
   every       = "5s"
   fail_after  = 3
   pass_after  = 2
@@ -88,6 +89,7 @@ watch "disk" "space" {
 
 watch "process" "shop-workers" {
   command_line = "^/usr/bin/shop-worker( |$)"
+  group        = "Shop"
   at_least     = 2
   at_most      = 8
   warn_memory  = "2GiB"

@@ -15,6 +15,9 @@
   let timer = null;
   let fetching = false;
   let following = false;
+  // What was folded or unfolded by hand stays so, whatever the agent would show.
+  const folded = new Map();
+  let shown = new Map();
 
   function say(state, words) {
     link.hidden = false;
@@ -31,6 +34,13 @@
       const clock = at.toLocaleTimeString([], { hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit" });
       time.textContent = today ? clock : at.toLocaleDateString([], { month: "short", day: "numeric" }) + " " + clock;
     }
+  }
+
+  const parts = () => live.querySelectorAll("details[id]");
+
+  function unfold() {
+    for (const part of parts()) if (folded.has(part.id)) part.open = folded.get(part.id);
+    shown = new Map([...parts()].map((part) => [part.id, part.open]));
   }
 
   function adopt() {
@@ -58,10 +68,10 @@
     const same = at ? reachable().filter((one) => mark(one) === mark(at)) : [];
     const place = same.indexOf(at);
     const scrolled = [...live.querySelectorAll("pre")].map((pre) => pre.scrollLeft);
-    const open = [...live.querySelectorAll("details[open]")].map((part) => part.id);
+    for (const part of parts()) if (shown.has(part.id) && part.open !== shown.get(part.id)) folded.set(part.id, part.open);
     const written = [...live.querySelectorAll("input[id], textarea[id]")].map((field) => [field.id, field.value]);
     live.innerHTML = html;
-    for (const id of open) { const part = document.getElementById(id); if (part) part.open = true; }
+    unfold();
     for (const [id, value] of written) { const field = document.getElementById(id); if (field) field.value = value; }
     live.querySelectorAll("pre").forEach((pre, index) => { pre.scrollLeft = scrolled[index] || 0; });
     if (place >= 0) {
@@ -118,6 +128,7 @@
     if (document.visibilityState === "visible") soon(0);
   });
   last = Date.now();
+  unfold();
   adopt();
   follow();
 })();

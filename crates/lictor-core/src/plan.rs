@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::check::Value;
@@ -80,6 +81,8 @@ pub struct CheckPlan {
     pub rates: Vec<Rate>,
     /// Its patterns whose matches are counted or missed.
     pub patterns: BTreeMap<PatternName, Counting>,
+    /// Under which heading people are shown it. It decides nothing.
+    pub group: Option<Arc<str>>,
 }
 
 /// How fast a value changes: a value of its own.
@@ -107,6 +110,7 @@ impl CheckPlan {
             tell: Vec::new(),
             rates: Vec::new(),
             patterns: BTreeMap::new(),
+            group: None,
         }
     }
 }

@@ -78,6 +78,7 @@ pub(crate) struct Checks {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Check {
     pub(crate) name: String,
+    pub(crate) group: Option<String>,
     pub(crate) status: String,
     pub(crate) lasts_ms: u64,
     pub(crate) flapping: bool,

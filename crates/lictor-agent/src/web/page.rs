@@ -3,6 +3,7 @@
 mod acts;
 mod alert;
 mod check;
+mod group;
 mod incident;
 mod markdown;
 mod model;

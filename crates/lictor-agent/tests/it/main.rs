@@ -73,6 +73,7 @@ mod web_desk;
 #[cfg(test)]
 mod web_events;
 #[cfg(test)]
+mod web_groups;
 mod web_hostile;
 #[cfg(test)]
 mod web_limits;

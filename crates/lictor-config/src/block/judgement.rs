@@ -1,5 +1,6 @@
 //! How the results of a watcher or composite are judged: attributes that all of them share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_core::{CheckPlan, CheckSource, Flap, ValueName};
@@ -31,9 +32,21 @@ pub(super) const COMMON: &[Attribute] = &[
         "When it counts as flapping; it then stays bad until it has been steady.",
     )
     .default_words("never"),
+    GROUP,
     super::alerts::ALERT,
     super::alerts::DEPENDS_ON,
 ];
+
+/// Under which heading people are shown it.
+const GROUP: Attribute = Attribute::new(
+    "group",
+    Kind::Text,
+    "The heading that it stands under, with others of the same group, on the page and in `lictor status`.",
+)
+.default_words("none; of a `connection_monitor`, its name");
+
+/// Longest name of a group, characters: that of a monitor fits.
+const GROUP_NAME: usize = 128;
 
 /// What only watchers have.
 pub(super) const WATCHED: &[Attribute] = &[
@@ -107,8 +120,21 @@ pub(super) fn composed(reader: &Reader<'_>, source: CheckSource) -> CheckPlan {
         bad_for: reader.duration("for"),
         grace: reader.duration("grace"),
         flap: flap(reader),
+        group: group(reader),
         ..CheckPlan::observed()
     }
+}
+
+fn group(reader: &Reader<'_>) -> Option<Arc<str>> {
+    let text = reader.text(GROUP.name)?;
+    let name = text.trim();
+    let problem = match name.chars().count() {
+        0 => "`group` is empty".to_owned(),
+        length if length > GROUP_NAME => format!("`group` has more than {GROUP_NAME} characters"),
+        _ => return Some(name.into()),
+    };
+    reader.decoder.add(Draft::new(Code::Name, reader.span(GROUP.name), problem));
+    None
 }
 
 pub(super) fn flap(reader: &Reader<'_>) -> Option<Flap> {

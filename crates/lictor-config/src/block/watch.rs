@@ -236,6 +236,32 @@ watch "tcp" "t" {
     }
 
     #[test]
+    fn checks_of_a_group_are_told_together() {
+        let text = r#"
+watch "tcp" "web" {
+  address = "h:1"
+  group   = " Shop front "
+}
+watch "heartbeat" "backup" {
+  within = "1h"
+}
+check "shop" {
+  all   = [check.web]
+  group = "Shop front"
+}"#;
+        let plan = parsed(text).config.plan;
+        let group = |name: &str| plan.checks[&CheckName::new(name).unwrap()].group.clone();
+        assert_eq!(group("web").as_deref(), Some("Shop front"));
+        assert_eq!(group("shop").as_deref(), Some("Shop front"));
+        assert_eq!(group("backup"), None);
+        let named = |name: &str| {
+            mistakes(&format!("watch \"tcp\" \"t\" {{\n address = \"h:1\"\n group = \"{name}\"\n}}"))
+        };
+        assert_snapshot!(named("  "), @"3:10: `group` is empty [LIC0303]");
+        assert_snapshot!(named(&"x".repeat(129)), @"3:10: `group` has more than 128 characters [LIC0303]");
+    }
+
+    #[test]
     fn what_all_kinds_get_wrong() {
         assert_snapshot!(mistakes(r#"
 watch "htpp" "a" {

@@ -60,7 +60,7 @@ mod tests {
         assert_snapshot!(mistakes("watch \"heartbeat\" \"a\" {\n}\nwatch \"heartbeat\" \"b\" {\n within = \"0s\"\n every = \"1s\"\n}"), @r#"
         1:1: `within` of `watch "heartbeat" "a"` is missing (add `within = …`, a duration such as "10s") [LIC0203]
         4:11: `within` is between 1s and 3650d, not 0s [LIC0302]
-        5:2: unknown attribute `every` in `watch "heartbeat" "b"` (known here: `alert`, `depends_on`, `fail_after`, `flap`, `for`, `grace`, `pass_after`, `tell_changes`, `token`, `token_credential`, `token_env`, `token_file`, `within`) [LIC0201]
+        5:2: unknown attribute `every` in `watch "heartbeat" "b"` (known here: `alert`, `depends_on`, `fail_after`, `flap`, `for`, `grace`, `group`, `pass_after`, `tell_changes`, `token`, `token_credential`, `token_env`, `token_file`, `within`) [LIC0201]
         "#);
     }
 }

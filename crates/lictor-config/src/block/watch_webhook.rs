@@ -194,7 +194,7 @@ watch "webhook" "c" {
 "#), @r#"
         3:14: `pointer` means nothing for the format `alertmanager` [LIC0207]
         4:30: not a regular expression: unclosed group [LIC0304]
-        5:3: unknown attribute `every` in `watch "webhook" "a"` (known here: `alert`, `critical`, `depends_on`, `expire`, `fail_after`, `flap`, `for`, `format`, `grace`, `lines`, `matchers`, `pass_after`, `passing`, `pointer`, `severity`, `tell_changes`, `token`, `token_credential`, `token_env`, `token_file`, `warning`) [LIC0201]
+        5:3: unknown attribute `every` in `watch "webhook" "a"` (known here: `alert`, `critical`, `depends_on`, `expire`, `fail_after`, `flap`, `for`, `format`, `grace`, `group`, `lines`, `matchers`, `pass_after`, `passing`, `pointer`, `severity`, `tell_changes`, `token`, `token_credential`, `token_env`, `token_file`, `warning`) [LIC0201]
         9:14: `severity` means nothing for the format `json` [LIC0207]
         10:14: `status` is not a JSON pointer (a pointer begins with `/`, such as "/vpn/status") [LIC0305]
         14:14: `critical` needs `pointer` [LIC0207]

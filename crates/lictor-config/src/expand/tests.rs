@@ -117,7 +117,7 @@ connection_monitor "b" {
 #[test]
 fn names_that_it_makes_are_taken() {
     let text = format!("{}watch \"tcp\" \"sp-vpn\" {{\n address = \"h:1\"\n}}\n", PLAIN.replace("MORE", ""));
-    assert_snapshot!(mistakes(&text), @r#"connection_monitor "sp":15:13: the name `sp-vpn` is used twice (first here: x.hcl:24:13) [LIC0204]"#);
+    assert_snapshot!(mistakes(&text), @r#"connection_monitor "sp":16:13: the name `sp-vpn` is used twice (first here: x.hcl:24:13) [LIC0204]"#);
 }
 
 #[test]

@@ -108,8 +108,9 @@ pub(super) fn write(facts: &Facts<'_>) -> Result<String, std::fmt::Error> {
 
 fn write_watchers(facts: &Facts<'_>, out: &mut String) -> std::fmt::Result {
     let reader = facts.reader;
+    let group = Facts::quoted(facts.name);
     let schedule = format!(
-        "  every = \"{}\"\n  timeout = \"{}\"\n  fail_after = {}\n  pass_after = {}\n  grace = \"{}\"\n",
+        "  every = \"{}\"\n  timeout = \"{}\"\n  fail_after = {}\n  pass_after = {}\n  grace = \"{}\"\n  group = {group}\n",
         facts.span("every"),
         facts.span("timeout"),
         reader.count_or_default("fail_after"),
@@ -138,7 +139,7 @@ fn write_watchers(facts: &Facts<'_>, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  forbidden = {forbidden}\n  tell_changes = [\"ip\"]\n{schedule}}}\n")?;
     }
     let all: Vec<String> = members.iter().map(|part| format!("check[\"{}\"]", facts.check(part))).collect();
-    writeln!(out, "check \"{}\" {{\n  all = [{}]\n}}\n", facts.name, all.join(", "))
+    writeln!(out, "check \"{}\" {{\n  all = [{}]\n  group = {group}\n}}\n", facts.name, all.join(", "))
 }
 
 /// A leak is answered at once: everything is stopped, whatever else is under way.

@@ -145,6 +145,7 @@ fn watched(dice: &mut Dice) -> CheckPlan {
         tell: if dice.chance(20) { vec![load()] } else { Vec::new() },
         rates: Vec::new(),
         patterns: counting(dice).map(|counting| (pattern(), counting)).into_iter().collect(),
+        group: None,
     }
 }
 

@@ -18,6 +18,9 @@ pub(in crate::web) struct Checks {
 #[derive(Debug, Serialize)]
 pub(in crate::web) struct Check {
     pub(in crate::web) name: String,
+    /// The heading that people are shown it under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::web) group: Option<String>,
     /// `passing`, `warning`, `unknown` or `critical`.
     pub(in crate::web) status: &'static str,
     /// When it came to have the status.
@@ -127,6 +130,7 @@ impl Check {
         let recent = check.recent.iter().map(|(at, status, summary)| Result::new(*at, *status, summary));
         Self {
             name: name.to_string(),
+            group: plan.and_then(|plan| plan.group.as_deref()).map(str::to_owned),
             status: check.status.as_str(),
             since: rfc3339(check.since.wall),
             lasts_ms: millis(view.at.boot.since(check.since.boot)),

@@ -29,7 +29,8 @@ impl Around {
         Self { node: site.node.clone(), past: site.past.clone(), windows }
     }
 
-    fn maintains(&self, check: &CheckName) -> bool {
+    /// Whether a window of maintenance is open for it.
+    pub(super) fn maintains(&self, check: &CheckName) -> bool {
         !self.windows.is_empty() && {
             let subject = Subject::own(&self.node, check.as_str());
             self.windows.iter().any(|window| window.when.hold(&subject))

@@ -8,7 +8,8 @@ use lictor_core::{Ending, Event, Mode, Outcome, RunState, Status, What};
 use lictor_store::MirrorState;
 
 use super::alert::Section;
-use super::check::{Around, CheckRow};
+use super::check::Around;
+use super::group::{self, Group};
 use super::incident::IncidentCard;
 use super::remedy::{RemedyCard, RunRow};
 use super::{peer, replication, service, snapshot};
@@ -43,7 +44,8 @@ pub(super) struct Live {
     peering: peer::Section,
     replication: replication::Section,
     snapshots: snapshot::Section,
-    checks: Vec<CheckRow>,
+    /// The checks under the headings of their groups.
+    groups: Vec<Group>,
     /// How many checks are not shown, in words.
     hidden: Option<String>,
     all: bool,
@@ -91,10 +93,6 @@ const TIMELINE: usize = 12;
 const EVENTS: usize = 25;
 const RUNS: usize = 8;
 const CLOSED: usize = 8;
-/// Checks that are not passing, shown without `?all`.
-const BAD: usize = 300;
-/// Checks shown without `?all`, those that are not passing among them.
-const CHECKS: usize = 200;
 /// Remedies shown without `?all`; those that do something are always shown.
 const REMEDIES: usize = 12;
 /// Longest text of one event, characters.
@@ -118,7 +116,7 @@ impl Live {
         }
         let events = ask(site, &mut history_error, EventQuery::newest(EVENTS)).await;
 
-        let (checks, hidden) = check_rows(&view, &Around::gather(site, view.at).await, all);
+        let (groups, hidden) = group::groups(&view, &Around::gather(site, view.at).await, all);
         let (remedies, more_remedies) = remedy_cards(&view, all);
         let mesh = Arc::clone(&site.mesh.borrow());
         let peering = peer::Section::new(&mesh, view.at, all);
@@ -149,7 +147,7 @@ impl Live {
             peering,
             replication,
             snapshots,
-            checks,
+            groups,
             hidden,
             all,
             remedies,
@@ -326,29 +324,6 @@ fn count_chips(counts: Counts) -> Vec<Count> {
         chip(Status::Unknown, counts.unknown),
         chip(Status::Passing, counts.passing),
     ]
-}
-
-/// The rows of the checks, worst first, then by name; and what is left out, in words.
-fn check_rows(view: &View, around: &Around, all: bool) -> (Vec<CheckRow>, Option<String>) {
-    let mut checks: Vec<_> = view.checks.iter().collect();
-    // By name already; the sort is stable.
-    checks.sort_by_key(|(_, check)| Reverse(check.status));
-    let total = checks.len();
-    if !all {
-        let bad = checks.partition_point(|(_, check)| check.status != Status::Passing);
-        checks.truncate(if bad > CHECKS { bad.min(BAD) } else { CHECKS });
-    }
-    let left = total - checks.len();
-    let hidden = (left > 0).then(|| {
-        let shown = thousands(checks.len());
-        format!(
-            "Showing {shown} of {}, the worst first; {} are hidden.",
-            count(total, "check"),
-            thousands(left)
-        )
-    });
-    let rows = checks.into_iter().map(|(name, check)| CheckRow::new(name, check, view, around)).collect();
-    (rows, hidden)
 }
 
 fn remedy_cards(view: &View, all: bool) -> (Vec<RemedyCard>, usize) {
