@@ -88,7 +88,9 @@ pub(crate) enum Command {
     )]
     Top(Top),
     /// List incidents, or show one with its timeline
-    #[command(after_help = "Examples:\n  lictor incidents --open\n  lictor incidents i5")]
+    #[command(
+        after_help = "Examples:\n  lictor incidents --open\n  lictor incidents --open --watch\n  lictor incidents i5"
+    )]
     Incidents(Incidents),
     /// Show what was seen, decided and done
     #[command(
@@ -111,7 +113,7 @@ pub(crate) enum Command {
     Remedy(Remedy),
     /// Show what is wrong and who was told, steer what waits to be told, and try notifiers
     #[command(
-        after_help = "Examples:\n  lictor alerts\n  lictor alerts --status critical node=web1\n  lictor alerts queue\n  lictor alerts retry --notifier ops\n  lictor alerts ack 'disk on web1' --for 2h"
+        after_help = "Examples:\n  lictor alerts\n  lictor alerts --status critical node=web1\n  lictor alerts --watch\n  lictor alerts queue\n  lictor alerts retry --notifier ops\n  lictor alerts ack 'disk on web1' --for 2h"
     )]
     Alerts(AlertsArgs),
     /// Tell nobody of some alerts for a while
@@ -258,6 +260,16 @@ pub(crate) struct Agent {
     pub(crate) format: Format,
 }
 
+/// Where the agent is, for what can be looked at until it is stopped.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Watched {
+    #[command(flatten)]
+    pub(crate) agent: Agent,
+    /// Show it anew whenever something changes; as JSON in one line each time
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// What is logged: error, warn, info, debug, trace; also per part
@@ -398,13 +410,10 @@ pub(crate) struct Test {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) how: Watched,
     /// Show every check, also those that pass
     #[arg(long, short)]
     pub(crate) all: bool,
-    /// Show it anew whenever something changes
-    #[arg(long, short)]
-    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -422,7 +431,7 @@ pub(crate) struct Incidents {
     #[arg(long)]
     pub(crate) open: bool,
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) how: Watched,
 }
 
 #[derive(Debug, Args)]
@@ -495,7 +504,7 @@ pub(crate) enum Alerts {
     /// Show the messages that no notifier has accepted yet
     Queue {
         #[command(flatten)]
-        agent: Agent,
+        how: Watched,
     },
     /// Try waiting messages at once
     #[command(
@@ -564,7 +573,7 @@ pub(crate) enum Remedy {
     /// List remedies and their runs
     List {
         #[command(flatten)]
-        agent: Agent,
+        how: Watched,
     },
     /// Show a remedy, or a run such as r17 with its timeline
     #[command(after_help = "Examples:\n  lictor remedy show reconnect\n  lictor remedy show r17")]
@@ -573,7 +582,7 @@ pub(crate) enum Remedy {
         #[arg(value_name = "REMEDY|RUN", add = ArgValueCandidates::new(complete::remedies_and_runs))]
         what: String,
         #[command(flatten)]
-        agent: Agent,
+        how: Watched,
     },
     /// Start a remedy now; cooldown, budget and guard are set aside
     Start {

@@ -9,7 +9,7 @@ use clap_complete::{CompletionCandidate, Shell};
 use lictor_agent::text::hidden;
 use serde_json::Value;
 
-use crate::cli::{Cli, Command, Status};
+use crate::cli::{Cli, Command, Status, Watched};
 use crate::client::Client;
 use crate::command::waiting;
 use crate::exit::{Exit, Failure};
@@ -99,7 +99,7 @@ pub(crate) fn silences() -> Vec<CompletionCandidate> {
 /// Names that the agent knows, which the environment says where it is; none when it does not answer at once.
 fn names(path: &str, list: &str, member: &str) -> Vec<CompletionCandidate> {
     // The options that say where the agent is come from the environment here.
-    let Ok(Cli { command: Command::Status(Status { agent, .. }), .. }) =
+    let Ok(Cli { command: Command::Status(Status { how: Watched { agent, .. }, .. }), .. }) =
         Cli::try_parse_from(["lictor", "status"])
     else {
         return Vec::new();

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-use super::{Agent, Alerts};
+use super::{Agent, Alerts, Watched};
 use crate::complete;
 
 /// `lictor alerts`, with or without a word after it.
@@ -25,7 +25,7 @@ pub(crate) struct AlertList {
     #[arg(long, value_name = "STATUS", value_parser = ["critical", "warning", "unknown", "passing"])]
     pub(crate) status: Option<String>,
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) how: Watched,
 }
 
 /// The agent reads matchers. A word without a sign was meant to be a command.
@@ -114,7 +114,7 @@ pub(crate) enum Silence {
     /// List the silences in force
     List {
         #[command(flatten)]
-        agent: Agent,
+        how: Watched,
     },
     /// End a silence now
     #[command(after_help = "Example:\n  lictor silence end s3")]

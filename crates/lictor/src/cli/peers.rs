@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Agent;
+use super::Watched;
 
 /// `lictor peers`, with or without a word after it.
 #[derive(Debug, Args)]
@@ -23,8 +23,5 @@ pub(crate) enum Peers {
 #[derive(Debug, Args)]
 pub(crate) struct PeersStatus {
     #[command(flatten)]
-    pub(crate) agent: Agent,
-    /// Show it anew whenever something changes
-    #[arg(long, short)]
-    pub(crate) watch: bool,
+    pub(crate) how: Watched,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-use super::Agent;
+use super::{Agent, Watched};
 use crate::complete;
 use crate::output::Format;
 
@@ -19,14 +19,14 @@ pub(crate) enum Replicate {
     Run(ReplicateRun),
     /// Show what is copied, how far it is, and what is held back
     #[command(
-        after_help = "Examples:\n  lictor replicate status\n  lictor replicate status shop --format json"
+        after_help = "Examples:\n  lictor replicate status\n  lictor replicate status --watch\n  lictor replicate status shop --format json"
     )]
     Status {
         /// Only what this block copies
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::copies))]
         name: Option<String>,
         #[command(flatten)]
-        agent: Agent,
+        how: Watched,
     },
     /// Have deletes done that are held back
     #[command(

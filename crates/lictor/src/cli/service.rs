@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
-use super::Agent;
+use super::{Agent, Watched};
 use crate::complete;
 
 #[derive(Debug, Subcommand)]
@@ -15,18 +15,18 @@ pub(crate) enum Service {
     #[command(after_help = "Example:\n  lictor service list")]
     List {
         #[command(flatten)]
-        agent: Agent,
+        how: Watched,
     },
     /// Show where a service runs, who holds its lease, and what is under way
     #[command(
-        after_help = "Examples:\n  lictor service status\n  lictor service status web\n  lictor service status web --format json | jq -r .active\n\nThe exit code is 0 when each runs on one node for all that this one can tell, and 1 when one runs\nnowhere, or that is in doubt."
+        after_help = "Examples:\n  lictor service status\n  lictor service status web --watch\n  lictor service status web --format json | jq -r .active\n\nThe exit code is 0 when each runs on one node for all that this one can tell, and 1 when one runs\nnowhere, or that is in doubt."
     )]
     Status {
         /// The service [default: all of them]
         #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::services))]
         name: Option<String>,
         #[command(flatten)]
-        agent: Agent,
+        how: Watched,
     },
     /// Have a service stop where it runs and start on another node
     #[command(

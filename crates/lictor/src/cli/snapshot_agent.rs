@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 
-use super::Agent;
+use super::{Agent, Watched};
 use crate::complete;
 use crate::output::Format;
 
@@ -40,7 +40,7 @@ pub(crate) struct SnapshotStatus {
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::snapshots))]
     pub(crate) name: Option<String>,
     #[command(flatten)]
-    pub(crate) agent: Agent,
+    pub(crate) how: Watched,
 }
 
 /// A snapshot that an agent is to take.

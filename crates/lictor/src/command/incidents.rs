@@ -1,29 +1,40 @@
 //! `lictor incidents`.
 
+use serde_json::Value;
+
 use super::events::{local, timeline};
 use super::status::{incident_sheet, span};
+use super::watch::{Pace, Page, look};
 use crate::cli::Incidents as Args;
-use crate::client::{Client, unless_json};
+use crate::client::typed;
 use crate::exit::Failure;
 use crate::output::Terminal;
 use crate::shape::{Incident, Incidents};
 
 pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    let client = Client::new(&args.agent)?;
     if let Some(id) = &args.id {
-        let answer = client.get(&format!("/v1/incidents/{}", encoded(id)), &[]).await?;
-        let Some(incident) = unless_json::<Incident>(args.agent.format, answer)? else { return Ok(()) };
-        return Terminal::data(&story(&incident, terminal));
+        let show = |answer: Value, terminal: &Terminal| {
+            Terminal::data(&story(&typed::<Incident>(answer)?, terminal))
+        };
+        let path = format!("/v1/incidents/{}", encoded(id));
+        return look(
+            &Page { path: &path, query: Vec::new(), pace: Pace::Recorded, show },
+            &args.how,
+            terminal,
+        )
+        .await;
     }
-    let query: Vec<_> = args.open.then(|| ("open", "true".to_owned())).into_iter().collect();
-    let answer = client.get("/v1/incidents", &query).await?;
-    let Some(Incidents { incidents }) = unless_json(args.agent.format, answer)? else { return Ok(()) };
-    if incidents.is_empty() {
-        let which = if args.open { "no open incident" } else { "no incident so far" };
-        terminal.say(which);
-        return Ok(());
-    }
-    Terminal::data(&incident_sheet(&incidents, terminal).text())
+    let query = args.open.then(|| ("open", "true".to_owned())).into_iter().collect();
+    let show = |answer: Value, terminal: &Terminal| {
+        let Incidents { incidents } = typed(answer)?;
+        if incidents.is_empty() {
+            let which = if args.open { "no open incident" } else { "no incident so far" };
+            terminal.say(which);
+            return Ok(());
+        }
+        Terminal::data(&incident_sheet(&incidents, terminal).text())
+    };
+    look(&Page { path: "/v1/incidents", query, pace: Pace::Recorded, show }, &args.how, terminal).await
 }
 
 /// An incident with its timeline.

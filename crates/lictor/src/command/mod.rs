@@ -23,6 +23,7 @@ mod test;
 mod top;
 mod units;
 mod validate;
+mod watch;
 
 use std::path::Path;
 

@@ -1,7 +1,5 @@
 //! `lictor peers status`, and the line of the peers in `lictor status`.
 
-use std::time::Duration;
-
 use lictor_agent::text::one_line;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,8 +8,9 @@ use crate::cli::PeersStatus;
 use crate::client::{Client, typed};
 use crate::command::events::LIST;
 use crate::command::status::{count, span};
-use crate::exit::{Exit, Failure};
-use crate::output::{Format, Terminal};
+use crate::command::watch::{Look, Pace, look};
+use crate::exit::Failure;
+use crate::output::Terminal;
 use crate::sheet::{About, Sheet};
 
 /// What `GET /v1/peers` answers.
@@ -72,62 +71,36 @@ struct Opinion {
     up: bool,
 }
 
-/// With `--watch` it is looked so often whether something is new.
-const LOOK: Duration = Duration::from_secs(2);
-
 pub(super) async fn status(args: &PeersStatus, terminal: &Terminal) -> Result<(), Failure> {
-    let client = Client::new(&args.agent)?;
-    let mut shown = client.get("/v1/peers", &[]).await?;
-    let is_well = show(&shown, args.agent.format, terminal)?;
-    if !args.watch {
-        return if is_well { Ok(()) } else { Err(Failure::Said(Exit::Failed)) };
+    look(&Peers, &args.how, terminal).await
+}
+
+/// How the peers stand.
+struct Peers;
+
+impl Look for Peers {
+    fn pace(&self) -> Pace {
+        Pace::Steady
     }
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let answer = match client.get("/v1/peers", &[]).await {
-            // It is shown when the agent is back.
-            Err(failure) if failure.exit() == Exit::Unreachable => continue,
-            answer => answer?,
-        };
-        if timeless(&answer) != timeless(&shown) {
-            if args.agent.format == Format::Text {
-                Terminal::data("")?;
-            }
-            show(&answer, args.agent.format, terminal)?;
-            shown = answer;
+
+    async fn ask(&self, client: &Client) -> Result<Value, Failure> {
+        client.get("/v1/peers", &[]).await
+    }
+
+    async fn show(&self, answer: Value, _client: &Client, terminal: &Terminal) -> Result<(), Failure> {
+        let mesh: Mesh = typed(answer)?;
+        match mesh.watching {
+            true if mesh.at.is_none() => terminal.say(FIRST),
+            true => Terminal::data(&mesh.shown(terminal).join("\n"))?,
+            false => terminal.say(NOBODY),
         }
+        Ok(())
+    }
+
+    fn is_well(&self, answer: &Value) -> Result<bool, Failure> {
+        Ok(typed::<Mesh>(answer.clone())?.is_well())
     }
 }
-
-/// Shows how the peers stand, and says whether all is well.
-fn show(answer: &Value, format: Format, terminal: &Terminal) -> Result<bool, Failure> {
-    if format == Format::Json {
-        Terminal::json(answer)?;
-    }
-    let mesh: Mesh = typed(answer.clone())?;
-    match format {
-        Format::Json => {}
-        Format::Text if mesh.watching && mesh.at.is_none() => terminal.say(FIRST),
-        Format::Text if mesh.watching => Terminal::data(&mesh.shown(terminal).join("\n"))?,
-        Format::Text => terminal.say(NOBODY),
-    }
-    Ok(mesh.is_well())
-}
-
-/// An answer without what changes with every round.
-fn timeless(answer: &Value) -> Value {
-    match answer {
-        Value::Object(members) => {
-            let lasting = members.iter().filter(|(name, _)| !TIMES.contains(&name.as_str()));
-            lasting.map(|(name, value)| (name.clone(), timeless(value))).collect()
-        }
-        Value::Array(values) => values.iter().map(timeless).collect(),
-        other => other.clone(),
-    }
-}
-
-/// The members of an answer that say when something was.
-const TIMES: [&str; 4] = ["at", "seen_at", "since", "lasts_ms"];
 
 /// No peers are watched.
 const NOBODY: &str = "the agent watches no peers: a block `peers` in its configuration says which";
@@ -302,6 +275,7 @@ fn listed(names: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::watch::timeless;
     use serde_json::json;
 
     /// An answer of an agent: its tests say that it is one.

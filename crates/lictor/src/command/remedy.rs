@@ -3,16 +3,17 @@
 use lictor_agent::text::one_line;
 use lictor_core::RunId;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::events::{LIST, local, timeline};
 use super::incidents::encoded;
 use super::status::span;
-use crate::cli::{Agent, Remedy as Command};
+use super::watch::{Look, Pace, Page, look};
+use crate::cli::{Agent, Remedy as Command, Watched};
 use crate::client::{Client, typed, unless_json};
 use crate::exit::Failure;
-use crate::output::{Format, Terminal, table};
-use crate::shape::{Remedies, Remedy, Run, Runs, Step};
+use crate::output::{Terminal, table};
+use crate::shape::{Remedy, Run, Step};
 use crate::sheet::{About, Sheet};
 
 /// Runs shown in a list.
@@ -25,8 +26,8 @@ struct Done {
 
 pub(crate) async fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        Command::List { agent } => list(agent, terminal).await,
-        Command::Show { what, agent } => show(what, agent, terminal).await,
+        Command::List { how } => look(&List, how, terminal).await,
+        Command::Show { what, how } => show(what, how, terminal).await,
         Command::Start { remedy, agent } => {
             ask(agent, &format!("/v1/remedies/{}/start", encoded(remedy))).await
         }
@@ -43,26 +44,40 @@ async fn ask(agent: &Agent, path: &str) -> Result<(), Failure> {
     }
 }
 
-async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let client = Client::new(agent)?;
-    let remedies = client.get("/v1/remedies", &[]).await?;
-    let runs = client.get("/v1/runs", &[]).await?;
-    if agent.format == Format::Json {
-        return Terminal::json(&json!({ "remedies": remedies.get("remedies"), "runs": runs.get("runs") }));
+/// The remedies and their runs.
+struct List;
+
+impl Look for List {
+    fn pace(&self) -> Pace {
+        Pace::Recorded
     }
-    let Remedies { remedies } = typed(remedies)?;
-    let Runs { runs } = typed(runs)?;
-    if remedies.is_empty() {
-        terminal.say("the configuration has no remedy");
+
+    async fn ask(&self, client: &Client) -> Result<Value, Failure> {
+        let remedies = client.get("/v1/remedies", &[]).await?;
+        let runs = client.get("/v1/runs", &[]).await?;
+        Ok(json!({ "remedies": remedies.get("remedies"), "runs": runs.get("runs") }))
     }
-    let mut text = remedy_sheet(&remedies).text();
-    if !runs.is_empty() {
-        let mut sheet = run_sheet(&runs);
-        sheet.lines.truncate(FEW);
-        text.push_str("\n\n");
-        text.push_str(&sheet.text());
+
+    async fn show(&self, answer: Value, _client: &Client, terminal: &Terminal) -> Result<(), Failure> {
+        let Listed { remedies, runs } = typed(answer)?;
+        if remedies.is_empty() {
+            terminal.say("the configuration has no remedy");
+        }
+        let mut text = remedy_sheet(&remedies).text();
+        if !runs.is_empty() {
+            let mut sheet = run_sheet(&runs);
+            sheet.lines.truncate(FEW);
+            text.push_str("\n\n");
+            text.push_str(&sheet.text());
+        }
+        Terminal::data(&text)
     }
-    Terminal::data(&text)
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    remedies: Vec<Remedy>,
+    runs: Vec<Run>,
 }
 
 pub(super) fn remedy_sheet(remedies: &[Remedy]) -> Sheet {
@@ -89,18 +104,20 @@ pub(super) fn run_sheet(runs: &[Run]) -> Sheet {
     Sheet::new(["RUN", "REMEDY", "STARTED", "LASTS", "INCIDENT", "STATE"], lines)
 }
 
-async fn show(what: &str, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let client = Client::new(agent)?;
+async fn show(what: &str, how: &Watched, terminal: &Terminal) -> Result<(), Failure> {
+    let (query, pace) = (Vec::new(), Pace::Recorded);
     // `r17` is a run, unless there is a remedy of that name.
     let is_run = what.starts_with('r') && what.parse::<RunId>().is_ok();
     if is_run {
-        let answer = client.get(&format!("/v1/runs/{}", encoded(what)), &[]).await?;
-        let Some(run) = unless_json::<Run>(agent.format, answer)? else { return Ok(()) };
-        return Terminal::data(&run_story(&run, terminal));
+        let show =
+            |answer: Value, terminal: &Terminal| Terminal::data(&run_story(&typed::<Run>(answer)?, terminal));
+        let path = format!("/v1/runs/{}", encoded(what));
+        return look(&Page { path: &path, query, pace, show }, how, terminal).await;
     }
-    let answer = client.get(&format!("/v1/remedies/{}", encoded(what)), &[]).await?;
-    let Some(remedy) = unless_json::<Remedy>(agent.format, answer)? else { return Ok(()) };
-    Terminal::data(&described(&remedy, terminal))
+    let show =
+        |answer: Value, terminal: &Terminal| Terminal::data(&described(&typed::<Remedy>(answer)?, terminal));
+    let path = format!("/v1/remedies/{}", encoded(what));
+    look(&Page { path: &path, query, pace, show }, how, terminal).await
 }
 
 /// A run with its timeline.

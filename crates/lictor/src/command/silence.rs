@@ -2,14 +2,15 @@
 
 use lictor_agent::text::one_line;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::alerts::{say, without_null};
 use super::events::{LIST, local};
 use super::incidents::encoded;
 use super::status::span;
-use crate::cli::{Agent, Silence as Command, SilenceAdd};
-use crate::client::{Client, unless_json};
+use super::watch::{Pace, Page, look};
+use crate::cli::{Silence as Command, SilenceAdd, Watched};
+use crate::client::{Client, typed, unless_json};
 use crate::exit::Failure;
 use crate::output::{Terminal, table};
 
@@ -40,7 +41,7 @@ struct Made {
 pub(crate) async fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
         Command::Add(args) => add(args, terminal).await,
-        Command::List { agent } => list(agent, terminal).await,
+        Command::List { how } => list(how, terminal).await,
         Command::End { id, agent } => {
             let answer = Client::new(agent)?.delete(&format!("/v1/alerts/silences/{}", encoded(id))).await?;
             say(agent.format, answer)
@@ -66,17 +67,20 @@ async fn add(args: &SilenceAdd, terminal: &Terminal) -> Result<(), Failure> {
     Terminal::data(&id)
 }
 
-async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let answer = Client::new(agent)?.get("/v1/alerts/silences", &[]).await?;
-    let Some(Silences { silences }) = unless_json(agent.format, answer)? else { return Ok(()) };
-    if silences.is_empty() {
-        terminal.say("no silence is in force");
-        return Ok(());
-    }
-    let rows = silences.into_iter().map(|one| {
-        let ends = format!("{} (in {})", local(&one.until), span(one.ends_in_ms));
-        let when = one_line(&one.matchers.join(" and "), LIST);
-        [one.id, when, one.alerts.to_string(), ends, one.by, one_line(&one.comment, LIST)]
-    });
-    Terminal::data(&table(["SILENCE", "ALERTS THAT", "FITS NOW", "ENDS", "BY", "COMMENT"], rows))
+async fn list(how: &Watched, terminal: &Terminal) -> Result<(), Failure> {
+    let show = |answer: Value, terminal: &Terminal| {
+        let Silences { silences } = typed(answer)?;
+        if silences.is_empty() {
+            terminal.say("no silence is in force");
+            return Ok(());
+        }
+        let rows = silences.into_iter().map(|one| {
+            let ends = format!("{} (in {})", local(&one.until), span(one.ends_in_ms));
+            let when = one_line(&one.matchers.join(" and "), LIST);
+            [one.id, when, one.alerts.to_string(), ends, one.by, one_line(&one.comment, LIST)]
+        });
+        Terminal::data(&table(["SILENCE", "ALERTS THAT", "FITS NOW", "ENDS", "BY", "COMMENT"], rows))
+    };
+    let page = Page { path: "/v1/alerts/silences", query: Vec::new(), pace: Pace::Steady, show };
+    look(&page, how, terminal).await
 }

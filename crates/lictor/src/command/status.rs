@@ -4,94 +4,101 @@ use std::time::Duration;
 
 use lictor_agent::text::one_line;
 use lictor_core::Span;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::Status as Args;
 use crate::client::{Client, typed};
 use crate::command::alerts::summary as alerts_summary;
 use crate::command::events::{LIST, local};
-use crate::command::follow::{Follow, Followed, GONE};
 use crate::command::peers::summary as peers_summary;
 use crate::command::service::summary as services_summary;
-use crate::exit::{Exit, Failure};
-use crate::output::{Format, Terminal};
-use crate::shape::{Check, Checks, Copies, Incident, Incidents, Monitor, Status};
+use crate::command::watch::{Look, Pace, look};
+use crate::exit::Failure;
+use crate::output::Terminal;
+use crate::shape::{Check, Copies, Incident, Monitor, Status};
 use crate::sheet::{About, Sheet};
+
+/// Longest name of a group in a list, characters.
+const GROUP: usize = 30;
 
 /// Passing checks shown without `--all`.
 const FEW: usize = 20;
 
 pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    let client = Client::new(&args.agent)?;
-    if args.watch {
-        // First listen, then look: what comes in between is shown by the next look.
-        let mut changes = Follow::start(&client).await?;
-        show(args, terminal, &client).await?;
-        loop {
-            if matches!(changes.next().await?, Followed::Gone) {
-                terminal.say(GONE);
-                continue;
-            }
-            if args.agent.format == Format::Text {
-                Terminal::data("")?;
-            }
-            match show(args, terminal, &client).await {
-                // It is shown when the agent is back.
-                Err(failure) if failure.exit() == Exit::Unreachable => {}
-                shown => {
-                    shown?;
-                }
-            }
-        }
-    }
-    if show(args, terminal, &client).await? { Ok(()) } else { Err(Failure::Said(Exit::Failed)) }
+    look(&Whole { all: args.all }, &args.how, terminal).await
 }
 
-async fn show(args: &Args, terminal: &Terminal, client: &Client) -> Result<bool, Failure> {
-    let status = client.get("/v1/status", &[]).await?;
-    let checks = client.get("/v1/checks", &[]).await?;
-    let open = [("open", "true".to_owned())];
-    let incidents = client.get("/v1/incidents", &open).await?;
-    // How the alerts stand may be known to another node only, and that be out of reach.
-    let alerts = client.get("/v1/alerts", &[]).await.ok();
-    // An older agent has none.
-    let peers = client.get("/v1/peers", &[]).await.ok();
-    let services = client.get("/v1/services", &[]).await.ok();
-    if args.agent.format == Format::Json {
+/// How all stands.
+struct Whole {
+    /// Also the checks that pass.
+    all: bool,
+}
+
+impl Look for Whole {
+    fn pace(&self) -> Pace {
+        // Every look of a watcher changes what is shown of its check, and nobody wants to see each.
+        Pace::Recorded
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Value, Failure> {
+        let status = client.get("/v1/status", &[]).await?;
+        let checks = client.get("/v1/checks", &[]).await?;
+        let open = [("open", "true".to_owned())];
+        let incidents = client.get("/v1/incidents", &open).await?;
+        // How the alerts stand may be known to another node only, and that be out of reach.
+        let alerts = client.get("/v1/alerts", &[]).await.ok();
+        // An older agent has none.
+        let peers = client.get("/v1/peers", &[]).await.ok();
+        let services = client.get("/v1/services", &[]).await.ok();
         let list = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
-        let shown = json!({
+        Ok(json!({
             "status": status,
             "checks": list(&checks, "checks"),
             "incidents": list(&incidents, "incidents"),
             "alerts": alerts,
             "peers": peers,
             "services": services.as_ref().map(|answer| list(answer, "services")),
-        });
-        Terminal::json(&shown)?;
-        let status: Status = typed(status)?;
-        return Ok(status.checks.passing == status.checks.total);
+        }))
     }
-    let status: Status = typed(status)?;
-    let Checks { checks } = typed(checks)?;
-    let Incidents { incidents } = typed(incidents)?;
-    let mut lines = head(&status, alerts, peers, services, terminal)?;
-    if !incidents.is_empty() {
-        let heading = terminal.heading("Open incidents");
-        lines.extend([String::new(), heading, incident_sheet(&incidents, terminal).text()]);
+
+    async fn show(&self, answer: Value, _client: &Client, terminal: &Terminal) -> Result<(), Failure> {
+        let Seen { status, checks, incidents, alerts, peers, services } = typed(answer)?;
+        let services = services.map(|services| json!({ "services": services }));
+        let mut lines = head(&status, alerts, peers, services, terminal)?;
+        if !incidents.is_empty() {
+            let heading = terminal.heading("Open incidents");
+            lines.extend([String::new(), heading, incident_sheet(&incidents, terminal).text()]);
+        }
+        let total = checks.len();
+        let bad = checks.iter().filter(|check| check.status != "passing").count();
+        let shown = if self.all { total } else { total.min(bad.max(FEW)) };
+        if shown > 0 {
+            let mut sheet = check_sheet(checks, terminal);
+            sheet.lines.truncate(shown);
+            lines.extend([String::new(), sheet.text()]);
+        }
+        if shown < total {
+            lines.push(format!("… and {} more that pass (--all)", total - shown));
+        }
+        Terminal::data(&lines.join("\n"))
     }
-    let total = checks.len();
-    let bad = checks.iter().filter(|check| check.status != "passing").count();
-    let shown = if args.all { total } else { total.min(bad.max(FEW)) };
-    if shown > 0 {
-        let mut sheet = check_sheet(checks, terminal);
-        sheet.lines.truncate(shown);
-        lines.extend([String::new(), sheet.text()]);
+
+    fn is_well(&self, answer: &Value) -> Result<bool, Failure> {
+        let status: Status = typed(answer.get("status").cloned().unwrap_or_default())?;
+        Ok(status.checks.passing == status.checks.total)
     }
-    if shown < total {
-        lines.push(format!("… and {} more that pass (--all)", total - shown));
-    }
-    Terminal::data(&lines.join("\n"))?;
-    Ok(status.checks.passing == status.checks.total)
+}
+
+/// All that is shown.
+#[derive(Deserialize)]
+struct Seen {
+    status: Status,
+    checks: Vec<Check>,
+    incidents: Vec<Incident>,
+    alerts: Option<Value>,
+    peers: Option<Value>,
+    services: Option<Value>,
 }
 
 /// What is to be known before all else.
@@ -114,13 +121,25 @@ pub(super) fn head(
     Ok(lines)
 }
 
-/// The checks, the worst first.
+/// The checks, the worst first; with their groups where any has one.
 pub(super) fn check_sheet(mut checks: Vec<Check>, terminal: &Terminal) -> Sheet {
     let order =
         |check: &Check| check.status.parse::<lictor_core::Status>().map_or(0, |status| 3 - status as u8);
-    checks.sort_by_cached_key(|check| (order(check), check.name.clone()));
-    let lines = checks.iter().map(|check| (About::Check(check.name.clone()), row(check, terminal)));
-    Sheet::new(["CHECK", &terminal.status("STATUS"), "FOR", "LAST RESULT"], lines)
+    checks.sort_by_cached_key(|check| {
+        (order(check), check.group.is_none(), check.group.clone(), check.name.clone())
+    });
+    let about = |check: &Check| About::Check(check.name.clone());
+    let (name, status) = ("CHECK", terminal.status("STATUS"));
+    if checks.iter().all(|check| check.group.is_none()) {
+        let lines = checks.iter().map(|check| (about(check), row(check, terminal)));
+        return Sheet::new([name, &status, "FOR", "LAST RESULT"], lines);
+    }
+    let lines = checks.iter().map(|check| {
+        let [name, status, lasts, last] = row(check, terminal);
+        let group = one_line(check.group.as_deref().unwrap_or_default(), GROUP);
+        (about(check), [name, group, status, lasts, last])
+    });
+    Sheet::new([name, "GROUP", &status, "FOR", "LAST RESULT"], lines)
 }
 
 fn headline(status: &Status, watches_peers: bool, terminal: &Terminal) -> Vec<String> {

@@ -159,6 +159,56 @@ fn whoever_follows_the_events_comes_back_when_the_agent_does() {
 }
 
 #[test]
+fn what_is_watched_as_json_is_one_document_a_line_and_only_what_changed_is_shown_again() {
+    let mut node = Node::new(&format!(
+        "{WATCHED}\nwatch \"heartbeat\" \"calls\" {{\n  within = \"1h\"\n  group  = \"Backups\"\n}}\n"
+    ));
+    node.start();
+    node.until("judged", |node| (node.status("works") == "warning").then_some(()));
+    let mut all = Vec::new();
+    for (name, args) in [
+        ("silences", "silence list"),
+        ("alerts", "alerts"),
+        ("queue", "alerts queue"),
+        ("incidents", "incidents --open"),
+        ("remedies", "remedy list"),
+        ("copies", "replicate status"),
+        ("snapshots", "snapshot status"),
+        ("services", "service list"),
+        ("peers", "peers status"),
+        ("all", "status"),
+    ] {
+        let mut command = program();
+        command.args(args.split(' ')).args(["--watch", "--format", "json"]);
+        command.env("LICTOR_HTTP_ADDR", format!("http://127.0.0.1:{}", node.port));
+        all.push((name, Child::spawn(name, command, &node.path("")).unwrap()));
+    }
+    let documents = |node: &Node, name: &str| -> Vec<serde_json::Value> {
+        let log = node.read(&format!("{name}.log"));
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{name}: {log}")))
+            .collect()
+    };
+    for (name, _) in &all {
+        node.until(name, |node| (!documents(node, name).is_empty()).then_some(()));
+    }
+    assert_eq!(documents(&node, "silences")[0]["silences"].as_array().unwrap().len(), 0);
+    let checks = documents(&node, "all")[0]["checks"].clone();
+    assert_eq!((&checks[0]["group"], &checks[1]["group"]), (&"Backups".into(), &serde_json::Value::Null));
+    let (code, out, _) = node.says(&["status"]);
+    assert!(code == 1 && out.contains("CHECK  GROUP") && out.contains("calls  Backups"), "{out}");
+    let (code, ..) = node.says(&["silence", "add", "check=works", "--for", "2h"]);
+    assert_eq!(code, 0);
+    let silences =
+        node.until("it is shown", |node| Some(documents(node, "silences")).filter(|all| all.len() > 1));
+    assert_eq!(silences[1]["silences"].as_array().unwrap().len(), 1);
+    // What has nothing is shown once, however often it is looked at.
+    for name in ["copies", "snapshots", "services", "peers", "queue"] {
+        assert_eq!(documents(&node, name).len(), 1, "{name}");
+    }
+}
+
+#[test]
 fn no_family_of_metrics_is_there_twice() {
     let mut node = Node::new(WATCHED);
     node.start();

@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::AlertList;
-use crate::client::{Client, typed, unless_json};
+use crate::client::typed;
 use crate::command::events::{LIST, local};
 use crate::command::status::count;
+use crate::command::watch::{Pace, Page, look};
 use crate::exit::Failure;
 use crate::output::Terminal;
 use crate::sheet::{About, Sheet};
@@ -124,18 +125,18 @@ const SUBJECT: usize = 60;
 pub(super) async fn run(args: &AlertList, terminal: &Terminal) -> Result<(), Failure> {
     let mut query: Vec<_> = args.matchers.iter().map(|matcher| ("match", matcher.clone())).collect();
     query.extend(args.status.iter().map(|status| ("status", status.clone())));
-    let answer = Client::new(&args.agent)?.get("/v1/alerts", &query).await?;
-    let Some(answer) = unless_json::<Alerts>(args.agent.format, answer)? else {
-        return Ok(());
+    let limited = !query.is_empty();
+    let show = |answer: Value, terminal: &Terminal| {
+        let answer: Alerts = typed(answer)?;
+        let mut lines = answer.notes(terminal);
+        if answer.alerts.is_empty() {
+            terminal.say(if limited { "nothing that is wrong fits" } else { "nothing is wrong" });
+        } else {
+            lines.push(listed(answer.alerts, terminal).text());
+        }
+        if lines.is_empty() { Ok(()) } else { Terminal::data(&lines.join("\n")) }
     };
-    let mut lines = answer.notes(terminal);
-    if answer.alerts.is_empty() {
-        let limited = !query.is_empty();
-        terminal.say(if limited { "nothing that is wrong fits" } else { "nothing is wrong" });
-    } else {
-        lines.push(listed(answer.alerts, terminal).text());
-    }
-    if lines.is_empty() { Ok(()) } else { Terminal::data(&lines.join("\n")) }
+    look(&Page { path: "/v1/alerts", query, pace: Pace::Steady, show }, &args.how, terminal).await
 }
 
 /// The alerts as a list.

@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &AlertsArgs, terminal: &Terminal) -> Result<(), Fa
     let Some(command) = &args.command else { return list::run(&args.list, terminal).await };
     match command {
         Alerts::List(args) => list::run(args, terminal).await,
-        Alerts::Queue { agent } => queue::show(agent, terminal).await,
+        Alerts::Queue { how } => queue::show(how, terminal).await,
         Alerts::Retry(args) => queue::steer("retry", args).await,
         Alerts::Drop(args) => queue::steer("drop", args).await,
         Alerts::Ack(args) => ack::acknowledge(args).await,

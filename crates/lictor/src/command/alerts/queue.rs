@@ -4,10 +4,11 @@ use lictor_agent::text::one_line;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cli::{Agent, Choice};
-use crate::client::{Client, unless_json};
+use crate::cli::{Choice, Watched};
+use crate::client::{Client, typed};
 use crate::command::events::LIST;
 use crate::command::status::span;
+use crate::command::watch::{Pace, Page, look};
 use crate::exit::Failure;
 use crate::output::{Terminal, table};
 
@@ -39,20 +40,23 @@ struct Tells {
     status: String,
 }
 
-pub(super) async fn show(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let answer = Client::new(agent)?.get("/v1/alerts/queue", &[]).await?;
-    let Some(Queue { queue, cannot_record }) = unless_json(agent.format, answer)? else { return Ok(()) };
-    let mut lines = Vec::new();
-    if let Some(why) = cannot_record {
-        lines.push(terminal.alarm(&format!("Nobody is told, since nothing can be recorded: {why}")));
-    }
-    if queue.is_empty() {
-        terminal.say("nothing waits to be told");
-    } else {
-        let rows = queue.iter().map(row);
-        lines.push(table(["MESSAGE", "NOTIFIER", "TELLS", "ATTEMPTS", "NEXT", "LAST ERROR"], rows));
-    }
-    if lines.is_empty() { Ok(()) } else { Terminal::data(&lines.join("\n")) }
+pub(super) async fn show(how: &Watched, terminal: &Terminal) -> Result<(), Failure> {
+    let show = |answer: Value, terminal: &Terminal| {
+        let Queue { queue, cannot_record } = typed(answer)?;
+        let mut lines = Vec::new();
+        if let Some(why) = cannot_record {
+            lines.push(terminal.alarm(&format!("Nobody is told, since nothing can be recorded: {why}")));
+        }
+        if queue.is_empty() {
+            terminal.say("nothing waits to be told");
+        } else {
+            let rows = queue.iter().map(row);
+            lines.push(table(["MESSAGE", "NOTIFIER", "TELLS", "ATTEMPTS", "NEXT", "LAST ERROR"], rows));
+        }
+        if lines.is_empty() { Ok(()) } else { Terminal::data(&lines.join("\n")) }
+    };
+    let page = Page { path: "/v1/alerts/queue", query: Vec::new(), pace: Pace::Steady, show };
+    look(&page, how, terminal).await
 }
 
 fn row(one: &Queued) -> [String; 6] {

@@ -12,8 +12,9 @@ use super::events::{LIST, local};
 use super::incidents::encoded;
 use super::status::{count, span};
 use super::waiting;
-use crate::cli::{Agent, Replicate as Command, Word};
-use crate::client::{Client, typed, unless_json};
+use super::watch::{Pace, Page, look};
+use crate::cli::{Replicate as Command, Watched, Word};
+use crate::client::{Client, typed};
 use crate::exit::{Exit, Failure};
 use crate::output::{Terminal, table};
 use crate::sheet::About;
@@ -76,7 +77,7 @@ enum By {
 pub(crate) fn run(command: &Command, terminal: &Terminal) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(args, terminal),
-        Command::Status { name, agent } => waiting(status(name.as_deref(), agent, terminal)),
+        Command::Status { name, how } => waiting(status(name.as_deref(), how, terminal)),
         Command::Approve(word) => waiting(tell(word, "approve")),
         Command::Discard(word) => waiting(tell(word, "discard")),
     }
@@ -88,22 +89,25 @@ async fn tell(word: &Word, verb: &str) -> Result<(), Failure> {
     say(word.agent.format, Client::new(&word.agent)?.post_with(&path, &body).await?)
 }
 
-async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let answer = Client::new(agent)?.get("/v1/replicate", &[]).await?;
-    let Some(Copies { node, copies }) = unless_json(agent.format, answer)? else { return Ok(()) };
-    let copies: Vec<Copy> =
-        copies.into_iter().filter(|copy| name.is_none_or(|name| copy.name == name)).collect();
-    match (name, copies.is_empty()) {
-        (Some(name), true) => {
-            let why = format!("{node} has no block replicate called `{name}`");
-            Err(Failure::new(Exit::NotFound, why).help("`lictor replicate status` lists all of them"))
+async fn status(name: Option<&str>, how: &Watched, terminal: &Terminal) -> Result<(), Failure> {
+    let show = |answer: Value, terminal: &Terminal| {
+        let Copies { node, copies } = typed(answer)?;
+        let copies: Vec<Copy> =
+            copies.into_iter().filter(|copy| name.is_none_or(|name| copy.name == name)).collect();
+        match (name, copies.is_empty()) {
+            (Some(name), true) => {
+                let why = format!("{node} has no block replicate called `{name}`");
+                Err(Failure::new(Exit::NotFound, why).help("`lictor replicate status` lists all of them"))
+            }
+            (None, true) => {
+                terminal.say("nothing is copied: there is no block replicate");
+                Ok(())
+            }
+            (_, false) => self::show(&copies, By::Agent),
         }
-        (None, true) => {
-            terminal.say("nothing is copied: there is no block replicate");
-            Ok(())
-        }
-        (_, false) => show(&copies, By::Agent),
-    }
+    };
+    let page = Page { path: "/v1/replicate", query: Vec::new(), pace: Pace::Steady, show };
+    look(&page, how, terminal).await
 }
 
 /// What is copied, for the list of all that is kept in a second place.

@@ -25,8 +25,8 @@ pub(crate) use status::{sheet, summary, text};
 
 pub(crate) async fn run(command: &Service, terminal: &Terminal) -> Result<(), Failure> {
     match command {
-        Service::List { agent } => status::list(agent, terminal).await,
-        Service::Status { name, agent } => status::status(name.as_deref(), agent, terminal).await,
+        Service::List { how } => status::list(how, terminal).await,
+        Service::Status { name, how } => status::status(name.as_deref(), how, terminal).await,
         Service::Switchover(args) if args.check => preflight::run(args, terminal).await,
         Service::Switchover(args) => asked::switchover(args, terminal).await,
         Service::Failover(args) => asked::failover(args, terminal).await,

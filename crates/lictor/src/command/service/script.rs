@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, ValueEnum as _};
 use super::asked::Asking;
 use super::shape::Service;
 use super::{asked, client, handler, look, status};
-use crate::cli::{Cli, One, Script, Verb};
+use crate::cli::{Cli, One, Script, Verb, Watched};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
 
@@ -41,7 +41,10 @@ pub(crate) fn in_order(mut args: Vec<OsString>) -> Vec<OsString> {
 pub(super) async fn run(args: &Script, terminal: &Terminal) -> Result<(), Failure> {
     let name = &args.name;
     match args.verb {
-        Verb::Status => return status::status(Some(name), &args.agent, terminal).await,
+        Verb::Status => {
+            let once = Watched { agent: args.agent.clone(), watch: false };
+            return status::status(Some(name), &once, terminal).await;
+        }
         Verb::Promote | Verb::Demote => return handler::run(args, terminal).await,
         Verb::Start | Verb::Stop | Verb::Restart | Verb::StartPrimary => {}
     }

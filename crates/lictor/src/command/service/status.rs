@@ -6,29 +6,30 @@ use lictor_agent::text::one_line;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::path;
 use super::shape::{Service, Services};
-use super::{client, path};
-use crate::cli::Agent;
-use crate::client::typed;
+use crate::cli::{Agent, Watched};
+use crate::client::{Client, typed};
 use crate::command::events::{LIST, local};
-use crate::exit::{Exit, Failure};
-use crate::output::{Format, Terminal};
+use crate::command::watch::{Look, Pace, Page, look};
+use crate::exit::Failure;
+use crate::output::Terminal;
 use crate::sheet::{About, Sheet};
 
 /// Nothing is configured.
 const NONE: &str = "no service is configured on this node: a block `service` in its configuration is one";
 
-pub(super) async fn list(agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let answer = client(agent)?.get("/v1/services", &[]).await?;
-    if agent.format == Format::Json {
-        return Terminal::json(&answer);
-    }
-    let Services { services } = typed(answer)?;
-    if services.is_empty() {
-        terminal.say(NONE);
-        return Ok(());
-    }
-    Terminal::data(&listed(&services).text())
+pub(super) async fn list(how: &Watched, terminal: &Terminal) -> Result<(), Failure> {
+    let show = |answer: Value, terminal: &Terminal| {
+        let Services { services } = typed(answer)?;
+        if services.is_empty() {
+            terminal.say(NONE);
+            return Ok(());
+        }
+        Terminal::data(&listed(&services).text())
+    };
+    let page = Page { path: "/v1/services", query: Vec::new(), pace: Pace::Steady, show };
+    look(&page, how, terminal).await
 }
 
 /// The services as a list.
@@ -77,36 +78,54 @@ pub(crate) fn summary(answer: Value, terminal: &Terminal) -> Result<Option<Strin
 }
 
 /// Shows one service, or all, and fails when one runs nowhere or that is in doubt.
-pub(super) async fn status(name: Option<&str>, agent: &Agent, terminal: &Terminal) -> Result<(), Failure> {
-    let client = client(agent)?;
-    let answer = match name {
-        Some(name) => client.get(&path(name, ""), &[]).await?,
-        None => client.get("/v1/services", &[]).await?,
-    };
-    if agent.format == Format::Json {
-        Terminal::json(&answer)?;
+pub(super) async fn status(name: Option<&str>, how: &Watched, terminal: &Terminal) -> Result<(), Failure> {
+    look(&Standing { name, here: is_here(&how.agent) }, how, terminal).await
+}
+
+/// How one service stands, or all of them.
+struct Standing<'a> {
+    name: Option<&'a str>,
+    /// Whether the agent is on this machine.
+    here: bool,
+}
+
+impl Standing<'_> {
+    fn services(&self, answer: Value) -> Result<Vec<Service>, Failure> {
+        match self.name {
+            Some(_) => Ok(vec![typed(answer)?]),
+            None => Ok(typed::<Services>(answer)?.services),
+        }
     }
-    let services = match name {
-        Some(_) => vec![typed(answer)?],
-        None => typed::<Services>(answer)?.services,
-    };
-    if agent.format == Format::Text {
+}
+
+impl Look for Standing<'_> {
+    fn pace(&self) -> Pace {
+        Pace::Steady
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Value, Failure> {
+        match self.name {
+            Some(name) => client.get(&path(name, ""), &[]).await,
+            None => client.get("/v1/services", &[]).await,
+        }
+    }
+
+    async fn show(&self, answer: Value, client: &Client, terminal: &Terminal) -> Result<(), Failure> {
+        let services = self.services(answer)?;
         if services.is_empty() {
             terminal.say(NONE);
         }
         // An older agent, or one that watches no peers, knows nothing of the other nodes.
         let seen = client.get("/v1/peers", &[]).await.ok().map(seen).unwrap_or_default();
         for service in &services {
-            let units = match is_here(agent) {
-                true => units(&service.units).await,
-                false => BTreeMap::new(),
-            };
+            let units = if self.here { units(&service.units).await } else { BTreeMap::new() };
             Terminal::data(&shown(service, &seen, &units, terminal))?;
         }
+        Ok(())
     }
-    match services.iter().all(Service::is_well) {
-        true => Ok(()),
-        false => Err(Failure::Said(Exit::Failed)),
+
+    fn is_well(&self, answer: &Value) -> Result<bool, Failure> {
+        Ok(self.services(answer.clone())?.iter().all(Service::is_well))
     }
 }
 

@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::{SnapshotStatus, SnapshotTake};
-use crate::client::{Client, typed, unless_json};
+use crate::client::{Client, typed};
 use crate::command::alerts::{say, without_null};
 use crate::command::events::{LIST, local};
 use crate::command::incidents::encoded;
+use crate::command::watch::{Pace, Page, look};
 use crate::exit::{Exit, Failure};
 use crate::output::{Terminal, table};
 use crate::sheet::About;
@@ -63,22 +64,25 @@ pub(super) async fn take(args: &SnapshotTake) -> Result<(), Failure> {
 }
 
 pub(super) async fn status(args: &SnapshotStatus, terminal: &Terminal) -> Result<(), Failure> {
-    let answer = Client::new(&args.agent)?.get("/v1/snapshots", &[]).await?;
-    let Some(Snapshots { node, snapshots }) = unless_json(args.agent.format, answer)? else { return Ok(()) };
     let name = args.name.as_deref();
-    let wanted: Vec<Snapshot> =
-        snapshots.into_iter().filter(|one| name.is_none_or(|name| one.name == name)).collect();
-    match (name, wanted.is_empty()) {
-        (Some(name), true) => {
-            let why = format!("{node} has no block snapshot called `{name}`");
-            Err(Failure::new(Exit::NotFound, why).help("`lictor snapshot status` lists all of them"))
+    let show = |answer: Value, terminal: &Terminal| {
+        let Snapshots { node, snapshots } = typed(answer)?;
+        let wanted: Vec<Snapshot> =
+            snapshots.into_iter().filter(|one| name.is_none_or(|name| one.name == name)).collect();
+        match (name, wanted.is_empty()) {
+            (Some(name), true) => {
+                let why = format!("{node} has no block snapshot called `{name}`");
+                Err(Failure::new(Exit::NotFound, why).help("`lictor snapshot status` lists all of them"))
+            }
+            (None, true) => {
+                terminal.say("no snapshots are taken: there is no block snapshot");
+                Ok(())
+            }
+            (_, false) => self::show(&wanted),
         }
-        (None, true) => {
-            terminal.say("no snapshots are taken: there is no block snapshot");
-            Ok(())
-        }
-        (_, false) => show(&wanted),
-    }
+    };
+    let page = Page { path: "/v1/snapshots", query: Vec::new(), pace: Pace::Steady, show };
+    look(&page, &args.how, terminal).await
 }
 
 /// The places of the snapshots, for the list of all that is kept in a second place.
