@@ -52,7 +52,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["verify", dir] => {
             let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-            for (path, verdict) in verify_dir(dir, &Keys::default(), &limits, threads)?.files {
+            for (path, verdict) in
+                verify_dir(dir, &Keys::default(), &limits, threads, |_done, _all| {})?.files
+            {
                 let path = path.display();
                 match verdict {
                     Verdict::Sound(report) => println!("sound    {path}: {} records", report.whole.records),

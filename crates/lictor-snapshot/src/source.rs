@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -52,6 +53,8 @@ pub struct Source {
     meta: Option<Meta>,
     /// What opens it, if it is sealed and there is something that does.
     keys: Option<Keys>,
+    /// Where it is counted how much of it is read.
+    count: Option<Arc<AtomicU64>>,
 }
 
 #[derive(Clone, Debug)]
@@ -166,7 +169,8 @@ impl Source {
         let found = match Self::find(Origin::File(path.to_owned()), keys) {
             // Its name says what it is meant to be; what is wrong with it is told when it is read.
             Err(OpenError::Other { .. }) if named_state => {
-                Self { origin: Origin::File(path.to_owned()), shape: Shape::State, meta: None, keys: None }
+                let origin = Origin::File(path.to_owned());
+                Self { origin, shape: Shape::State, meta: None, keys: None, count: None }
             }
             found => found?,
         };
@@ -198,7 +202,7 @@ impl Source {
             }
             found => (found.map_err(told)?, None),
         };
-        Ok(Self { origin, shape, meta: None, keys })
+        Ok(Self { origin, shape, meta: None, keys, count: None })
     }
 
     /// What it is.
@@ -213,12 +217,31 @@ impl Source {
         self.keys.is_some()
     }
 
+    /// The same, whose bytes are counted as they are read: those that the file has, also where they are sealed.
+    #[must_use]
+    pub fn counted(&self, count: Arc<AtomicU64>) -> Self {
+        Self { count: Some(count), ..self.clone() }
+    }
+
+    /// How many bytes the file has; of one that is gone nobody knows it.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        match &self.origin {
+            Origin::File(path) => Some(path.metadata().ok()?.len()),
+            Origin::Bytes(bytes) => u64::try_from(bytes.len()).ok(),
+        }
+    }
+
     /// Its bytes, from the first one; of what was sealed those that are in it.
     ///
     /// # Errors
     /// If the file cannot be opened any more.
     pub fn bytes(&self) -> Result<Box<dyn Read + Send>, OpenError> {
         let bytes = self.origin.open()?;
+        let bytes = match &self.count {
+            Some(count) => Box::new(Counted { bytes, count: Arc::clone(count) }),
+            None => bytes,
+        };
         Ok(match &self.keys {
             Some(keys) => Box::new(seal::open(keys, bytes)?),
             None => bytes,
@@ -276,6 +299,20 @@ impl Source {
             }
             Shape::ConsulSnapshot | Shape::ConsulSnapshotV1 | Shape::Encrypted => Err(ReadError::NoState),
         }
+    }
+}
+
+/// Bytes that are counted.
+struct Counted<R> {
+    bytes: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(room)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 

@@ -84,6 +84,8 @@ pub fn verify(source: &Source, limits: &Limits, details: Option<KvDetails>) -> R
 /// A file that is no snapshot by its content is [`Verdict::Other`], unless its name says that it should be one
 /// (`.snap`, `.gz`, `.tgz`, also with `.age` behind it, and `state.bin`): then it is damaged.
 ///
+/// `told` is told after each file how many have been checked, of how many.
+///
 /// # Errors
 /// If a folder cannot be listed.
 pub fn verify_dir(
@@ -91,15 +93,17 @@ pub fn verify_dir(
     keys: &Keys,
     limits: &Limits,
     threads: NonZero<usize>,
+    told: impl Fn(usize, usize) + Sync,
 ) -> io::Result<Folder> {
     let (mut files, mut left_out) = (Vec::new(), LeftOut::default());
     list(dir.as_ref(), 0, &mut files, &mut left_out)?;
     files.sort();
-    let next = AtomicUsize::new(0);
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let verdicts = Mutex::new(Vec::with_capacity(files.len()));
     let work = || {
         while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             let verdict = judge(path, keys, limits);
+            told(done.fetch_add(1, Ordering::Relaxed) + 1, files.len());
             verdicts.lock().unwrap_or_else(PoisonError::into_inner).push((path.clone(), verdict));
         }
     };

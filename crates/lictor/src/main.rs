@@ -1,6 +1,7 @@
 //! The program. Only this crate prints and exits.
 
 mod bbbsupervisor;
+mod busy;
 mod called;
 mod cli;
 mod client;

@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
-use crate::command::progress::CLEAR;
+use crate::busy::CLEAR;
 use crate::exit::{Exit, Failure};
 use crate::syslog::{self, Syslog};
 

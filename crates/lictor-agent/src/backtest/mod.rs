@@ -25,6 +25,8 @@ mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -66,6 +68,8 @@ pub struct Past {
     pub assumed: Vec<(CheckName, Sample)>,
     /// How actions end.
     pub acting: Acting,
+    /// Where it is told which time was reached, milliseconds since 1970; 0: none yet.
+    pub reached: Arc<AtomicI64>,
 }
 
 /// How a Prometheus is asked for the past.
@@ -159,7 +163,7 @@ pub async fn run(config: &Config, past: &Past, on_event: OnEvent<'_>) -> Result<
     let mut play = Play::new(plan, past.acting.clone(), Wall::from_unix_millis(begin), on_event);
     begin_to_watch(config, past, &readers, &mut play);
     let mut last = begin;
-    while let Some(at) = merge(&mut sources, &mut readers, &mut play, span).await? {
+    while let Some(at) = merge(&mut sources, &mut readers, &mut play, span, &past.reached).await? {
         last = last.max(at);
     }
     // The journal of this machine ends now, whenever its latest record is of.
@@ -182,6 +186,7 @@ async fn merge(
     readers: &mut Readers,
     play: &mut Play<'_>,
     span: Span,
+    reached: &AtomicI64,
 ) -> Result<Option<i64>, Problem> {
     let mut first: Option<(i64, usize)> = None;
     let mut second = i64::MAX;
@@ -201,7 +206,10 @@ async fn merge(
         source.hand_in(readers, play);
         source.advance(span).await?;
         match source.at {
-            Some(at) if at <= second => latest = latest.max(at),
+            Some(at) if at <= second => {
+                latest = latest.max(at);
+                reached.store(latest, Ordering::Relaxed);
+            }
             _ => return Ok(Some(latest)),
         }
     }

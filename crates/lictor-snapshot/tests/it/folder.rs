@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lictor_snapshot::archive::{self, Limits};
 use lictor_snapshot::seal::{Keys, Passphrase, Recipients};
@@ -88,7 +89,13 @@ fn a_whole_store_is_checked_and_each_file_has_its_verdict() {
     for threads in [1, 2, 64] {
         let threads = NonZero::new(threads).unwrap();
         let found = |keys: &Keys| {
-            let folder = verify_dir(dir.path(), keys, &Limits::default(), threads).unwrap();
+            let most = AtomicUsize::new(0);
+            let told = |done, all| {
+                assert_eq!(all, 14);
+                most.fetch_max(done, Ordering::Relaxed);
+            };
+            let folder = verify_dir(dir.path(), keys, &Limits::default(), threads, told).unwrap();
+            assert_eq!(most.into_inner(), 14);
             assert_eq!(folder.left_out, LeftOut { links: 1, too_deep: 1 });
             let name = |path: &Path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned();
             Vec::from_iter(folder.files.iter().map(|(path, verdict)| (name(path), called(verdict))))

@@ -4,6 +4,7 @@ use lictor_agent::text::one_line;
 use serde::Deserialize;
 
 use super::events::{LIST, local};
+use crate::busy::Busy;
 use crate::cli::{Audit as Args, AuditCommand};
 use crate::client::{Client, unless_json};
 use crate::exit::{Exit, Failure};
@@ -53,7 +54,10 @@ pub(crate) async fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure>
     match &args.command {
         None => list(args, terminal).await,
         Some(AuditCommand::Verify { agent }) => {
-            let answer = Client::new(agent)?.get("/v1/audit/verify", &[]).await?;
+            let busy = Busy::with("the agent looks at the whole record");
+            let answer = Client::new(agent)?.get("/v1/audit/verify", &[]).await;
+            drop(busy);
+            let answer = answer?;
             let found: Verified = crate::client::typed(answer.clone())?;
             match agent.format {
                 Format::Json => Terminal::json(&answer)?,

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -12,6 +14,7 @@ use lictor_config::{Config, duration};
 use lictor_core::{CheckName, Event, Sample, Span, Status, Value, ValueName, Wall};
 use serde_json::json;
 
+use crate::busy::Busy;
 use crate::cli::Backtest;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, table};
@@ -36,7 +39,11 @@ pub(crate) async fn run(args: &Backtest, terminal: &Terminal) -> Result<(), Fail
         }
     };
     let begun = tokio::time::Instant::now();
-    let report = play(&loaded.config, &past, Box::new(show)).await.map_err(|problem| refused(&problem))?;
+    // Events show how far it is themselves.
+    let busy = (!args.events).then(|| playing(&past));
+    let report = play(&loaded.config, &past, Box::new(show)).await;
+    drop(busy);
+    let report = report.map_err(|problem| refused(&problem))?;
     let took = begun.elapsed();
     if let Some(failure) = broken.into_inner() {
         return Err(failure);
@@ -55,6 +62,14 @@ pub(crate) async fn run(args: &Backtest, terminal: &Terminal) -> Result<(), Fail
             Terminal::data(&as_text(&report))
         }
     }
+}
+
+fn playing(past: &Past) -> Busy {
+    let reached = Arc::clone(&past.reached);
+    Busy::so_far("playing the past", move || {
+        let at = reached.load(Ordering::Relaxed);
+        (at != 0).then(|| clock(Wall::from_unix_millis(at)))
+    })
 }
 
 fn refused(problem: &Problem) -> Failure {
@@ -133,6 +148,7 @@ fn past(args: &Backtest, config: &Config) -> Result<Past, Failure> {
             takes: lasting("--action-takes", &args.action_takes)?,
             fail: args.fail.iter().cloned().collect(),
         },
+        reached: Arc::default(),
     })
 }
 

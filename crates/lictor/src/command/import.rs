@@ -12,6 +12,7 @@ use lictor_config::{ProcessEnv, parse_in};
 use serde::Deserialize;
 
 use super::status::count;
+use crate::busy::Busy;
 use crate::cli::{Import, ImportConsulAlerts, ImportPowerconsul};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -58,7 +59,10 @@ pub(crate) async fn run(command: &Import, terminal: &Terminal) -> Result<(), Fai
 async fn consul_alerts(args: &ImportConsulAlerts) -> Result<(String, String), Failure> {
     let pairs = match &args.file {
         Some(file) => exported(file)?,
-        None => stored(args).await?,
+        None => {
+            let _busy = Busy::with("asking Consul for the keys");
+            stored(args).await?
+        }
     };
     let below = |key: &&(String, Vec<u8>)| key.0.starts_with(&args.prefix);
     let found = pairs.iter().filter(below).count();

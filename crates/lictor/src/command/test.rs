@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json::json;
 
 use super::status::count;
+use crate::busy::Busy;
 use crate::cli::Test;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal};
@@ -43,6 +44,7 @@ pub(crate) fn run(args: &Test, terminal: &Terminal) -> Result<(), Failure> {
     };
     let files = files(&args.paths)?;
     let (mut played, mut wrong) = (Vec::new(), Vec::new());
+    let busy = Busy::with("playing tests");
     for file in &files {
         match RuleTests::load(file, &ProcessEnv) {
             Ok(tests) => {
@@ -50,11 +52,13 @@ pub(crate) fn run(args: &Test, terminal: &Terminal) -> Result<(), Failure> {
                 for test in tests.tests.into_iter().filter(fits) {
                     let verdict = judge(&tests.loaded.config, &test);
                     played.push(Played { file: file.clone(), test, verdict });
+                    busy.now(format!("playing tests, {} so far", played.len()));
                 }
             }
             Err(failure) => wrong.push(failure),
         }
     }
+    drop(busy);
     let failed = played.iter().filter(|one| !one.passed()).count();
     match args.format {
         Format::Json => Terminal::json(&json!({

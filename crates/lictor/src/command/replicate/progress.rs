@@ -2,17 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use lictor_agent::replicate::{Copies, CopyView};
 use tokio::time::{Instant, interval};
 
-/// Goes back to the beginning of a terminal's line, and empties it.
-pub(crate) const CLEAR: &str = "\r\u{1b}[K";
-
-/// How often it is shown.
-const EVERY: Duration = Duration::from_millis(250);
+use crate::busy::{EVERY, Line};
 
 /// Shows how far it is until everything was copied once, and then nothing more. When it is dropped, the line is empty.
 pub(crate) async fn show(copies: &[Copies]) -> Infallible {
@@ -48,22 +44,6 @@ fn words(keys: u64, took: Duration) -> String {
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = keys.saturating_mul(1000) / millis;
     format!("{keys} keys copied, {rate} a second")
-}
-
-/// The last line of the terminal.
-pub(crate) struct Line;
-
-impl Line {
-    pub(crate) fn write(&self, text: &str) {
-        // Nobody reads it: then nobody misses it.
-        drop(write!(io::stderr().lock(), "{CLEAR}{text}"));
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.write("");
-    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use lictor_agent::{Clock, Tasks};
 use lictor_config::{Config, Env as _, Loaded, ProcessEnv, Snapshot, load};
 use lictor_core::SnapshotName;
 
+use crate::busy::{EVERY, Line};
 use crate::cli::{SnapshotAgent, SnapshotConfig};
-use crate::command::replicate::progress::Line;
 use crate::command::run::runtime;
 use crate::command::stopped;
 use crate::exit::{Exit, Failure};
@@ -82,9 +82,6 @@ pub(crate) async fn take(
     }
     done
 }
-
-/// How often it is shown how far it is.
-const EVERY: Duration = Duration::from_millis(250);
 
 /// Shows how far it is, for whoever sits at the terminal. When it is dropped, the line is empty.
 async fn progress(shows: Vec<impl Fn() -> SnapshotView>) -> Infallible {

@@ -10,7 +10,7 @@ use lictor_snapshot::{diff, get as value_of, pshima, verify};
 
 use super::inspect::{bytes, written};
 use super::keys::{keys, open};
-use super::{password, unsound};
+use super::{password, reading, unsound};
 use crate::cli::{SnapshotDecode, SnapshotDiff, SnapshotGet};
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, ascii_tricks};
@@ -20,7 +20,10 @@ pub(super) fn decode(args: &SnapshotDecode) -> Result<(), Failure> {
     let key_prefixes = args.hide.iter().map(|prefix| prefix.clone().into_bytes()).collect();
     let redact = Redact { reveal: args.reveal, key_prefixes };
     // Nothing of a file that is damaged is shown as if it were sound.
-    let report = verify(&source, &Limits::default(), None).map_err(|error| unsound(&args.file, &error))?;
+    let report = {
+        let (source, _busy) = reading("checking it", &source);
+        verify(&source, &Limits::default(), None).map_err(|error| unsound(&args.file, &error))?
+    };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut line = Vec::new();
     let header = write_header(&mut line, &report.whole.meta.unwrap_or_default());
@@ -81,7 +84,7 @@ pub(super) fn diff(args: &SnapshotDiff) -> Result<(), Failure> {
 }
 
 pub(super) fn get(args: &SnapshotGet) -> Result<(), Failure> {
-    let source = open(&args.file, &keys(&args.keys)?)?;
+    let (source, busy) = reading("looking for it", &open(&args.file, &keys(&args.keys)?)?);
     let found = if source.shape().is_backup() {
         let (password, mut found) = (password(&args.secret)?, None);
         let read = pshima::read(&source, password.as_ref(), &Limits::default(), |pair| {
@@ -95,6 +98,7 @@ pub(super) fn get(args: &SnapshotGet) -> Result<(), Failure> {
         let found = value_of(&source, &Limits::default(), args.key.as_bytes());
         found.map_err(|error| unsound(&args.file, &error))?
     };
+    drop(busy);
     match found {
         Some(value) => bytes(&value),
         None => {

@@ -1,14 +1,12 @@
 //! A snapshot is restored into a throw-away server, saved again, and compared: then it is known whether it can be restored.
 
-use std::io::{self, IsTerminal as _, Write as _};
-
 use lictor_agent::snapshot::drill::{
-    Counted, Difference, DrillError, DrillMeans, Drilled, LIMIT, Step, drill, find_consul,
+    Counted, Difference, DrillError, DrillMeans, Drilled, LIMIT, drill, find_consul,
 };
 use serde::Serialize;
 
+use crate::busy::Busy;
 use crate::cli::SnapshotDrill;
-use crate::command::progress::CLEAR;
 use crate::command::status::span;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Terminal, table};
@@ -35,9 +33,9 @@ pub(super) async fn run(args: &SnapshotDrill) -> Result<(), Failure> {
     };
     let limit = args.limit.unwrap_or(LIMIT);
     let means = DrillMeans { scratch: args.scratch.clone(), limit, ..DrillMeans::new(consul) };
-    let line = Line(io::stderr().is_terminal());
-    let drilled = drill(&args.file, &means, |step| line.show(step)).await;
-    drop(line);
+    let busy = Busy::with("beginning");
+    let drilled = drill(&args.file, &means, |step| busy.now(step.to_string())).await;
+    drop(busy);
     let error = match drilled {
         Ok(drilled) => {
             return show(args, &Outcome { passed: true, drilled: &drilled, differing: 0, differences: &[] });
@@ -79,26 +77,4 @@ fn words(outcome: &Outcome<'_>) -> String {
         span(*restore_ms),
         span(*took_ms)
     )
-}
-
-/// The last line of the terminal, if there is one. When it is dropped, it is empty.
-struct Line(bool);
-
-impl Line {
-    fn show(&self, step: Step) {
-        self.write(&format!("{step} …"));
-    }
-
-    fn write(&self, text: &str) {
-        if self.0 {
-            // Nobody reads it: then nobody misses it.
-            drop(write!(io::stderr().lock(), "{CLEAR}{text}"));
-        }
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.write("");
-    }
 }

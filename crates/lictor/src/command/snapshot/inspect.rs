@@ -11,7 +11,7 @@ use lictor_snapshot::{Source, pshima, verify};
 use serde_json::json;
 
 use super::keys::{keys, open};
-use super::{password, unsound};
+use super::{password, reading, unsound};
 use crate::cli::SnapshotInspect;
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -30,8 +30,10 @@ pub(super) fn run(args: &SnapshotInspect, terminal: &Terminal) -> Result<(), Fai
     let wanted = args.kvdetails || !args.kvfilter.is_empty();
     let details =
         wanted.then(|| KvDetails { depth: args.kvdepth, filter: args.kvfilter.clone().into_bytes() });
-    let report = verify(&source, &Limits::default(), details)
-        .map_err(|error| failed(&args.file, &error, format, terminal))?;
+    let (source, busy) = reading("reading it", &source);
+    let report = verify(&source, &Limits::default(), details);
+    drop(busy);
+    let report = report.map_err(|error| failed(&args.file, &error, format, terminal))?;
     let meta = report.whole.meta.clone().unwrap_or_default();
     shown(&report.inspection.render(&meta, format))
 }
@@ -51,9 +53,11 @@ fn failed(path: &Path, error: &ReadError, format: Format, terminal: &Terminal) -
 fn backup(args: &SnapshotInspect, source: &Source, format: Format) -> Result<(), Failure> {
     let password = password(&args.secret)?;
     let mut size = 0_u64;
-    let found = pshima::read(source, password.as_ref(), &Limits::default(), |pair| {
+    let (source, busy) = reading("reading it", source);
+    let found = pshima::read(&source, password.as_ref(), &Limits::default(), |pair| {
         size += pair.value.len() as u64;
     });
+    drop(busy);
     let found = found.map_err(|error| unsound(&args.file, &error))?;
     let meta = found.meta.clone().unwrap_or_default();
     if format == Format::Json {

@@ -16,9 +16,11 @@ mod stored;
 mod unverified;
 mod verify;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lictor_config::{Env as _, ProcessEnv};
 use lictor_snapshot::archive::Limits;
@@ -30,6 +32,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 pub(super) use status::lines;
 
 use super::{stopped, waiting};
+use crate::busy::{Busy, mebibytes};
 use crate::cli::{Snapshot as Command, SnapshotSecret, SnapshotState};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -78,9 +81,24 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     done.map_err(|error| Failure::new(Exit::Failed, format!("cannot go on: {error}")))
 }
 
+/// A file that is being read, for whoever waits for it.
+fn reading(what: &str, source: &Source) -> (Source, Busy) {
+    let count = Arc::new(AtomicU64::new(0));
+    let (source, size) = (source.counted(Arc::clone(&count)), source.size().unwrap_or(0));
+    let far =
+        move || (count.load(Ordering::Relaxed) * 100).checked_div(size).map(|share| format!("{share}%"));
+    (source, Busy::so_far(what, far))
+}
+
+/// A file that is being written, for whoever waits for it.
+fn writing(what: &str, file: &File) -> Busy {
+    let file = file.try_clone().ok();
+    Busy::so_far(what, move || Some(mebibytes(file.as_ref()?.metadata().ok()?.len())))
+}
+
 /// Checks a file to its end.
 async fn checked(source: &Source) -> Result<Result<Report, ReadError>, Failure> {
-    let source = source.clone();
+    let (source, _busy) = reading("checking it", source);
     beside(move || verify(&source, &Limits::default(), None)).await
 }
 

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use super::keys::look;
 use super::place::Place;
 use super::unverified::{Unverified, before};
-use super::{ask, beside, password, unless_stopped, unsound};
+use super::{ask, beside, password, reading, unless_stopped, unsound};
+use crate::busy::Busy;
 use crate::cli::{SnapshotKeys, SnapshotReach, SnapshotRestore, SnapshotSecret};
 use crate::command::status::count;
 use crate::exit::{Exit, Failure};
@@ -85,8 +86,10 @@ pub(super) async fn run(
         let limits = place.client.find_limits().await;
         let limits = limits.map_err(|why| place.failed("the limits of Consul are not known", &why))?;
         let client = place.client.with_limits(limits);
+        let busy = Busy::with("restoring keys");
         for batch in batches(plan.steps, &limits) {
             batch.send(&client, &mut done).await?;
+            busy.now(format!("restoring keys, {} of {}", done.over, done.all));
         }
         Ok(())
     };
@@ -128,7 +131,8 @@ async fn plan(
     // No key begins with it.
     let only: Vec<&str> = args.only.iter().map(|prefix| prefix.trim_start_matches('/')).collect();
     let wanted = {
-        let (file, source, leave) = (args.file.clone(), source.clone(), args.leave.clone());
+        let (file, leave) = (args.file.clone(), args.leave.clone());
+        let (source, _busy) = reading("looking for its keys", source);
         let only: Vec<String> = only.iter().map(ToString::to_string).collect();
         let password = if source.shape().is_backup() { password(&args.secret)? } else { None };
         beside(move || wanted(&file, &only, &leave, &source, password.as_ref())).await??
@@ -138,12 +142,13 @@ async fn plan(
         return Err(Failure::new(Exit::NotFound, why));
     }
     let mut present = BTreeMap::new();
-    let reading = Client::with_limits(
+    let asking = Client::with_limits(
         &place.client,
         ServerLimits { answer_bytes: MOST * 2, answer: LONG, ..*place.client.limits() },
     );
+    let busy = Busy::with("asking Consul for its keys");
     for prefix in only {
-        let pairs = reading.kv().list(prefix, &Query::new().consistent()).await;
+        let pairs = asking.kv().list(prefix, &Query::new().consistent()).await;
         let pairs = pairs.map_err(|why| place.failed("the keys cannot be read", &why))?;
         if pairs.meta.filtered_by_acls == Some(true) {
             terminal.say("warning: Consul leaves out keys that the token may not read");
@@ -151,6 +156,7 @@ async fn plan(
         let pairs = pairs.value.into_iter().filter(|pair| !is_left(&args.leave, &pair.key));
         present.extend(pairs.map(|pair| (pair.key.clone(), pair)));
     }
+    drop(busy);
     let plan = Plan::new(wanted, &present, args.delete);
     let words = plan.words(args, place);
     if args.dry_run || plan.steps.is_empty() {

@@ -16,7 +16,8 @@ use super::place::{Place, called};
 use super::save::fill;
 use super::sending::{Sending, sum_of};
 use super::unverified::{Unverified, before};
-use super::{ask, beside, checked, only, unless_stopped, unsound};
+use super::{ask, beside, checked, only, reading, unless_stopped, unsound};
+use crate::busy::Busy;
 use crate::cli::SnapshotRestore;
 use crate::command::status::span;
 use crate::exit::{Exit, Failure};
@@ -47,6 +48,7 @@ pub(super) async fn run(args: &SnapshotRestore, terminal: &Terminal) -> Result<(
     let Some(Ready { report, sending, kept }) = ready else { return Ok(()) };
     let there = kept.map_or_else(String::new, |path| format!("; what there was is in {}", path.display()));
     let put = async {
+        let _busy = Busy::with("restoring it");
         let sent = place.client.snapshot().restore(sending.pieces()).await;
         sent.map_err(|why| match why.may_have_happened() {
             true => place
@@ -99,8 +101,11 @@ impl Ready {
     ) -> Result<Option<Self>, Failure> {
         let unsound = |error: &dyn std::fmt::Display| unsound(&args.file, error);
         let bytes = || source.bytes().map_err(|error| unsound(&error));
-        let plain = bytes()?;
-        let sum = beside(move || sum_of(plain)).await?.map_err(|error| unsound(&error))?;
+        let sum = {
+            let (source, _busy) = reading("reading it", source);
+            let plain = source.bytes().map_err(|error| unsound(&error))?;
+            beside(move || sum_of(plain)).await?.map_err(|error| unsound(&error))?
+        };
         let report = checked(source).await?.map_err(|error| unsound(&error))?;
         place.takes(&report)?;
         let leases = leases(source).await?.map_err(|error| unsound(&error))?;
@@ -191,7 +196,8 @@ fn source(saved: &Unverified) -> Result<Source, Failure> {
 }
 
 async fn compared(one: &Source, other: &Source) -> Result<Summary, Failure> {
-    let (one, other) = (one.clone(), other.clone());
+    let (other, _busy) = reading("comparing it with what there is", other);
+    let one = one.clone();
     let compare = move || compare(&one, &other, &Limits::default(), |_change| ControlFlow::Continue(()));
     beside(compare)
         .await?
@@ -200,7 +206,7 @@ async fn compared(one: &Source, other: &Source) -> Result<Summary, Failure> {
 
 /// How many leases of Lictor it has.
 async fn leases(source: &Source) -> Result<Result<u64, ReadError>, Failure> {
-    let source = source.clone();
+    let (source, _busy) = reading("looking for leases in it", source);
     beside(move || {
         let mut count = 0;
         source.read(&Limits::default(), |record| {

@@ -10,11 +10,11 @@ use lictor_snapshot::{Report, Source, archive};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::sleep;
 
-use super::checked;
 use super::inspect::written;
 use super::keys::recipients;
 use super::place::Place;
 use super::unverified::{Unverified, target};
+use super::{checked, writing};
 use crate::cli::{SnapshotPart, SnapshotSave};
 use crate::exit::{Exit, Failure};
 use crate::output::Terminal;
@@ -138,6 +138,7 @@ pub(super) async fn fill(saved: &Unverified, place: &Place, stale: bool) -> Resu
     let wrote = |why: io::Error| {
         Failure::new(Exit::Failed, format!("cannot write {}: {why}", saved.path().display()))
     };
+    let _busy = writing("saving what Consul knows", &saved.file);
     let mut archive = begin(&place.client, stale).await.map_err(failed)?;
     let mut file = &saved.file;
     while let Some(piece) = archive.chunk().await.map_err(failed)? {

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::keys::{WAY_OUT, keys, recipients};
 use super::unverified::{Unverified, target};
-use super::{ask, beside, unsound};
+use super::{ask, beside, unsound, writing};
+use crate::busy::Busy;
 use crate::cli::{SnapshotStateRestore, SnapshotStateSave};
 use crate::client::Client;
 use crate::command::status::{count, span};
@@ -32,16 +33,22 @@ pub(super) async fn save(args: &SnapshotStateSave, terminal: &Terminal) -> Resul
     let target = target(&args.file).map_err(|error| failed(&error))?;
     let mut saved = Unverified::beside(&target).map_err(|error| failed(&error))?;
     match &args.state_dir {
-        Some(dir) => copy_of(dir, saved.path()).map_err(|error| refused(dir, &error))?,
+        Some(dir) => {
+            let _busy = Busy::with("copying the state");
+            copy_of(dir, saved.path()).map_err(|error| refused(dir, &error))?;
+        }
         None => {
             let mut file = &saved.file;
+            let _busy = writing("copying the state", file);
             let agent = Client::new(&args.agent)?.patient(PATIENCE);
             agent.fetch("/v1/backup", |piece| file.write_all(piece).map_err(|error| failed(&error))).await?;
             file.sync_all().map_err(|error| failed(&error))?;
         }
     }
     // Opening it writes to it, and it is ours until it has its name.
+    let busy = Busy::with("checking the copy");
     let copied = check_copy(saved.path());
+    drop(busy);
     let copied = copied
         .map_err(|error| Failure::new(Exit::Failed, format!("what the agent sent was not kept: {error}")))?;
     let sealed = to.is_some();
@@ -97,7 +104,10 @@ pub(super) async fn restore(args: &SnapshotStateRestore, terminal: &Terminal) ->
         false => Box::new(whole),
     };
     let dir = args.state_dir.clone();
-    let restoring = beside(move || Restoring::begin(&dir, plain)).await?;
+    let busy = Busy::with("reading the copy");
+    let restoring = beside(move || Restoring::begin(&dir, plain)).await;
+    drop(busy);
+    let restoring = restoring?;
     let restoring = restoring.map_err(|error| refused(&args.file, &error))?;
     let of = moment(restoring.copied().at);
     let words = explain(args, &restoring, &of);
@@ -111,7 +121,10 @@ pub(super) async fn restore(args: &SnapshotStateRestore, terminal: &Terminal) ->
         ask(terminal, &words, "what the agent remembers would be replaced").await?;
     }
     let now = Wall::from_unix_millis(jiff::Timestamp::now().as_millisecond());
-    let restored = restoring.put(now, &of).map_err(|error| refused(&args.file, &error))?;
+    let busy = Busy::with("restoring the state");
+    let restored = restoring.put(now, &of);
+    drop(busy);
+    let restored = restored.map_err(|error| refused(&args.file, &error))?;
     told(&restored, terminal);
     Terminal::data(&format!("Restored the state of {of}"))
 }

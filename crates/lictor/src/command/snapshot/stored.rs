@@ -13,6 +13,8 @@ use serde_json::json;
 
 use super::agent::{blocks, config};
 use super::unverified::{Unverified, target};
+use super::writing;
+use crate::busy::Busy;
 use crate::cli::{SnapshotFetch, SnapshotList};
 use crate::command::events::{LIST, local};
 use crate::exit::{Exit, Failure};
@@ -45,7 +47,10 @@ pub(super) async fn list(args: &SnapshotList, terminal: &Terminal) -> Result<(),
     for block in blocks(&config, args.name.as_deref())? {
         for place in places(&block, args.place.as_deref())? {
             places_seen += 1;
-            match place.list().await {
+            let busy = Busy::with(format!("asking {} what it has", place.name()));
+            let files = place.list().await;
+            drop(busy);
+            match files {
                 Ok(files) => {
                     for StoredFile { name, size, modified } in files {
                         let at = format!("{modified:.0}");
@@ -163,6 +168,7 @@ async fn one(place: &Stored, name: &str, file: &Path) -> Result<u64, String> {
     let cannot = |why: std::io::Error| format!("cannot write {shown}: {why}");
     let unverified = Unverified::beside(&named).map_err(cannot)?;
     let out = unverified.file.try_clone().map_err(cannot)?;
+    let _busy = writing("fetching it", &out);
     let size = place.fetch(name, out).await.map_err(|error| error.to_string())?;
     unverified.name(&named, false).map_err(cannot)?;
     Ok(size)

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::beside;
+use super::{beside, writing};
 use crate::exit::{Exit, Failure};
 use lictor_snapshot::seal::{Recipients, SealError, seal};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -44,7 +44,7 @@ impl Unverified {
         let sealed = Self::beside(target).map_err(|why| failed(SealError::Write(why)))?;
         let plain = File::open(&self.path).map_err(|why| failed(SealError::Read(why)))?;
         let file = sealed.file.try_clone().map_err(|why| failed(SealError::Write(why)))?;
-        let to = to.clone();
+        let (to, _busy) = (to.clone(), writing("sealing it", &file));
         beside(move || seal(&to, plain, file)).await?.map_err(failed)?;
         Ok(sealed)
     }

@@ -12,7 +12,8 @@ use lictor_snapshot::{DEPTH, LeftOut, Source, Verdict, verify, verify_dir};
 use serde::Serialize;
 
 use super::keys::{WAY_OUT, keys, look};
-use super::{password, unsound};
+use super::{password, reading, unsound};
+use crate::busy::Busy;
 use crate::cli::SnapshotVerify;
 use crate::command::status::count;
 use crate::exit::{Exit, Failure};
@@ -46,14 +47,20 @@ pub(super) fn run(args: &SnapshotVerify, terminal: &Terminal) -> Result<(), Fail
     let keys = keys(&args.keys)?;
     let found = if args.path.is_dir() {
         let threads = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-        let all = verify_dir(&args.path, &keys, &Limits::default(), threads)
+        let busy = Busy::with("looking for snapshots");
+        let told = |done, all| busy.now(format!("checking files, {done} of {all}"));
+        let all = verify_dir(&args.path, &keys, &Limits::default(), threads, told)
             .map_err(|error| unsound(&args.path, &error))?;
+        drop(busy);
         left_out(all.left_out, terminal);
         let files = all.files.into_iter();
         files.map(|(path, verdict)| in_folder(path, verdict, &keys, password.as_ref())).collect()
     } else {
         vec![match look(&args.path, &keys) {
-            Ok(source) => one(&args.path, &source, password.as_ref()),
+            Ok(source) => {
+                let (source, _busy) = reading("checking it", &source);
+                one(&args.path, &source, password.as_ref())
+            }
             Err(OpenError::Sealed(why)) if why.wants_key() => Found::sealed(&args.path, &why),
             Err(error) => return Err(unsound(&args.path, &error)),
         }]
