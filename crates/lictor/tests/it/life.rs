@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -220,4 +220,30 @@ fn a_listener_for_others_needs_a_token() {
     let (code, _, err) = run(command);
     assert_eq!(code, 3, "{err}");
     assert!(err.contains("token"), "{err}");
+}
+
+#[test]
+fn an_agent_whose_status_page_has_no_address_starts_says_so_and_takes_it_when_it_is_free() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let page = format!(
+        "status_page {{\n  address = \"{address}\"\n  group \"Works\" {{\n    checks = [check.works]\n  }}\n}}\n"
+    );
+    let mut node = Node::new(&format!("{WATCHED}\n{page}"));
+    node.start();
+    node.until("judged all the same", |node| (node.status("works") == "critical").then_some(()));
+    let log = node.log();
+    let said = log.lines().find(|line| line.contains("the status page is not shown yet")).unwrap_or(&log);
+    assert!(said.contains(&address.to_string()) && said.contains("tried again every 10s"), "{said}");
+    drop(other);
+    let shown = |_: &mut Node| {
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(LONG)).ok()?;
+        write!(stream, "GET / HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.contains("Works").then_some(answer)
+    };
+    let answer = node.until("it is shown", shown);
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
 }
