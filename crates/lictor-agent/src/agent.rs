@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::act::{self, Actions, Actors, Gate};
 use crate::alert::notify::Notifiers;
@@ -153,6 +153,8 @@ pub struct Agent {
     services: Services,
     replication: Replication,
     reloads: mpsc::Sender<web::Reload>,
+    /// Records what signals ask for.
+    recorder: web::Recorder,
     finished: Arc<AtomicBool>,
 }
 
@@ -404,7 +406,7 @@ impl Agent {
         if let Err(why) = public.apply(config.status_page.as_ref()).await {
             warn!(error = why, "the status page is not shown yet");
         }
-        web::serve(listener, state, &tasks);
+        let recorder = web::serve(listener, state, &tasks);
         watching.apply(&config).await;
         services.apply(&config).await;
         replication.apply(&config).await;
@@ -456,6 +458,7 @@ impl Agent {
             services,
             replication,
             reloads,
+            recorder,
             finished,
         })
     }
@@ -518,22 +521,21 @@ impl Agent {
             error!("cannot listen for signals");
             return self.stop().await;
         };
-        let (stopping, decided) = (self.tasks.stopping(), self.decide.stopping());
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => break,
-                _ = quit.recv() => break,
-                _ = terminate.recv() => break,
-                () = stopping.cancelled() => break,
-                () = decided.cancelled() => break,
-                _ = hangup.recv() => {
-                    // The answer goes to log and ledger.
-                    let (answer, _) = oneshot::channel();
-                    if self.reloads.try_send(answer).is_err() {
-                        info!("a reload is under way already");
-                    }
-                }
+        let (reloads, recorder) = (self.reloads(), self.recorder.clone());
+        let reload = async move {
+            // What comes meanwhile is one more reload, however often it comes. The answer goes to log and ledger.
+            while hangup.recv().await.is_some() {
+                recorder.signalled("SIGHUP", reloads.reload()).await;
             }
+        };
+        drop(self.tasks.spawn("hangup", OnEnd::Fine, reload));
+        let (stopping, decided) = (self.tasks.stopping(), self.decide.stopping());
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+            _ = terminate.recv() => {}
+            () = stopping.cancelled() => {}
+            () = decided.cancelled() => {}
         }
         self.stop().await
     }

@@ -23,6 +23,7 @@ mod listen;
 mod metrics;
 mod page;
 mod public;
+mod recorder;
 mod replicate;
 mod route;
 mod services;
@@ -33,7 +34,7 @@ mod text;
 mod token;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -53,6 +54,7 @@ pub use audit::Acts;
 pub use history::{End, EventQuery, History};
 pub use listen::{ListenError, bind, check};
 pub use metrics::{Metrics, registry};
+pub use recorder::Recorder;
 pub use replicate::copies;
 pub use snapshots::snapshots;
 pub use source::{
@@ -177,8 +179,7 @@ struct Site {
     pages: page::Cache,
     load: Load,
     refusals: audit::Refusals,
-    /// Acts that could not be recorded since the last one that was.
-    unrecorded: AtomicU64,
+    recorder: Recorder,
 }
 
 impl std::ops::Deref for Site {
@@ -189,8 +190,10 @@ impl std::ops::Deref for Site {
     }
 }
 
-/// Serves until the agent stops; requests under way are then answered for up to 2 s.
-pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
+/// Serves until the agent stops; requests under way are then answered for up to 2 s. What is given back records what comes
+/// by another way.
+pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) -> Recorder {
+    let recorder = Recorder::new(Arc::clone(&state.acts), state.clock.clone(), tasks);
     let site = Arc::new(Site {
         rules: Rules::new(&state.listen),
         archive: Archive::new(Arc::clone(&state.history)),
@@ -200,7 +203,7 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
         pages: page::Cache::default(),
         load: Load::default(),
         refusals: audit::Refusals::default(),
-        unrecorded: AtomicU64::new(0),
+        recorder: recorder.clone(),
         state,
     });
     let (metrics, load, limits) = (site.metrics.clone(), site.load.clone(), site.limits);
@@ -209,6 +212,7 @@ pub fn serve(listener: TcpListener, state: State, tasks: &Tasks) {
     let accept =
         connection::accept(listener, route::router(site), metrics, load, limits, tasks.clone(), ends);
     tasks.spawn_draining("http", OnEnd::Stop, accept);
+    recorder
 }
 
 /// Serves another router at a listener of its own, within the same bounds, until the agent stops.

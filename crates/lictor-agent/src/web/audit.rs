@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
-use tracing::warn;
 use url::form_urlencoded;
 
 use super::error::Failure;
@@ -44,10 +43,6 @@ const WORDS: usize = 500;
 /// push out what others did.
 const REFUSALS: u32 = 60;
 const SPELL: Duration = Duration::from_secs(3_600);
-
-/// How long an entry may take to be recorded before the act goes on without it: a disk that hangs must not keep anybody
-/// from having a service run elsewhere.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps who asked for what. [`NodeStore`] does; tests have their own.
 pub trait Acts: Send + Sync {
@@ -222,10 +217,10 @@ impl Refusals {
 
 /// Records that it is about to be done; its number. Not what the decide loop records.
 pub(super) async fn begin(site: &Site, asked: &Asked) -> Option<u64> {
-    if asked.for_the_engine { None } else { record(site, asked.act.clone()).await }
+    if asked.for_the_engine { None } else { site.recorder.record(asked.act.clone()).await }
 }
 
-/// What became of it, to be [recorded](record). `None`: somebody else does.
+/// What became of it, to be recorded. `None`: somebody else does.
 pub(super) fn ended(asked: &Asked, begun: Option<u64>, response: &Response) -> Option<Act> {
     if asked.taken.load(Ordering::Relaxed) {
         return None;
@@ -242,7 +237,12 @@ pub(super) fn ended(asked: &Asked, begun: Option<u64>, response: &Response) -> O
         None if end == ActEnd::Done => String::new(),
         None => status.to_string(),
     };
-    Some(Act { end, said: visible(&said, WORDS), of: begun, ..asked.act.clone() })
+    Some(Act { end, said: self::said(&said), of: begun, ..asked.act.clone() })
+}
+
+/// What is said of an act, no longer than an entry may have it.
+pub(super) fn said(text: &str) -> String {
+    visible(text, WORDS)
 }
 
 /// Records that somebody was not let in.
@@ -252,32 +252,8 @@ pub(super) async fn turned_away(site: &Site, asked: &Asked, failure: &Failure) {
         0 => String::new(),
         more => format!(" ({more} before it are not recorded: there were too many)"),
     };
-    let said = visible(&format!("{}{more}", failure.message), WORDS);
-    record(site, Act { end: ActEnd::Refused, said, ..asked.act.clone() }).await;
-}
-
-/// Records an act as of now; gives its number. If it cannot be, that is logged, the act is done all the same, and the next
-/// that is recorded says how many were not.
-pub(super) async fn record(site: &Site, act: Act) -> Option<u64> {
-    let at = site.clock.as_ref().map_or_else(Now::default, crate::Clock::now);
-    let what = act.what.clone();
-    let missed = site.unrecorded.swap(0, Ordering::Relaxed);
-    let said = match missed {
-        0 => act.said,
-        some => {
-            let missed = format!("({some} before it could not be recorded)");
-            if act.said.is_empty() { missed } else { format!("{} {missed}", act.said) }
-        }
-    };
-    match tokio::time::timeout(PATIENCE, site.acts.record(Act { at, said, ..act })).await {
-        Ok(Ok(number)) => return Some(number),
-        Ok(Err(why)) => {
-            site.unrecorded.fetch_add(missed.saturating_add(1), Ordering::Relaxed);
-            warn!(what, why, "it is not recorded who asked for this");
-        }
-        Err(_late) => warn!(what, "it is not recorded yet who asked for this"),
-    }
-    None
+    let said = self::said(&format!("{}{more}", failure.message));
+    site.recorder.record(Act { end: ActEnd::Refused, said, ..asked.act.clone() }).await;
 }
 
 /// The latest acts.

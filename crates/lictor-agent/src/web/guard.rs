@@ -238,22 +238,30 @@ pub(super) fn is_probe(path: &str) -> bool {
         || super::replicate::is_probe(path)
 }
 
+/// What is asked for is there, and does not take the method. A request extension.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotTaken;
+
 /// Lets a request in or refuses it, and has recorded who asks for what.
 async fn admit(site: &Arc<Site>, request: Request, next: Next) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     // A stranger's body is not read.
     let stranger = Asked::new(&parts, b"");
     let leads_somewhere = parts.extensions.get::<MatchedPath>().is_some();
+    let taken = parts.extensions.get::<NotTaken>().is_none();
     match enter(site, Request::from_parts(parts, body)).await {
         Ok((request, None)) => Ok(next.run(request).await),
-        Ok((request, Some(asked))) if !leads_somewhere => {
-            // Whoever has a wrong address, and tries it again and again, does nothing.
+        Ok((request, Some(asked))) => {
+            if leads_somewhere && taken {
+                return done_whoever_leaves(site, request, asked, next).await;
+            }
+            // Whoever has a wrong address or method, and tries it again and again, does nothing.
             let response = next.run(request).await;
-            let nothing = Failure::new(response.status(), "not_found", "there is nothing here");
-            audit::turned_away(site, &asked, &nothing).await;
+            let said = response.extensions().get::<Failure>().filter(|_| leads_somewhere).cloned();
+            let nothing = || Failure::new(response.status(), "not_found", "there is nothing here");
+            audit::turned_away(site, &asked, &said.unwrap_or_else(nothing)).await;
             Ok(response)
         }
-        Ok((request, Some(asked))) => done_whoever_leaves(site, request, asked, next).await,
         Err(refused) => {
             if let Some(asked) = stranger {
                 audit::turned_away(site, &asked, &refused).await;
@@ -279,7 +287,7 @@ async fn done_whoever_leaves(
         let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
         let response = response.unwrap_or_else(|_panicked| panicked().into_response());
         if let Some(act) = audit::ended(&asked, begun, &response) {
-            audit::record(&site, act).await;
+            site.recorder.record(act).await;
         }
         // Who asked may have left.
         drop(answer.send(response));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
+use axum::handler::Handler as _;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, delete, get, post};
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 
 use super::error::Failure;
 use super::facts::{open_incident, open_incidents};
-use super::guard::{accepts, guard};
+use super::guard::{NotTaken, accepts, guard};
 use super::history::{End, EventQuery};
 use super::text::visible;
 use super::{
@@ -32,6 +33,7 @@ pub(super) type Answer<T> = Result<Json<T>, Failure>;
 pub(super) type Parameters<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
 pub(super) fn router(site: Arc<Site>) -> Router {
+    let guarded = middleware::from_fn_with_state(Arc::clone(&site), guard);
     Router::new()
         .route("/", get(page::whole))
         .route("/fragment", get(page::fragment))
@@ -76,8 +78,9 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .merge(services::routes())
         .merge(snapshots::routes())
         .fallback(any(nothing))
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard))
+        .layer(guarded.clone())
+        // With a guard of its own, that knows of it before anything is recorded.
+        .method_not_allowed_fallback(wrong_method.layer(guarded).layer(Extension(NotTaken)))
         .with_state(site)
 }
 

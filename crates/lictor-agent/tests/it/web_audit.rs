@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
-use crate::web_client::{serve, serve_guarded};
+use crate::web_client::{serve, serve_guarded, until};
 
 const FORM: (&str, &str) = ("Accept", "text/html");
 const ANN: (&str, &str) = ("X-Lictor-By", "ann");
@@ -149,4 +150,63 @@ async fn the_record_can_be_read_from_its_end_and_says_where_it_is_broken() {
     assert_eq!(server.get("/v1/audit?from=2").await.error(), "bad_request");
     let broken = server.get("/v1/audit/verify").await.json();
     assert_eq!((broken["whole"].as_bool(), broken["breaks"][0]["number"].as_u64()), (Some(false), Some(3)));
+}
+
+#[tokio::test]
+async fn a_method_that_nothing_takes_is_recorded_once_and_not_as_begun() {
+    let server = serve().await;
+    assert_eq!(server.ask("POST", "/v1/status", &[ANN], "{}").await.status, 405);
+    assert_eq!(server.ask("DELETE", "/v1/remedies/restart-shop", &[ANN], "").await.status, 405);
+    assert_eq!(
+        server.world.acts(),
+        [
+            "ann api 127.0.0.1: POST /v1/status [{}] Refused `/v1/status` does not take POST",
+            "ann api 127.0.0.1: DELETE /v1/remedies/restart-shop [] Refused `/v1/remedies/restart-shop` does not take DELETE",
+        ]
+    );
+    assert_eq!(server.ask("PUT", "/v1/state/torrents", &[ANN], "").await.status, 405);
+    assert_eq!(server.world.acts().len(), 3);
+}
+
+/// An act that is done, and recorded as begun and as done.
+const FORGET: &str = r#"{"node":"gone","by":"ann"}"#;
+
+#[tokio::test]
+async fn an_act_goes_on_and_is_recorded_when_who_asked_for_it_leaves() {
+    let server = serve().await;
+    // It is not over when the client leaves.
+    server.world.hangs_ms.store(300, Ordering::Relaxed);
+    let mut client = server.connect().await;
+    let head = "POST /v1/alerts/forget HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{FORGET}", FORGET.len());
+    client.write_all(request.as_bytes()).await.unwrap();
+    client.flush().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(server.world.acts(), [""; 0], "it has not begun");
+    drop(client);
+    let acts = until(async || server.world.acts(), |acts| acts.len() == 2).await;
+    assert!(acts[0].ends_with(" Begun") && acts[1].contains(" Done of 1"), "{acts:?}");
+}
+
+#[tokio::test]
+async fn an_entry_that_comes_late_is_missing_only_when_it_cannot_be_recorded_then_either() {
+    let server = serve().await;
+    let (hangs, broken) = (&server.world.hangs_ms, &server.world.unreadable);
+    let forget = async || assert_eq!(server.post("/v1/alerts/forget", FORGET).await.status, 200);
+    hangs.store(2_300, Ordering::Relaxed);
+    forget().await;
+    let late = until(async || server.world.acts(), |acts| acts.len() == 2).await;
+    assert!(late[1].contains(" Done"), "{late:?}");
+    broken.store(true, Ordering::Relaxed);
+    forget().await;
+    // The disk gives up on both.
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    hangs.store(0, Ordering::Relaxed);
+    broken.store(false, Ordering::Relaxed);
+    forget().await;
+    let acts = server.world.acts();
+    let [.., begun, done] = &acts[..] else { panic!("{acts:?}") };
+    assert_eq!(acts.len(), 4, "{acts:?}");
+    assert!(begun.ends_with("Begun (2 before it could not be recorded)"), "{begun}");
+    assert!(!done.contains("could not"), "{done}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) slow: AtomicBool,
     /// The ledger cannot be read.
     pub(crate) unreadable: AtomicBool,
+    /// So long the disk takes for an entry of the record of acts.
+    pub(crate) hangs_ms: AtomicU64,
     pub(crate) ready: Arc<AtomicBool>,
     desk: Arc<DeskStandin>,
     /// Its clustered services.
@@ -85,6 +87,7 @@ impl World {
             stuck: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
+            hangs_ms: AtomicU64::new(0),
             ready: Arc::new(AtomicBool::new(true)),
             desk,
             services: Arc::default(),
@@ -213,13 +216,15 @@ impl Source for World {
 
 impl Acts for World {
     fn record(&self, act: Act) -> BoxFuture<'_, Result<u64, String>> {
-        if self.unreadable.load(Ordering::Relaxed) {
-            return Box::pin(async { Err("the disk is gone".to_owned()) });
-        }
-        let mut acts = self.acts.lock().unwrap();
-        acts.push(act);
-        let number = acts.len() as u64;
-        Box::pin(async move { Ok(number) })
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(self.hangs_ms.load(Ordering::Relaxed))).await;
+            if self.unreadable.load(Ordering::Relaxed) {
+                return Err("the disk is gone".to_owned());
+            }
+            let mut acts = self.acts.lock().unwrap();
+            acts.push(act);
+            Ok(acts.len() as u64)
+        })
     }
 
     fn list(&self, before: Option<u64>, limit: usize) -> Result<Vec<ActRecord>, String> {

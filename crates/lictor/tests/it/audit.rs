@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lictor_testkit::wait;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::node::Node;
@@ -101,4 +102,29 @@ fn a_command_and_who_gave_it_are_there_together_or_not_at_all_wherever_the_agent
     }
     // It was killed before the command in some rounds, and after it in others.
     assert!(done.contains(&0) && done.contains(&1), "{done:?}");
+}
+
+#[test]
+fn a_signal_that_has_the_configuration_read_again_is_an_act_and_says_what_became_of_it() {
+    let mut node = Node::new(BLOCKS);
+    node.start();
+    let told = |node: &Node| -> Vec<String> {
+        let word = |act: &Value, name: &str| act[name].as_str().unwrap_or_default().to_owned();
+        let line = |act: &Value| {
+            let names = ["door", "by", "from", "what", "end", "said"];
+            names.map(|name| word(act, name)).join(" ").trim_end().to_owned()
+        };
+        acts(node).iter().rev().map(line).collect()
+    };
+    let ends = |node: &mut Node, count: usize| {
+        node.until("it is over", |node| Some(told(node)).filter(|told| told.len() == count))
+    };
+    node.agent().signal(Signal::HUP).unwrap();
+    let signal = "signal unknown this machine SIGHUP";
+    assert_eq!(ends(&mut node, 2), [format!("{signal} begun"), format!("{signal} done")]);
+    node.configure("watch \"disk\" {}");
+    node.agent().signal(Signal::HUP).unwrap();
+    let refused = ends(&mut node, 4).pop().unwrap();
+    assert!(refused.starts_with(&format!("{signal} refused ")), "{refused}");
+    assert_eq!(node.says(&["audit", "verify"]).0, 0);
 }
