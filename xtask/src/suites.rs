@@ -125,6 +125,20 @@ const SUITES: &[Suite] = &[
         words: Words { unit: &["real_network"], integration: &["mesh::"], packages: &[] },
     },
     Suite {
+        name: "the manual, done as it is written",
+        tier: 1,
+        needs: &[
+            Need::Root,
+            Need::Tool("LICTOR_CONSUL_BIN"),
+            Need::Tool("LICTOR_IP_BIN"),
+            Need::Tool("LICTOR_AGE_BIN"),
+            Need::Tool("LICTOR_JQ_BIN"),
+            Need::Tool("LICTOR_JOURNAL_REMOTE_BIN"),
+        ],
+        tests: "kind(test) & test(/the_blocks_of_/)",
+        words: Words { unit: &[], integration: &["the_blocks_of_"], packages: &[] },
+    },
+    Suite {
         name: "tests on clusters",
         tier: 2,
         needs: &[Need::Tool("LICTOR_CONSUL_BIN")],
@@ -213,9 +227,11 @@ mod tests {
     #[test]
     fn a_suite_is_left_out_only_when_it_was_asked_for_and_lacks_something() {
         let choice = Choice::of(1, &Host::pretend(true), &without_consul());
-        assert_eq!(left_out(&choice), [("tests on a real Consul", "needs consul: this is not Debian")]);
+        let with_consul = ["tests on a real Consul", "the manual, done as it is written"];
+        assert_eq!(left_out(&choice), with_consul.map(|name| (name, "needs consul: this is not Debian")));
         let skipped: Vec<_> = choice.skipped().map(|suite| suite.name).collect();
-        assert_eq!(skipped, ["tests on clusters", "tests on three booted hosts", "tests on a real Consul"]);
+        let clusters = ["tests on clusters", "tests on three booted hosts"];
+        assert_eq!(skipped, [clusters, with_consul].concat());
         let filterset = choice.filterset().unwrap();
         let begin = "not (test(/cluster/)) & not (kind(test) & test(/^fleet::/)) & not (binary_id(";
         assert!(filterset.starts_with(begin), "{filterset}");
@@ -230,6 +246,7 @@ mod tests {
             "tests on booted hosts",
             "tests of the package for rpm",
             "tests on networks of their own",
+            "the manual, done as it is written",
             "tests on three booted hosts",
         ];
         assert_eq!(left_out(&choice), suites.map(lacks));

@@ -1,4 +1,7 @@
 //! Every command line that the manual and the help show is one.
+//!
+//! It only parses them, which needs neither root nor Consul. The pages are also done as they are written, by
+//! `tests/it/manual`, but for a few blocks that cannot be; the help and the page about the units are read by this alone.
 
 use std::ffi::OsString;
 

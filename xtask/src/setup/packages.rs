@@ -121,6 +121,12 @@ pub(crate) const PACKAGES: &[Package] = &[
         reason: "the program whose files snapshots are sealed as, to open ours and to make some",
     },
     Package {
+        name: "jq",
+        program: "jq",
+        variable: "LICTOR_JQ_BIN",
+        reason: "a page of the manual reads records with it, and the pages are done as they are written",
+    },
+    Package {
         name: "ripgrep",
         program: "rg",
         variable: "LICTOR_RIPGREP_BIN",

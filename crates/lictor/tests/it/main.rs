@@ -27,6 +27,7 @@ mod journal_host;
 mod keys;
 mod life;
 mod log_file;
+mod manual;
 mod mesh;
 mod monitor;
 mod monitor_faults;
