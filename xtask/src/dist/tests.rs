@@ -199,6 +199,44 @@ fn on_a_real_host_the_deb_works_without_root_keeps_its_state_and_is_purged_whole
     assert!(active(&host, "shop"), "what it looked after goes on");
 }
 
+/// The block for a shell of the page about installing that begins so.
+fn block(bench: &Bench, begins: &str) -> String {
+    let page = fs::read_to_string(bench.workspace.root().join("docs/install.md")).unwrap();
+    let (_, from) = page.split_once(&format!("```sh\n{begins}")).unwrap();
+    format!("{begins}{}", from.split_once("```").unwrap().0)
+}
+
+#[test]
+fn on_a_real_host_the_archive_is_installed_as_the_manual_says() {
+    let bench = Bench::new();
+    let name = "lictor-0.1.0-x86_64-unknown-linux-gnu";
+    let (out, archive) = (bench.dir.path().join("archive"), format!("{name}.tar.gz"));
+    let stage = out.join(name);
+    copy(&bench.dir.path().join("lictor"), &stage.join("bin/lictor")).unwrap();
+    for (from, to) in CONTENT {
+        copy(&bench.workspace.root().join(from), &stage.join(to)).unwrap();
+    }
+    pack(&out, name, &archive, DATE).unwrap();
+    let sums = Tool::new("sha256sum").arg(&archive).dir(&out).output().unwrap();
+    let host = host(&[(&out.join(&archive), &format!("/opt/{archive}"))]);
+    // What else the page speaks of is not there.
+    host.write("/opt/SHA256SUMS", &format!("{sums}{}  lictor_0.1.0_amd64.deb\n", "0".repeat(64)));
+    let typed = block(&bench, "sha256sum --check");
+    host.ok(&["sh", "-euc", &format!("cd /opt\n{typed}")]);
+
+    assert!(host.ok(&["lictor", "validate"]).starts_with("the configuration is valid: "));
+    let file = "/etc/lictor.d/lictor.hcl";
+    host.write(file, &(host.read(file) + &rule("shop")));
+    host.ok(&["systemctl", "enable", "--quiet", "--now", "lictor"]);
+    answers(&host);
+    host.ok(&["systemctl", "kill", "--signal=KILL", "shop"]);
+    until(&host, "the shop is back", || {
+        host.run(&["lictor", "incidents"]).stdout.contains("shop").then_some(())?;
+        active(&host, "shop").then_some(())
+    });
+    assert!(may(&host, "restart", "shop.service") && !may(&host, "restart", "other.service"));
+}
+
 #[test]
 fn a_real_rpm_is_installed_upgraded_and_removed_and_keeps_what_was_edited() {
     let bench = Bench::new();
