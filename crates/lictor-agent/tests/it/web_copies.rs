@@ -5,11 +5,12 @@ use std::sync::Arc;
 use lictor_agent::replicate::{CopyState, Phase, Would};
 use lictor_agent::snapshot::{DrillState, SnapshotPhase, SnapshotState};
 use lictor_agent::web::Limits;
+use lictor_core::Status;
 use lictor_core::replicate::Hold;
 
 use crate::web_client::{Answer, Server, serve_world};
 use crate::web_copying::{block, copied, copy, held, holding, taken};
-use crate::web_world::{HOSTILE, World, before, empty, noon};
+use crate::web_world::{HOSTILE, World, before, check, empty, name, noon};
 
 async fn copying(state: CopyState) -> Server {
     let world = World::new(empty(noon()), Vec::new());
@@ -78,14 +79,40 @@ async fn what_fails_is_refused_or_is_not_known_is_told_from_what_is_well() {
     shows(&page, &["node2 copies", "Behind: another node knows"]);
 }
 
+/// How the top of the page is coloured, and what it says.
+async fn top(server: Server) -> (String, String, String) {
+    let page = server.get("/").await.body;
+    let (_, rest) = page.split_once("<section class=\"hero ").unwrap();
+    let tone = rest.split_once('"').unwrap().0.to_owned();
+    let (_, rest) = rest.split_once("<h1 id=\"headline\">").unwrap();
+    let (headline, rest) = rest.split_once("</h1>").unwrap();
+    let (_, rest) = rest.split_once("<p>").unwrap();
+    (tone, headline.to_owned(), rest.split_once("</p>").unwrap().0.to_owned())
+}
+
+#[tokio::test]
+async fn the_top_says_what_is_wrong_besides_checks_that_all_pass() {
+    let of = async |state| {
+        let mut view = empty(noon());
+        view.checks.insert(name("shop"), check(noon(), Status::Passing, 90, "said"));
+        let world = World::new(view, Vec::new());
+        world.copies.set(vec![copy(state)]);
+        top(serve_world(world, None, &[], Limits::default()).await).await
+    };
+    let passes = "The one check passes".to_owned();
+    let steady = "Nothing has changed for 1m 30s.";
+    assert_eq!(of(copied()).await, ("good".to_owned(), passes.clone(), steady.to_owned()));
+    assert_eq!(
+        of(holding()).await,
+        ("warn".to_owned(), passes, format!("{steady} Not all is well with the copies."))
+    );
+}
+
 #[tokio::test]
 async fn a_node_without_checks_says_at_the_top_whether_all_is_well_with_what_it_copies() {
     let headline = async |server: Server| {
-        let page = server.get("/").await.body;
-        let (_, rest) = page.split_once("<section class=\"hero ").unwrap();
-        let tone = rest.split_once('"').unwrap().0.to_owned();
-        let (_, rest) = rest.split_once("<h1 id=\"headline\">").unwrap();
-        format!("{tone}: {}", rest.split_once("</h1>").unwrap().0)
+        let (tone, headline, _) = top(server).await;
+        format!("{tone}: {headline}")
     };
     assert_eq!(headline(copying(copied()).await).await, "good: All is well with the copies");
     assert_eq!(headline(copying(holding()).await).await, "warn: Not all is well with the copies");

@@ -199,8 +199,61 @@ impl Kept {
     }
 }
 
+/// Colours of the head, the worst last.
+const TONES: [&str; 4] = ["good", "note", "warn", "bad"];
+
+fn rank(tone: &str) -> Option<usize> {
+    TONES.iter().position(|known| *known == tone)
+}
+
+/// How the head is coloured when this is the worst.
+const fn tone(worst: Status) -> &'static str {
+    match worst {
+        Status::Passing => "good",
+        Status::Unknown => "note",
+        Status::Warning => "warn",
+        Status::Critical => "bad",
+    }
+}
+
+/// That all is well with something, or not.
+fn all_is(worst: Status, what: &str) -> String {
+    match worst {
+        Status::Passing => format!("All is well with the {what}"),
+        Status::Unknown => format!("Not all is known yet of the {what}"),
+        Status::Warning | Status::Critical => format!("Not all is well with the {what}"),
+    }
+}
+
 impl Head {
     fn new(
+        view: &View,
+        counts: Counts,
+        open: &[&lictor_core::Incident],
+        (peering, serving, kept): (&peer::Section, &service::Section, Option<Kept>),
+        ready: bool,
+    ) -> Self {
+        let head = Self::of_checks(view, counts, open, (peering, serving, kept), ready);
+        if counts.total == 0 { head } else { head.beside(peering, serving, kept) }
+    }
+
+    /// With what is wrong besides the checks: who only reads the top must not take it for fine.
+    fn beside(mut self, peering: &peer::Section, serving: &service::Section, kept: Option<Kept>) -> Self {
+        let services = (!serving.is_empty()).then(|| (serving.worst(), "services"));
+        let peers = (peering.watching && !peering.is_well()).then_some((Status::Critical, "peers"));
+        let kept = kept.map(|kept| (kept.worst, kept.what));
+        let wrong =
+            [services, peers, kept].into_iter().flatten().filter(|(worst, _)| *worst != Status::Passing);
+        for (worst, what) in wrong {
+            self.subline = format!("{} {}.", self.subline, all_is(worst, what));
+            if rank(tone(worst)) > rank(self.tone) {
+                (self.tone, self.icon) = (tone(worst), worst.as_str());
+            }
+        }
+        self
+    }
+
+    fn of_checks(
         view: &View,
         counts: Counts,
         open: &[&lictor_core::Incident],
@@ -229,12 +282,7 @@ impl Head {
                 false => serving.worst(),
             };
             return Self {
-                tone: match worst {
-                    Status::Passing => "good",
-                    Status::Unknown => "note",
-                    Status::Warning => "warn",
-                    Status::Critical => "bad",
-                },
+                tone: tone(worst),
                 icon: worst.as_str(),
                 headline: match well == all {
                     true if all == 1 => "The service is well".to_owned(),
@@ -250,25 +298,15 @@ impl Head {
             return Self {
                 tone: if well { "good" } else { "bad" },
                 icon: if well { Status::Passing } else { Status::Critical }.as_str(),
-                headline: if well { "All is well with the peers" } else { "Not all is well with the peers" }
-                    .to_owned(),
+                headline: all_is(if well { Status::Passing } else { Status::Critical }, "peers"),
                 subline: format!("{starting}{}", peering.summary),
             };
         }
         if let Some(kept) = kept.filter(|_| total == 0) {
             return Self {
-                tone: match kept.worst {
-                    Status::Passing => "good",
-                    Status::Unknown => "note",
-                    Status::Warning => "warn",
-                    Status::Critical => "bad",
-                },
+                tone: tone(kept.worst),
                 icon: kept.worst.as_str(),
-                headline: match kept.worst {
-                    Status::Passing => format!("All is well with the {}", kept.what),
-                    Status::Unknown => format!("Not all is known yet of the {}", kept.what),
-                    Status::Warning | Status::Critical => format!("Not all is well with the {}", kept.what),
-                },
+                headline: all_is(kept.worst, kept.what),
                 subline: format!("{starting}The configuration has no checks."),
             };
         }
