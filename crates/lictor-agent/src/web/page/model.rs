@@ -207,7 +207,7 @@ fn rank(tone: &str) -> Option<usize> {
 }
 
 /// How the head is coloured when this is the worst.
-const fn tone(worst: Status) -> &'static str {
+const fn tone_of(worst: Status) -> &'static str {
     match worst {
         Status::Passing => "good",
         Status::Unknown => "note",
@@ -246,8 +246,8 @@ impl Head {
             [services, peers, kept].into_iter().flatten().filter(|(worst, _)| *worst != Status::Passing);
         for (worst, what) in wrong {
             self.subline = format!("{} {}.", self.subline, all_is(worst, what));
-            if rank(tone(worst)) > rank(self.tone) {
-                (self.tone, self.icon) = (tone(worst), worst.as_str());
+            if rank(tone_of(worst)) > rank(self.tone) {
+                (self.tone, self.icon) = (tone_of(worst), worst.as_str());
             }
         }
         self
@@ -282,7 +282,7 @@ impl Head {
                 false => serving.worst(),
             };
             return Self {
-                tone: tone(worst),
+                tone: tone_of(worst),
                 icon: worst.as_str(),
                 headline: match well == all {
                     true if all == 1 => "The service is well".to_owned(),
@@ -304,7 +304,7 @@ impl Head {
         }
         if let Some(kept) = kept.filter(|_| total == 0) {
             return Self {
-                tone: tone(kept.worst),
+                tone: tone_of(kept.worst),
                 icon: kept.worst.as_str(),
                 headline: all_is(kept.worst, kept.what),
                 subline: format!("{starting}The configuration has no checks."),
