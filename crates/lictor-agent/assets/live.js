@@ -75,9 +75,9 @@
     for (const [id, value] of written) { const field = document.getElementById(id); if (field) field.value = value; }
     live.querySelectorAll("pre").forEach((pre, index) => { pre.scrollLeft = scrolled[index] || 0; });
     if (place >= 0) {
+      // Of several that are alike the one in the same place; never another one, which a key would then press.
       const again = reachable().filter((one) => mark(one) === mark(same[place]));
-      const one = again[place] || again[0];
-      if (one) one.focus({ preventScroll: true });
+      if (again.length === same.length) again[place].focus({ preventScroll: true });
     }
     adopt();
   }
@@ -93,7 +93,9 @@
       // Another version of the agent answers: take its page too.
       const assets = answer.headers.get("x-lictor-assets");
       if (assets && assets !== live.dataset.assets) return location.reload();
-      replace(await answer.text());
+      const html = await answer.text();
+      if (occupied()) return soon(LEAST);
+      replace(html);
       last = Date.now();
       if (following) say("live", "live");
     } catch (error) {

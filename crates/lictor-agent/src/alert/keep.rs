@@ -105,7 +105,15 @@ impl Kept {
         if fault::planted(Plant::Forgets) {
             return Ok(Vec::new());
         }
-        let Some(began) = self.term else { return self.rows(self.kv.list(PREFIX).await?.pairs).await };
+        let Some(began) = self.term else {
+            let mut rows = self.rows(self.kv.list(PREFIX).await?.pairs).await?;
+            for row in &mut rows {
+                if let Row::Silence(silence) = row {
+                    go_on(silence, now);
+                }
+            }
+            return Ok(rows);
+        };
         // What Consul may not show it leaves out: only with the record of the term it is all.
         let mut pairs = self.kv.list(PREFIX).await?.pairs;
         if !pairs.iter().any(|pair| pair.key == TERM && pair.revision == began) {
@@ -208,6 +216,15 @@ impl Kept {
         let fenced: Vec<_> = std::iter::once(Op::unchanged(TERM, term)).chain(ops.iter().cloned()).collect();
         self.kv.txn(&fenced).await.map(drop)
     }
+}
+
+/// Has a silence go on from now for what is left of it by the wall clock, by which people say until when: what the machine
+/// was off for counts.
+fn go_on(silence: &mut Silence, now: Now) {
+    let age = now.wall.as_unix_millis().saturating_sub(silence.from.wall.as_unix_millis());
+    let Ok(age) = u64::try_from(age) else { return };
+    silence.lasting = silence.lasting.saturating_sub(Duration::from_millis(age));
+    silence.from = now;
 }
 
 /// Cuts a list of operations to what one transaction takes.

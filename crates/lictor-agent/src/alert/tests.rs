@@ -8,11 +8,12 @@ use std::sync::Mutex as StdMutex;
 use std::time::Duration;
 
 use lictor_core::alert::{
-    Command, Deliveries, Input, Matchers, NotifierPlan, Report, Route, Source, Subject, SubjectKey, label,
-    text,
+    Command, Deliveries, Input, Matchers, NotifierPlan, Report, Route, Row, Silence, Source, Subject,
+    SubjectKey, label, text,
 };
-use lictor_core::{RouteName, Status};
+use lictor_core::{Now, RouteName, Status, Wall};
 use lictor_store::Options;
+use lictor_store::wire::{self, AlertRow};
 
 use super::*;
 
@@ -215,4 +216,28 @@ async fn a_record_that_cannot_be_read_is_kept_aside() {
     assert_eq!(Kept::local(kv.clone()).load(now).await.unwrap(), vec![]);
     assert!(kv.get("alerts/case/x").await.unwrap().is_none());
     assert!(kv.get("alerts.unreadable/alerts/case/x").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_silence_ends_when_it_was_to_end_though_the_machine_was_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = NodeStore::open(Options::new(dir.path(), "n1")).unwrap();
+    let kv = Kv::embedded(opened.store.clone());
+    let hours = |hours: u64| Duration::from_secs(3_600 * hours);
+    let from = Clock::fresh().now();
+    let (id, when) = ("s1".to_owned(), Matchers(Vec::new()));
+    let silence = Silence { id, when, from, lasting: hours(4), by: String::new(), comment: String::new() };
+    let row = wire::encode(&AlertRow::from(&Row::Silence(silence))).unwrap();
+    kv.txn(&[lictor_store::kv::Op::put("alerts/silence/s1", row)]).await.unwrap();
+    // Off for three hours, and on for one minute.
+    let after = |boot: u64, wall: u64| {
+        let wall = from.wall.as_unix_millis() + i64::try_from(wall).unwrap();
+        Now { boot: from.boot.after(Duration::from_millis(boot)), wall: Wall::from_unix_millis(wall) }
+    };
+    for (wall, left) in [(3 * 3_600_000, hours(1)), (5 * 3_600_000, Duration::ZERO)] {
+        let now = after(60_000, wall);
+        let rows = Kept::local(kv.clone()).load(now).await.unwrap();
+        let [Row::Silence(silence)] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(silence.ends().since(now.boot), left);
+    }
 }

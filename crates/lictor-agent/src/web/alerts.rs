@@ -311,7 +311,8 @@ fn subject(view: &AlertView, text: &str) -> Result<SubjectKey, Failure> {
     }
 }
 
-fn conditions(texts: &[String]) -> Result<Matchers, Failure> {
+/// The conditions of a silence, as a body has them.
+pub(super) fn conditions(texts: &[String]) -> Result<Matchers, Failure> {
     if texts.is_empty() {
         return Err(Failure::bad_request("a silence needs at least one matcher")
             .help("`check=/.*/` is everything that has a check, `node=n1` everything of a node"));

@@ -116,7 +116,7 @@ pub(super) async fn whole(
     let all = query.all.is_some();
     match overview(&site, all).await {
         Ok(part) => Ok(page(&site, &part, if all { "/fragment?all" } else { "/fragment" })),
-        Err(failure) => Err(failed(&site, &failure)),
+        Err(failure) => Err(unshown(&site, &failure)),
     }
 }
 
@@ -149,9 +149,9 @@ pub(super) async fn incident(
         let found = view.incidents.get(&number).cloned().ok_or_else(missing)?;
         Ok::<_, Failure>((view, found))
     };
-    let (view, found) = found.await.map_err(|failure| failed(&site, &failure))?;
+    let (view, found) = found.await.map_err(|failure| unshown(&site, &failure))?;
     if markdown {
-        let story = Story::gather(&site, &view, &found).await.map_err(|failure| failed(&site, &failure))?;
+        let story = Story::gather(&site, &view, &found).await.map_err(|failure| unshown(&site, &failure))?;
         let kind = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
         return Ok((kind, markdown::document(&story, &site.node)).into_response());
     }
@@ -159,7 +159,7 @@ pub(super) async fn incident(
     match incident::part(&site, &view, &found).await.map(|part| (number, part)) {
         Ok((_, part)) if query.fragment.is_some() => Ok(bare(&part)),
         Ok((number, part)) => Ok(page(&site, &part, &format!("/incidents/{number}?fragment"))),
-        Err(failure) => Err(failed(&site, &failure)),
+        Err(failure) => Err(unshown(&site, &failure)),
     }
 }
 
@@ -179,7 +179,7 @@ pub(super) async fn check(
     match shown.await {
         Ok(part) if query.fragment.is_some() => Ok(bare(&part)),
         Ok(part) => Ok(page(&site, &part, &format!("/checks/{name}?fragment"))),
-        Err(failure) => Err(failed(&site, &failure)),
+        Err(failure) => Err(unshown(&site, &failure)),
     }
 }
 
@@ -230,7 +230,7 @@ fn answer(site: &Site, part: Result<Part, Failure>, query: &PageQuery, source: &
     match part {
         Ok(part) if query.fragment.is_some() => bare(&part),
         Ok(part) => page(site, &part, source),
-        Err(failure) => failed(site, &failure),
+        Err(failure) => unshown(site, &failure),
     }
 }
 
@@ -247,7 +247,16 @@ fn pages(site: &Site) -> Vec<(&'static str, &'static str)> {
     pages
 }
 
-/// A page that says what went wrong.
+/// In the place of a page that cannot be shown: what went wrong. What may be over soon is looked at again by itself.
+fn unshown(site: &Site, failure: &Failure) -> Response {
+    let mut response = failed(site, failure);
+    if failure.status.is_server_error() {
+        response.headers_mut().insert(header::REFRESH, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+/// A page that says what went wrong with what was asked for; it stays until it was read.
 pub(super) fn failed(site: &Site, failure: &Failure) -> Response {
     let heading = match failure.status {
         StatusCode::NOT_FOUND => "There is no such thing",
@@ -257,7 +266,6 @@ pub(super) fn failed(site: &Site, failure: &Failure) -> Response {
     let message = visible(&failure.message, 1_000);
     let html = Failed { heading, message: &message, help: failure.help.as_deref() }.render();
     let Ok(html) = html else { return failure.clone().into_response() };
-    // It stays until it was read.
     let mut response = page(site, &Part { title: heading.to_owned(), bad: true, html }, "");
     *response.status_mut() = failure.status;
     response.extensions_mut().insert(failure.clone());

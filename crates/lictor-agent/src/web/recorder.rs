@@ -54,8 +54,12 @@ impl Recorder {
         };
         let acts = Arc::clone(&self.0.acts);
         let act = Act { at, said, ..act };
+        // Who asked may leave, and with them who waits here.
+        let mut owed = Owed { recorder: self, count: missing.saturating_add(1) };
         let mut recorded = Box::pin(async move { acts.record(act).await });
-        match timeout(PATIENCE, &mut recorded).await {
+        let came = timeout(PATIENCE, &mut recorded).await;
+        owed.count = 0;
+        match came {
             Ok(Ok(number)) => return Some(number),
             Ok(Err(why)) => self.missed(&what, &why, missing),
             Err(_late) => match Arc::clone(&self.0.late).try_acquire_owned() {
@@ -101,5 +105,17 @@ impl Recorder {
             Err(why) => (ActEnd::Refused, super::audit::said(&why)),
         };
         self.record(Act { end, said, of, ..act }).await;
+    }
+}
+
+/// Acts that count as missing unless they are recorded.
+struct Owed<'a> {
+    recorder: &'a Recorder,
+    count: u64,
+}
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        self.recorder.0.missing.fetch_add(self.count, Ordering::Relaxed);
     }
 }

@@ -80,7 +80,7 @@ async fn what_fails_is_refused_or_is_not_known_is_told_from_what_is_well() {
 }
 
 /// How the top of the page is coloured, and what it says.
-async fn top(server: Server) -> (String, String, String) {
+pub(crate) async fn top(server: Server) -> (String, String, String) {
     let page = server.get("/").await.body;
     let (_, rest) = page.split_once("<section class=\"hero ").unwrap();
     let tone = rest.split_once('"').unwrap().0.to_owned();

@@ -14,6 +14,8 @@ use lictor_core::{Change, Hooks, Role, Wall};
 use serde_json::{Value, json};
 
 use crate::web_client::{Server, serve_world};
+use crate::web_copies::top;
+use crate::web_copying::{copy, holding};
 use crate::web_world::{HOSTILE, World, bad_day, empty, noon};
 
 /// What the commands are tried with as well.
@@ -441,7 +443,7 @@ async fn the_page_shows_what_is_under_way_and_how_far_it_is() {
 
 #[tokio::test]
 async fn a_button_switches_a_service_over_and_is_there_only_when_that_can_be_asked_for() {
-    let button = "<input type=\"hidden\" name=\"to\" value=\"node2\"><button id=\"move-web-node2\">Switch over to node2";
+    let button = "<input type=\"hidden\" name=\"to\" value=\"node2\"><button id=\"move:web:node2\">Switch over to node2";
     let server = serve(held()).await;
     let page = server.get("/").await.body;
     shows(&page, &["action=\"/v1/services/web/switchover\"", button, "It is stopped on node1"]);
@@ -498,4 +500,14 @@ async fn a_node_without_checks_says_how_its_services_are() {
     assert_eq!(headline(standby()).await, "good: The service is well");
     assert_eq!(headline(free(Next::Nobody)).await, "good: The service is well");
     assert_eq!(headline(free(Next::Anyone)).await, "bad: The service is not well");
+}
+
+#[tokio::test]
+async fn the_top_says_also_what_is_wrong_besides_services_that_are_well() {
+    let world = World::new(empty(noon()), Vec::new());
+    *world.services.views.lock().unwrap() = vec![standby()];
+    world.copies.set(vec![copy(holding())]);
+    let (tone, headline, besides) = top(serve_world(world, None, &[], Limits::default()).await).await;
+    assert_eq!((tone.as_str(), headline.as_str()), ("warn", "The service is well"));
+    assert_eq!(besides, "The configuration has no checks. Not all is well with the copies.");
 }

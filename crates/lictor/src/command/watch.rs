@@ -79,19 +79,26 @@ pub(crate) async fn look(what: &impl Look, how: &Watched, terminal: &Terminal) -
     let mut changes = Follow::start(&client).await?;
     let mut shown = what.ask(&client).await?;
     show(shown.clone()).await?;
+    // Said once, and shown anew when it is over.
+    let mut gone = false;
     loop {
-        let back = match next(what.pace(), &mut changes).await? {
-            Some(Followed::Gone) => {
+        let pace = if gone { Pace::Steady } else { what.pace() };
+        let came = next(pace, &mut changes).await?;
+        let answer = match came {
+            Some(Followed::Gone) => None,
+            _ => match what.ask(&client).await {
+                // A connection that brings no news may be broken without anybody having said so.
+                Err(failure) if failure.exit() == Exit::Unreachable => None,
+                answer => Some(answer?),
+            },
+        };
+        let Some(answer) = answer else {
+            if !std::mem::replace(&mut gone, true) {
                 terminal.say(GONE);
-                continue;
             }
-            next => matches!(next, Some(Followed::Back)),
+            continue;
         };
-        let answer = match what.ask(&client).await {
-            // It is shown when the agent is back.
-            Err(failure) if failure.exit() == Exit::Unreachable => continue,
-            answer => answer?,
-        };
+        let back = std::mem::take(&mut gone) || matches!(came, Some(Followed::Back));
         if back || timeless(&answer) != timeless(&shown) {
             if how.agent.format == Format::Text {
                 Terminal::data("")?;

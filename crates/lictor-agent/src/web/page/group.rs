@@ -102,8 +102,8 @@ pub(super) fn groups(view: &View, around: &Around, all: bool) -> (Vec<Group>, Op
 /// Names have what an identifier must not have.
 fn id(name: Option<&str>) -> String {
     name.map_or_else(
-        || "checks-of-no-group".to_owned(),
-        |name| format!("checks-{}", form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>()),
+        || "checks".to_owned(),
+        |name| format!("checks:{}", form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>()),
     )
 }
 

@@ -234,17 +234,18 @@ impl Head {
         ready: bool,
     ) -> Self {
         let head = Self::of_checks(view, counts, open, (peering, serving, kept), ready);
-        if counts.total == 0 { head } else { head.beside(peering, serving, kept) }
+        let services = (!serving.is_empty()).then(|| (serving.worst(), "services"));
+        let peers = if peering.is_well() { Status::Passing } else { Status::Critical };
+        let peers = peering.watching.then_some((peers, "peers"));
+        let kept = kept.map(|kept| (kept.worst, kept.what));
+        // Without checks the first of them makes the headline.
+        let said = usize::from(counts.total == 0 && open.is_empty());
+        head.beside([services, peers, kept].into_iter().flatten().skip(said))
     }
 
-    /// With what is wrong besides the checks: who only reads the top must not take it for fine.
-    fn beside(mut self, peering: &peer::Section, serving: &service::Section, kept: Option<Kept>) -> Self {
-        let services = (!serving.is_empty()).then(|| (serving.worst(), "services"));
-        let peers = (peering.watching && !peering.is_well()).then_some((Status::Critical, "peers"));
-        let kept = kept.map(|kept| (kept.worst, kept.what));
-        let wrong =
-            [services, peers, kept].into_iter().flatten().filter(|(worst, _)| *worst != Status::Passing);
-        for (worst, what) in wrong {
+    /// With what is wrong besides: who only reads the top must not take it for fine.
+    fn beside(mut self, others: impl Iterator<Item = (Status, &'static str)>) -> Self {
+        for (worst, what) in others.filter(|(worst, _)| *worst != Status::Passing) {
             self.subline = format!("{} {}.", self.subline, all_is(worst, what));
             if rank(tone_of(worst)) > rank(self.tone) {
                 (self.tone, self.icon) = (tone_of(worst), worst.as_str());
@@ -277,10 +278,7 @@ impl Head {
         }
         if total == 0 && !serving.is_empty() {
             let (well, all) = (serving.well(), serving.rows.len());
-            let worst = match peering.watching && !peering.is_well() {
-                true => Status::Critical,
-                false => serving.worst(),
-            };
+            let worst = serving.worst();
             return Self {
                 tone: tone_of(worst),
                 icon: worst.as_str(),

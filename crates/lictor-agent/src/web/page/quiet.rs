@@ -8,6 +8,7 @@ use jiff::{Timestamp, ToSpan as _, Zoned};
 use lictor_core::Wall;
 use lictor_core::alert::{Matcher, Pattern, Subject};
 
+use crate::web::alerts::conditions;
 use crate::web::text::{timestamp, visible};
 
 /// The hour at which people are there again.
@@ -62,7 +63,8 @@ impl Presets {
         if let Some(monday) = monday {
             all.push(Preset::until(monday, format!("until {}", monday.strftime("%A %-d %b %H:%M"))));
         }
-        let name = zone.iana_name().map(str::to_owned);
+        // A machine that says nothing of its zone has UTC.
+        let name = zone.iana_name().map(|name| if zone.is_unknown() { "UTC" } else { name }.to_owned());
         Self { all, zone: name.unwrap_or_else(|| here.strftime("%Z").to_string()) }
     }
 }
@@ -85,6 +87,9 @@ impl Quiet {
         };
         let matchers: Option<Vec<_>> = subject.labels.iter().map(matcher).collect();
         let matchers = matchers.filter(|all| !all.is_empty() && all.len() <= LABELS)?;
+        // What comes back by the form is read, and has to mean this alert.
+        let texts: Vec<_> = matchers.iter().map(|text| text.trim().to_owned()).collect();
+        conditions(&texts).ok().filter(|read| read.hold(subject))?;
         Some(Self { matchers: matchers.join("\n"), presets: Arc::clone(presets) })
     }
 }
@@ -169,7 +174,9 @@ mod tests {
                 .map(|quiet| quiet.matchers)
         };
         assert_eq!(quiet(&[("node", "n1"), ("path", "/a,b")]).as_deref(), Some("node=n1\npath=\"/a,b\""));
-        for odd in [("a b", "x"), ("a", "x\ncheck=y"), ("a", "\u{202e}x"), ("", "x")] {
+        for odd in
+            [("a b", "x"), ("a", "x\ncheck=y"), ("a", "\u{202e}x"), ("", "x"), ("tag", "x"), ("a", "x ")]
+        {
             assert_eq!(quiet(&[odd]), None, "{odd:?}");
         }
         assert_eq!(quiet(&[]), None);
