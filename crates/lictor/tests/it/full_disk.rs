@@ -67,7 +67,11 @@ fn a_full_disk_stops_acting_but_not_watching_and_is_told() {
         (text.contains("Nothing is acted on") && text.contains("disk") && text.contains("full")).then_some(())
     });
     node.until("it watches", |node| (node.status("works") == "critical").then_some(()));
-    assert_eq!(node.read("ran"), "", "nothing is done that was not recorded");
+    // The store may have found room for it in its own file; without that nothing is done.
+    let done = node.read("ran").lines().count();
+    let events = node.events();
+    let recorded = events.lines().filter(|event| event.contains("repair started")).count();
+    assert!(done <= recorded, "nothing is done that was not recorded: {done} of\n{events}");
     fs::remove_file(filler).unwrap();
     node.until("it acts", |node| (node.read("ran").lines().count() == 1).then_some(()));
     node.until("it is said that it is over", |node| {
