@@ -23,7 +23,20 @@ const fn planted(name: &'static str, args: &'static str) -> Run {
     Run { name, args, expected: "invalid", short: false, seconds: None }
 }
 
+/// One of what nobody promises and that takes some luck to see: it only has to be known.
+const fn unpromised(name: &'static str, args: &'static str) -> Run {
+    Run { name, args, expected: EITHER, short: false, seconds: None }
+}
+
+/// Valid or invalid.
+const EITHER: &str = "either";
+
 impl Run {
+    /// Whether a verdict is as expected.
+    pub(super) fn is_met_by(&self, verdict: &str) -> bool {
+        verdict == self.expected || self.expected == EITHER && ["valid", "invalid"].contains(&verdict)
+    }
+
     /// The same, also run when only a few are.
     const fn short(self) -> Self {
         Self { short: true, ..self }
@@ -169,8 +182,11 @@ pub(super) const RUNS: &[Run] = &[
     kept("several keys in one transaction", "--workload multi --nemesis partition-halves,kill-leader"),
     kept("set", "--workload set --nemesis kill-all,partition-halves"),
     kept("lists", "--workload append --nemesis partition-halves,kill-leader,pause-leader").short(),
-    kept("default reads, leader cut off", "--workload register --reads default --nemesis partition-leader"),
-    kept("default reads, leader paused", "--workload register --reads default --nemesis pause-leader"),
+    unpromised(
+        "default reads, leader cut off",
+        "--workload register --reads default --nemesis partition-leader",
+    ),
+    unpromised("default reads, leader paused", "--workload register --reads default --nemesis pause-leader"),
     kept(
         "locks with tokens",
         "--workload fenced-lock --clients 40 --nemesis pause-one,pause-leader --interval 9",
