@@ -223,8 +223,13 @@ impl Kept {
 fn go_on(silence: &mut Silence, now: Now) {
     let age = now.wall.as_unix_millis().saturating_sub(silence.from.wall.as_unix_millis());
     let Ok(age) = u64::try_from(age) else { return };
-    silence.lasting = silence.lasting.saturating_sub(Duration::from_millis(age));
-    silence.from = now;
+    let left = silence.lasting.saturating_sub(Duration::from_millis(age));
+    let ends = now.boot.after(left);
+    silence.from.boot = ends.before(silence.lasting);
+    if silence.ends() != ends {
+        // It began before the axis did.
+        (silence.from, silence.lasting) = (now, left);
+    }
 }
 
 /// Cuts a list of operations to what one transaction takes.

@@ -239,5 +239,6 @@ async fn a_silence_ends_when_it_was_to_end_though_the_machine_was_off() {
         let rows = Kept::local(kv.clone()).load(now).await.unwrap();
         let [Row::Silence(silence)] = rows.as_slice() else { panic!("{rows:?}") };
         assert_eq!(silence.ends().since(now.boot), left);
+        assert!(silence.from == now || silence.from.wall == from.wall, "{silence:?}");
     }
 }

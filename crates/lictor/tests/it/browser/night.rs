@@ -1,9 +1,11 @@
 //! Something broke at night: what, why, and is it over?
 
 use std::fs;
+use std::time::Duration;
 
 use lictor_testkit::browser::{Look, Window};
 use lictor_testkit::service::{Answer, Service};
+use lictor_testkit::wait;
 
 use super::{browser, in_order, page};
 use crate::node::Node;
@@ -143,7 +145,8 @@ fn who_is_called_at_night_sees_what_broke_why_and_that_it_is_over() {
         called.sees(&["shop"]);
         called.is_sound_as(name);
     }
-    assert!(!rig.shop.calls().is_empty() && rig.chat.calls().len() >= 2, "{:?}", rig.chat.calls());
+    let told = wait::until(Duration::from_secs(30), || (rig.chat.calls().len() >= 2).then_some(()));
+    assert!(told.is_some(), "nobody was told that it is over: {:?}", rig.chat.calls());
 }
 
 #[test]
