@@ -13,7 +13,7 @@ use crate::tool::Tool;
 use crate::workspace::Workspace;
 
 /// Time for all tests; each has its own, shorter limit.
-const TESTS: Duration = Duration::from_secs(25 * 60);
+const TESTS: Duration = Duration::from_secs(45 * 60);
 
 /// The word in the names of tests that run one at a time where nextest is not there to see to it.
 const SERIAL: &str = "cluster";
