@@ -205,10 +205,7 @@ async fn a_silence_may_have_an_end_in_the_place_of_a_length() {
     // The alert that somebody would be told of has a form with its labels; one that is silenced has none.
     let page = server.get("/").await.body;
     let form = "<input type=\"hidden\" name=\"matchers\" value=\"check=disk\nnode=node1\nsource=own\">";
-    assert!(
-        page.contains(form) && page.contains(" name=\"for\" value=\"1h\">for 1 h</button>"),
-        "{page}"
-    );
+    assert!(page.contains(form) && page.contains(" name=\"for\" value=\"1h\">for 1 h</button>"), "{page}");
     assert!(!page.contains("value=\"check=swap\n"), "{page}");
 }
 

@@ -145,6 +145,7 @@ fn who_is_called_at_night_sees_what_broke_why_and_that_it_is_over() {
         called.sees(&["shop"]);
         called.is_sound_as(name);
     }
+    assert!(!rig.shop.calls().is_empty(), "nobody has looked at the shop");
     let told = wait::until(Duration::from_secs(30), || (rig.chat.calls().len() >= 2).then_some(()));
     assert!(told.is_some(), "nobody was told that it is over: {:?}", rig.chat.calls());
 }
