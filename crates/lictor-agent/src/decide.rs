@@ -91,6 +91,8 @@ struct Pending {
     waiting: Vec<oneshot::Sender<()>>,
     /// The events of the commit in flight.
     events: Vec<Event>,
+    /// Whether this is only the word that nothing can be recorded.
+    word: bool,
 }
 
 impl Pending {
@@ -113,10 +115,35 @@ struct Turns {
     view: Option<(Instant, Arc<View>)>,
     decided: bool,
     cannot_record: Option<(String, Now)>,
+    /// What the space kept back for a full disk is for: that nothing can be recorded. Nothing
+    /// else is with it, or what else waits would be acted on.
+    word: Option<Event>,
     retry_at: Option<Instant>,
     lost: u64,
     /// Whether the entry that tells of the end of the trouble waits to be recorded.
     asked_again: bool,
+}
+
+impl Turns {
+    /// Takes what is to be recorded now.
+    fn due(&mut self) -> Option<Pending> {
+        if let Some(event) = self.word.take() {
+            let mut word = Pending { word: true, ..Pending::default() };
+            word.batch.note(event);
+            word.batch.urgent = true;
+            return Some(word);
+        }
+        let due = self.retry_at.is_none_or(|at| Instant::now() >= at);
+        (due && !self.pending.is_empty()).then(|| std::mem::take(&mut self.pending))
+    }
+
+    /// Puts back what could not be recorded: it comes before what was decided since.
+    fn put_back(&mut self, mut refused: Pending) {
+        refused.batch.urgent = false;
+        refused.word = false;
+        let later = std::mem::replace(&mut self.pending, refused);
+        self.pending.absorb(later);
+    }
 }
 
 type Commit = std::pin::Pin<Box<dyn Future<Output = Result<Committed, NotRecorded>> + Send>>;
@@ -139,15 +166,16 @@ impl<H: Hands> Loop<H> {
                 next_alive = Instant::now() + *period;
             }
             if in_flight.is_none()
-                && !turns.pending.is_empty()
-                && turns.retry_at.is_none_or(|at| Instant::now() >= at)
+                && let Some(due) = turns.due()
             {
-                in_flight = Some(self.commit(std::mem::take(&mut turns.pending)));
+                in_flight = Some(self.commit(due));
                 slow_at = Instant::now() + SLOW;
             }
             let slow = (in_flight.is_some() && turns.cannot_record.is_none()).then_some(slow_at);
             if slow.is_some_and(|at| Instant::now() >= at) {
-                self.cannot_record(format!("the disk has not answered for {}", Span(SLOW)), &mut turns);
+                let why = format!("the disk has not answered for {}", Span(SLOW));
+                let word = self.cannot_record(why, &mut turns);
+                turns.pending.batch.note(word);
                 continue;
             }
             // What changes while somebody holds it is there twice.
@@ -296,9 +324,11 @@ impl<H: Hands> Loop<H> {
         match result {
             Ok(committed) => {
                 crate::fault::point("committed");
+                if pending.word {
+                    return self.let_out(committed, pending, turns);
+                }
                 turns.retry_at = None;
-                // An urgent batch may have been recorded in the space kept back: then the
-                // disk is still full.
+                // It may have been recorded by the very commit that filled the disk.
                 let good = self.store.health() == Health::Good;
                 let recovered = good && turns.cannot_record.take().is_some();
                 if recovered {
@@ -327,23 +357,24 @@ impl<H: Hands> Loop<H> {
                     let refusal = Refusal::Conflict(format!("{why}; it takes effect when that is over"));
                     drop(sender.send(Err(refusal)));
                 }
-                let later = std::mem::replace(&mut turns.pending, pending);
-                turns.pending.absorb(later);
+                turns.put_back(pending);
                 if turns.cannot_record.is_none() {
-                    // The space kept back for this moment, so that the ledger says it too.
-                    turns.pending.batch.urgent = matches!(refused.why, StoreError::Full);
-                    self.cannot_record(why, turns);
+                    let word = self.cannot_record(why, turns);
+                    match refused.why {
+                        StoreError::Full => turns.word = Some(word),
+                        _ => turns.pending.batch.note(word),
+                    }
                 }
             }
         }
     }
 
-    fn cannot_record(&self, why: String, turns: &mut Turns) {
+    /// From now on it is known that nothing can be recorded; gives the entry that says so.
+    fn cannot_record(&self, why: String, turns: &mut Turns) -> Event {
         error!(error = %why, "cannot record; nothing is acted on until it can");
-        let now = self.clock.now();
-        turns.cannot_record = Some((why.clone(), now));
-        let what = What::RecordingFailed { why };
-        turns.pending.batch.note(Event { at: now, incident: None, run: None, what });
+        let at = self.clock.now();
+        turns.cannot_record = Some((why.clone(), at));
+        Event { at, incident: None, run: None, what: What::RecordingFailed { why } }
     }
 
     fn tell(&self, turns: &mut Turns, what: What) {
@@ -394,6 +425,9 @@ impl<H: Hands> Loop<H> {
         if let Some((commit, pending)) = in_flight {
             let result = commit.await;
             self.committed(result, pending, &mut turns);
+        }
+        if let Some(word) = turns.word.take() {
+            turns.pending.batch.note(word);
         }
         self.engine.close();
         self.inbox.close();

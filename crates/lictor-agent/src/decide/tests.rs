@@ -59,7 +59,7 @@ async fn acts_that_wait_while_nothing_can_be_recorded_have_a_bound_and_the_rest_
     }
     assert_eq!((turns.pending.batch.acts(), turns.lost), (WAITING_ACTS + 1, 0));
     let mut turns = Turns::default();
-    deciding.cannot_record("the disk is full".to_owned(), &mut turns);
+    let _word = deciding.cannot_record("the disk is full".to_owned(), &mut turns);
     for number in 0..WAITING_ACTS + 100 {
         ask(&mut deciding, &mut turns, number);
     }

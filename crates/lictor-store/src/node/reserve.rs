@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+/// The space is taken only if the disk has this part of it more: on a disk that is as good
+/// as full one commit gets through and the next does not, and an action would begin whose
+/// outcome cannot be recorded.
+const MARGIN: u64 = 4;
+
 /// A file that does nothing but take up space. Removing it gives the disk back enough
 /// for what has to be recorded when nothing else can be.
 #[derive(Debug)]
@@ -40,7 +45,8 @@ impl Reserve {
         self.size > 0 && fs::remove_file(&self.path).is_ok()
     }
 
-    /// Takes the space back if the disk has it; says whether it is kept back now.
+    /// Takes the space back if the disk has it, and some more; says whether it is kept
+    /// back now.
     pub(super) fn restore(&mut self) -> bool {
         if !self.held {
             self.held = self.size == 0 || self.fill().is_ok();
@@ -54,12 +60,14 @@ impl Reserve {
     fn fill(&self) -> io::Result<()> {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
-        match fallocate(&file, FallocateFlags::empty(), 0, self.size) {
-            Ok(()) => Ok(()),
+        let size = self.size + self.size / MARGIN;
+        match fallocate(&file, FallocateFlags::empty(), 0, size) {
+            Ok(()) => {}
             // Not every file system can; zeros take up space on nearly all of those.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => zeros(&mut file, self.size),
-            Err(why) => Err(why.into()),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => zeros(&mut file, size)?,
+            Err(why) => return Err(why.into()),
         }
+        file.set_len(self.size)
     }
 }
 
@@ -87,7 +95,7 @@ mod tests {
         assert!(reserve.held() && on_disk().unwrap() >= 1 << 20);
         assert!(reserve.release() && on_disk().is_err());
         assert!(!reserve.release(), "it can be given only once");
-        assert!(reserve.restore() && on_disk().unwrap() >= 1 << 20);
+        assert!(reserve.restore() && on_disk().unwrap() == 1 << 20, "the margin is not kept");
     }
 
     #[test]
