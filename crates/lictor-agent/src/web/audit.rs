@@ -100,14 +100,17 @@ impl Asked {
         if reads(&parts.method) || is_probe(path) || caller::has_own_token(path) || alerts::takes_many(path) {
             return None;
         }
-        let detail = [parts.uri.query().unwrap_or_default().as_bytes(), body].join(&b' ');
+        let sent = [parts.uri.query().unwrap_or_default().as_bytes(), body].join(&b' ');
+        let sent = sent.trim_ascii();
+        let shown =
+            if is_form(&parts.headers) { pairs(sent) } else { String::from_utf8_lossy(sent).into_owned() };
         let act = Act {
             at: Now::default(),
             by: visible(&who(&parts.headers, body), NAME),
             from: visible(&place(parts), PLACE),
             door: door(&parts.headers).to_owned(),
             what: visible(&format!("{} {path}", parts.method), PLACE),
-            detail: detailed(detail.trim_ascii()),
+            detail: detailed(&shown, sent),
             end: ActEnd::Begun,
             said: String::new(),
             of: None,
@@ -133,13 +136,29 @@ fn is_for_the_engine(method: &Method, path: &str) -> bool {
             || (path.starts_with("/v1/remedies/") && path.ends_with("/start")))
 }
 
-/// What was asked for in full; of what is too long the beginning, and by what the rest can be known again.
-fn detailed(detail: &[u8]) -> String {
-    let shown = visible(&String::from_utf8_lossy(detail), WORDS);
-    if detail.len() <= WORDS {
-        return shown;
+/// Whether what is sent was written into a form.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+/// What was written into a form, as who wrote it reads it: `when=check=disk for=1h comment="until it is cleaned"`. What has
+/// blanks or marks in it is in quotation marks, so that nothing written into one field looks like another one.
+fn pairs(sent: &[u8]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "=-_.:/,+".contains(c);
+    let field = |text: &str| if text.chars().all(plain) { text.to_owned() } else { format!("{text:?}") };
+    let fields = form_urlencoded::parse(sent);
+    fields.map(|(name, value)| format!("{}={}", field(&name), field(&value))).collect::<Vec<_>>().join(" ")
+}
+
+/// What was asked for in full; of what is too long the beginning, and by what the rest of what was sent can be known again.
+fn detailed(shown: &str, sent: &[u8]) -> String {
+    let beginning = visible(shown, WORDS);
+    if sent.len() <= WORDS && shown.chars().count() <= WORDS {
+        return beginning;
     }
-    format!("{shown} ({} bytes, SHA-256 {})", detail.len(), hex(&Sha256::digest(detail)))
+    format!("{beginning} ({} bytes, SHA-256 {})", sent.len(), hex(&Sha256::digest(sent)))
 }
 
 /// Who asks, as they say: who is named, the header for it, the user of basic authentication, else the door they came by. What
@@ -443,6 +462,14 @@ mod tests {
         // What was left out of it can be known again.
         assert!(act.detail.ends_with(')') && act.detail.contains(" (9010 bytes, SHA-256 "), "{act:?}");
         assert!(act.by.starts_with(r"\u{202e}xxx"), "{act:?}");
+    }
+
+    #[test]
+    fn what_was_written_into_a_form_is_readable_and_no_field_looks_like_another_one() {
+        let form = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        let sent = "when=check%3Ddisk&for=2h&comment=it%27s+%22cleaned%22+by%3Dbob%1b%E2%80%AE";
+        let act = asked("POST", "/v1/alerts/silences", &[form], sent).unwrap();
+        assert_eq!(act.detail, r#"when=check=disk for=2h comment="it's \"cleaned\" by=bob\u{1b}\u{202e}""#);
     }
 
     #[tokio::test(start_paused = true)]

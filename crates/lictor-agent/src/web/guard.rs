@@ -22,6 +22,7 @@ use super::Site;
 use super::audit::{self, Asked};
 use super::caller;
 use super::error::Failure;
+use super::page;
 use super::token::{self, Guarded};
 use crate::OnEnd;
 
@@ -192,9 +193,11 @@ pub(super) fn accepts(headers: &HeaderMap, media: &str) -> bool {
 /// Lets a request in or refuses it, bounds its time, and says about every answer what
 /// a browser must not do with it.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let browser = accepts(request.headers(), "text/html");
     let work = AssertUnwindSafe(admit(&site, request, next)).catch_unwind();
     let mut response = match tokio::time::timeout(ANSWER_PATIENCE, work).await {
         Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(refused))) if browser => page::refused(&refused),
         Ok(Ok(Err(refused))) => refused.into_response(),
         Ok(Err(_panicked)) => panicked().into_response(),
         Err(_late) => {

@@ -67,6 +67,17 @@ struct Failed<'a> {
     help: Option<&'a str>,
 }
 
+/// Who was not let in: nothing of this node is on it, and nothing it would have to fetch.
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct Refused<'a> {
+    heading: &'a str,
+    message: &'a str,
+    help: Option<&'a str>,
+    /// Whether it can be tried again with a token.
+    again: bool,
+}
+
 /// A part of the page, rendered.
 #[derive(Debug)]
 struct Part {
@@ -269,6 +280,22 @@ pub(super) fn failed(site: &Site, failure: &Failure) -> Response {
     let mut response = page(site, &Part { title: heading.to_owned(), bad: true, html }, "");
     *response.status_mut() = failure.status;
     response.extensions_mut().insert(failure.clone());
+    response
+}
+
+/// The answer to a browser that is not let in, which shows it when nobody signs in.
+pub(super) fn refused(failure: &Failure) -> Response {
+    let again = failure.status == StatusCode::UNAUTHORIZED;
+    let heading = if again { "Not signed in" } else { "Not let in" };
+    let mut response = failure.clone().into_response();
+    let message = visible(&failure.message, 1_000);
+    if let Ok(html) = (Refused { heading, message: &message, help: failure.help.as_deref(), again }).render()
+    {
+        let kind = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = html.into();
+    }
     response
 }
 

@@ -76,6 +76,14 @@ async fn a_browser_is_asked_for_a_password() {
     let asked = server.ask("GET", "/", &[("Accept", "text/html,*/*;q=0.8")], "").await;
     assert_eq!(asked.status, 401);
     assert_eq!(asked.header("www-authenticate"), Some("Basic realm=\"lictor\", charset=\"UTF-8\""));
+    // It is shown to who does not sign in. It says nothing of the node, and has nothing fetched.
+    assert_eq!(asked.header("content-type"), Some("text/html; charset=utf-8"));
+    for word in
+        ["Not signed in", "a token is needed", "give the token as the password", "<a href=\"/\">Sign in</a>"]
+    {
+        assert!(asked.body.contains(word), "{word}\n{}", asked.body);
+    }
+    assert!(!asked.body.contains("/assets/") && !asked.body.contains("<header"), "{}", asked.body);
 }
 
 #[tokio::test]
