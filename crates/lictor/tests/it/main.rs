@@ -15,6 +15,7 @@ mod consul_alerts_limits;
 mod consul_alerts_move;
 mod consul_replicate;
 mod consul_snapshot;
+mod container;
 mod crash;
 mod drill;
 mod flaky;
