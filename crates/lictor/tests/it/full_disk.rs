@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use lictor_testkit::wait;
 
 use crate::node::Node;
 
@@ -70,11 +72,8 @@ fn a_full_disk_stops_acting_but_not_watching_and_is_told() {
     node.until("it watches", |node| (node.status("works") == "critical").then_some(()));
     node.until("the record says it", |node| node.events().contains("nothing is acted on").then_some(()));
     // Longer than the pause before the next try.
-    let until = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < until {
-        assert_eq!(node.read("ran"), "", "it was acted on:\n{}", node.events());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let acted = wait::until(Duration::from_secs(3), || (!node.read("ran").is_empty()).then_some(()));
+    assert_eq!(acted, None, "it was acted on:\n{}", node.events());
     let events = node.events();
     assert!(!events.contains("repair started"), "the space kept back is for the word alone:\n{events}");
     fs::remove_file(filler).unwrap();
