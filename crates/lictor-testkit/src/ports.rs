@@ -1,10 +1,16 @@
 //! Addresses and ports that nothing else uses.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::Range;
 
 /// How many ports are tried before giving up.
 const TRIES: usize = 100;
+
+/// Where they are drawn: below those that the system gives to connections, and to whoever asks for any.
+///
+/// Source: `net.ipv4.ip_local_port_range`, which begins at 32768 unless somebody has set it.
+const DRAWN: Range<u16> = 20_000..32_000;
 
 /// A port of 127.0.0.1 that was free for TCP and UDP a moment ago.
 ///
@@ -42,8 +48,8 @@ pub fn loopback() -> Ipv4Addr {
 }
 
 fn try_one(address: Ipv4Addr) -> io::Result<u16> {
-    let tcp = TcpListener::bind(SocketAddr::new(IpAddr::V4(address), 0))?;
-    let port = tcp.local_addr()?.port();
+    let port = rand::random_range(DRAWN);
+    let _tcp = TcpListener::bind((address, port))?;
     UdpSocket::bind((address, port))?;
     Ok(port)
 }

@@ -44,7 +44,7 @@ impl Told {
     }
 
     async fn until(&self, count: usize) -> Vec<String> {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             let titles = self.titles();
             if titles.len() >= count {
                 return titles;

@@ -146,7 +146,7 @@ async fn at_its_time_limit_all_of_it_goes_however_deaf_and_even_in_another_group
     let action = script(dir.path(), text);
     let mut bench = Bench::on(dir, action);
     let begun = Instant::now();
-    let outcome = bench.act(&order(), Duration::from_millis(400)).await;
+    let outcome = bench.act(&order(), Duration::from_secs(2)).await;
     let detail = unknown(&outcome);
     assert!(detail.starts_with("stopped at its time limit after "), "{detail}");
     assert!(detail.contains(": ended by SIGKILL\nbegun"), "{detail}");
@@ -161,7 +161,7 @@ async fn what_the_program_leaves_running_at_its_time_limit_goes_too() {
     let text = "sh -c 'trap \"\" TERM; echo deaf; sleep 64; true' & sleep 65; true";
     let action = script(dir.path(), text);
     let mut bench = Bench::on(dir, action);
-    let outcome = bench.act(&order(), Duration::from_millis(400)).await;
+    let outcome = bench.act(&order(), Duration::from_secs(2)).await;
     let detail = unknown(&outcome);
     assert!(detail.contains(": ended by SIGTERM\ndeaf"), "{detail}");
     assert_eq!(processes_with("environ", &mark), [0_u32; 0], "left behind");
@@ -171,7 +171,7 @@ async fn what_the_program_leaves_running_at_its_time_limit_goes_too() {
 async fn a_program_that_minds_term_is_given_the_time_to_end() {
     let begun = Instant::now();
     let text = "trap 'echo tidied; exit 0' TERM; echo begun; while :; do sleep 0.05; done";
-    let outcome = run(text, Duration::from_millis(300)).await;
+    let outcome = run(text, Duration::from_secs(2)).await;
     // It ended by itself, but because it was told to: whether it did its work is not known.
     let detail = unknown(&outcome);
     assert!(detail.contains(": exit status 0\nbegun\n") && detail.ends_with("tidied"), "{detail}");

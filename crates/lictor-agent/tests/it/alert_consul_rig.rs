@@ -63,7 +63,7 @@ pub(crate) struct Taker {
     /// What is known, by key.
     pub(crate) now: BTreeMap<String, Report>,
     /// What was said since last asked for: `complete N`, `KEY status`, `-KEY`, `lost: WHY`.
-    said: Vec<String>,
+    pub(crate) said: Vec<String>,
     pub(crate) lost: Option<String>,
     pub(crate) tasks: Tasks,
 }

@@ -75,8 +75,8 @@ async fn a_line_is_handed_in_within_milliseconds_of_being_written() {
         times.push(begun.elapsed());
     }
     times.sort_unstable();
-    // On a machine that does other things meanwhile.
-    assert!(times[25] < Duration::from_millis(20), "{times:?}");
+    // On a machine that does other things meanwhile; a look at intervals would be no sooner than 250 ms.
+    assert!(times[25] < Duration::from_millis(120), "{times:?}");
     assert_eq!(numbers(&follow), (0..50).collect::<Vec<_>>());
 }
 

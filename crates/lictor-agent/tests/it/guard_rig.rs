@@ -36,7 +36,7 @@ pub(crate) const PROGRAM: &str = "/usr/local/bin/lictor-act-host";
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
 
-pub(crate) fn millis(millis: u64) -> Duration {
+pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 

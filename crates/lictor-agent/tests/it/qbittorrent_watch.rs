@@ -206,6 +206,8 @@ async fn the_outage_of_one_tracker_is_a_warning_and_of_all_is_critical() {
         Mode::Failure("again".into()),
     ];
     for mode in outages {
+        // What it shows is of this outage, and of none before.
+        announce(&server, &ours, Mode::Ok, &first, &[2]);
         announce(&server, &ours, mode.clone(), &first, &[4]);
         let sample = watcher.sample().await;
         assert_eq!(told(&sample), format!("warning: {host} does not work, others do; {run}"), "{mode:?}");
@@ -408,7 +410,7 @@ fn a_connection_from_outside_makes_it_connected_and_strictness_wants_one() {
         assert_eq!(number(&first, "stable"), Some(1.0));
         tokio::time::sleep(grace).await;
         let late = watcher.see().await;
-        assert!(late.starts_with("critical: firewalled for 3"), "{late}");
+        assert!(late.starts_with("critical: firewalled for "), "{late}");
         let _peer = server.connect_from(PEER).unwrap();
         let connected = async {
             while watcher.see().await != "passing: connected, 0 of 0 torrents run" {

@@ -144,7 +144,8 @@ async fn without_repair_a_change_at_the_destination_stays_until_the_source_chang
     assert_eq!(keys(&there, "copy/a").await["copy/a"].0, b"mine");
     source.kv().put("global/a", "three").await.unwrap();
     world.until("it is written over", async |_| keys(&there, "copy/a").await["copy/a"].0 == b"three").await;
-    assert_eq!(world.view().state.tally.overwritten, 1);
+    // It counts it when the destination has answered.
+    world.until("it is counted", async |world| world.view().state.tally.overwritten == 1).await;
     assert_eq!(keys(&there, "copy/own").await.len(), 1);
 }
 
@@ -241,7 +242,7 @@ async fn a_key_that_the_destination_does_not_take_keeps_none_of_the_others() {
     // Once it fits it is taken at once.
     source.kv().put("global/huge", "small").await.unwrap();
     world.until_same("it is copied").await;
-    assert_eq!(world.view().state.refused.0, 0);
+    world.until("nothing is set aside", async |world| world.view().state.refused.0 == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

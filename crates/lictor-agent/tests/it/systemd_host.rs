@@ -17,10 +17,7 @@ use crate::watch_rig::{number, told};
 #[tokio::test]
 async fn on_a_real_host_each_change_of_a_unit_is_told() {
     let host = Host::boot();
-    host.unit(
-        "x.service",
-        "[Service]\nExecStart=/bin/sleep infinity\nRestart=on-failure\nRestartSec=300ms\n",
-    );
+    host.unit("x.service", "[Service]\nExecStart=/bin/sleep infinity\nRestart=on-failure\nRestartSec=2s\n");
     let mut follow = follow("x", bus(&host)).await;
     follow.says("critical: x.service is inactive (dead)").await;
     host.ok(&["systemctl", "start", "x"]);

@@ -22,7 +22,7 @@ use crate::watch_rig::{LONG, watch};
 pub(crate) const BRIEF: Duration = Duration::from_secs(2);
 
 /// A service that runs until it is stopped.
-pub(crate) const SLEEPER: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+pub(crate) const SLEEPER: &str = "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n";
 
 /// The bus of a host.
 pub(crate) fn bus(host: &Host) -> SystemdBus {

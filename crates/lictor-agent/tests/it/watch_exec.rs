@@ -9,7 +9,7 @@ use lictor_core::{Match, Status};
 use lictor_testkit::wait;
 use regex::Regex;
 
-use crate::watch_rig::{LONG, Rig, SHORT, number, watch};
+use crate::watch_rig::{LONG, Rig, number, watch};
 
 fn command(argv: &[&str]) -> Command {
     Command {
@@ -120,10 +120,10 @@ async fn a_program_beyond_its_time_is_ended_with_all_it_started() {
         child.display()
     );
     let mut stubborn = shell(&script);
-    stubborn.timeout = SHORT;
+    stubborn.timeout = Duration::from_secs(2);
     let sample = rig.sample(&stubborn).await;
     assert_eq!(sample.status, Status::Critical);
-    let start = "`/bin/sh` took longer than 300ms and was ended";
+    let start = "`/bin/sh` took longer than 2s and was ended";
     assert!(sample.summary.starts_with(start), "{}", sample.summary);
     for file in [parent, child] {
         let pid = read(&file);

@@ -41,7 +41,7 @@ async fn a_watch_tells_of_a_killed_server_and_goes_on_with_the_restarted_one() {
 #[tokio::test]
 async fn a_frozen_server_is_given_up_at_the_clients_own_deadline() {
     let mut server = Server::with(Options { in_memory: true, ..Options::default() });
-    let limit = Duration::from_millis(300);
+    let limit = Duration::from_secs(1);
     let client = hasty(&server.url(), limit);
     client.kv().put("k", "v").await.unwrap();
     let wait = Duration::from_millis(320);
@@ -59,9 +59,9 @@ async fn a_frozen_server_is_given_up_at_the_clients_own_deadline() {
     assert!(error.may_have_happened());
     assert_eq!(error.retry(), Retry::Reread);
 
-    // 320 ms of waiting, 20 ms that the server may add, 300 ms of the client's own.
+    // 320 ms of waiting, 20 ms that the server may add, 1 s of the client's own.
     let error = watch.next().await.unwrap_err();
-    assert_eq!(error.to_string(), "GET /v1/kv/k: no whole answer within 640ms");
+    assert_eq!(error.to_string(), "GET /v1/kv/k: no whole answer within 1.34s");
     server.resume();
     let change = timeout(SOON, async {
         loop {

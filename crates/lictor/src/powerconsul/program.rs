@@ -121,20 +121,20 @@ mod tests {
     async fn what_is_no_longer_waited_for_is_ended_with_all_that_it_started() {
         let dir = tempfile::tempdir().unwrap();
         let (started, left) = (dir.path().join("started"), dir.path().join("left"));
-        let script = format!("(sleep 1; touch {}) & touch {}; wait", left.display(), started.display());
+        let script = format!("(sleep 4; touch {}) & touch {}; wait", left.display(), started.display());
         let script = shell(&script);
         let mut running = Box::pin(run(&script, Duration::from_secs(60)));
         while !started.exists() {
             assert!(timeout(Duration::from_millis(10), &mut running).await.is_err());
         }
         drop(running);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(!left.exists(), "what it started goes on");
     }
 
     #[tokio::test]
     async fn bug_14_an_action_that_hangs_is_ended() {
-        let ended = run(&shell("echo out; sleep 60 & wait"), Duration::from_millis(300)).await.unwrap();
+        let ended = run(&shell("echo out; sleep 60 & wait"), Duration::from_secs(2)).await.unwrap();
         assert!(ended.late && ended.code.is_none() && ended.stdout == "out\n", "{ended:?}");
     }
 }

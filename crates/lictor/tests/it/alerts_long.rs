@@ -165,6 +165,6 @@ fn through_a_flaky_webhook_and_kills_no_alert_is_lost() {
         assert!(delivery.repeats() <= delivery.unclear() + kills, "{id} was told {delivery:?}");
     }
     assert!(heard.sum(Delivery::repeats) <= heard.sum(Delivery::unclear) + kills * PARALLEL);
-    // On a busy machine an answer may come too late.
-    assert!(heard.because(Reason::Nothing) <= heard.deliveries.len() / 1_000);
+    // On a busy machine an answer may come too late, for all that are under way at once.
+    assert!(heard.because(Reason::Nothing) <= PARALLEL + heard.deliveries.len() / 1_000);
 }

@@ -61,8 +61,8 @@ fn a_step_of_the_clock_shortens_no_cooldown_and_times_follow_it() {
     let times = ran(&node);
     for pair in times.windows(2) {
         let pause = pair[1] - pair[0];
-        // When a program has begun varies by as much as this machine is busy.
-        assert!((3.5..20.0).contains(&pause), "{times:?}\n{}", node.events());
+        // When a program has begun varies by as much as this machine is busy; a cooldown cut short would leave about a second.
+        assert!((2.0..20.0).contains(&pause), "{times:?}\n{}", node.events());
     }
     let ahead = (real.parse::<u32>().unwrap() + 10).to_string();
     node.until("times are those of the clock", |node| (year(node)? >= ahead).then_some(()));

@@ -209,8 +209,9 @@ fn a_failing_check_is_told_in_the_old_words_and_changed_keys_count_at_once() {
     rig.in_force(2);
     assert_eq!(listed(&rig), (200, "[]".to_owned()));
     rig.delete("checks/blacklist/checks/b");
-    rig.delete("notifiers/http-endpoint/cluster-name");
     rig.in_force(3);
+    rig.delete("notifiers/http-endpoint/cluster-name");
+    rig.in_force(4);
     assert!(listed(&rig).1.contains("Check b"));
     rig.set("a", "passing", "fine");
     let told = rig.told("/hook", "fine");

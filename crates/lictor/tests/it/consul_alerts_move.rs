@@ -257,10 +257,10 @@ fn a_lock_that_somebody_deletes_is_taken_again_and_telling_goes_on() {
     rig.check("a", "passing");
     rig.start();
     rig.until_logged("the lock of consul-alerts is held");
+    let taken = rig.log().matches("the lock of consul-alerts is held").count();
     let operation = json!([{ "KV": { "Verb": "delete", "Key": LOCK } }]);
     assert_eq!(rig.consul.put("/v1/txn", &operation.to_string()).unwrap().0, 200);
     rig.until_logged("the lock of consul-alerts is lost");
-    let taken = rig.log().matches("the lock of consul-alerts is held").count();
     rig.until("it takes it again", |rig| {
         (rig.log().matches("the lock of consul-alerts is held").count() > taken).then_some(())
     });

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use lictor_testkit::consul::{Datacenters, Site};
 use lictor_testkit::process::Child;
@@ -12,7 +11,6 @@ use lictor_testkit::{ports, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::Instant;
 
 use crate::keys::Keys;
 use crate::node::{LONG, program, run};
@@ -118,9 +116,7 @@ fn keys_are_copied_once_and_noted_as_the_old_program_did() {
     );
 
     let before = there.index("copy/many/000");
-    let begun = Instant::now();
     rig.copies(&words);
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(there.index("copy/many/000"), before);
 }
 

@@ -160,8 +160,9 @@ fn a_snapshot_of_everything_comes_back_as_it_was() {
     for what in ["role", "auth-method", "binding-rule", "intention", "query"] {
         assert_eq!(counted(&outcome, what), (1, 1, 1), "{what}: {outcome:#}");
     }
-    // The server has one more of each: its own.
-    assert_eq!(counted(&outcome, "token"), (4, 3, 5), "{outcome:#}");
+    // The server has one more: its own. One of the snapshot has expired since, and the server may have removed it already.
+    let (in_snapshot, compared, afterwards) = counted(&outcome, "token");
+    assert!((in_snapshot, compared) == (4, 3) && (4..=5).contains(&afterwards), "{outcome:#}");
 }
 
 #[test]
@@ -367,7 +368,7 @@ fn a_drill_that_is_killed_leaves_no_server_and_the_next_one_removes_its_folder()
         // At some moment of it.
         wait::until(Duration::from_millis(millis), || child.status().unwrap());
         child.kill().unwrap();
-        let gone = wait::until(Duration::from_secs(5), || rig.processes().is_empty().then_some(()));
+        let gone = wait::until(LONG, || rig.processes().is_empty().then_some(()));
         assert!(gone.is_some(), "after {millis} ms the server goes on");
     }
     assert!(!rig.folders().is_empty(), "nothing was left to be removed");
@@ -383,7 +384,7 @@ fn a_drill_that_is_stopped_is_over_at_once() {
         rig.server(&child);
         wait::until(Duration::from_millis(millis), || child.status().unwrap());
         child.signal(signal).unwrap();
-        let ended = child.wait(Duration::from_secs(3)).unwrap().unwrap();
+        let ended = child.wait(Duration::from_secs(15)).unwrap().unwrap();
         assert_eq!(ended.code(), Some(1), "{}", child.log_tail());
         assert!(child.log_tail().contains("stopped: nothing is left of the drill"), "{}", child.log_tail());
         rig.nothing_is_left(&child.log_tail());

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use lictor_testkit::ports;
 use rustix::process::Signal;
 
 use crate::node::{LONG, Node, program, run};
@@ -178,6 +179,7 @@ fn a_loop_that_hangs_is_not_reported_alive() {
     socket.set_nonblocking(false).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     assert!(socket.recv(&mut part).is_err(), "a stopped process still says that it lives");
+    socket.set_read_timeout(Some(LONG)).unwrap();
     node.agent().resume().unwrap();
     assert!(socket.recv(&mut part).is_ok());
 }
@@ -224,7 +226,7 @@ fn a_listener_for_others_needs_a_token() {
 
 #[test]
 fn an_agent_whose_status_page_has_no_address_starts_says_so_and_takes_it_when_it_is_free() {
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = TcpListener::bind(("127.0.0.1", ports::free())).unwrap();
     let address = other.local_addr().unwrap();
     let page = format!(
         "status_page {{\n  address = \"{address}\"\n  group \"Works\" {{\n    checks = [check.works]\n  }}\n}}\n"

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lictor_testkit::consul::Server;
+use lictor_testkit::wait;
 use serde_json::{Value, json};
 
-use crate::node::{program, run};
+use crate::node::{LONG, program, run};
 use crate::powerconsul::{Rig, agree, agreed, consul, elsewhere};
 
 const ILL: [&str; 3] = ["passing", "critical", "passing"];
@@ -249,7 +250,10 @@ fn consul_itself_runs_the_check_and_the_watch() {
     becomes("critical");
     becomes("passing");
     assert_eq!(rig.read("services/calls"), "apache2 start\n");
-    assert!(rig.read("log/trigger/web.critical.log").contains("type=command, state=critical, output="));
+    // It is written when its program has ended.
+    let written =
+        || rig.read("log/trigger/web.critical.log").contains("type=command, state=critical, output=");
+    assert!(wait::until(LONG, || written().then_some(())).is_some());
 }
 
 #[test]

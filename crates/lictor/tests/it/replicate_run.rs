@@ -70,7 +70,7 @@ fn it_copies_once_and_leaves_the_lease_for_the_next() {
         let answer: Value = serde_json::from_str(&out).unwrap();
         let copy = &answer["copies"][0];
         assert_eq!((&copy["written"], &copy["phase"]), (&written.into(), &"following".into()), "{copy}");
-        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
     }
     assert_eq!(rig.there().below("copy/").len(), 151);
 }

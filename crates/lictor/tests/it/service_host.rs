@@ -96,7 +96,7 @@ fn on_a_real_host_programs_and_init_scripts_are_services_and_die_with_their_leas
     assert_eq!(user.trim(), "User=nobody");
 
     // Nobody tells systemd that it has died.
-    let first = legacy(&host).unwrap();
+    let first = until(&host, "it has its pid", || legacy(&host));
     host.ok(&["kill", "-KILL", &first]);
     let second = until(&host, "it is started again", || legacy(&host).filter(|pid| *pid != first));
 

@@ -349,8 +349,8 @@ fn whichever_of_three_nodes_is_killed_no_alert_is_lost_and_the_last_word_is_righ
     let somebody = wait::until(LONG, || play.nodes.iter().find_map(told_by));
     assert!(somebody.is_some(), "nobody tells\n{}", play.logs());
     (0..NAMES.len()).for_each(|number| play.silence(number));
-    let made = silences(&play.nodes[0]).unwrap();
-    assert_eq!(made.len(), NAMES.len(), "{made:?}");
+    let made = || silences(&play.nodes[0]).filter(|made| made.len() == NAMES.len());
+    let made = wait::until(LONG, made).unwrap_or_else(|| panic!("{:?}", silences(&play.nodes[0])));
     let all: Vec<_> = (1..=play.size.alerts).map(|number| (number, Kind::of(number))).collect();
     let (quiet, loud): (Vec<_>, Vec<_>) = all.iter().partition(|(_, kind)| matches!(kind, Kind::Quiet(_)));
 
@@ -403,6 +403,6 @@ fn whichever_of_three_nodes_is_killed_no_alert_is_lost_and_the_last_word_is_righ
     let most = heard.sum(Delivery::unclear) + (kills + replaced) * PARALLEL;
     assert!(heard.sum(Delivery::repeats) <= most);
     assert!(heard.because(Reason::Replaced) <= replaced * PARALLEL);
-    // On a busy machine an answer may come too late.
-    assert!(heard.because(Reason::Nothing) <= heard.deliveries.len() / 1_000);
+    // On a busy machine an answer may come too late, for all that are under way at once.
+    assert!(heard.because(Reason::Nothing) <= PARALLEL + heard.deliveries.len() / 1_000);
 }

@@ -99,7 +99,7 @@ async fn six_hundred_peers_that_hang_do_not_hold_up_the_looks_at_four_hundred_ot
 #[tokio::test(flavor = "multi_thread")]
 async fn where_few_looks_fit_at_once_those_that_hang_take_turns_among_themselves() {
     let crowd = Crowd::start().await;
-    let (every, timeout) = (Duration::from_millis(1_500), Duration::from_millis(500));
+    let (every, timeout) = (Duration::from_secs(3), Duration::from_secs(1));
     let mut looks = looks(every, timeout, 20);
     let targets = || crowd.targets(30, 60);
     let (mut rounds, mut seen) = (0, BTreeSet::new());

@@ -35,13 +35,15 @@ pub(super) async fn until_over(
 ) -> Result<Over, Failure> {
     let waited = follow(client, service, asked, limit, format, terminal);
     tokio::select! {
-        over = waited => over,
+        // First, so that Ctrl-C is heard from the first line that is shown.
+        biased;
         _ = tokio::signal::ctrl_c() => {
             terminal.say(&format!(
                 "\nnobody waits any more, but the nodes go on by themselves: `lictor service status {service}` shows how far they are"
             ));
             Err(Failure::Said(Exit::Failed))
         }
+        over = waited => over,
     }
 }
 

@@ -5,9 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lictor_testkit::service::{Answer, Service};
+use lictor_testkit::wait;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::form_urlencoded::parse;
+
+use super::QUIET;
+use crate::node::LONG;
+use crate::together::calm;
 
 /// How it answers.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +100,24 @@ impl Chat {
             |text: &str| text.lines().next().and_then(|line| line.split(" [").next()).map(str::to_owned);
         let told = self.told.lock().unwrap();
         told.iter().map(|(bot, text)| format!("{bot}: {}", title(text).unwrap_or_default())).collect()
+    }
+
+    /// Waits until all that was told is over, and a while longer that nothing else is; how much was told.
+    #[track_caller]
+    pub(super) fn all_resolved(&self) -> usize {
+        let of = |word: &str| -> Vec<String> {
+            let told = self.told().into_iter().filter(|line| line.contains(word));
+            let mut told: Vec<_> = told.map(|line| line.replace(word, "")).collect();
+            told.sort();
+            told
+        };
+        let over = || (of("CRITICAL") == of("RESOLVED")).then(|| self.told().len());
+        let found = wait::until(LONG, || {
+            let before = over()?;
+            calm(QUIET);
+            over().filter(|now| *now == before)
+        });
+        found.unwrap_or_else(|| panic!("{:#?}", self.told()))
     }
 
     /// The whole of what it took last from a bot.
