@@ -141,14 +141,24 @@ pub(super) fn wait_for(port: u16) -> Result<(), Error> {
 
 /// nginx with one worker that answers everything with a few bytes.
 pub(super) fn nginx(dir: &Path, port: u16) -> Result<Server, Error> {
+    nginx_with(dir, port, "")
+}
+
+/// The same, but in every other 10 s it answers everything with the status 500.
+pub(super) fn nginx_that_changes(dir: &Path, port: u16) -> Result<Server, Error> {
+    nginx_with(dir, port, "if ($ill) { return 500; }")
+}
+
+fn nginx_with(dir: &Path, port: u16, first: &str) -> Result<Server, Error> {
     let dir_text = dir.display();
     let text = format!(
         "daemon off; master_process off; pid {dir_text}/nginx.pid; error_log {dir_text}/nginx.err crit;\n\
          worker_rlimit_nofile 65536; events {{ worker_connections 30000; }}\n\
-         http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
+         http {{ map $msec $ill {{ default \"\"; \"~[13579][0-9][.]\" 1; }}\n\
+         access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;\n\
          client_body_temp_path {dir_text}/b; proxy_temp_path {dir_text}/p; fastcgi_temp_path {dir_text}/f;\n\
          uwsgi_temp_path {dir_text}/u; scgi_temp_path {dir_text}/s;\n\
-         server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ return 200 \"ok\\n\"; }}\n\
+         server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ {first} return 200 \"ok\\n\"; }}\n\
          location = /nginx-status {{ stub_status; }} }} }}\n"
     );
     let config = dir.join("nginx.conf");

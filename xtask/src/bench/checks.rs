@@ -111,7 +111,7 @@ fn beside_monit(bed: &Bed<'_>, program: &Path, port: u16, target: &dyn Fn(u32) -
         let agent = bed::agent(program, &dir, bed::free_port()?, &blocks)?;
         ours.push(rate()?);
         drop(agent);
-        let monit = monit(&dir, SOME, 3, target)?;
+        let monit = monit(&dir, SOME, 3, "", target)?;
         peer.push(rate()?);
         drop(monit);
     }
@@ -129,7 +129,7 @@ pub(super) fn idle(bed: &Bed<'_>) -> Result<Vec<Row>, Error> {
     let blocks = bed::http_checks(FEW, "10s", "", |_| port);
     let listen = bed::free_port()?;
     let agent = bed::agent(&program, &dir, listen, &blocks)?;
-    let monit = monit(&dir, FEW, 10, &|_| port)?;
+    let monit = monit(&dir, FEW, 10, "", &|_| port)?;
     bed::rest(15);
     let (mut ours, mut peer) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
     for _ in 0..RUNS {
@@ -149,11 +149,18 @@ pub(super) fn idle(bed: &Bed<'_>) -> Result<Vec<Row>, Error> {
     ])
 }
 
-fn monit(dir: &Path, checks: u32, every: u32, target: &dyn Fn(u32) -> u16) -> Result<Server, Error> {
+/// Monit with so many checks, one after the other every so many seconds, and what else is to be in its configuration.
+pub(super) fn monit(
+    dir: &Path,
+    checks: u32,
+    every: u32,
+    more: &str,
+    target: &dyn Fn(u32) -> u16,
+) -> Result<Server, Error> {
     let at = dir.display();
     let mut text = format!(
         "set daemon {every}\nset log {at}/monit.own.log\nset pidfile {at}/monit.pid\nset idfile {at}/monit.id\n\
-         set statefile {at}/monit.state\n"
+         set statefile {at}/monit.state\n{more}"
     );
     let checks = (0..checks).map(|number| {
         let target = target(number);

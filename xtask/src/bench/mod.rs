@@ -15,6 +15,7 @@ mod latency;
 mod lines;
 mod machine;
 mod measure;
+mod page;
 mod peers;
 mod probes;
 mod replicate;
@@ -43,6 +44,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "many", run: checks::many },
     Bench { name: "isolation", run: checks::isolation },
     Bench { name: "idle", run: checks::idle },
+    Bench { name: "page", run: page::run },
     Bench { name: "latency", run: latency::run },
     Bench { name: "lines", run: lines::run },
     Bench { name: "file", run: latency::file },
